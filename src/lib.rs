@@ -1,0 +1,1 @@
+//! Sunset: a retention and deletion batch job runner.
