@@ -1,1 +1,30 @@
 //! Sunset: a retention and deletion batch job runner.
+//!
+//! # The path of a row, from rule to ledger
+//!
+//! 1. [`rules`] reads `rules/*.yaml` and [`settings`] reads `sunset.yaml`. Every mistake becomes a [`diagnostic`]
+//!    that knows where it stands in the text.
+//! 2. [`clock`] turns a period and `now` into the days that are past: the cut-off.
+//! 3. [`database`] connects and reads the live schema into a [`catalog`].
+//! 4. [`plan`] joins rules, catalog and clock into a `Plan`: plain data with the exact SQL, counts and guard rails.
+//!    Planning only reads.
+//! 5. [`run`] executes a plan in batches, one transaction each. Before a batch commits, the [`ledger`] holds its
+//!    intent; afterwards its outcome. [`anonymize`] gives each technique its SQL and its fixpoint.
+//! 6. When all batches are done the same predicate is counted again: what remains must be explained.
+//! 7. [`ledger`] entries are hash-chained and signed; [`store`] keeps them, together with holds and row tags.
+//! 8. [`output`] renders plans and reports; [`outcome`] turns them into an exit code.
+//!
+//! Dependencies point downwards: commands → run → plan → (anonymize, database, rules) → (catalog, clock, diagnostic,
+//! settings). Rules do no input or output, planning only reads, only `run` writes.
+
+pub mod anonymize;
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod database;
+pub mod diagnostic;
+pub mod ledger;
+pub mod outcome;
+pub mod rules;
+pub mod settings;
+pub mod store;

@@ -1,0 +1,212 @@
+//! The live schema as data: tables, columns, keys, foreign keys, as a database reports them.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A kind of database server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    Postgres,
+    /// MySQL and MariaDB.
+    Mysql,
+    Sqlite,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgres => "PostgreSQL",
+            Self::Mysql => "MySQL",
+            Self::Sqlite => "SQLite",
+        })
+    }
+}
+
+/// Everything that planning needs to know of one database.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    pub engine: Engine,
+    /// What the server calls itself, for example `PostgreSQL 15.18` or `10.11.14-MariaDB`.
+    pub version: String,
+    /// The schema that a table name without schema means: PostgreSQL's first search path entry, MySQL's database,
+    /// SQLite's `main`.
+    pub default_schema: String,
+    /// Sorted by schema and name.
+    pub tables: Vec<Table>,
+}
+
+/// A table's schema and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TableName {
+    pub schema: String,
+    pub name: String,
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+/// What stands behind a table name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableKind {
+    /// A table that holds rows. SQLite tables with a `rowid` are `Plain` too, see [`Table::rowid`].
+    Plain,
+    /// A partitioned table: its rows live in [`Table::partitions`].
+    Partitioned,
+    /// A view, foreign or virtual table: no rows of its own.
+    View,
+}
+
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub name: TableName,
+    pub kind: TableKind,
+    /// In the order of the table.
+    pub columns: Vec<Column>,
+    /// Column names of the primary key, in key order; empty when there is none.
+    pub primary_key: Vec<String>,
+    /// Foreign keys of this table, sorted by name. Those declared on partitions alone are lifted to the root table.
+    pub foreign_keys: Vec<ForeignKey>,
+    pub indexes: Vec<Index>,
+    pub triggers: Vec<Trigger>,
+    /// PostgreSQL: leaf partitions (all levels), sorted. MySQL: empty, its partitions are not tables.
+    pub partitions: Vec<TableName>,
+    /// The root table when this is a partition.
+    pub partition_of: Option<TableName>,
+    /// Row security applies to the connected user: rows may be invisible.
+    pub row_security: bool,
+    /// SQLite: the name under which the table's row id can be addressed (`rowid`, `_rowid_` or `oid`, one that no
+    /// column hides). `None` on `WITHOUT ROWID` tables and on other engines.
+    pub rowid: Option<String>,
+    /// The server's own estimate; 0 when it has none.
+    pub estimated_rows: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: String,
+    /// The type as the server prints it and accepts it in a cast, e.g. `numeric(5,2)`, `bigint(20) unsigned`. A
+    /// PostgreSQL domain keeps its own (quoted) name.
+    pub sql_type: String,
+    /// What sort of value it holds; for a domain, that of its base type.
+    pub kind: ColumnKind,
+    pub nullable: bool,
+    /// Computed by the database from other columns (an identity or auto-increment column is not).
+    pub generated: bool,
+    /// The greatest number of characters (text) or bytes (binary), where limited.
+    pub max_length: Option<u32>,
+    /// The words of an enumeration type; empty for other types.
+    pub words: Vec<String>,
+}
+
+/// What sort of value a column holds, as far as Sunset has to tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnKind {
+    Integer,
+    Decimal,
+    Float,
+    Boolean,
+    Text,
+    Bytes,
+    Date,
+    /// Date and time without zone: PostgreSQL `timestamp`, MySQL `datetime`.
+    DateTime,
+    /// A point in time: PostgreSQL `timestamptz`, MySQL `timestamp`.
+    Instant,
+    Time,
+    Uuid,
+    /// An IP address or network.
+    Inet,
+    Json,
+    Enumeration,
+    /// Anything else: arrays, geometry, ranges, …
+    Other,
+}
+
+/// What the database does to a row when the row it references goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferentialAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    pub name: String,
+    pub columns: Vec<String>,
+    pub references: TableName,
+    /// Same length and order as `columns`.
+    pub referenced_columns: Vec<String>,
+    pub on_delete: ReferentialAction,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    pub name: String,
+    /// Leading to trailing; an expression stands as an empty string.
+    pub columns: Vec<String>,
+    pub unique: bool,
+    /// It covers only the rows of a condition.
+    pub partial: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    pub name: String,
+    pub on_delete: bool,
+    pub on_update: bool,
+}
+
+impl Catalog {
+    /// The table with this schema (or in the default schema) and name; exact spelling.
+    pub fn table(&self, schema: Option<&str>, name: &str) -> Option<&Table> {
+        let schema = schema.unwrap_or(&self.default_schema);
+        self.tables.iter().find(|table| table.name.name == name && table.name.schema == schema)
+    }
+
+    /// The table with this full name.
+    pub fn get(&self, name: &TableName) -> Option<&Table> {
+        self.tables.iter().find(|table| table.name == *name)
+    }
+
+    /// Foreign keys of other tables (and of this one) that point at `name`, partitions left out.
+    pub fn referencing<'a>(&'a self, name: &'a TableName) -> impl Iterator<Item = (&'a Table, &'a ForeignKey)> {
+        self.tables.iter().filter(|table| table.partition_of.is_none()).flat_map(move |table| {
+            table.foreign_keys.iter().filter(move |key| key.references == *name).map(move |key| (table, key))
+        })
+    }
+}
+
+impl Table {
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The key's columns, in key order.
+    pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
+        self.primary_key.iter().filter_map(|name| self.column(name))
+    }
+
+    /// An index whose leading columns are `columns`, in any order among themselves, and that covers all rows.
+    pub fn index_on(&self, columns: &[String]) -> Option<&Index> {
+        self.indexes.iter().find(|index| {
+            !index.partial
+                && index.columns.len() >= columns.len()
+                && columns.iter().all(|column| index.columns[..columns.len()].contains(column))
+        })
+    }
+
+    /// A unique index or the primary key has this column in it.
+    pub fn is_unique(&self, column: &str) -> bool {
+        self.indexes.iter().any(|index| index.unique && index.columns.iter().any(|name| name == column))
+    }
+}

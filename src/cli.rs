@@ -1,0 +1,271 @@
+//! The command line: clap structs only.
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Erases and anonymizes expired personal data by rules in YAML, and proves it.
+#[derive(Debug, Parser)]
+#[command(name = "sunset", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Job directory: holds sunset.yaml and rules/
+    #[arg(long, global = true, default_value = ".", env = "SUNSET_JOBS", value_name = "DIR")]
+    pub jobs: PathBuf,
+    /// Output format; each command says which it knows
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Take this for the present time, e.g. 2026-11-22 or 2026-11-22T02:30:00+09:00
+    #[arg(long, global = true, value_name = "TIME")]
+    pub now: Option<String>,
+    /// Say less: errors and results only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more; twice for debugging
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub colour: Colour,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+    Markdown,
+    Sarif,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check settings and rules, and against the live schemas unless --offline
+    Validate(ValidateArgs),
+    /// Show what a run would do, and do nothing (a dry run)
+    Plan(PlanArgs),
+    /// Dispose of what is due
+    Run(RunArgs),
+    /// Show the last runs, what is overdue, and the ledger's head
+    Status,
+    /// Tell which rules and holds govern one row, and until when it stays
+    Why(RowArgs),
+    /// Suspend the deletion of rows
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Verify, export and prove from the ledger
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Make, list and destroy the ledger's keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Print the JSON Schema of rule files or settings, for editors
+    Schema(SchemaArgs),
+    /// Draft rule files from a live database
+    Init(InitArgs),
+    /// Print the GRANT statements that a least-privilege database user needs
+    Grants(GrantsArgs),
+    /// Show everything on an invented company, in a new directory
+    Demo(DemoArgs),
+    /// Print a shell completion script
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// Do not connect to the databases
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Only these rules
+    #[arg(long = "rule", value_name = "ID")]
+    pub rules: Vec<String>,
+    /// Show up to N masked examples per rule, before and after
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub sample: u32,
+    /// Write the plan as JSON, for review and for `run --plan`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Show the exact SQL
+    #[arg(long)]
+    pub sql: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Only these rules
+    #[arg(long = "rule", value_name = "ID", conflicts_with = "plan")]
+    pub rules: Vec<String>,
+    /// Execute exactly this reviewed plan
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RowArgs {
+    /// database.table or database.schema.table
+    pub table: String,
+    /// The row's primary key; one value per key column
+    #[arg(required = true)]
+    pub key: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HoldCommand {
+    /// Suspend the deletion of one row, or of all rows that meet a condition
+    Add(HoldAddArgs),
+    /// End a hold
+    Release(HoldReleaseArgs),
+    /// List the holds in force
+    List {
+        /// Released ones too
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct HoldAddArgs {
+    /// database.table or database.schema.table
+    #[arg(long)]
+    pub table: String,
+    /// The row's primary key; repeat it for each key column
+    #[arg(long, required_unless_present = "where")]
+    pub key: Vec<String>,
+    /// A boolean SQL expression over the table's columns
+    #[arg(long, conflicts_with = "key")]
+    pub r#where: Option<String>,
+    /// The case, e.g. a file number
+    #[arg(long)]
+    pub matter: String,
+    #[arg(long)]
+    pub reason: String,
+    /// Who answers for it
+    #[arg(long)]
+    pub owner: String,
+    /// The day on which somebody looks at it again
+    #[arg(long, value_name = "DATE")]
+    pub review: jiff::civil::Date,
+}
+
+#[derive(Debug, Args)]
+pub struct HoldReleaseArgs {
+    /// The hold's number, from `hold list`
+    pub id: u64,
+    #[arg(long)]
+    pub reason: String,
+    /// Who answers for it
+    #[arg(long)]
+    pub owner: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Recompute every hash, root and signature
+    Verify {
+        /// An exported file instead of the job's own ledger
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Public keys to trust, as `sunset keys list` prints them
+        #[arg(long = "key", value_name = "KEY")]
+        keys: Vec<String>,
+        /// A checkpoint kept elsewhere: the ledger must contain it
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Write the ledger as JSON Lines that can be verified offline
+    Export {
+        /// Standard output by default
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Tell whether a row was disposed of, when and under which rule, with a proof
+    Prove(RowArgs),
+    /// Print the newest signed checkpoint, to be kept somewhere else
+    Checkpoint,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make new keys and tell what to put into sunset.yaml
+    New {
+        /// Where to write the key files
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Which keys; all of them by default
+        #[arg(long, value_enum)]
+        kind: Vec<KeyKind>,
+    },
+    /// List the keys in use, secrets left out
+    List,
+    /// Destroy a tag key on purpose: row tags made with it can never be tied to a row again
+    Destroy {
+        /// The key's id
+        id: String,
+        #[arg(long)]
+        reason: String,
+        #[arg(long)]
+        owner: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyKind {
+    Tag,
+    Signing,
+    Pseudonym,
+}
+
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    #[arg(value_enum, default_value_t = SchemaKind::Rules)]
+    pub kind: SchemaKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaKind {
+    Rules,
+    Settings,
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The database to read, e.g. postgres://…; SUNSET_INIT_URL keeps its password out of the process list
+    #[arg(long, env = "SUNSET_INIT_URL", hide_env_values = true, value_name = "URL")]
+    pub url: String,
+    /// How rules call the database
+    #[arg(long, default_value = "core")]
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct GrantsArgs {
+    /// The database user (MySQL: 'user'@'host')
+    #[arg(long)]
+    pub user: String,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The directory to create; a new one under the system's temporary directory by default
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// How many customers the invented company has
+    #[arg(long, default_value_t = 30_000)]
+    pub customers: u32,
+}

@@ -1,0 +1,1 @@
+//! Starting points, periods and cut-offs: calendar arithmetic, no input.

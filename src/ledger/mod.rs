@@ -1,0 +1,1 @@
+//! The evidence: append-only, hash-chained, signed, and free of personal data.

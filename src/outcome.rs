@@ -1,0 +1,43 @@
+//! What a command came to, and the one place where that becomes an exit code.
+//!
+//! The codes are a contract with Kubernetes' `podFailurePolicy`: see the README.
+
+use std::process::ExitCode;
+
+/// How a command ended. Ordered: when several parts end differently, the greatest is the whole's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Everything is done, or there was nothing to do.
+    #[default]
+    Done,
+    /// Work is left that may succeed when tried again: database down, lock held, interrupted.
+    Temporary,
+    /// Some rules failed for good; the others finished.
+    Failed,
+    /// A guard rail refused: a person must decide.
+    Refused,
+    /// Arguments, rules, settings or credentials are wrong: trying again will not help.
+    Invalid,
+    /// Nobody foresaw it.
+    Unexpected,
+}
+
+impl Outcome {
+    /// The number that the process ends with.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Unexpected => 1,
+            Self::Invalid => 2,
+            Self::Refused => 3,
+            Self::Failed => 4,
+            Self::Temporary => 75,
+        }
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(outcome.code())
+    }
+}

@@ -1,0 +1,9 @@
+//! The rule language, pure: what a file may say, where each value stands in the text, and what it means.
+//!
+//! Nothing here reads a file, a clock, an environment variable or a database.
+
+pub mod period;
+pub mod rule;
+
+pub use period::Period;
+pub use rule::*;

@@ -1,0 +1,258 @@
+//! A rule file after every check that needs no database.
+
+use super::Period;
+use crate::{anonymize::Technique, diagnostic::Place};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One file of `rules/`: a data category with its rules.
+#[derive(Clone, Debug)]
+pub struct RuleFile {
+    pub category: Category,
+    pub rules: Vec<Rule>,
+}
+
+/// A data category: what ISO/IEC 27555 calls a cluster of PII.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Category {
+    /// The file's `category`, unique in the job.
+    pub id: String,
+    /// By language tag (`en`, `ja`, …); a plain string in the file stands under `en`.
+    pub title: std::collections::BTreeMap<String, String>,
+    pub owner: Option<String>,
+    /// Keys of the fideslang taxonomy, for example `user.contact.email`.
+    pub data_categories: Vec<String>,
+}
+
+/// Which rows are past their time, and what becomes of them.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Unique in the job; kebab-case.
+    pub id: String,
+    /// The id of its [`Category`].
+    pub category: String,
+    pub purpose: Option<String>,
+    pub legal_basis: Option<String>,
+    pub table: TablePath,
+    pub starting_point: StartingPoint,
+    pub retention_period: PeriodChoice,
+    pub regular_deletion_period: Option<PeriodChoice>,
+    pub condition: Option<Condition>,
+    pub disposition: Disposition,
+    /// What becomes of each column (anonymize, pseudonymize); for `unlink`, each with [`Technique::Suppress`].
+    pub columns: Vec<(String, Technique)>,
+    /// The column that tells a row already done, for techniques without a fixpoint.
+    pub marker: Option<String>,
+    /// Every table that references this one, directly or through another dependent that is erased.
+    pub dependents: Vec<(TablePath, Dependent)>,
+    pub limits: Limits,
+    /// Five-field cron expression, checked.
+    pub schedule: Option<String>,
+    /// The rule's node in its file.
+    pub place: Place,
+}
+
+/// `database.table` or `database.schema.table`, as written in a rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TablePath {
+    pub database: String,
+    pub schema: Option<String>,
+    pub table: String,
+}
+
+impl fmt::Display for TablePath {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{}.{schema}.{}", self.database, self.table),
+            None => write!(f, "{}.{}", self.database, self.table),
+        }
+    }
+}
+
+/// When a row's time begins.
+#[derive(Clone, Debug)]
+pub struct StartingPoint {
+    pub source: Source,
+    /// What happened then, in words, for reports.
+    pub event: Option<String>,
+    /// How the column holds time, where its type does not tell.
+    pub encoding: Option<Encoding>,
+    /// The zone of times without one; the job's by default. IANA name, checked.
+    pub zone: Option<String>,
+    pub counted_from: CountedFrom,
+    pub missing: Missing,
+}
+
+/// Where the starting point stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Column(String),
+    /// The latest or earliest value of a column in a related table. With `Latest`, a related row without a value
+    /// means that the time has not begun.
+    Related {
+        pick: Pick,
+        table: TablePath,
+        column: String,
+        through: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pick {
+    Latest,
+    Earliest,
+}
+
+/// How a column of integers or text holds time (`as:` in the rule).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// Seconds since 1970-01-01T00:00:00Z.
+    EpochSeconds,
+    /// Milliseconds since then.
+    EpochMilliseconds,
+    /// `2026-11-22`, `2026-11-22 02:30:00` or `2026-11-22T02:30:00`, without offset, in the starting point's zone.
+    IsoText,
+    /// The same with `Z` or an offset such as `+09:00`.
+    IsoTextWithOffset,
+}
+
+/// From which day on the period runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountedFrom {
+    pub anchor: Anchor,
+    pub plus: Option<Period>,
+}
+
+/// The day that a starting point is moved to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Anchor {
+    /// The day itself.
+    #[default]
+    Day,
+    MonthEnd,
+    CalendarYearEnd,
+    /// The last day of the fiscal year that the day lies in. The 28th and 29th of February both mean its last day.
+    FiscalYearEnd {
+        month: i8,
+        day: i8,
+    },
+}
+
+/// What is done with rows that have no starting point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// They are counted and named in plan and report; they stay.
+    #[default]
+    Report,
+    /// They stay, uncounted.
+    Ignore,
+    /// They are due at once.
+    Due,
+}
+
+/// A period, or another one while a switch is on. The first `when` whose switch is on wins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodChoice {
+    pub default: Period,
+    pub when: Vec<(Switch, Period)>,
+}
+
+/// A fact outside the rows that changes a period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Switch {
+    /// A parameter that is true: it holds for all rows.
+    Parameter(String),
+    /// The row's starting point lies in one of the fiscal years whose last days the parameter lists.
+    FiscalYearEndingIn(String),
+}
+
+/// A parameter of `sunset.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Parameter {
+    Flag(bool),
+    /// Last days of fiscal years.
+    Days(Vec<Date>),
+}
+
+/// Which rows besides their age.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// `where: {status: [closed, cancelled], country: JP}`: all of them hold.
+    Data(Vec<(String, Match)>),
+    /// One boolean SQL expression. Parsed once more, in the engine's dialect, at planning.
+    Sql(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// One of these values; `Literal::Null` among them means "or has none".
+    In(Vec<Literal>),
+    /// None of these.
+    NotIn(Vec<Literal>),
+    LessThan(Literal),
+    AtMost(Literal),
+    MoreThan(Literal),
+    AtLeast(Literal),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Literal {
+    Null,
+    Boolean(bool),
+    /// A number as written.
+    Number(String),
+    Text(String),
+}
+
+/// What becomes of a due row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Disposition {
+    /// The row goes.
+    Erase,
+    /// The row stays and no longer relates to a person.
+    Anonymize,
+    /// The row stays; whoever has the key can relate it.
+    Pseudonymize,
+    /// The row stays and its link to a person goes: the named columns become null.
+    Unlink,
+}
+
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Erase => "erase",
+            Self::Anonymize => "anonymize",
+            Self::Pseudonymize => "pseudonymize",
+            Self::Unlink => "unlink",
+        })
+    }
+}
+
+/// What becomes of the rows that reference a disposed row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Dependent {
+    /// They go in the same transaction.
+    Erase,
+    /// They stay; with `erase`, the referenced row waits until none is left.
+    Keep,
+    /// Their referencing columns become null.
+    Unlink,
+    /// These columns of theirs are anonymized in the same transaction.
+    Anonymize(Vec<(String, Technique)>),
+}
+
+/// Guard rails: over one of them, nothing is touched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    pub max_rows: Option<u64>,
+    /// Of the table's rows, 0 to 100.
+    pub max_share_percent: Option<f64>,
+}

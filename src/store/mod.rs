@@ -1,0 +1,1 @@
+//! What Sunset itself keeps: ledger entries, row tags, holds.
