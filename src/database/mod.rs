@@ -9,9 +9,19 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub mod dialect;
 mod error;
+pub mod mysql;
+pub mod postgres;
+mod sql;
+pub mod sqlite;
+pub mod statements;
+mod work;
 
+pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
+pub use sql::{PLACEHOLDER, Sql};
+pub use work::{Change, Computed, DependentWork, KeyColumn, Link, Point, Work};
 
 /// One SQL statement with its bound values: pure data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +47,23 @@ pub enum Value {
     Integer(i64),
     #[serde(skip)]
     Bytes(Vec<u8>),
+    /// Bound like the value inside, and shown to nobody: keys of held rows, secrets.
+    #[serde(skip)]
+    Hidden(Box<Value>),
+}
+
+impl std::fmt::Display for Value {
+    /// As plans show it.
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Text(text) => f.write_str(text),
+            Self::Texts(texts) => write!(f, "{} values", texts.len()),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Hidden(_) => f.write_str("(hidden)"),
+        }
+    }
 }
 
 /// One result row: every column is selected as text.
