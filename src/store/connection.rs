@@ -144,7 +144,7 @@ impl Connection {
     }
 }
 
-fn bind<DB>(sql: &'static str, arguments: Vec<Argument>) -> sqlx::query::Query<DB, DB::Arguments>
+fn bind<DB>(sql: &'static str, arguments: Vec<Argument>) -> sqlx::query::Query<'static, DB, DB::Arguments>
 where
     DB: Database,
     DB::Arguments: IntoArguments<DB>,

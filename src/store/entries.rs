@@ -88,8 +88,9 @@ impl Store {
 
     /// The row tags of one batch.
     pub async fn tags(&mut self, intent: u64) -> Result<Option<StoredTags>, Error> {
-        let row: Option<(String, Vec<u8>)> =
-            self.fetch_one("select tag_key, tags from row_tags where intent = $1", vec![signed(intent)?.into()]).await?;
+        let row: Option<(String, Vec<u8>)> = self
+            .fetch_one("select tag_key, tags from row_tags where intent = $1", vec![signed(intent)?.into()])
+            .await?;
         Ok(row.map(|(tag_key, tags)| StoredTags { intent, tag_key, tags }))
     }
 

@@ -51,7 +51,9 @@ impl From<sqlx::Error> for Error {
             // These may quote the URL, so the cause stays out.
             sqlx::Error::Configuration(_) => Self::Refused("its URL cannot be read".into()),
             sqlx::Error::Tls(error) => Self::Refused(format!("TLS: {error}")),
-            sqlx::Error::ColumnDecode { index, .. } => Self::Damaged(format!("column {index} holds an unexpected type")),
+            sqlx::Error::ColumnDecode { index, .. } => {
+                Self::Damaged(format!("column {index} holds an unexpected type"))
+            }
             sqlx::Error::Protocol(_) => Self::Unreachable("the server broke the protocol".into()),
             _ => Self::Failed("the driver gave up".into()),
         }
