@@ -1,0 +1,6 @@
+use super::super::{Connection, Error};
+use crate::catalog::Catalog;
+
+pub(super) async fn read(_: &mut dyn Connection, _: &str) -> Result<Catalog, Error> {
+    todo!()
+}
