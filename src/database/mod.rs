@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{net::IpAddr, time::Duration};
 
+mod catalog;
 mod driver;
 mod error;
 mod mysql;
