@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where, and stop")]
 
+mod catalog;
+mod driver;
 mod ledger;
+mod server;
 mod support;
 mod support_check;
