@@ -110,7 +110,11 @@ pub static LANGUAGE: Format = Format {
         let fits = (2..=3).contains(&first.len())
             && first.bytes().all(|byte| byte.is_ascii_lowercase())
             && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        if fits { Ok(()) } else { Err(Fault::new(format!("`{text}` is not a language tag")).help("for example `en`, `ja`")) }
+        if fits {
+            Ok(())
+        } else {
+            Err(Fault::new(format!("`{text}` is not a language tag")).help("for example `en`, `ja`"))
+        }
     },
     secret: false,
 };
@@ -155,23 +159,25 @@ pub static MONTH_DAY: Format = Format {
     secret: false,
 };
 
-pub static TIME_ZONE: Format = Format {
-    what: "a time zone",
-    pattern: Pattern::Fixed("^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*$"),
-    example: "Asia/Tokyo",
-    code: Code::UnknownTimeZone,
-    check: |text| {
-        let fits = text.starts_with(|c: char| c.is_ascii_alphabetic())
-            && text.split('/').all(|part| {
-                !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
-            });
-        match fits && TimeZone::get(text).is_ok() {
-            true => Ok(()),
-            false => Err(Fault::new(format!("unknown time zone `{text}`")).help("an IANA name such as `Asia/Tokyo` or `UTC`")),
-        }
-    },
-    secret: false,
-};
+pub static TIME_ZONE: Format =
+    Format {
+        what: "a time zone",
+        pattern: Pattern::Fixed("^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*$"),
+        example: "Asia/Tokyo",
+        code: Code::UnknownTimeZone,
+        check: |text| {
+            let fits = text.starts_with(|c: char| c.is_ascii_alphabetic())
+                && text.split('/').all(|part| {
+                    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
+                });
+            match fits && TimeZone::get(text).is_ok() {
+                true => Ok(()),
+                false => Err(Fault::new(format!("unknown time zone `{text}`"))
+                    .help("an IANA name such as `Asia/Tokyo` or `UTC`")),
+            }
+        },
+        secret: false,
+    };
 
 pub static SCHEDULE: Format = Format {
     what: "a five-field cron expression",
@@ -189,16 +195,16 @@ pub static SHARE: Format = Format {
     code: Code::BadLimit,
     check: |text| match percent(text) {
         Some(_) => Ok(()),
-        None => Err(Fault::new(format!("`{text}` is not a share")).help("above 0% and up to 100%, such as `5%` or `0.5%`")),
+        None => {
+            Err(Fault::new(format!("`{text}` is not a share")).help("above 0% and up to 100%, such as `5%` or `0.5%`"))
+        }
     },
     secret: false,
 };
 
 pub static DURATION: Format = Format {
     what: "a duration",
-    pattern: Pattern::Fixed(
-        "^[1-9][0-9]{0,5} *(?:ms|milliseconds?|s|secs?|seconds?|min|minutes?|h|hours?)$",
-    ),
+    pattern: Pattern::Fixed("^[1-9][0-9]{0,5} *(?:ms|milliseconds?|s|secs?|seconds?|min|minutes?|h|hours?)$"),
     example: "30 s",
     code: Code::BadLimit,
     check: |text| match duration(text) {
@@ -277,7 +283,8 @@ pub static KEY: Format = Format {
     code: Code::SecretInRules,
     check: |text| match text.contains("${") {
         true => Ok(()),
-        false => Err(Fault::new("a key stands in the file").help("put it into a variable or file, and `${NAME}` or `${file:/path}` here")),
+        false => Err(Fault::new("a key stands in the file")
+            .help("put it into a variable or file, and `${NAME}` or `${file:/path}` here")),
     },
     secret: true,
 };
@@ -306,10 +313,11 @@ fn path(text: &str, least: usize, most: usize, form: &str) -> Result<(), Fault> 
 
 /// `2026-03-31`.
 pub fn date(text: &str) -> Option<Date> {
-    let digits = text.len() == 10 && text.bytes().enumerate().all(|(index, byte)| match index {
-        4 | 7 => byte == b'-',
-        _ => byte.is_ascii_digit(),
-    });
+    let digits = text.len() == 10
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
     digits.then(|| text.parse().ok()).flatten()
 }
 
@@ -323,7 +331,8 @@ pub fn month_day(text: &str) -> Option<(i8, i8)> {
 pub fn percent(text: &str) -> Option<f64> {
     let number = text.strip_suffix('%')?.trim_end_matches(' ');
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let digits = |text: &str, most: usize| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits =
+        |text: &str, most: usize| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let value: f64 = number.parse().ok()?;
     let fits = digits(fraction, 6) && (digits(whole, 2) || whole == "100");
     (fits && value > 0.0 && value <= 100.0).then_some(value)

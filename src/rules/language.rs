@@ -35,12 +35,7 @@ const ANY_NUMBER: Bounds = Bounds { least: None, most: None, above: false, code:
 static CATEGORY: MapShape = MapShape::new(
     "a rule file",
     &[
-        required(
-            "category",
-            "The data category's id, unique in the job.",
-            Shape::Text(&format::NAME),
-            "customer_core",
-        ),
+        required("category", "The data category's id, unique in the job.", Shape::Text(&format::NAME), "customer_core"),
         optional(
             "title",
             "What people call it: a text (English), or one per language.",
@@ -66,7 +61,12 @@ static CATEGORY: MapShape = MapShape::new(
 static RULE: MapShape = MapShape::new(
     "a rule",
     &[
-        required("id", "Unique in the job; stands in plans, reports and the ledger.", Shape::Text(&format::NAME), "lapsed-customers"),
+        required(
+            "id",
+            "Unique in the job; stands in plans, reports and the ledger.",
+            Shape::Text(&format::NAME),
+            "lapsed-customers",
+        ),
         optional("purpose", "What the data was collected for.", TEXT, "contract management"),
         optional(
             "legal_basis",
@@ -106,7 +106,14 @@ static RULE: MapShape = MapShape::new(
                 Shape::Text(&format::CONDITION),
                 Shape::Named {
                     key: &format::COLUMN,
-                    value: &Shape::Either(&[VALUE, NUMBER, Shape::Boolean, Shape::Null, VALUES, Shape::Map(&COMPARISON)]),
+                    value: &Shape::Either(&[
+                        VALUE,
+                        NUMBER,
+                        Shape::Boolean,
+                        Shape::Null,
+                        VALUES,
+                        Shape::Map(&COMPARISON),
+                    ]),
                 },
             ]),
             "{status: [closed, cancelled]}",
@@ -144,8 +151,18 @@ static RULE: MapShape = MapShape::new(
             RECIPIENTS,
             "[{example: {customer: customer_id}}]",
         ),
-        optional("limits", "Guard rails: over one of them, nothing is touched.", Shape::Map(&LIMITS), "{max_rows: 50000, max_share: 5%}"),
-        optional("schedule", "When to run it, as a five-field cron expression; the job's by default.", Shape::Text(&format::SCHEDULE), "30 2 * * *"),
+        optional(
+            "limits",
+            "Guard rails: over one of them, nothing is touched.",
+            Shape::Map(&LIMITS),
+            "{max_rows: 50000, max_share: 5%}",
+        ),
+        optional(
+            "schedule",
+            "When to run it, as a five-field cron expression; the job's by default.",
+            Shape::Text(&format::SCHEDULE),
+            "30 2 * * *",
+        ),
     ],
 );
 
@@ -240,7 +257,8 @@ static SWITCH: MapShape = MapShape::new(
 
 const VALUE: Shape = Shape::Text(&format::VALUE);
 const NUMBER: Shape = Shape::Number(ANY_NUMBER);
-const VALUES: Shape = Shape::List { item: &Shape::Either(&[VALUE, NUMBER, Shape::Boolean, Shape::Null]), least: 1, unique: false };
+const VALUES: Shape =
+    Shape::List { item: &Shape::Either(&[VALUE, NUMBER, Shape::Boolean, Shape::Null]), least: 1, unique: false };
 const ORDERED: Shape = Shape::Either(&[VALUE, NUMBER]);
 
 static COMPARISON: MapShape = MapShape::new(
@@ -330,7 +348,12 @@ static TECHNIQUES: MapShape = MapShape::new(
             Shape::Either(&[Shape::Words(GENERALIZED), Shape::Map(&GENERALIZE)]),
             "year",
         ),
-        optional("truncate", "The first so many characters only.", Shape::Integer(within(1.0, 65_535.0, Code::BadTechnique)), "10"),
+        optional(
+            "truncate",
+            "The first so many characters only.",
+            Shape::Integer(within(1.0, 65_535.0, Code::BadTechnique)),
+            "10",
+        ),
         optional("top_code", "Numbers above become this one.", Shape::Number(ANY_NUMBER), "90"),
         optional("bottom_code", "Numbers below become this one.", Shape::Number(ANY_NUMBER), "0"),
         optional(
@@ -346,8 +369,18 @@ static TECHNIQUES: MapShape = MapShape::new(
 static MASK: MapShape = MapShape::new(
     "a mask",
     &[
-        optional("keep_first", "So many first characters stay.", Shape::Integer(within(0.0, 65_535.0, Code::BadTechnique)), "3"),
-        optional("keep_last", "So many last characters stay.", Shape::Integer(within(0.0, 65_535.0, Code::BadTechnique)), "0"),
+        optional(
+            "keep_first",
+            "So many first characters stay.",
+            Shape::Integer(within(0.0, 65_535.0, Code::BadTechnique)),
+            "3",
+        ),
+        optional(
+            "keep_last",
+            "So many last characters stay.",
+            Shape::Integer(within(0.0, 65_535.0, Code::BadTechnique)),
+            "0",
+        ),
     ],
 );
 
@@ -404,7 +437,12 @@ const RECIPIENTS: Shape =
 static LIMITS: MapShape = MapShape::new(
     "limits",
     &[
-        optional("max_rows", "Not more rows than this.", Shape::Integer(within(1.0, 9_007_199_254_740_991.0, Code::BadLimit)), "50000"),
+        optional(
+            "max_rows",
+            "Not more rows than this.",
+            Shape::Integer(within(1.0, 9_007_199_254_740_991.0, Code::BadLimit)),
+            "50000",
+        ),
         optional("max_share", "Not more than this share of the table's rows.", Shape::Text(&format::SHARE), "5%"),
     ],
 );
@@ -418,11 +456,19 @@ static JOB: MapShape = MapShape::new(
             Shape::Text(&format::JOB_NAME),
             "demo",
         ),
-        required("time_zone", "The zone whose calendar decides when a day is over.", Shape::Text(&format::TIME_ZONE), "Asia/Tokyo"),
+        required(
+            "time_zone",
+            "The zone whose calendar decides when a day is over.",
+            Shape::Text(&format::TIME_ZONE),
+            "Asia/Tokyo",
+        ),
         required(
             "databases",
             "By the names that rules use: the URL, or more about it.",
-            Shape::Named { key: &format::NAME, value: &Shape::Either(&[Shape::Text(&format::URL), Shape::Map(&DATABASE)]) },
+            Shape::Named {
+                key: &format::NAME,
+                value: &Shape::Either(&[Shape::Text(&format::URL), Shape::Map(&DATABASE)]),
+            },
             "{core: \"${CORE_URL}\"}",
         ),
         optional(
@@ -439,8 +485,18 @@ static JOB: MapShape = MapShape::new(
             Shape::Map(&STORE),
             "{path: state/sunset.db}",
         ),
-        optional("keys", "The keys of ledger and pseudonyms, from variables or files.", Shape::Map(&KEYS), "{tag: \"${SUNSET_TAG_KEY}\"}"),
-        optional("schedule", "When to run rules that have no schedule of their own, as a five-field cron expression.", Shape::Text(&format::SCHEDULE), "30 2 * * *"),
+        optional(
+            "keys",
+            "The keys of ledger and pseudonyms, from variables or files.",
+            Shape::Map(&KEYS),
+            "{tag: \"${SUNSET_TAG_KEY}\"}",
+        ),
+        optional(
+            "schedule",
+            "When to run rules that have no schedule of their own, as a five-field cron expression.",
+            Shape::Text(&format::SCHEDULE),
+            "30 2 * * *",
+        ),
         optional(
             "recipients",
             "Third parties and how to reach them. This version knows none.",
@@ -460,7 +516,12 @@ static DATABASE: MapShape = MapShape::new(
             Shape::Text(&format::URL),
             "\"${CORE_URL}\"",
         ),
-        optional("allow_plaintext", "Connect to another machine without TLS; `false` by default.", Shape::Boolean, "false"),
+        optional(
+            "allow_plaintext",
+            "Connect to another machine without TLS; `false` by default.",
+            Shape::Boolean,
+            "false",
+        ),
     ],
 );
 
@@ -469,25 +530,60 @@ const DAYS: Shape = Shape::List { item: &Shape::Text(&format::DATE), least: 0, u
 static PACE: MapShape = MapShape::new(
     "a pace",
     &[
-        optional("batch_target", "What a batch's changing statement should take; `50 ms` by default.", Shape::Text(&format::DURATION), "50 ms"),
-        optional("batch_rows", "No batch has more rows; 50000 by default.", Shape::Integer(within(1.0, 10_000_000.0, Code::BadLimit)), "50000"),
-        optional("statement_timeout", "The server ends a statement that takes longer; `30 s` by default.", Shape::Text(&format::DURATION), "30 s"),
-        optional("lock_timeout", "The server ends a wait for a lock that takes longer; `5 s` by default.", Shape::Text(&format::DURATION), "5 s"),
+        optional(
+            "batch_target",
+            "What a batch's changing statement should take; `50 ms` by default.",
+            Shape::Text(&format::DURATION),
+            "50 ms",
+        ),
+        optional(
+            "batch_rows",
+            "No batch has more rows; 50000 by default.",
+            Shape::Integer(within(1.0, 10_000_000.0, Code::BadLimit)),
+            "50000",
+        ),
+        optional(
+            "statement_timeout",
+            "The server ends a statement that takes longer; `30 s` by default.",
+            Shape::Text(&format::DURATION),
+            "30 s",
+        ),
+        optional(
+            "lock_timeout",
+            "The server ends a wait for a lock that takes longer; `5 s` by default.",
+            Shape::Text(&format::DURATION),
+            "5 s",
+        ),
         optional(
             "retries",
             "How often a batch is tried again after a deadlock, a serialization failure or a lock time-out; 5 by default.",
             Shape::Integer(within(0.0, 1000.0, Code::BadLimit)),
             "5",
         ),
-        optional("max_clock_skew", "A run is refused when a database's clock differs by more; `60 s` by default.", Shape::Text(&format::DURATION), "60 s"),
+        optional(
+            "max_clock_skew",
+            "A run is refused when a database's clock differs by more; `60 s` by default.",
+            Shape::Text(&format::DURATION),
+            "60 s",
+        ),
     ],
 );
 
 static STORE: MapShape = MapShape::new(
     "a store",
     &[
-        optional("path", "A SQLite file; a relative path starts at the job directory.", Shape::Text(&format::PATH), "state/sunset.db"),
-        optional("url", "A PostgreSQL database, for more than one machine.", Shape::Text(&format::URL), "\"${STORE_URL}\""),
+        optional(
+            "path",
+            "A SQLite file; a relative path starts at the job directory.",
+            Shape::Text(&format::PATH),
+            "state/sunset.db",
+        ),
+        optional(
+            "url",
+            "A PostgreSQL database, for more than one machine.",
+            Shape::Text(&format::URL),
+            "\"${STORE_URL}\"",
+        ),
     ],
 )
 .groups(&[&["path"], &["url"]]);
@@ -500,8 +596,23 @@ const SEVERAL_KEYS: Shape = Shape::Either(&[
 static KEYS: MapShape = MapShape::new(
     "keys",
     &[
-        optional("tag", "Row tags in the ledger. The first one is in use, others are older ones.", SEVERAL_KEYS, "\"${file:/run/secrets/sunset/tag.key}\""),
-        optional("signing", "Checkpoints. The first one is in use, others are older ones.", SEVERAL_KEYS, "\"${file:/run/secrets/sunset/signing.key}\""),
-        optional("pseudonym", "For `hash` and `tokenize`.", Shape::Text(&format::KEY), "\"${file:/run/secrets/sunset/pseudonym.key}\""),
+        optional(
+            "tag",
+            "Row tags in the ledger. The first one is in use, others are older ones.",
+            SEVERAL_KEYS,
+            "\"${file:/run/secrets/sunset/tag.key}\"",
+        ),
+        optional(
+            "signing",
+            "Checkpoints. The first one is in use, others are older ones.",
+            SEVERAL_KEYS,
+            "\"${file:/run/secrets/sunset/signing.key}\"",
+        ),
+        optional(
+            "pseudonym",
+            "For `hash` and `tokenize`.",
+            Shape::Text(&format::KEY),
+            "\"${file:/run/secrets/sunset/pseudonym.key}\"",
+        ),
     ],
 );

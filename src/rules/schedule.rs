@@ -25,12 +25,7 @@ const COLUMNS: [Column; 5] = [
         most: 12,
         names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
     },
-    Column {
-        what: "day of the week",
-        least: 0,
-        most: 6,
-        names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
-    },
+    Column { what: "day of the week", least: 0, most: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] },
 ];
 
 /// Reads a schedule. Minute, hour, day of the month, month, day of the week (0 is Sunday); when both days are given, one
@@ -85,7 +80,9 @@ fn check_field(field: &str, column: &Column) -> Result<(), Fault> {
             match to.map(number).transpose()? {
                 Some(to) if to < from => return Err(Fault::new(format!("`{range}` runs backwards")).help(help())),
                 Some(_) => {}
-                None if step.is_some() => return Err(wrong(item).help(format!("write a range before the step, such as `{from}-{most}/5`"))),
+                None if step.is_some() => {
+                    return Err(wrong(item).help(format!("write a range before the step, such as `{from}-{most}/5`")));
+                }
                 None => {}
             }
         }
@@ -102,11 +99,12 @@ fn check_field(field: &str, column: &Column) -> Result<(), Fault> {
 /// A regular expression (ECMA 262) of what can be a schedule, for JSON Schema. It lets ranges that run backwards pass.
 pub fn pattern() -> String {
     let columns = COLUMNS.iter().map(|column| {
-        let numbers = (column.least..=column.most).map(|number| if number < 10 { format!("0?{number}") } else { number.to_string() });
-        let letters = |name: &&str| -> String {
-            name.chars().map(|c| format!("[{}{c}]", c.to_ascii_uppercase())).collect()
-        };
-        let one = format!("(?:{})", numbers.rev().chain(column.names.iter().map(letters)).collect::<Vec<_>>().join("|"));
+        let numbers = (column.least..=column.most)
+            .map(|number| if number < 10 { format!("0?{number}") } else { number.to_string() });
+        let letters =
+            |name: &&str| -> String { name.chars().map(|c| format!("[{}{c}]", c.to_ascii_uppercase())).collect() };
+        let one =
+            format!("(?:{})", numbers.rev().chain(column.names.iter().map(letters)).collect::<Vec<_>>().join("|"));
         let step = (1..=column.most).rev().map(|step| if step < 10 { format!("0?{step}") } else { step.to_string() });
         let step = format!("/(?:{})", step.collect::<Vec<_>>().join("|"));
         let item = format!("(?:\\*(?:{step})?|{one}-{one}(?:{step})?|{one})");
@@ -122,7 +120,14 @@ mod tests {
 
     #[test]
     fn reads_what_a_cronjob_takes() {
-        for text in ["30 2 * * *", "*/15 0-6,22 1,15 JAN-mar mon-FRI", "0 0 29 2 *", "0  0 * *\t0", "05 00 01 01 6", "0-30/10 * * * *"] {
+        for text in [
+            "30 2 * * *",
+            "*/15 0-6,22 1,15 JAN-mar mon-FRI",
+            "0 0 29 2 *",
+            "0  0 * *\t0",
+            "05 00 01 01 6",
+            "0-30/10 * * * *",
+        ] {
             parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
         }
     }

@@ -13,9 +13,16 @@ pub enum Shape {
     /// A map with these keys and no others.
     Map(&'static MapShape),
     /// A map from names of a kind to values of one shape, with at least one entry.
-    Named { key: &'static Format, value: &'static Shape },
+    Named {
+        key: &'static Format,
+        value: &'static Shape,
+    },
     /// A list with at least so many items.
-    List { item: &'static Shape, least: usize, unique: bool },
+    List {
+        item: &'static Shape,
+        least: usize,
+        unique: bool,
+    },
     /// One of these words.
     Words(&'static [Word]),
     Text(&'static Format),
@@ -178,7 +185,10 @@ pub fn check(shape: &Shape, node: &Node, place: &Place, diagnostics: &mut Vec<Di
         (Shape::Number(bounds), Node::Number(number)) => {
             check_bounds(bounds, number.as_f64().unwrap_or(f64::NAN), place, diagnostics);
         }
-        (Shape::Boolean, Node::Bool(_)) | (Shape::True, Node::Bool(true)) | (Shape::Null, Node::Null) | (Shape::Any, _) => {}
+        (Shape::Boolean, Node::Bool(_))
+        | (Shape::True, Node::Bool(true))
+        | (Shape::Null, Node::Null)
+        | (Shape::Any, _) => {}
         (Shape::Either(shapes), _) => match shapes.iter().find(|shape| shape.takes(node)) {
             Some(Shape::Words(words)) => match node {
                 // What is not one of the words may be a key of the map that stands beside them.
@@ -187,7 +197,8 @@ pub fn check(shape: &Shape, node: &Node, place: &Place, diagnostics: &mut Vec<Di
                         Shape::Map(map) => Some(map.fields.iter().map(|field| field.name)),
                         _ => None,
                     });
-                    let keys: Vec<_> = keys.flatten().filter(|key| !words.iter().any(|word| word.word == *key)).collect();
+                    let keys: Vec<_> =
+                        keys.flatten().filter(|key| !words.iter().any(|word| word.word == *key)).collect();
                     let all = words.iter().map(|word| word.word).chain(keys.iter().copied());
                     let mut diagnostic = unknown_word(all, text, place);
                     if keys.contains(&text.as_str()) {
@@ -323,7 +334,8 @@ fn check_groups(map: &MapShape, entries: &[(String, Node)], place: &Place, diagn
         return;
     }
     let choices = map.groups.iter().filter(|group| !group.is_empty());
-    let choices: Vec<_> = choices.map(|group| group.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" with ")).collect();
+    let choices: Vec<_> =
+        choices.map(|group| group.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" with ")).collect();
     let help = format!("{} takes {}", map.what, choices.join(", or "));
     let whole = map.groups.iter().find(|group| !group.is_empty() && complete(group));
     diagnostics.push(match (whole.and_then(|group| Some((group, stranger(group)?))), present.first()) {
@@ -342,7 +354,9 @@ fn check_groups(map: &MapShape, entries: &[(String, Node)], place: &Place, diagn
 }
 
 fn check_text(format: &Format, text: &str, place: &Place, diagnostics: &mut Vec<Diagnostic>) {
-    if !format.secret && let Some(start) = text.find("${") {
+    if !format.secret
+        && let Some(start) = text.find("${")
+    {
         let end = text[start..].find('}').map_or(text.len(), |end| start + end + 1);
         let place = if is_name(place) { place.clone() } else { place.within(start..end) };
         let message = "variables have no place here";
@@ -357,7 +371,9 @@ fn check_text(format: &Format, text: &str, place: &Place, diagnostics: &mut Vec<
             _ => place.clone(),
         };
         let help = fault.help.unwrap_or_else(|| format!("for example `{}`", format.example));
-        diagnostics.push(Diagnostic::error(format.code, place, fault.problem).label(format!("not {}", format.what)).help(help));
+        diagnostics.push(
+            Diagnostic::error(format.code, place, fault.problem).label(format!("not {}", format.what)).help(help),
+        );
     }
 }
 
@@ -376,7 +392,8 @@ fn check_bounds(bounds: &Bounds, value: f64, place: &Place, diagnostics: &mut Ve
 
 fn wrong_type(shape: &Shape, node: &Node, place: &Place) -> Diagnostic {
     let message = format!("expected {}, found {}", shape.describe(), node.sort());
-    let diagnostic = Diagnostic::error(Code::WrongType, place.clone(), message).label(format!("this is {}", node.sort()));
+    let diagnostic =
+        Diagnostic::error(Code::WrongType, place.clone(), message).label(format!("this is {}", node.sort()));
     match (shape.example(), node) {
         (Some(_), Node::Number(_) | Node::Bool(_)) if matches!(shape, Shape::Text(format) if format.code == Code::WrongType) => {
             diagnostic.help("put it in quotes to make it text")
@@ -423,5 +440,7 @@ fn is_duplicate(entries: &[(String, Node)], index: usize) -> bool {
 
 fn duplicate(name: &str, place: &Place) -> Diagnostic {
     let place = place.name();
-    Diagnostic::error(Code::DuplicateKey, place, format!("`{name}` stands twice")).label("the second").help("remove one of them")
+    Diagnostic::error(Code::DuplicateKey, place, format!("`{name}` stands twice"))
+        .label("the second")
+        .help("remove one of them")
 }
