@@ -1,0 +1,3 @@
+//! One file per command, one function each.
+
+pub mod schema;
