@@ -26,6 +26,8 @@ pub mod database;
 pub mod diagnostic;
 pub mod ledger;
 pub mod outcome;
+pub mod plan;
 pub mod rules;
+pub mod run;
 pub mod settings;
 pub mod store;
