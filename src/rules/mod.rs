@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a file, a clock, an environment variable or a database.
 
+pub mod condition;
 pub mod format;
 pub mod language;
 pub mod node;
