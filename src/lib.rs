@@ -26,6 +26,7 @@ pub mod database;
 pub mod diagnostic;
 pub mod ledger;
 pub mod outcome;
+pub mod recipients;
 pub mod rules;
 pub mod settings;
 pub mod store;
