@@ -3,8 +3,9 @@
 //! In columns of other types than text the constant must be a value of that type; it is brought to the form in which
 //! servers print it, so that the comparison with what is stored comes to rest.
 
-use super::{Context, Family, Misfit, PLACEHOLDER, Sql, number};
+use super::{Context, Family, Misfit, Sql, number};
 use crate::{
+    database::PLACEHOLDER,
     catalog::{Column, ColumnKind, Engine, Table},
     database::Value,
     diagnostic::Code,

@@ -5,6 +5,7 @@
 //! server text pass, because no value can be in them: names that stand at a known place of a known message, and what
 //! PostgreSQL's parser says about a statement that Sunset wrote (its values are bound, the parser never sees them).
 
+use crate::outcome::Outcome;
 use sqlx::{
     mysql::MySqlDatabaseError,
     postgres::{PgDatabaseError, PgErrorPosition},
@@ -29,6 +30,17 @@ pub enum ErrorKind {
     Constraint,
     /// Anything else.
     Other,
+}
+
+impl ErrorKind {
+    /// What a command that fails with this comes to.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Transient | Self::StatementTimeout | Self::Unreachable => Outcome::Temporary,
+            Self::Refused | Self::Privilege => Outcome::Invalid,
+            Self::Constraint | Self::Other => Outcome::Unexpected,
+        }
+    }
 }
 
 /// A database error. Servers quote row values in their messages, so the message is made of the error's code and the

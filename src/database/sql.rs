@@ -64,6 +64,12 @@ impl Sql {
         self
     }
 
+    /// Hidden when it holds a secret.
+    #[must_use]
+    pub fn hidden_if(self, secret: bool) -> Self {
+        if secret { self.hidden() } else { self }
+    }
+
     /// True where the piece is false or unknown.
     #[must_use]
     pub fn negated(mut self) -> Self {

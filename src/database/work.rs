@@ -48,7 +48,8 @@ pub enum Change {
 #[derive(Clone)]
 pub struct Computed {
     pub column: KeyColumn,
-    pub function: std::sync::Arc<dyn Fn(&str) -> String + Send + Sync>,
+    /// `None` becomes null.
+    pub function: std::sync::Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
 }
 
 impl std::fmt::Debug for Computed {

@@ -45,8 +45,10 @@ pub fn held(
             HoldScope::Condition(text) => {
                 let expression = condition::check(text, catalog.engine)
                     .map_err(|errors| format!("hold {}: {}", hold.id, errors.first().map_or("", |e| &e.problem)))?;
-                if let Some((column, _)) = expression.columns().iter().find(|(name, _)| table.column(name).is_none()) {
-                    return Err(format!("hold {}: column `{column}` is not in {}", hold.id, table.name));
+                if let Some(column) =
+                     expression.columns().iter().find(|column| table.column(&column.name).is_none())
+                {
+                    return Err(format!("hold {}: column `{}` is not in {}", hold.id, column.name, table.name));
                 }
                 let rendered = expression.render(&|name| dialect.quote(name), &|text| dialect.literal(text), row);
                 pieces.push(Sql::new(format!("coalesce(({rendered}), false)")));

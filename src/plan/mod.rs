@@ -14,10 +14,13 @@ mod prepare;
 mod resolve;
 mod sample;
 
-pub use holds::Hold;
+pub use holds::{Hold, HoldScope};
+pub use overlap::check as overlaps;
 pub use access::Walk;
 pub use count::tally as recount;
-pub use prepare::{OpenDatabase, Options, Prepared, PreparedStep, Unavailable, open_databases, prepare};
+pub use prepare::{
+    Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, open_database, open_databases, prepare,
+};
 pub use resolve::{Resolved, resolve_rule};
 
 use crate::{

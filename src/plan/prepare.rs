@@ -167,6 +167,36 @@ pub async fn prepare(
     Ok(Ok(Prepared { plan, steps: prepared, databases, warnings }))
 }
 
+/// What `sunset validate` wants to know.
+pub struct Checked {
+    /// Errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many databases were asked.
+    pub databases: usize,
+    pub unavailable: BTreeMap<String, Unavailable>,
+}
+
+/// Holds all rules against the live schemas and counts nothing.
+///
+/// # Errors
+/// A database fails while it is asked.
+pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options) -> anyhow::Result<Checked> {
+    let (mut databases, unavailable, mut diagnostics) = open_databases(job, job.rules()).await;
+    let mut resolved = Vec::new();
+    for rule in job.rules() {
+        let Some(open) = databases.get(&rule.table.database) else { continue };
+        match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
+            Ok(fits) => {
+                diagnostics.extend(fits.warnings.iter().cloned());
+                resolved.push((rule, fits));
+            }
+            Err(found) => diagnostics.extend(found),
+        }
+    }
+    diagnostics.extend(ask_for_overlaps(job, &mut databases, &resolved, holds, now, options).await?);
+    Ok(Checked { diagnostics, databases: databases.len(), unavailable })
+}
+
 fn chosen<'a>(job: &'a Job, options: &Options, found: &mut Vec<Diagnostic>) -> Vec<&'a Rule> {
     let known: BTreeSet<_> = job.rules().map(|rule| rule.id.as_str()).collect();
     for id in options.rules.iter().filter(|id| !known.contains(id.as_str())) {

@@ -420,7 +420,8 @@ impl Resolver<'_, '_> {
             self.warn_remaining(table);
         }
         let Some(marker) = &rule.marker else {
-            return Some((found.change(), Some(found.undone)));
+            let undone = found.undone.clone();
+            return Some((found.change(), Some(undone)));
         };
         let marker_place = rule.place.key("marker");
         let column = self.keep(find_column(table, marker, marker_place.clone()))?;
@@ -441,7 +442,7 @@ impl Resolver<'_, '_> {
         let personal: Vec<_> = table
             .columns
             .iter()
-            .filter(|column| !column.generated && !named(column) && anonymize::looks_personal(&column.name).is_some())
+            .filter(|column| !column.generated && !named(column) && anonymize::personal(&column.name).is_some())
             .map(|column| format!("`{}`", column.name))
             .collect();
         if !personal.is_empty() {
@@ -561,28 +562,44 @@ pub(super) fn changes(
         if !fits {
             continue;
         }
-        let column_sql = dialect.column(row, name);
         let context = anonymize::Context {
             engine,
-            column_sql: &column_sql,
-            key_sql: &key_sql,
-            time_zone: around.settings.time_zone.iana_name().unwrap_or("UTC"),
+            column_sql: dialect.column(row, name),
+            key_sql: key_sql.clone(),
             pseudonym_key: around.pseudonym_key,
-            scope: &format!("{}/{name}", table.name),
+            scope: format!("{}/{name}", table.name),
+            zone: around.settings.time_zone.clone(),
         };
-        if technique.in_sql(engine) {
-            let sql = technique.expression(column, &context);
-            if technique.has_fixpoint() {
-                undone.push(anonymize::differs(&Sql::new(column_sql.clone()), &sql, column, engine));
+        match technique.expression(column, &context) {
+            Some(sql) => {
+                undone.extend(technique.pending(column, &context));
+                changes.sql.push((name.clone(), sql.hidden_if(technique.is_keyed())));
             }
-            changes.sql.push((name.clone(), sql));
-        } else {
-            let function = technique.function(&context);
-            changes.computed.push(Computed { column: KeyColumn::from(column), function });
+            None => changes.computed.push(computed(technique, column, &context)),
         }
     }
     changes.undone = Sql::join(&undone, " or ").nested();
     (found.len() == errors).then_some(changes)
+}
+
+/// A value that the engine cannot compute.
+fn computed(technique: &Technique, column: &Column, context: &anonymize::Context) -> Computed {
+    let (technique, owned) = (technique.clone(), column.clone());
+    let (engine, scope, zone) = (context.engine, context.scope.clone(), context.zone.clone());
+    let key = context.pseudonym_key.map(<[u8]>::to_vec);
+    let function = move |value: &str| {
+        let context = anonymize::Context {
+            engine,
+            column_sql: String::new(),
+            key_sql: String::new(),
+            pseudonym_key: key.as_deref(),
+            scope: scope.clone(),
+            zone: zone.clone(),
+        };
+        // what cannot be computed is not kept
+        technique.apply(Some(value), &owned, "", &context)
+    };
+    Computed { column: KeyColumn::from(column), function: std::sync::Arc::new(function) }
 }
 
 /// A condition written as SQL, on rows called `row`.
@@ -596,10 +613,15 @@ pub(super) fn sql_condition(
     let expression = condition::check(text, around.catalog.engine).map_err(|mut errors| {
         let error = errors.swap_remove(0);
         let place = place.within(error.range);
-        Diagnostic::error(Code::BadCondition, place, error.problem).help(error.help)
+        let diagnostic = Diagnostic::error(Code::BadCondition, place, error.problem);
+        error.help.into_iter().fold(diagnostic, Diagnostic::help)
     })?;
-    for (name, range) in expression.columns() {
-        find_column(table, name, place.within(range.clone()))?;
+    if let Some(column) = expression.stranger(&table.name.name) {
+        let message = format!("a condition knows only the columns of `{}`", table.name);
+        return Err(Diagnostic::error(Code::BadCondition, place.within(column.range.clone()), message));
+    }
+    for column in expression.columns() {
+        find_column(table, &column.name, place.within(column.range.clone()))?;
     }
     let dialect = around.dialect;
     let rendered = expression.render(&|name| dialect.quote(name), &|text| dialect.literal(text), row);

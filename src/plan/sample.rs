@@ -34,7 +34,7 @@ pub async fn samples(
                 _ => None,
             };
             let new = match computed {
-                Some(computed) => old.as_deref().map(|old| (computed.function)(old)),
+                Some(computed) => old.as_deref().and_then(|old| (computed.function)(old)),
                 None => after.get(i).cloned().flatten(),
             };
             // a pseudonym is shown as a form too: whoever has the key could relate it

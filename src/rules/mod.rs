@@ -6,6 +6,7 @@ pub mod condition;
 pub mod format;
 pub mod language;
 pub mod node;
+pub mod parse;
 pub mod period;
 pub mod reference;
 pub mod rule;
@@ -13,6 +14,7 @@ pub mod schedule;
 pub mod schema;
 pub mod shape;
 
+pub use parse::{check_together, parse};
 pub use period::Period;
 pub use rule::*;
 

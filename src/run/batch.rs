@@ -315,11 +315,8 @@ impl<'a> Worker<'a> {
                 .iter()
                 .map(|column| {
                     let old = self.selection.position(&column.column.name).and_then(|index| row[index].as_deref());
-                    match old {
-                        Some(old) => {
-                            let cast = self.dialect.cast(&column.column);
-                            Sql::bound(cast, Value::Text((column.function)(old)))
-                        }
+                    match old.and_then(|old| (column.function)(old)) {
+                        Some(new) => Sql::bound(self.dialect.cast(&column.column), Value::Text(new)),
                         None => Sql::new("null"),
                     }
                 })
