@@ -26,11 +26,8 @@ pub mod database;
 pub mod diagnostic;
 pub mod ledger;
 pub mod outcome;
-<<<<<<< HEAD
 pub mod plan;
-=======
 pub mod recipients;
->>>>>>> rules
 pub mod rules;
 pub mod run;
 pub mod settings;

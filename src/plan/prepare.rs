@@ -11,9 +11,9 @@ use crate::{
     database::{self, Change, Connection, Database, Dialect, ErrorKind, Statement, Work,
         statements::{self, KeySelection, Range},
     },
-    diagnostic::{Code, Diagnostic, Place, Severity, nearest},
+    diagnostic::{Code, Diagnostic, Place, Severity},
     job::Job,
-    rules::{Disposition, Rule},
+    rules::{Disposition, Rule, shape::nearest},
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -112,7 +112,7 @@ fn unknown_database(job: &Job, rule: &Rule) -> Diagnostic {
     let known = job.settings.databases.keys().map(String::as_str);
     let message = format!("database `{name}` is not in sunset.yaml");
     let error = Diagnostic::error(Code::UnknownDatabase, rule.place.key("table"), message).label("unknown database");
-    match nearest(name, known.clone()) {
+    match nearest(known.clone(), name) {
         Some(near) => error.help(format!("did you mean `{near}.{}`?", rule.table.table)),
         None => error.help(format!("sunset.yaml declares {}", known.collect::<Vec<_>>().join(", "))),
     }
@@ -201,7 +201,7 @@ fn chosen<'a>(job: &'a Job, options: &Options, found: &mut Vec<Diagnostic>) -> V
     let known: BTreeSet<_> = job.rules().map(|rule| rule.id.as_str()).collect();
     for id in options.rules.iter().filter(|id| !known.contains(id.as_str())) {
         let error = Diagnostic::error(Code::UnknownWord, Place::file("--rule"), format!("there is no rule `{id}`"));
-        found.push(match nearest(id, known.iter().copied()) {
+        found.push(match nearest(known.iter().copied(), id) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => error,
         });

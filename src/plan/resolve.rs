@@ -6,8 +6,9 @@ use crate::{
     catalog::{Catalog, Column, ColumnKind, Engine, Table, TableKind, TableName},
     clock::{self, Cutoffs, DueDays, PointKind},
     database::{Change, Computed, Dialect, KeyColumn, Point, Sql, Value, Work, statements},
-    diagnostic::{Code, Diagnostic, Place, nearest},
-    rules::{Condition, Disposition, Encoding, Literal, Match, Missing, Pick, Rule, Source, TablePath, condition},
+    diagnostic::{Code, Diagnostic, Place},
+    rules::{Condition, Disposition, Encoding, Literal, Match, Missing, Pick, Rule, Source, TablePath, condition,
+        shape::nearest},
     settings::Settings,
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -61,7 +62,7 @@ pub fn find_table<'a>(catalog: &'a Catalog, path: &TablePath, place: Place) -> R
     let error = Diagnostic::error(Code::UnknownTable, place, format!("table `{path}` does not exist"));
     let elsewhere = catalog.tables.iter().find(|table| table.name.name == path.table);
     let names = catalog.tables.iter().filter(|t| t.name.schema == schema).map(|table| table.name.name.as_str());
-    Err(match (elsewhere, nearest(&path.table, names)) {
+    Err(match (elsewhere, nearest(names, &path.table)) {
         (Some(table), _) => {
             error.label(format!("not in schema `{schema}`")).help(format!("write `{}.{}`", path.database, table.name))
         }
@@ -85,7 +86,7 @@ pub fn find_column<'a>(table: &'a Table, name: &str, place: Place) -> Result<&'a
             format!("column `{name}` is not in table `{}`", table.name),
         )
         .label("no such column");
-        match nearest(name, table.columns.iter().map(|column| column.name.as_str())) {
+        match nearest(table.columns.iter().map(|column| column.name.as_str()), name) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => {
                 let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
