@@ -89,9 +89,14 @@ impl Work {
         }
     }
 
+    /// The rule governs the row and has not been carried out on it.
+    pub fn claimed(&self) -> impl Iterator<Item = &Sql> {
+        self.condition.iter().chain(&self.undone)
+    }
+
     /// Due and not yet carried out, held rows included.
     pub fn due_rows(&self) -> Sql {
-        Sql::all(std::iter::once(&self.due).chain(&self.claimed))
+        Sql::all(std::iter::once(&self.due).chain(self.claimed()))
     }
 
     /// Due, neither held nor needed by a kept dependent: what a batch may touch.
@@ -144,8 +149,45 @@ pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
 /// One number: governed rows whose starting point is not there or cannot be read.
 pub fn missing(dialect: &dyn Dialect, work: &Work) -> Option<Statement> {
     let missing = work.missing.as_ref()?;
-    let condition = Sql::all(std::iter::once(missing).chain(&work.claimed));
+    let condition = Sql::all(std::iter::once(missing).chain(work.claimed()));
     Some(dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition)))
+}
+
+/// What a rule says of one row: its starting point, then `1` or `0` for each of: the condition holds, it is not yet
+/// carried out, due, overdue, without starting point, held, waiting. No row when there is none with this key.
+pub fn verdict(dialect: &dyn Dialect, work: &Work, key: &[String]) -> Statement {
+    let row = dialect.row(&work.table);
+    let flag = |condition: Option<&Sql>, absent: &str| {
+        let mut sql = condition.cloned().unwrap_or_else(|| Sql::new(absent));
+        sql.text = dialect.shown(&format!("case when {} then 1 else 0 end", sql.text));
+        sql
+    };
+    let columns = [
+        work.point.shown.clone(),
+        flag(work.condition.as_ref(), "1 = 1"),
+        flag(work.undone.as_ref(), "1 = 1"),
+        flag(Some(&work.due), ""),
+        flag(work.overdue.as_ref(), "1 = 0"),
+        flag(Some(&work.unreadable), ""),
+        flag(work.held.as_ref(), "1 = 0"),
+        flag(work.waiting.as_ref(), "1 = 0"),
+    ];
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&columns, ", ")).push(&format!(" from {} where ", dialect.target(&work.table)));
+    sql.append(&dialect.one_of(&row, &work.key, &[key.to_vec()]));
+    dialect.finish(sql)
+}
+
+/// The key of a row as the server prints it; no row when there is none.
+pub fn find_row(dialect: &dyn Dialect, table: &TableName, key: &[KeyColumn], values: &[String]) -> Statement {
+    let row = dialect.row(table);
+    let condition = dialect.one_of(&row, key, &[values.to_vec()]);
+    dialect.finish(select_from(dialect, &KeySelection::names(key).list(dialect, &row), table, &condition))
+}
+
+/// One number: rows that meet a condition.
+pub fn count_where(dialect: &dyn Dialect, table: &TableName, condition: &Sql) -> Statement {
+    dialect.finish(select_from(dialect, &dialect.shown("count(*)"), table, condition))
 }
 
 /// One number: all rows of a table.

@@ -16,13 +16,17 @@ pub struct Work {
     /// The starting point and the column that holds it, when it is one of the table itself.
     pub point: Point,
     pub point_column: Option<KeyColumn>,
-    /// The rule governs the row and has not been carried out on it: condition and fixpoint.
-    pub claimed: Vec<Sql>,
+    /// The rule's own condition, apart from time.
+    pub condition: Option<Sql>,
+    /// It has not been carried out on the row: a column is not at its fixpoint, or the marker is not set.
+    pub undone: Option<Sql>,
     /// The retention period is over.
     pub due: Sql,
     /// The regular deletion period is over.
     pub overdue: Option<Sql>,
-    /// There is no starting point that can be read; `None` when the rule ignores such rows or takes them as due.
+    /// There is no starting point that can be read.
+    pub unreadable: Sql,
+    /// The same, where the rule reports such rows; `None` when it ignores them or takes them as due.
     pub missing: Option<Sql>,
     /// A hold suspends it, or a dependent of it that would go too.
     pub held: Option<Sql>,

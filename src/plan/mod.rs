@@ -12,6 +12,7 @@ mod order;
 mod overlap;
 mod prepare;
 mod resolve;
+pub mod row;
 mod sample;
 
 pub use holds::{Hold, HoldScope};
@@ -21,7 +22,7 @@ pub use count::tally as recount;
 pub use prepare::{
     Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, open_database, open_databases, prepare,
 };
-pub use resolve::{Resolved, resolve_rule};
+pub use resolve::{Resolved, find_table, resolve_rule};
 
 use crate::{
     catalog::{Engine, TableName},

@@ -28,6 +28,8 @@ pub struct Surroundings<'a> {
 #[derive(Clone, Debug)]
 pub struct Resolved {
     pub work: Work,
+    /// How the starting point is stored.
+    pub point_kind: PointKind,
     pub cut_off: super::CutOff,
     pub dependents: Vec<dependents::Named>,
     /// The index on the starting point.
@@ -121,12 +123,6 @@ impl Resolver<'_, '_> {
         let dependents = dependents::resolve(rule, table, around, self.found);
         let (point, kind, point_column) = point?;
         let (change, undone) = change?;
-        let mut claimed = Vec::new();
-        match condition {
-            None => {}
-            Some(condition) => claimed.extend(condition),
-        }
-        claimed.extend(undone);
 
         let days = |choice| {
             let today = clock::today(around.now, &around.settings.time_zone);
@@ -138,7 +134,7 @@ impl Resolver<'_, '_> {
         let mut due = self.past(&point, kind, &due_days);
         let mut overdue = overdue_days.as_ref().map(|days| self.past(&point, kind, days));
         let missing = match rule.starting_point.missing {
-            Missing::Report => Some(unreadable),
+            Missing::Report => Some(unreadable.clone()),
             Missing::Ignore => None,
             Missing::Due => {
                 due = Sql::join([&due, &unreadable], " or ").nested();
@@ -159,7 +155,9 @@ impl Resolver<'_, '_> {
             leaves: if table.partitions.is_empty() { vec![table.name.clone()] } else { table.partitions.clone() },
             point: Point { shown: dialect.point_shown(&point, kind), value: point },
             point_column: point_column.filter(|_| rule.starting_point.missing != Missing::Due),
-            claimed,
+            condition: condition.flatten(),
+            undone,
+            unreadable,
             due,
             overdue,
             missing,
@@ -178,7 +176,7 @@ impl Resolver<'_, '_> {
         let starting_point = self.starting_point_words();
         let cut_off = super::CutOff { words, due: due_days, overdue: overdue_days, starting_point };
         let index = index.map(|index| index.name.clone());
-        Some(Resolved { work, cut_off, dependents: dependents.named, index, holds: hold_names, warnings: Vec::new() })
+        Some(Resolved { work, point_kind: kind, cut_off, dependents: dependents.named, index, holds: hold_names, warnings: Vec::new() })
     }
 
     fn check_table(&mut self, table: &Table) -> Option<()> {
