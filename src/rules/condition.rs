@@ -773,7 +773,7 @@ fn hidden(tokens: &[TokenWithSpan], positions: &Positions) -> Option<Range<usize
         }
         end = range.end.max(end);
     }
-    positions.sql.get(end..).is_some_and(|rest| !rest.trim().is_empty()).then(|| end..positions.sql.len())
+    positions.sql.get(end..).is_some_and(|rest| !rest.trim().is_empty()).then_some(end..positions.sql.len())
 }
 
 fn lowercase(message: &str) -> String {

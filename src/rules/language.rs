@@ -131,7 +131,7 @@ static RULE: MapShape = MapShape::new(
         ),
         optional(
             "marker",
-            "The column that tells a row already done: Sunset writes the time of disposal into it. Needed by `hash` and \
+            "The column that tells a row already done. Needed by `hash` and \
              `tokenize`, which would otherwise be done again every night.",
             Shape::Text(&format::COLUMN),
             "pseudonymized_at",

@@ -29,12 +29,9 @@ fn collect(shape: &Shape, sections: &mut Vec<Section>) {
                 return;
             }
             sections.push(Section::Map(map));
-            for field in map.fields {
-                if let Some(words) = words_of(&field.shape) {
-                    sections.push(Section::Words(field.name, words));
-                }
-                collect(&field.shape, sections);
-            }
+            let words = map.fields.iter().filter_map(|field| Some(Section::Words(field.name, words_of(&field.shape)?)));
+            sections.extend(words);
+            map.fields.iter().for_each(|field| collect(&field.shape, sections));
         }
         Shape::Named { value: inner, .. } | Shape::List { item: inner, .. } => {
             collect(inner, sections);
@@ -93,7 +90,7 @@ fn value(shape: &Shape) -> String {
     match shape {
         Shape::Map(map) => format!("[{}](#{})", map.what, anchor(map.what)),
         Shape::Named { key, value: inner } => format!("map from {} to {}", article_off(key), value(inner)),
-        Shape::List { item, .. } => format!("list of {}", value(item)),
+        Shape::List { item, .. } => format!("list, each {}", value(item)),
         Shape::Words(words) if words.len() > 4 => "one of the words below".to_owned(),
         Shape::Either(shapes) => {
             let all: Vec<_> = shapes.iter().map(value).collect();
@@ -121,7 +118,6 @@ fn anchor(what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::rules::{rules_page, settings_page};
 
     /// Set `SUNSET_UPDATE_DOCS` to write the pages anew.

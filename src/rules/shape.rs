@@ -330,7 +330,7 @@ fn check_groups(map: &MapShape, entries: &[(String, Node)], place: &Place, diagn
     let present: Vec<_> = all.iter().copied().filter(|key| has(entries, key)).collect();
     let stranger = |group: &&[&str]| present.iter().copied().find(|key| !group.contains(key));
     let complete = |group: &&[&str]| group.iter().all(|key| has(entries, key));
-    if map.groups.iter().any(|group| complete(&group) && stranger(&group).is_none()) {
+    if map.groups.iter().any(|group| complete(group) && stranger(group).is_none()) {
         return;
     }
     let choices = map.groups.iter().filter(|group| !group.is_empty());
