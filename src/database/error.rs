@@ -111,10 +111,12 @@ fn postgres(error: &PgDatabaseError) -> Error {
         }),
     };
     // Class 42 at a position of our own text, outside any function: the parser speaks, and it has seen no row.
-    if code.starts_with("42") && code != "42501" && error.r#where().is_none() {
-        if let Some(PgErrorPosition::Original(position)) = error.position() {
-            message = format!("{message}: {} at character {position}", error.message());
-        }
+    if code.starts_with("42")
+        && code != "42501"
+        && error.r#where().is_none()
+        && let Some(PgErrorPosition::Original(position)) = error.position()
+    {
+        message = format!("{message}: {} at character {position}", error.message());
     }
     Error::new(kind, format!("{message} ({code})"))
 }
