@@ -439,7 +439,7 @@ async fn a_closed_port_is_unreachable() {
         let url = format!("{scheme}://u:geheim@127.0.0.1:{port}/db");
         let error = open(&settings(engine, &url), &Pace::default()).unwrap().connect().await.err().unwrap();
         assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
-        let expected = format!("127.0.0.1:{port}/db: no connection: connection refused");
+        let expected = format!("127.0.0.1:{port}/db: no connection: Connection refused");
         assert!(error.message.starts_with(&expected), "{error}");
     }
 }
