@@ -27,6 +27,7 @@ pub mod diagnostic;
 pub mod job;
 pub mod ledger;
 pub mod outcome;
+pub mod output;
 pub mod plan;
 pub mod recipients;
 pub mod rules;

@@ -5,8 +5,8 @@
 
 use super::{Context, Family, Misfit, Sql, number};
 use crate::{
-    database::PLACEHOLDER,
     catalog::{Column, ColumnKind, Engine, Table},
+    database::PLACEHOLDER,
     database::Value,
     diagnostic::Code,
 };
