@@ -21,6 +21,7 @@ pub mod anonymize;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod database;
 pub mod diagnostic;
 pub mod ledger;
