@@ -31,10 +31,11 @@ pub fn load(global: &Global, console: &mut Console) -> anyhow::Result<Job> {
 /// # Errors
 /// `--now` is none of these.
 pub fn now(global: &Global, job: &Job) -> anyhow::Result<Timestamp> {
-    let Some(text) = &global.now else { return Ok(Timestamp::now()) };
+    // whole seconds: plans and ledger entries show them in full
+    let Some(text) = &global.now else { return Ok(Timestamp::from_second(Timestamp::now().as_second())?) };
     let zone = &job.settings.time_zone;
     if let Ok(timestamp) = text.parse::<Timestamp>() {
-        return Ok(timestamp);
+        return Ok(Timestamp::from_second(timestamp.as_second())?);
     }
     if let Ok(local) = text.parse::<civil::DateTime>()
         && (text.contains('T') || text.contains(' '))
