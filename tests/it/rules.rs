@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 use sunset::{
     cli::SchemaKind,
     commands,
@@ -92,6 +92,9 @@ struct Language {
     schema: jsonschema::Validator,
     check: fn(&str) -> Vec<Diagnostic>,
 }
+
+static RULES: LazyLock<Language> = LazyLock::new(Language::rules);
+static SETTINGS: LazyLock<Language> = LazyLock::new(Language::settings);
 
 impl Language {
     fn rules() -> Self {
@@ -215,7 +218,7 @@ fn mutations(good: &Value) -> Vec<Value> {
 
 #[test]
 fn editors_and_parser_agree() {
-    for (directory, language) in [("rules", Language::rules()), ("settings", Language::settings())] {
+    for (directory, language) in [("rules", &RULES), ("settings", &SETTINGS)] {
         let mut disagreements = Vec::new();
         let mut count = 0;
         for (name, source) in fixtures(directory, "") {
@@ -264,8 +267,7 @@ proptest! {
         days in prop::collection::vec("[0-3][0-9]-[0-3][0-9]", 20),
         templates in prop::collection::vec("[a{}]{0,3}(\\{key\\})?[{}k]{0,2}", 20),
     ) {
-        let language = Language::rules();
-        let agrees = |value: Value| language.agrees(&value).map_err(TestCaseError::fail);
+        let agrees = |value: Value| RULES.agrees(&value).map_err(TestCaseError::fail);
         for text in &periods { agrees(rule("retention_period", &json!(text)))?; }
         for text in &crons { agrees(rule("schedule", &json!(text)))?; }
         for text in &tables { agrees(rule("table", &json!(text)))?; agrees(rule("id", &json!(text)))?; }
@@ -278,10 +280,9 @@ proptest! {
 
     #[test]
     fn durations_and_patterns_agree(texts in prop::collection::vec("[0-9]{0,7} ?(ms|s|secs?|min|minutes?|h|hour|m|d)?", 40)) {
-        let language = Language::settings();
         for text in texts {
             let value = json!({"time_zone": "UTC", "databases": {"a": "${X}"}, "pace": {"lock_timeout": text}});
-            language.agrees(&value).map_err(TestCaseError::fail)?;
+            SETTINGS.agrees(&value).map_err(TestCaseError::fail)?;
         }
     }
 }
