@@ -7,6 +7,7 @@
 mod catalog;
 mod driver;
 mod ledger;
+mod rules;
 mod server;
 mod support;
 mod support_check;
