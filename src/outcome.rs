@@ -2,10 +2,12 @@
 //!
 //! The codes are a contract with Kubernetes' `podFailurePolicy`: see the README.
 
+use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 
 /// How a command ended. Ordered: when several parts end differently, the greatest is the whole's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Everything is done, or there was nothing to do.
     #[default]

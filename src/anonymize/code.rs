@@ -32,7 +32,7 @@ impl Family for Coding {
         let comparison = if self.side == Side::Top { ">" } else { "<" };
         // Not `least` and `greatest`: in PostgreSQL they make the limit of NULL.
         let coded = format!("case when {value} {comparison} {limit} then {limit} else {value} end");
-        Some(Sql::constant(match context.engine {
+        Some(Sql::new(match context.engine {
             Engine::Postgres => format!("({coded})::{}", column.sql_type),
             Engine::Mysql => coded,
             Engine::Sqlite => format!("case when typeof({value}) in ('integer', 'real') then {coded} end"),

@@ -61,9 +61,7 @@ impl Family for Masking<'_> {
         };
         let (kept, whole) = (u64::from(first) + u64::from(last), stars(&length));
         // SQLite makes an empty text, not NULL, of `zeroblob(NULL)`.
-        Some(Sql::constant(format!(
-            "case when {length} <= {kept} then {whole} when {length} > {kept} then {partly} end"
-        )))
+        Some(Sql::new(format!("case when {length} <= {kept} then {whole} when {length} > {kept} then {partly} end")))
     }
 
     fn apply(&self, value: &str, _: &Column, _: &str, _: &Context) -> Option<String> {

@@ -14,7 +14,7 @@
 
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table},
-    database::Value,
+    database::Sql,
     diagnostic::Code,
 };
 use jiff::tz::TimeZone;
@@ -25,9 +25,12 @@ mod generalize;
 mod keyed;
 mod mask;
 mod number;
+mod personal;
 mod replace;
 mod suppress;
 mod truncate;
+
+pub use personal::{Personal, personal};
 
 #[cfg(test)]
 mod tests;
@@ -110,17 +113,6 @@ pub struct Misfit {
     /// What would be right.
     pub help: String,
 }
-
-/// A piece of SQL with its bound values.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sql {
-    /// Each [`PLACEHOLDER`] stands for one of `args`, in order.
-    pub text: String,
-    pub args: Vec<Value>,
-}
-
-/// Stands in [`Sql::text`] where the statement's writer puts `$1` or `?`. No SQL contains it otherwise.
-pub const PLACEHOLDER: char = '\u{1}';
 
 /// What a technique needs to know besides the column.
 #[derive(Clone)]
@@ -235,7 +227,7 @@ impl Technique {
     /// others. `None` without fixpoint: the rule's marker column has to tell.
     pub fn pending(&self, column: &Column, context: &Context) -> Option<Sql> {
         if *self == Self::Suppress {
-            return Some(Sql::constant(format!("{} is not null", context.column_sql)));
+            return Some(Sql::new(format!("{} is not null", context.column_sql)));
         }
         let new = self.expression(column, context).filter(|_| self.has_fixpoint())?;
         Some(Sql { text: differs(&context.column_sql, &new.text, column, context.engine), args: new.args })
@@ -266,12 +258,6 @@ pub fn differs(old: &str, new: &str, column: &Column, engine: Engine) -> String 
         }
         (Engine::Mysql, _) => format!("(not (({old}) <=> ({new})))"),
         (Engine::Sqlite, _) => format!("({old} is not ({new}) collate binary)"),
-    }
-}
-
-impl Sql {
-    fn constant(text: impl Into<String>) -> Self {
-        Self { text: text.into(), args: Vec::new() }
     }
 }
 

@@ -3,9 +3,10 @@
 //! In columns of other types than text the constant must be a value of that type; it is brought to the form in which
 //! servers print it, so that the comparison with what is stored comes to rest.
 
-use super::{Context, Family, Misfit, PLACEHOLDER, Sql, number};
+use super::{Context, Family, Misfit, Sql, number};
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table},
+    database::PLACEHOLDER,
     database::Value,
     diagnostic::Code,
 };
@@ -34,7 +35,7 @@ impl Replacement<'_> {
                 _ => needs("a number"),
             },
             ColumnKind::Boolean => match (text, engine) {
-                ("true", Engine::Postgres) | ("false", Engine::Postgres) => Ok(text.to_owned()),
+                ("true" | "false", Engine::Postgres) => Ok(text.to_owned()),
                 ("true", _) => Ok("1".into()),
                 ("false", _) => Ok("0".into()),
                 _ => needs("`true` or `false`"),

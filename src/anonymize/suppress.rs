@@ -23,7 +23,7 @@ impl Family for Suppression {
     }
 
     fn expression(&self, _: &Column, _: &Context) -> Option<Sql> {
-        Some(Sql::constant("null"))
+        Some(Sql::new("null"))
     }
 
     fn apply(&self, _: &str, _: &Column, _: &str, _: &Context) -> Option<String> {

@@ -24,7 +24,7 @@ impl Family for Truncation {
 
     fn expression(&self, _: &Column, context: &Context) -> Option<Sql> {
         let (text, length) = (context.text(), count(self.length));
-        Some(Sql::constant(match context.engine {
+        Some(Sql::new(match context.engine {
             Engine::Postgres | Engine::Mysql => format!("left({text}, {length})"),
             Engine::Sqlite => format!("substr({text}, 1, {length})"),
         }))

@@ -1,1 +1,443 @@
 //! The evidence: append-only, hash-chained, signed, and free of personal data.
+//!
+//! An [`Entry`] is one line of canonical JSON that names the hash of the line before. All lines together are the leaves
+//! of a Merkle tree; a [`Checkpoint`] is its signed root. An [`Intent`] stands in the ledger before its batch commits
+//! and holds the Merkle root over the [tags](tag) of the batch's rows; its outcome follows. `docs/ledger.md` has the
+//! format, what it promises and what it cannot.
+
+pub mod checkpoint;
+pub mod entry;
+pub mod keys;
+pub mod merkle;
+pub mod tag;
+
+pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerificationKey};
+pub use entry::{BatchResult, Entry, Event, Intent, RuleResult, SettledBy};
+pub use keys::{Key, KeyError, Keys};
+pub use tag::{BatchEvidence, BatchTags, Tag, TagKey};
+
+use crate::{
+    outcome::Outcome,
+    store::{self, Hold, HoldTarget, KeyStatus, NewHold, Release, Store, StoredCheckpoint, StoredKey, StoredTags},
+};
+use entry::HoldSubject;
+use jiff::Timestamp;
+use merkle::{Hash, Tree};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// Where entries take their time from.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How many entries are read at once.
+const PAGE: u32 = 1000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Entry(#[from] entry::EntryError),
+    #[error("there is no {0} key: make one with `sunset keys new --out DIR` and name it in sunset.yaml under keys.{0}")]
+    NoKey(&'static str),
+    #[error("tag key {id} was destroyed at {at}: take it out of sunset.yaml and make a new one with `sunset keys new`")]
+    DestroyedKey { id: String, at: Timestamp },
+    #[error("the name {0:?} cannot be signed: it must not be empty nor hold spaces, '+' or control characters")]
+    Name(String),
+    #[error("the store holds the ledger of job {found:?}, not of {wanted:?}: each job needs a store of its own")]
+    OtherJob { found: String, wanted: String },
+    /// Entries or checkpoints are not as they were written.
+    #[error("the ledger is broken: {0}; see `sunset ledger verify`")]
+    Broken(String),
+    /// The caller asked for something that must not be written.
+    #[error("the ledger refuses the entry: {0}")]
+    Refused(String),
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What a command that fails with this comes to.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Store(error) => error.outcome(),
+            Self::Entry(_) => Outcome::Unexpected,
+            Self::NoKey(_) | Self::DestroyedKey { .. } | Self::Name(_) | Self::OtherJob { .. } => Outcome::Invalid,
+            Self::Broken(_) | Self::Refused(_) => Outcome::Refused,
+        }
+    }
+}
+
+/// The ledger, open for one run or command. Other processes may append at the same time: each append waits for its turn
+/// and builds on what it finds.
+pub struct Ledger {
+    store: Store,
+    origin: String,
+    run: String,
+    tag_key: TagKey,
+    older_tag_keys: Vec<TagKey>,
+    signing_key: keys::SigningKey,
+    older_signing_keys: Vec<keys::SigningKey>,
+    trusted: Vec<VerificationKey>,
+    clock: Clock,
+}
+
+impl Ledger {
+    /// Opens the ledger for writing, under a new run id. `origin` is the job's name.
+    ///
+    /// # Errors
+    /// A key is missing or was destroyed; the store belongs to another job; the newest checkpoint is not signed by a
+    /// key of `keys` or covers more entries than there are. The rest of the ledger is not read: see [`verify`].
+    ///
+    /// [`verify`]: self
+    pub async fn open(mut store: Store, keys: Keys, origin: &str, clock: Clock) -> Result<Self> {
+        if origin.is_empty() || origin.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+') {
+            return Err(Error::Name(origin.to_owned()));
+        }
+        let trusted = keys.trusted(origin);
+        let (mut tag, mut signing) = (keys.tag.into_iter(), keys.signing.into_iter());
+        let tag_key = tag.next().ok_or(Error::NoKey("tag"))?;
+        let signing_key = signing.next().ok_or(Error::NoKey("signing"))?;
+        let older_tag_keys: Vec<TagKey> = tag.collect();
+        refuse_destroyed(std::iter::once(&tag_key).chain(&older_tag_keys), &store.known_keys().await?)?;
+        if let Some(line) = store.entry(1).await? {
+            match parse(1, &line)?.event {
+                Event::LedgerStarted { origin: found, .. } if found == origin => {}
+                Event::LedgerStarted { origin: found, .. } => {
+                    return Err(Error::OtherJob { found, wanted: origin.to_owned() });
+                }
+                _ => return Err(Error::Broken("entry 1 does not start a ledger".into())),
+            }
+        }
+        let run = run_id(clock())?;
+        let mut ledger = Self {
+            store,
+            origin: origin.to_owned(),
+            run,
+            tag_key,
+            older_tag_keys,
+            signing_key,
+            older_signing_keys: signing.collect(),
+            trusted,
+            clock,
+        };
+        ledger.signed_tree().await?;
+        Ok(ledger)
+    }
+
+    /// The id that entries written by this process carry: its start in UTC and six random digits.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// The key for the tags of new batches.
+    pub fn tag_key(&self) -> &TagKey {
+        &self.tag_key
+    }
+
+    /// The key with this id, be it the one in use or an older one.
+    pub fn tag_key_with_id(&self, id: &str) -> Option<&TagKey> {
+        std::iter::once(&self.tag_key).chain(&self.older_tag_keys).find(|key| key.id() == id)
+    }
+
+    /// The store that the ledger stands on.
+    pub fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Gives the store back.
+    pub fn into_store(self) -> Store {
+        self.store
+    }
+
+    /// Appends entries in one transaction, which is on disk when this returns, and gives their numbers. `tags` belong to
+    /// the one intent among the events.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when an outcome names no open intent, or tags do not fit the intent; nothing is written then.
+    pub async fn append(&mut self, events: Vec<Event>, tags: Option<&BatchTags>) -> Result<Vec<u64>> {
+        self.store.begin().await?;
+        let written = self.write(events, tags).await;
+        self.end(written).await
+    }
+
+    /// Signs the ledger as it is now and keeps the note. Where nothing has been added since the last, gives that.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] when an entry since the last checkpoint does not follow from the one before: a broken chain is
+    /// never signed.
+    pub async fn checkpoint(&mut self) -> Result<SignedCheckpoint> {
+        self.store.begin().await?;
+        let signed = self.sign().await;
+        self.end(signed).await
+    }
+
+    /// Intents without outcome, oldest first: batches of which nobody knows yet whether they were committed.
+    pub async fn open_intents(&mut self) -> Result<Vec<(u64, Intent)>> {
+        let mut intents = Vec::new();
+        for seq in self.store.open_intents().await? {
+            let line = self.store.entry(seq).await?.ok_or_else(|| Error::Broken(format!("entry {seq} is missing")))?;
+            match parse(seq, &line)?.event {
+                Event::Intent(intent) => intents.push((seq, intent)),
+                _ => return Err(Error::Broken(format!("entry {seq} is not an intent"))),
+            }
+        }
+        Ok(intents)
+    }
+
+    /// The row tags of the batch that this intent announced.
+    pub async fn tags_of(&mut self, intent: u64) -> Result<Option<StoredTags>> {
+        Ok(self.store.tags(intent).await?)
+    }
+
+    /// Adds a hold: what it is about goes into the store, that there is one into the ledger.
+    pub async fn add_hold(&mut self, new: NewHold) -> Result<Hold> {
+        let (tag, subject) = match &new.target {
+            HoldTarget::Key(key) => (self.tag_key.tag(&new.table, key), HoldSubject::Row),
+            HoldTarget::Condition(sql) => (self.tag_key.condition_tag(&new.table, sql), HoldSubject::Condition),
+        };
+        self.store.begin().await?;
+        let added = self.write_hold(new, hex::encode(tag), subject).await;
+        self.end(added).await
+    }
+
+    /// Ends a hold; its row's key is forgotten.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when no such hold is in force.
+    pub async fn release_hold(&mut self, id: u64, reason: &str, owner: &str) -> Result<Hold> {
+        self.store.begin().await?;
+        let released = self.write_release(id, reason, owner).await;
+        self.end(released).await
+    }
+
+    /// Notes that a tag key is destroyed: from now on no ledger opens with it. Whoever has its text must delete it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the ledger knows no such key or it is destroyed already.
+    pub async fn destroy_tag_key(&mut self, id: &str, reason: &str, owner: &str) -> Result<()> {
+        self.store.begin().await?;
+        let destroyed = self.write_destruction(id, reason, owner).await;
+        self.end(destroyed).await
+    }
+
+    async fn write_hold(&mut self, new: NewHold, tag: String, subject: HoldSubject) -> Result<Hold> {
+        let hold = self.store.add_hold(new, (self.clock)()).await?;
+        let event = Event::HoldAdded {
+            hold: hold.id,
+            table: hold.table.clone(),
+            matter: hold.matter.clone(),
+            tag,
+            tag_key: self.tag_key.id().to_owned(),
+            subject,
+            owner: hold.owner.clone(),
+            review: hold.review,
+        };
+        self.write(vec![event], None).await?;
+        Ok(hold)
+    }
+
+    async fn write_release(&mut self, id: u64, reason: &str, owner: &str) -> Result<Hold> {
+        let release = Release { at: (self.clock)(), by: owner.to_owned(), reason: reason.to_owned() };
+        let hold = self.store.release_hold(id, release).await?;
+        let hold = hold.ok_or_else(|| {
+            Error::Refused(format!("no hold {id} is in force: `sunset hold list` shows those that are"))
+        })?;
+        let (table, matter) = (hold.table.clone(), hold.matter.clone());
+        self.write(vec![Event::HoldReleased { hold: id, table, matter, owner: owner.to_owned() }], None).await?;
+        Ok(hold)
+    }
+
+    async fn write_destruction(&mut self, id: &str, reason: &str, owner: &str) -> Result<()> {
+        let (id, reason, owner) = (id.to_owned(), reason.to_owned(), owner.to_owned());
+        self.write(vec![Event::TagKeyDestroyed { id: id.clone(), reason, owner }], None).await?;
+        if self.store.mark_tag_key_destroyed(&id, (self.clock)()).await? {
+            Ok(())
+        } else {
+            let fix = "`sunset keys list` shows those that it knows";
+            Err(Error::Refused(format!("the ledger knows no tag key {id}, or it is destroyed already: {fix}")))
+        }
+    }
+
+    /// Commits what went well, undoes what did not.
+    async fn end<T>(&mut self, result: Result<T>) -> Result<T> {
+        match result {
+            Ok(value) => {
+                self.store.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // The first error tells more; an open transaction is undone at the next beginning as well.
+                let _ = self.store.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes entries within the open transaction, led by those that the ledger itself owes.
+    async fn write(&mut self, events: Vec<Event>, tags: Option<&BatchTags>) -> Result<Vec<u64>> {
+        check_tags(&events, tags)?;
+        let mut head = match self.store.last_entry().await? {
+            Some((seq, line)) => (seq, entry::hash(&line)),
+            None => {
+                let started = Event::LedgerStarted { format: entry::FORMAT.into(), origin: self.origin.clone() };
+                self.write_one((0, entry::no_entry()), started, None).await?
+            }
+        };
+        if let Some((size, note)) = self.store.checkpoint_after(head.0 - 1).await? {
+            if size != head.0 {
+                return Err(Error::Broken(format!("a checkpoint covers {size} entries, but there are {}", head.0)));
+            }
+            let note = hex::encode(Sha256::digest(note));
+            head = self.write_one(head, Event::Checkpointed { size, note }, None).await?;
+        }
+        head = self.introduce_keys(head).await?;
+        let mut numbers = Vec::with_capacity(events.len());
+        for event in events {
+            head = self.write_one(head, event, tags).await?;
+            numbers.push(head.0);
+        }
+        Ok(numbers)
+    }
+
+    /// Names keys that the ledger has not seen before, so that their public parts are covered by the chain.
+    async fn introduce_keys(&mut self, mut head: (u64, Hash)) -> Result<(u64, Hash)> {
+        let known = self.store.known_keys().await?;
+        let tags = std::iter::once(&self.tag_key).chain(&self.older_tag_keys);
+        // Somebody may have destroyed one while this process was at work.
+        refuse_destroyed(tags.clone(), &known)?;
+        let signing = std::iter::once(&self.signing_key).chain(&self.older_signing_keys);
+        let all: Vec<(&str, String, Option<String>)> = tags
+            .map(|key| ("tag", key.id().to_owned(), None))
+            .chain(
+                signing
+                    .map(|key| ("signing", key.id().to_owned(), Some(key.verification_key(&self.origin).to_string()))),
+            )
+            .filter(|(kind, id, _)| !known.iter().any(|key| key.kind == *kind && key.id == *id))
+            .collect();
+        for (kind, id, public_key) in all {
+            let event = Event::KeyIntroduced { kind: kind.to_owned(), id: id.clone(), public_key: public_key.clone() };
+            head = self.write_one(head, event, None).await?;
+            self.store.add_key(kind, &id, public_key, head.0).await?;
+        }
+        Ok(head)
+    }
+
+    /// Writes one entry after `head` and gives the new head.
+    async fn write_one(&mut self, head: (u64, Hash), event: Event, tags: Option<&BatchTags>) -> Result<(u64, Hash)> {
+        let seq = head.0 + 1;
+        let entry = Entry { seq, at: now(&self.clock), run: self.run.clone(), event, previous: hex::encode(head.1) };
+        let line = entry.line()?;
+        self.store.add_entry(seq, &line).await?;
+        match entry.event {
+            Event::Intent(_) => {
+                self.store.add_intent(seq).await?;
+                if let Some(BatchTags { table, tag_key, tags, .. }) = tags {
+                    self.store.add_tags(seq, table, tag_key, tags.clone()).await?;
+                }
+            }
+            Event::Outcome { intent, .. } if !self.store.settle_intent(intent, seq).await? => {
+                return Err(Error::Refused(format!("entry {intent} is not an intent without outcome")));
+            }
+            _ => {}
+        }
+        Ok((seq, entry::hash(&line)))
+    }
+
+    /// Signs within the open transaction.
+    async fn sign(&mut self) -> Result<SignedCheckpoint> {
+        let (mut tree, last) = self.signed_tree().await?;
+        let mut previous = match tree.size() {
+            0 => entry::no_entry(),
+            size => entry::hash(&self.store.entry(size).await?.unwrap_or_default()),
+        };
+        loop {
+            let page = self.store.entries_after(tree.size(), PAGE).await?;
+            for (seq, line) in &page {
+                if *seq != tree.size() + 1 {
+                    return Err(Error::Broken(format!("entry {} is missing", tree.size() + 1)));
+                }
+                if parse(*seq, line)?.previous != hex::encode(previous) {
+                    return Err(Error::Broken(format!("entry {seq} does not follow from the one before")));
+                }
+                previous = entry::hash(line);
+                tree.push(previous);
+            }
+            if page.is_empty() {
+                break;
+            }
+        }
+        match last {
+            Some(last) if last.checkpoint.size == tree.size() => Ok(last),
+            _ => {
+                let signed = Checkpoint::new(&self.origin, &tree, now(&self.clock)).sign(&self.signing_key);
+                let (size, edge, note) = (tree.size(), tree.edge(), signed.note.clone());
+                self.store.add_checkpoint(&StoredCheckpoint { size, note, edge }).await?;
+                Ok(signed)
+            }
+        }
+    }
+
+    /// The tree as far as it is signed. Its kept edge is believed because its root is the signed one.
+    async fn signed_tree(&mut self) -> Result<(Tree, Option<SignedCheckpoint>)> {
+        let Some(StoredCheckpoint { size, note, edge }) = self.store.last_checkpoint().await? else {
+            return Ok((Tree::default(), None));
+        };
+        let broken = |what: &dyn std::fmt::Display| Error::Broken(format!("the checkpoint of {size} entries: {what}"));
+        let checkpoint = Checkpoint::verify(&note, &self.trusted).map_err(|error| broken(&error))?;
+        let tree = Tree::from_edge(size, &edge).ok_or_else(|| broken(&"its tree does not fit its size"))?;
+        if checkpoint.origin != self.origin || checkpoint.size != size || checkpoint.root != tree.root() {
+            return Err(broken(&"its tree is not the one that was signed"));
+        }
+        match self.store.last_entry().await? {
+            Some((seq, _)) if seq >= size => Ok((tree, Some(SignedCheckpoint { checkpoint, note }))),
+            _ => Err(broken(&"there are fewer entries; newer ones were cut off")),
+        }
+    }
+}
+
+/// The present time in whole microseconds.
+fn now(clock: &Clock) -> Timestamp {
+    clock().round(jiff::Unit::Microsecond).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// A destroyed key makes no more tags, and none is looked up with it.
+fn refuse_destroyed<'a>(keys: impl Iterator<Item = &'a TagKey>, known: &[StoredKey]) -> Result<()> {
+    for key in keys {
+        let status = known.iter().find(|known| known.kind == "tag" && known.id == key.id()).map(|known| known.status);
+        if let Some(KeyStatus::Destroyed(at)) = status {
+            return Err(Error::DestroyedKey { id: key.id().to_owned(), at });
+        }
+    }
+    Ok(())
+}
+
+/// Tags come with exactly one intent, and fit it.
+fn check_tags(events: &[Event], tags: Option<&BatchTags>) -> Result<()> {
+    let intents: Vec<&Intent> =
+        events.iter().filter_map(|event| if let Event::Intent(intent) = event { Some(intent) } else { None }).collect();
+    match (&intents[..], tags) {
+        (_, None) => Ok(()),
+        ([intent], Some(tags))
+            if intent.root == hex::encode(tags.root)
+                && intent.rows == tags.count
+                && intent.table == tags.table
+                && intent.tag_key == tags.tag_key =>
+        {
+            Ok(())
+        }
+        ([_], Some(_)) => Err(Error::Refused("the tags do not fit their intent".into())),
+        _ => Err(Error::Refused("tags come with exactly one intent".into())),
+    }
+}
+
+fn parse(seq: u64, line: &str) -> Result<Entry> {
+    Entry::parse(line).map_err(|_| Error::Broken(format!("entry {seq} cannot be read")))
+}
+
+/// A run's id: its start in UTC and six random hexadecimal digits.
+fn run_id(start: Timestamp) -> Result<String> {
+    let mut random = [0; 3];
+    getrandom::fill(&mut random).map_err(|_| Error::Refused("the system gives no random bytes".into()))?;
+    Ok(format!("{}-{}", start.strftime("%Y%m%dT%H%M%SZ"), hex::encode(random)))
+}

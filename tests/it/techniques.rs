@@ -5,9 +5,9 @@ use jiff::tz::TimeZone;
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, PgConnection, Row as _, SqliteConnection};
 use std::collections::BTreeMap;
 use sunset::{
-    anonymize::{Context, Generalize, Hash, Mask, PLACEHOLDER, Sql, Technique, Tokenize, Truncate},
+    anonymize::{Context, Generalize, Hash, Mask, Technique, Tokenize, Truncate},
     catalog::{Column, ColumnKind, Engine},
-    database::Value,
+    database::{PLACEHOLDER, Sql, Value},
 };
 
 enum Server {
@@ -25,7 +25,7 @@ macro_rules! fetch {
                 Value::Text(text) => query.bind(text),
                 Value::Integer(integer) => query.bind(integer),
                 Value::Bytes(bytes) => query.bind(bytes),
-                Value::Texts(_) => unreachable!(),
+                other => unreachable!("{other:?}"),
             };
         }
         let rows = query.fetch_all($connection).await.unwrap_or_else(|error| panic!("{}: {error}", $sql));

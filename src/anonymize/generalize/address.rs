@@ -53,7 +53,7 @@ impl Family for Prefix {
         let (value, (v4, v6)) = (&context.column_sql, self.bits());
         match context.engine {
             // A network that is wider already stays as wide.
-            Engine::Postgres => Some(Sql::constant(format!(
+            Engine::Postgres => Some(Sql::new(format!(
                 "network(set_masklen({value}::inet, least(masklen({value}::inet), \
                  case family({value}::inet) when 4 then {v4} else {v6} end)))::{}",
                 column.sql_type
@@ -64,7 +64,7 @@ impl Family for Prefix {
                     let kept = format!("left(inet6_aton({text}), {})", bits / 8);
                     format!("inet6_ntoa(rpad({kept}, {bytes}, x'00'))")
                 };
-                Some(Sql::constant(format!(
+                Some(Sql::new(format!(
                     "case when is_ipv4({text}) then {} when is_ipv6({text}) then {} end",
                     network(v4, 4),
                     network(v6, 16)

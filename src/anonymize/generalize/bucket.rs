@@ -49,7 +49,7 @@ impl Family for Bucket {
             "%" => format!("{value} - ({value} % {size} + {size}) % {size}"),
             _ => format!("{value} - mod(mod({value}, {size}) + {size}, {size})"),
         };
-        Some(Sql::constant(match (context.engine, column.kind) {
+        Some(Sql::new(match (context.engine, column.kind) {
             (Engine::Postgres, ColumnKind::Float) => {
                 format!("(case when abs({value}) <= {EXACT} then floor({value} / {size}) * {size} end)::{sql_type}")
             }

@@ -78,7 +78,7 @@ impl Family for Unit {
             Engine::Mysql => Some(self.in_mysql(column, context)),
             Engine::Sqlite => {
                 let (length, rest) = self.split();
-                Some(Sql::constant(format!(
+                Some(Sql::new(format!(
                     "case when typeof({value}) = 'text' and datetime({value}) is not null \
                      and {value} glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' \
                      and (length({value}) = 10 or substr({value}, 11) glob '[ T][0-9][0-9]:[0-9][0-9]*') \
@@ -125,7 +125,7 @@ impl Unit {
             return Sql { text, args: vec![Value::Text(zone_name(&context.zone))] };
         }
         // Without the cast a date would be taken for a point in time in the session's zone.
-        Sql::constant(format!("date_trunc('{word}', {value}::timestamp)::{sql_type}"))
+        Sql::new(format!("date_trunc('{word}', {value}::timestamp)::{sql_type}"))
     }
 
     fn in_mysql(self, column: &Column, context: &Context) -> Sql {

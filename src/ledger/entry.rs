@@ -1,0 +1,288 @@
+//! Entries: what can happen, and the exact line that stands for it.
+//!
+//! Nothing here names a person: rows appear as counts and as Merkle roots over keyed tags.
+
+use super::merkle::{self, Hash};
+use crate::outcome::Outcome;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The format's name, in the ledger's first entry and in exports.
+pub const FORMAT: &str = "sunset-ledger/1";
+
+/// One entry of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// 1 for the first; without gaps.
+    pub seq: u64,
+    /// When it was written, by the writer's clock; RFC 3339 in UTC with microseconds.
+    #[serde(with = "microseconds")]
+    pub at: Timestamp,
+    /// The run or command that wrote it.
+    pub run: String,
+    pub event: Event,
+    /// The hash of the entry before, in hexadecimal; 64 zeros in the first.
+    pub previous: String,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// Always the first entry.
+    LedgerStarted {
+        format: String,
+        origin: String,
+    },
+    /// Comes right after the entries that a checkpoint covers: the checkpoint belongs to the chain.
+    Checkpointed {
+        size: u64,
+        /// SHA-256 of the signed note, in hexadecimal.
+        note: String,
+    },
+    KeyIntroduced {
+        kind: String,
+        id: String,
+        /// For signing keys, as `sunset keys list` prints it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        public_key: Option<String>,
+    },
+    /// From here on nobody can tell which rows the tags made with it stood for.
+    TagKeyDestroyed {
+        id: String,
+        reason: String,
+        owner: String,
+    },
+    RunStarted {
+        job: String,
+        /// Of this program.
+        version: String,
+        /// What the run took for the present time.
+        #[serde(with = "microseconds")]
+        now: Timestamp,
+        time_zone: String,
+        plan_digest: String,
+        rules_digest: String,
+        rules: Vec<String>,
+        /// Database name to server version.
+        databases: BTreeMap<String, String>,
+    },
+    RuleStarted {
+        rule: String,
+        category: String,
+        table: String,
+        disposition: String,
+        cut_off: String,
+        due: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        overdue: Option<u64>,
+        held: u64,
+        waiting: u64,
+        without_starting_point: u64,
+        purpose: String,
+        legal_basis: String,
+        /// Column name to the technique's label.
+        techniques: BTreeMap<String, String>,
+    },
+    Intent(Intent),
+    Outcome {
+        /// The number of the intent.
+        intent: u64,
+        result: BatchResult,
+        milliseconds: u64,
+        settled_by: SettledBy,
+    },
+    RuleFinished {
+        rule: String,
+        result: RuleResult,
+        disposed: u64,
+        /// Reason to number of rows.
+        remaining: BTreeMap<String, u64>,
+        milliseconds: u64,
+    },
+    /// The rows were counted again after the work.
+    Verification {
+        rule: String,
+        remaining_due: u64,
+        /// Reason to number of rows.
+        explained: BTreeMap<String, u64>,
+        ok: bool,
+    },
+    Refusal {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        reason_code: String,
+        message: String,
+    },
+    Failure {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        message: String,
+    },
+    RunFinished {
+        outcome: Outcome,
+        disposed: u64,
+        milliseconds: u64,
+    },
+    HoldAdded {
+        hold: u64,
+        /// `database.schema.table`.
+        table: String,
+        matter: String,
+        /// The row's tag or the condition's, in hexadecimal.
+        tag: String,
+        tag_key: String,
+        subject: HoldSubject,
+        owner: String,
+        review: jiff::civil::Date,
+    },
+    HoldReleased {
+        hold: u64,
+        table: String,
+        matter: String,
+        owner: String,
+    },
+}
+
+/// What a batch is about to do; written before it commits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    pub rule: String,
+    /// `database.schema.table`.
+    pub table: String,
+    pub disposition: String,
+    /// The batch's number within rule and run.
+    pub batch: u64,
+    pub rows: u64,
+    /// Other tables' rows that go with them: table to number of rows.
+    pub dependents: BTreeMap<String, u64>,
+    /// Merkle root over the sorted row tags, in hexadecimal.
+    pub root: String,
+    /// The id of the key that made the tags.
+    pub tag_key: String,
+    /// The server's name for the transaction, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchResult {
+    Committed,
+    RolledBack,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettledBy {
+    /// The process that did it.
+    Direct,
+    /// A later one, by looking at what became of the rows.
+    Recovery,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleResult {
+    Done,
+    NothingDue,
+    /// Rows are left that are due, and each has a reason.
+    ExplainedRest,
+    Refused,
+    Failed,
+    Temporary,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldSubject {
+    Row,
+    Condition,
+}
+
+/// An entry cannot be written so that it can be read again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an entry cannot be written: {0}")]
+pub struct EntryError(String);
+
+impl Entry {
+    /// The entry as one line of canonical JSON (RFC 8785), without line break: the bytes that are hashed.
+    ///
+    /// # Errors
+    /// A number is above 2^53, which canonical JSON cannot hold exactly.
+    pub fn line(&self) -> Result<String, EntryError> {
+        let line = serde_json_canonicalizer::to_string(self).map_err(|error| EntryError(error.to_string()))?;
+        match Self::parse(&line) {
+            Ok(read) if read == *self => Ok(line),
+            Ok(_) => Err(EntryError("a number is above 2^53 or a time is finer than microseconds".into())),
+            Err(_) => Err(EntryError("a number is above 2^53".into())),
+        }
+    }
+
+    /// Reads a line; whether it is canonical is not asked here.
+    pub fn parse(line: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(line)
+    }
+}
+
+/// The hash of an entry's line: SHA-256 over a zero byte and the line. It is the leaf's hash in the ledger's tree too.
+pub fn hash(line: &str) -> Hash {
+    merkle::leaf(line.as_bytes())
+}
+
+/// What the first entry has for the hash of the one before.
+pub fn no_entry() -> Hash {
+    [0; 32]
+}
+
+/// Times with exactly six digits of the second.
+mod microseconds {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{time:.6}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        Timestamp::deserialize(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(event: Event) -> Entry {
+        Entry {
+            seq: 2,
+            at: "2026-11-22T02:30:00.5Z".parse().unwrap(),
+            run: "20261122T023000Z-0a1b2c".into(),
+            event,
+            previous: hex::encode(no_entry()),
+        }
+    }
+
+    #[test]
+    fn a_line_is_canonical_json() {
+        let event = Event::Failure { rule: None, message: "naïve \u{1f600} \u{7} \"quoted\" 退会".into() };
+        let line = entry(event.clone()).line().unwrap();
+        assert_eq!(
+            line,
+            "{\"at\":\"2026-11-22T02:30:00.500000Z\",\"event\":{\"message\":\"naïve \u{1f600} \\u0007 \\\"quoted\\\" \
+             退会\",\"type\":\"failure\"},\"previous\":\
+             \"0000000000000000000000000000000000000000000000000000000000000000\",\
+             \"run\":\"20261122T023000Z-0a1b2c\",\"seq\":2}"
+        );
+        assert_eq!(Entry::parse(&line).unwrap(), entry(event));
+    }
+
+    #[test]
+    fn numbers_that_json_cannot_hold_are_refused() {
+        let finished = |disposed| entry(Event::RunFinished { outcome: Outcome::Done, disposed, milliseconds: 1 });
+        finished((1 << 53) - 1).line().unwrap();
+        finished((1 << 53) + 1).line().unwrap_err();
+        finished(u64::MAX).line().unwrap_err();
+    }
+}

@@ -1,0 +1,133 @@
+//! Ledger entries, the state of intents, row tags and checkpoints, as rows.
+
+use super::{Error, Store, connection::Connection, signed, unsigned};
+
+/// The sorted row tags of one batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTags {
+    /// The number of the intent that announced the batch.
+    pub intent: u64,
+    /// The id of the key that the tags were made with.
+    pub tag_key: String,
+    /// 16 bytes each.
+    pub tags: Vec<u8>,
+}
+
+/// A signed checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCheckpoint {
+    /// How many entries it covers.
+    pub size: u64,
+    /// The signed note.
+    pub note: String,
+    /// The tree's right edge at that size: 32 bytes for each set bit of `size`, largest subtree first.
+    pub edge: Vec<u8>,
+}
+
+impl Store {
+    /// The newest entry's number and line.
+    pub async fn last_entry(&mut self) -> Result<Option<(u64, String)>, Error> {
+        let row: Option<(i64, String)> =
+            self.fetch_one("select seq, line from entries order by seq desc limit 1", vec![]).await?;
+        row.map(|(seq, line)| Ok((unsigned(seq)?, line))).transpose()
+    }
+
+    /// Up to `limit` entries after number `after`, in order.
+    pub async fn entries_after(&mut self, after: u64, limit: u32) -> Result<Vec<(u64, String)>, Error> {
+        let sql = "select seq, line from entries where seq > $1 order by seq limit $2";
+        let rows: Vec<(i64, String)> = self.fetch(sql, vec![signed(after)?.into(), i64::from(limit).into()]).await?;
+        rows.into_iter().map(|(seq, line)| Ok((unsigned(seq)?, line))).collect()
+    }
+
+    /// One entry's line.
+    pub async fn entry(&mut self, seq: u64) -> Result<Option<String>, Error> {
+        let row: Option<(String,)> =
+            self.fetch_one("select line from entries where seq = $1", vec![signed(seq)?.into()]).await?;
+        Ok(row.map(|(line,)| line))
+    }
+
+    pub(crate) async fn add_entry(&mut self, seq: u64, line: &str) -> Result<(), Error> {
+        self.execute("insert into entries (seq, line) values ($1, $2)", vec![signed(seq)?.into(), line.into()]).await
+    }
+
+    pub(crate) async fn add_intent(&mut self, seq: u64) -> Result<(), Error> {
+        self.execute("insert into intents (seq) values ($1)", vec![signed(seq)?.into()]).await
+    }
+
+    /// Notes how a batch ended; false when there is no such intent or it has ended already.
+    pub(crate) async fn settle_intent(&mut self, intent: u64, outcome: u64) -> Result<bool, Error> {
+        let sql = "update intents set outcome = $2 where seq = $1 and outcome is null returning seq";
+        let row: Option<(i64,)> = self.fetch_one(sql, vec![signed(intent)?.into(), signed(outcome)?.into()]).await?;
+        Ok(row.is_some())
+    }
+
+    /// Numbers of the intents without outcome, in order.
+    pub async fn open_intents(&mut self) -> Result<Vec<u64>, Error> {
+        let rows: Vec<(i64,)> =
+            self.fetch("select seq from intents where outcome is null order by seq", vec![]).await?;
+        rows.into_iter().map(|(seq,)| unsigned(seq)).collect()
+    }
+
+    /// The number of the entry that tells how the batch of this intent ended.
+    pub async fn outcome_of(&mut self, intent: u64) -> Result<Option<u64>, Error> {
+        let row: Option<(Option<i64>,)> =
+            self.fetch_one("select outcome from intents where seq = $1", vec![signed(intent)?.into()]).await?;
+        row.and_then(|(outcome,)| outcome).map(unsigned).transpose()
+    }
+
+    pub(crate) async fn add_tags(
+        &mut self,
+        intent: u64,
+        table: &str,
+        tag_key: &str,
+        tags: Vec<u8>,
+    ) -> Result<(), Error> {
+        let sql = "insert into row_tags (intent, table_path, tag_key, tags) values ($1, $2, $3, $4)";
+        self.execute(sql, vec![signed(intent)?.into(), table.into(), tag_key.into(), tags.into()]).await
+    }
+
+    /// The row tags of one batch.
+    pub async fn tags(&mut self, intent: u64) -> Result<Option<StoredTags>, Error> {
+        let row: Option<(String, Vec<u8>)> = self
+            .fetch_one("select tag_key, tags from row_tags where intent = $1", vec![signed(intent)?.into()])
+            .await?;
+        Ok(row.map(|(tag_key, tags)| StoredTags { intent, tag_key, tags }))
+    }
+
+    /// Intents of batches on `table` whose tags hold these bytes, in order. Searched by the server, batch by batch. The
+    /// bytes may be found across two tags: the caller looks again.
+    pub async fn batches_with(&mut self, table: &str, tag_key: &str, tag: &[u8]) -> Result<Vec<u64>, Error> {
+        let sql = match self.connection {
+            Connection::Sqlite(_) => {
+                "select intent from row_tags where table_path = $1 and tag_key = $2 and instr(tags, $3) > 0
+                 order by intent"
+            }
+            Connection::Postgres(_) => {
+                "select intent from row_tags where table_path = $1 and tag_key = $2 and position($3 in tags) > 0
+                 order by intent"
+            }
+        };
+        let rows: Vec<(i64,)> = self.fetch(sql, vec![table.into(), tag_key.into(), tag.to_vec().into()]).await?;
+        rows.into_iter().map(|(seq,)| unsigned(seq)).collect()
+    }
+
+    /// The newest checkpoint.
+    pub async fn last_checkpoint(&mut self) -> Result<Option<StoredCheckpoint>, Error> {
+        let sql = "select size, note, edge from checkpoints order by size desc limit 1";
+        let row: Option<(i64, String, Vec<u8>)> = self.fetch_one(sql, vec![]).await?;
+        row.map(|(size, note, edge)| Ok(StoredCheckpoint { size: unsigned(size)?, note, edge })).transpose()
+    }
+
+    /// The oldest checkpoint that covers more than `size` entries: its size and note.
+    pub async fn checkpoint_after(&mut self, size: u64) -> Result<Option<(u64, String)>, Error> {
+        let sql = "select size, note from checkpoints where size > $1 order by size limit 1";
+        let row: Option<(i64, String)> = self.fetch_one(sql, vec![signed(size)?.into()]).await?;
+        row.map(|(size, note)| Ok((unsigned(size)?, note))).transpose()
+    }
+
+    pub(crate) async fn add_checkpoint(&mut self, checkpoint: &StoredCheckpoint) -> Result<(), Error> {
+        let sql = "insert into checkpoints (size, note, edge) values ($1, $2, $3)";
+        let StoredCheckpoint { size, note, edge } = checkpoint;
+        self.execute(sql, vec![signed(*size)?.into(), note.as_str().into(), edge.clone().into()]).await
+    }
+}

@@ -1,0 +1,122 @@
+//! The store's tables, and how older ones become today's.
+
+use super::{Error, Store, connection::Connection};
+use crate::settings::StoreSettings;
+
+/// Each text brings the tables from the version before to the next. Texts that were released are never changed.
+/// `blob` stands for the engine's type for bytes.
+const MIGRATIONS: &[&str] = &["
+    -- The ledger: each line exactly as it was hashed.
+    create table entries (
+        seq bigint not null primary key,
+        line text not null
+    );
+    -- Which batches were announced and how they ended; what crash recovery looks for.
+    create table intents (
+        seq bigint not null primary key,
+        outcome bigint
+    );
+    create index open_intents on intents (seq) where outcome is null;
+    -- The row tags of a batch: sorted, 16 bytes each.
+    create table row_tags (
+        intent bigint not null primary key,
+        table_path text not null,
+        tag_key text not null,
+        tags blob not null
+    );
+    create index row_tags_of_table on row_tags (table_path, tag_key);
+    -- Signed notes, and the tree's right edge, so that the next one need not start at the first entry.
+    create table checkpoints (
+        size bigint not null primary key,
+        note text not null,
+        edge blob not null
+    );
+    -- Keys that the ledger has introduced; secrets are not among them.
+    create table known_keys (
+        kind text not null,
+        id text not null,
+        public_key text,
+        introduced bigint not null,
+        destroyed_at text,
+        primary key (kind, id)
+    );
+    -- What a hold says is a JSON document.
+    create table holds (
+        id bigint not null primary key,
+        hold text not null,
+        released_at text
+    );
+"];
+
+/// The version that this program knows.
+const KNOWN: i64 = MIGRATIONS.len() as i64;
+
+impl Store {
+    /// Brings the tables up to date, in one transaction.
+    pub(super) async fn migrate(&mut self) -> Result<(), Error> {
+        if self.version().await? == Some(KNOWN) {
+            return Ok(());
+        }
+        self.begin().await?;
+        let blob = match self.connection {
+            Connection::Sqlite(_) => "blob",
+            Connection::Postgres(_) => "bytea",
+        };
+        // Another process may have been first while this one waited for its turn.
+        let version = match self.version().await? {
+            Some(version) => version,
+            None => {
+                if matches!(self.connection, Connection::Postgres(_)) {
+                    self.connection.raw("create schema if not exists sunset").await?;
+                }
+                self.connection.raw("create table migrations (version bigint not null primary key)").await?;
+                0
+            }
+        };
+        if version > KNOWN {
+            self.rollback().await?;
+            return Err(Error::Newer { found: version, known: KNOWN });
+        }
+        for (text, version) in MIGRATIONS.iter().zip(1_i64..).filter(|(_, number)| *number > version) {
+            self.connection.raw(&text.replace(" blob ", &format!(" {blob} "))).await?;
+            self.execute("insert into migrations (version) values ($1)", vec![version.into()]).await?;
+        }
+        if matches!(self.connection, Connection::Postgres(_)) && version == 0 {
+            // Tags are random bytes: trying to compress them costs time and gains nothing.
+            self.connection.raw("alter table row_tags alter column tags set storage external").await?;
+        }
+        self.commit().await
+    }
+
+    /// Refuses a store that has no tables or those of another version.
+    pub(super) async fn require_current_tables(&mut self, settings: &StoreSettings) -> Result<(), Error> {
+        match self.version().await? {
+            Some(KNOWN) => Ok(()),
+            Some(found) if found > KNOWN => Err(Error::Newer { found, known: KNOWN }),
+            Some(found) => Err(Error::Older { found, known: KNOWN }),
+            None => Err(Error::Absent(match settings {
+                StoreSettings::Sqlite(path) => path.display().to_string(),
+                StoreSettings::Postgres(_) => "the PostgreSQL server's schema sunset".into(),
+            })),
+        }
+    }
+
+    /// The version of the tables; `None` where there are none.
+    async fn version(&mut self) -> Result<Option<i64>, Error> {
+        let exists: Option<(i64,)> = match self.connection {
+            Connection::Sqlite(_) => {
+                let sql = "select 1 from sqlite_master where type = 'table' and name = 'migrations'";
+                self.fetch_one(sql, vec![]).await?
+            }
+            Connection::Postgres(_) => {
+                let sql = "select 1::bigint from pg_tables where schemaname = 'sunset' and tablename = 'migrations'";
+                self.fetch_one(sql, vec![]).await?
+            }
+        };
+        if exists.is_none() {
+            return Ok(None);
+        }
+        let version: Option<(Option<i64>,)> = self.fetch_one("select max(version) from migrations", vec![]).await?;
+        Ok(Some(version.and_then(|(version,)| version).unwrap_or(0)))
+    }
+}
