@@ -6,6 +6,7 @@ use crate::{
     rules::{self, Condition, Rule, RuleFile, Switch, condition, shape::nearest},
     settings::{self, Settings, Variable},
 };
+use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs, io,
@@ -48,6 +49,18 @@ impl std::error::Error for Unusable {}
 impl Job {
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// SHA-256 over the text of settings (secrets left out) and rule files, in hexadecimal.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for (file, text) in &self.sources {
+            for part in [file, text] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part);
+            }
+        }
+        hex::encode(hash.finalize())
     }
 
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {

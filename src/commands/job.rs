@@ -6,7 +6,7 @@ use crate::{
     cli::Global,
     clock,
     diagnostic::Severity,
-    job::{self, Job, Secrets},
+    job::{self, Job},
     plan::{Hold, HoldScope},
     store::{self, HoldTarget, Store},
 };
@@ -17,15 +17,13 @@ use jiff::{Timestamp, civil};
 /// # Errors
 /// Something is: [`Stop`] with [`Outcome::Invalid`](crate::outcome::Outcome::Invalid).
 pub fn load(global: &Global, console: &mut Console) -> anyhow::Result<Job> {
-    let loaded = job::load(&global.jobs, Secrets::Required);
-    let errors = loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
-    match loaded.job {
-        Some(job) if errors == 0 => Ok(job),
-        _ => {
-            console.diagnostics(&loaded.diagnostics, &loaded.sources)?;
-            Err(Stop::invalid(format!("the job in {} cannot be used", global.jobs.display())))
-        }
-    }
+    let (diagnostics, sources) = match job::load(&global.jobs, Severity::Error) {
+        Ok(job) if !job.has_errors() => return Ok(job),
+        Ok(job) => (job.diagnostics, job.sources),
+        Err(unusable) => (unusable.diagnostics, unusable.sources),
+    };
+    console.diagnostics(&diagnostics, &sources)?;
+    Err(Stop::invalid(format!("the job in {} cannot be used", global.jobs.display())))
 }
 
 /// The present time, or what `--now` says: a day (its first moment), a local time, or a time with offset.

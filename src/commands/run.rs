@@ -62,7 +62,8 @@ fn read_plan(path: &Path) -> anyhow::Result<Plan> {
     let plan: Plan = serde_json::from_str(&text)
         .map_err(|error| Stop::invalid(format!("{} is not a plan of this version: {error}", path.display())))?;
     if plan.format != plan::FORMAT {
-        let message = format!("{} has plan format {}, this version knows {}", path.display(), plan.format, plan::FORMAT);
+        let message =
+            format!("{} has plan format {}, this version knows {}", path.display(), plan.format, plan::FORMAT);
         return Err(Stop::invalid(message));
     }
     if plan.compute_digest()? != plan.digest {

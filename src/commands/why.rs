@@ -1,6 +1,11 @@
 //! `sunset why TABLE KEY`: which rules and holds govern one row, and until when it stays.
 
-use super::{Stop, console::Console, hold::{self, Located}, job as loading};
+use super::{
+    Stop,
+    console::Console,
+    hold::{self, Located},
+    job as loading,
+};
 use crate::{
     cli::{Format, Global, RowArgs},
     job::Job,
@@ -24,7 +29,10 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
         .rules()
         .filter(|rule| {
             rule.table.database == path.database
-                && open.catalog.table(rule.table.schema.as_deref(), &rule.table.table).is_some_and(|t| t.name == table.name)
+                && open
+                    .catalog
+                    .table(rule.table.schema.as_deref(), &rule.table.table)
+                    .is_some_and(|t| t.name == table.name)
         })
         .collect();
     let pseudonym_key = Keys::parse(&job.settings.keys)?.pseudonym.map(|key| key.secret().to_vec());
@@ -42,15 +50,19 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
             return Ok(Outcome::Invalid);
         }
     };
-    let concerned: Vec<&Hold> =
-        holds.iter().filter(|hold| hold.database == path.database && hold.table == table.name && concerns(hold, &args.key)).collect();
+    let concerned: Vec<&Hold> = holds
+        .iter()
+        .filter(|hold| hold.database == path.database && hold.table == table.name && concerns(hold, &args.key))
+        .collect();
     match global.format {
         Format::Json => {
             let matters: Vec<_> = concerned.iter().map(|hold| (hold.id, &hold.matter)).collect();
             let value = serde_json::json!({"table": args.table, "rules": found, "holds": matters});
             console.print(&(serde_json::to_string_pretty(&value)? + "\n"))?;
         }
-        Format::Text | Format::Markdown | Format::Sarif => console.print(&text(&job, &args.table, &found, &concerned))?,
+        Format::Text | Format::Markdown | Format::Sarif => {
+            console.print(&text(&job, &args.table, &found, &concerned))?
+        }
     }
     Ok(Outcome::Done)
 }

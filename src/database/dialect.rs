@@ -1,6 +1,6 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
-use super::{KeyColumn, PLACEHOLDER, Sql, Statement, Value};
+use super::{KeyColumn, Sql, Statement, Value};
 use crate::{
     catalog::{Engine, TableName},
     clock::PointKind,
@@ -145,4 +145,3 @@ pub(super) fn quoted(text: &str, quote: char) -> String {
     quoted.push(quote);
     quoted
 }
-

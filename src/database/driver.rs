@@ -5,14 +5,14 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use sqlx::{
     Arguments as _, AssertSqlSafe, ColumnIndex, Connection as _, Decode, Either, Encode, Executor, IntoArguments,
-    MySql, Postgres, Row as _, Sqlite, Type, TypeInfo as _, error::BoxDynError,
+    MySql, Postgres, Row as _, Sqlite, Type, TypeInfo as _, database::HasStatementCache, error::BoxDynError,
 };
 
 /// Longer statements are not kept prepared: their lists of keys make nearly each of them different.
 const PREPARED_LENGTH: usize = 4096;
 
 /// What the engines do not have in common.
-pub(super) trait Driver: sqlx::Database {
+pub(super) trait Driver: sqlx::Database + HasStatementCache {
     const BEGIN: &'static str;
 
     fn bind_texts(arguments: &mut Self::Arguments, texts: &[Option<String>]) -> Result<(), BoxDynError>;
@@ -125,7 +125,6 @@ where
 fn query<DB: Driver>(statement: &Statement, arguments: DB::Arguments) -> sqlx::query::Query<'static, DB, DB::Arguments>
 where
     DB::Arguments: IntoArguments<DB>,
-    DB: sqlx::database::HasStatementCache,
 {
     sqlx::query_with(AssertSqlSafe(statement.sql.clone()), arguments).persistent(statement.sql.len() <= PREPARED_LENGTH)
 }
@@ -133,7 +132,7 @@ where
 #[async_trait]
 impl<DB> Connection for Session<DB>
 where
-    DB: Driver + sqlx::database::HasStatementCache,
+    DB: Driver,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     DB::Arguments: IntoArguments<DB>,
     for<'v> &'v str: Encode<'v, DB> + Type<DB>,

@@ -11,7 +11,7 @@ use sqlx::{
     postgres::{PgDatabaseError, PgErrorPosition},
     sqlite::SqliteError,
 };
-use std::fmt::Display;
+use std::{fmt::Display, io};
 
 /// What a failed statement means for the batch that sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +81,18 @@ impl From<sqlx::Error> for Error {
                     Self::new(Other, "the database reported an error that Sunset does not know")
                 }
             }
-            sqlx::Error::Io(error) => {
-                Self::new(Unreachable, format!("no connection: {}", error.to_string().to_lowercase()))
+            // How a certificate that does not check out arrives.
+            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Self::new(Refused, format!("no TLS connection: {error}"))
             }
+            sqlx::Error::Io(error) => Self::new(Unreachable, format!("no connection: {error}")),
             // TLS texts come from this process, not from the server.
             sqlx::Error::Tls(error) => Self::new(Refused, format!("no TLS connection: {error}")),
             sqlx::Error::WorkerCrashed => Self::new(Unreachable, "the connection broke"),
+            // The driver says so, not the server: MySQL's sha2 passwords go through TLS or not at all.
+            sqlx::Error::Configuration(error) if error.to_string().contains("mysql-rsa") => {
+                Self::new(Refused, "this user's password needs TLS to be sent: set ssl-mode=VERIFY_IDENTITY")
+            }
             sqlx::Error::Configuration(_) | sqlx::Error::InvalidArgument(_) => {
                 Self::new(Refused, "the connection settings are not valid")
             }
@@ -123,10 +129,12 @@ fn postgres(error: &PgDatabaseError) -> Error {
         }),
     };
     // Class 42 at a position of our own text, outside any function: the parser speaks, and it has seen no row.
-    if code.starts_with("42") && code != "42501" && error.r#where().is_none() {
-        if let Some(PgErrorPosition::Original(position)) = error.position() {
-            message = format!("{message}: {} at character {position}", error.message());
-        }
+    if code.starts_with("42")
+        && code != "42501"
+        && error.r#where().is_none()
+        && let Some(PgErrorPosition::Original(position)) = error.position()
+    {
+        message = format!("{message}: {} at character {position}", error.message());
     }
     Error::new(kind, format!("{message} ({code})"))
 }
@@ -167,7 +175,7 @@ fn postgres_code(code: &str) -> (ErrorKind, &'static str) {
             "08" => (Unreachable, "the connection failed"),
             "22" => (Other, "a value does not fit the expression"),
             "23" => (Constraint, "constraint"),
-            "28" => (Refused, "the server does not let this user in"),
+            "28" => (Refused, "the server does not let this user in: see its pg_hba.conf, and sslmode in the URL"),
             "42" => (Other, "the statement is not valid here"),
             "53" => (Other, "the server is out of a resource"),
             _ => (Other, "the server refused the statement"),
@@ -182,7 +190,7 @@ fn mysql(number: u16, text: &str) -> Error {
         1213 => (Transient, "deadlock", None),
         1020 => (Transient, "the row changed since it was read", None),
         1969 | 3024 => (StatementTimeout, "the statement took too long", None),
-        // 1317: KILL QUERY. Somebody wanted this statement to end.
+        // KILL QUERY. Somebody wanted this statement to end.
         1317 => (StatementTimeout, "the statement was interrupted", None),
         1045 | 1698 | 1862 | 1820 => (Refused, "wrong user or password", None),
         1044 => (Refused, "the server does not let this user into the database", None),
@@ -215,7 +223,8 @@ fn mysql(number: u16, text: &str) -> Error {
         2000..=2999 => (Refused, "the connection failed", None),
         _ => (Other, "the server refused the statement", None),
     };
-    let name = name.map(|name| format!(" {}", quoted(name))).unwrap_or_default();
+    let words = if name.is_none() { words.trim_end_matches(", column").trim_end_matches(':') } else { words };
+    let name = name.map(|name| format!(" {}", quoted(&name.replace("`.`", ".")))).unwrap_or_default();
     let verb = if matches!(number, 1062 | 1586 | 1022 | 1169 | 1451 | 1452 | 1216 | 1217 | 4025 | 3819) {
         " stands against it"
     } else {
@@ -275,4 +284,107 @@ fn sqlite(code: i32, text: &str) -> Error {
     };
     let name = name.map(|(_, name)| format!(" {name}")).unwrap_or_default();
     Error::new(kind, format!("{words}{name} ({code})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mysql_messages_show_names_and_never_values() {
+        let cases = [
+            (1062, "Duplicate entry 'a@b' for key 'email'", "unique key \"email\" stands against it (1062)"),
+            (
+                1062,
+                "Duplicate entry 'x' for key 'y' for key 'people.email'",
+                "unique key \"people.email\" stands against it (1062)",
+            ),
+            (1062, "Duplicate entry 'cut off", "unique key stands against it (1062)"),
+            (
+                1292,
+                "Incorrect date value: 'x' for column `a` at row 1' for column `d`.`t`.`born` at row 12",
+                "the value is not valid, column \"d.t.born\" (1292)",
+            ),
+            (1292, "Incorrect datetime value: 'x' for column `a` at row 1'", "the value is not valid (1292)"),
+            (1292, "Truncated incorrect DOUBLE value: 'x' for column `a` at row 1", "the value is not valid (1292)"),
+            (
+                1366,
+                "Incorrect string value: '\\xE3' for column `d`.`t`.`c` at row 1",
+                "the value is not valid, column \"d.t.c\" (1366)",
+            ),
+            (3819, "Check constraint 'short' is violated.", "check constraint \"short\" stands against it (3819)"),
+            (1142, "DELETE command denied to user 'u'@'h' for table `d`.`t`", "privilege missing \"d.t\" (1142)"),
+            (1644, "hanako@example.com is protected", "a trigger objected (1644)"),
+            (9999, "hanako@example.com", "the server refused the statement (9999)"),
+        ];
+        for (number, text, expected) in cases {
+            assert_eq!(mysql(number, text).message, expected);
+        }
+    }
+
+    #[test]
+    fn codes_say_what_to_do_next() {
+        use ErrorKind::*;
+        for (code, kind) in [
+            ("40001", Transient),
+            ("40P01", Transient),
+            ("55P03", Transient),
+            ("57014", StatementTimeout),
+            ("08006", Unreachable),
+            ("57P01", Unreachable),
+            ("53300", Unreachable),
+            ("28000", Refused),
+            ("3D000", Refused),
+            ("42501", Privilege),
+            ("23505", Constraint),
+            ("23ABC", Constraint),
+            ("42P01", Other),
+            ("", Other),
+            ("é", Other),
+        ] {
+            assert_eq!(postgres_code(code).0, kind, "{code}");
+        }
+        for (number, kind) in [
+            (1205, Transient),
+            (1213, Transient),
+            (1020, Transient),
+            (1969, StatementTimeout),
+            (3024, StatementTimeout),
+            (1045, Refused),
+            (1044, Refused),
+            (1049, Refused),
+            (1698, Refused),
+            (2061, Refused),
+            (1143, Privilege),
+            (1370, Privilege),
+            (1264, Constraint),
+            (1927, Unreachable),
+            (1064, Other),
+        ] {
+            assert_eq!(mysql(number, "").kind, kind, "{number}");
+        }
+        for (code, kind) in [
+            (5, Transient),
+            (6, Transient),
+            (261, Transient),
+            (517, Transient),
+            (2067, Constraint),
+            (19, Constraint),
+            (8, Privilege),
+            (1032, Privilege),
+            (14, Unreachable),
+            (26, Refused),
+            (1, Other),
+        ] {
+            assert_eq!(sqlite(code, "").kind, kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_bad_certificate_is_refused_and_not_tried_again() {
+        let certificate = io::Error::new(io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
+        let error = Error::from(sqlx::Error::Io(certificate));
+        assert_eq!(error.kind, ErrorKind::Refused);
+        assert_eq!(error.message, "no TLS connection: invalid peer certificate: UnknownIssuer");
+    }
 }

@@ -67,11 +67,8 @@ impl KeySelection {
     }
 
     fn list(&self, dialect: &dyn Dialect, row: &str) -> String {
-        let texts: Vec<_> = self
-            .columns
-            .iter()
-            .map(|column| dialect.text(&dialect.column(row, &column.name), column))
-            .collect();
+        let texts: Vec<_> =
+            self.columns.iter().map(|column| dialect.text(&dialect.column(row, &column.name), column)).collect();
         texts.join(", ")
     }
 }
@@ -328,10 +325,8 @@ pub fn boundary(dialect: &dyn Dialect, work: &Work, after: Option<&[String]>, ro
     let row = dialect.row(&work.table);
     let locator = work.locator();
     let columns: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
-    let texts: Vec<_> =
-        locator.iter().zip(&columns).map(|(column, quoted)| dialect.text(quoted, column)).collect();
-    let condition =
-        after.map_or_else(|| Sql::all([]), |after| dialect.beyond(&row, &locator, after, false));
+    let texts: Vec<_> = locator.iter().zip(&columns).map(|(column, quoted)| dialect.text(quoted, column)).collect();
+    let condition = after.map_or_else(|| Sql::all([]), |after| dialect.beyond(&row, &locator, after, false));
     let mut sql = select_from(dialect, &texts.join(", "), &work.table, &condition);
     sql.push(&format!(" order by {} limit 1 offset {PLACEHOLDER}", columns.join(", ")));
     sql.args.push(Value::Integer(i64::try_from(rows.saturating_sub(1)).unwrap_or(i64::MAX)));
@@ -503,7 +498,13 @@ pub fn exists_dependent(dialect: &dyn Dialect, table: &TableName, links: &[Link]
     sql
 }
 
-fn equal(dialect: &dyn Dialect, left: &str, left_columns: &[KeyColumn], right: &str, right_columns: &[KeyColumn]) -> String {
+fn equal(
+    dialect: &dyn Dialect,
+    left: &str,
+    left_columns: &[KeyColumn],
+    right: &str,
+    right_columns: &[KeyColumn],
+) -> String {
     let terms: Vec<_> = left_columns
         .iter()
         .zip(right_columns)

@@ -45,7 +45,10 @@ pub enum Change {
     Update(Vec<(String, Sql)>),
     /// The engine cannot compute some of the values: they are read, computed here and written back. Columns with
     /// values in SQL come in `sql` as above.
-    Compute { computed: Vec<Computed>, sql: Vec<(String, Sql)> },
+    Compute {
+        computed: Vec<Computed>,
+        sql: Vec<(String, Sql)>,
+    },
 }
 
 /// A column whose new value is computed outside the database.

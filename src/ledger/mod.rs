@@ -7,9 +7,12 @@
 
 pub mod checkpoint;
 pub mod entry;
+pub mod export;
 pub mod keys;
 pub mod merkle;
+pub mod prove;
 pub mod tag;
+pub mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerificationKey};
 pub use entry::{BatchResult, Entry, Event, Intent, RuleResult, SettledBy};

@@ -4,7 +4,7 @@ use super::{
     PlanStyle,
     numbers::count,
     plan::{self, due, found_by, time},
-    report,
+    report as text,
 };
 use crate::{plan::Plan, run::RunReport};
 use std::fmt::Write as _;
@@ -42,18 +42,20 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
             item("column", &format!("`{column}`: {technique}"));
         }
         for dependent in &step.dependents {
-            let rows = dependent.rows.map_or_else(|| "kept".to_owned(), |rows| format!("{} {}", dependent.action, count(rows)));
+            let rows = dependent
+                .rows
+                .map_or_else(|| "kept".to_owned(), |rows| format!("{} {}", dependent.action, count(rows)));
             item("along", &format!("`{}`: {rows} (through {})", dependent.table, dependent.through));
         }
         for hold in &step.holds {
             item("hold", hold);
         }
         item("found by", &found_by(step));
-        for text in &step.warnings {
-            item("warning", text);
+        for warning in &step.warnings {
+            item("warning", warning);
         }
-        for text in &step.refusals {
-            item("refused", text);
+        for refusal in &step.refusals {
+            item("refused", refusal);
         }
         if style.sql {
             for statement in &step.statements {
@@ -73,9 +75,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
 
 pub(super) fn report(report: &RunReport) -> String {
     let mut out = format!("# Run {}\n\n", report.run);
-    out.push_str(&table(&report::HEAD, report.rules.iter().map(report::row)));
+    out.push_str(&table(&text::HEAD, report.rules.iter().map(text::row)));
     for rule in &report.rules {
-        let left = report::remaining(rule);
+        let left = text::remaining(rule);
         if !left.is_empty() {
             let _ = writeln!(out, "\n- `{}`: rows stay: {left}", rule.rule);
         }
@@ -83,6 +85,7 @@ pub(super) fn report(report: &RunReport) -> String {
             let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(message));
         }
     }
-    let _ = writeln!(out, "\n{} rows disposed of.\n\n```\n{}\n```", count(report.disposed), report.checkpoint.trim_end());
+    let _ =
+        writeln!(out, "\n{} rows disposed of.\n\n```\n{}\n```", count(report.disposed), report.checkpoint.trim_end());
     out
 }

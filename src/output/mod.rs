@@ -6,6 +6,7 @@ mod plan;
 mod report;
 
 pub use numbers::{count, seconds};
+pub use report::result;
 
 use crate::{cli::Format, plan::Plan, run::RunReport};
 
@@ -45,11 +46,10 @@ pub fn report(report: &RunReport, format: Format) -> anyhow::Result<String> {
 }
 
 /// A table without lines but one under its head, numbers to the right.
-fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
-    use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+pub fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+    use comfy_table::{CellAlignment, Table, presets};
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(head);
+    table.load_style(presets::NOTHING).set_header(head.to_vec());
     for row in rows {
         table.add_row(row);
     }

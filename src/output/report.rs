@@ -26,7 +26,8 @@ pub(super) fn row(rule: &RuleReport) -> Vec<String> {
     ]
 }
 
-pub(super) fn result(result: RuleResult) -> &'static str {
+/// A rule's result in words.
+pub fn result(result: RuleResult) -> &'static str {
     match result {
         RuleResult::Done => "done",
         RuleResult::NothingDue => "nothing due",
@@ -56,6 +57,11 @@ pub(super) fn text(report: &RunReport) -> String {
             let _ = writeln!(out, "\n{}: {message}", rule.rule);
         }
     }
-    let _ = writeln!(out, "\n{} rows disposed of; ledger checkpoint:\n\n{}", count(report.disposed), report.checkpoint.trim_end());
+    let _ = writeln!(
+        out,
+        "\n{} rows disposed of; ledger checkpoint:\n\n{}",
+        count(report.disposed),
+        report.checkpoint.trim_end()
+    );
     out
 }

@@ -73,9 +73,9 @@ pub fn explained(engine: Engine, rows: &[Row]) -> (Vec<String>, Option<String>) 
             let plan: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
             let mut lines = Vec::new();
             tables(&plan, &mut lines);
-            let used = lines.first().and_then(|(_, access, key)| {
-                key.clone().filter(|_| !["ALL", "index"].contains(&access.as_str()))
-            });
+            let used = lines
+                .first()
+                .and_then(|(_, access, key)| key.clone().filter(|_| !["ALL", "index"].contains(&access.as_str())));
             let line = |(table, access, key): &(String, String, Option<String>)| match key {
                 Some(key) => format!("{table}: {access} on {key}"),
                 None => format!("{table}: {access}"),

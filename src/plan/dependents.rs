@@ -138,10 +138,8 @@ impl Walker<'_, '_> {
             Dependent::Anonymize(columns) => {
                 let unlinks = key.columns.iter().any(|name| columns.contains(&(name.clone(), Technique::Suppress)));
                 if erased && !unlinks {
-                    let message = format!(
-                        "`{written}` would still point at the erased row through `{}`",
-                        key.columns.join(", ")
-                    );
+                    let message =
+                        format!("`{written}` would still point at the erased row through `{}`", key.columns.join(", "));
                     let error = Diagnostic::error(Code::FalseDisposition, place, message);
                     self.found.push(error.help(format!("add `{}: suppress` to its columns", key.columns[0])));
                     return;
@@ -150,7 +148,10 @@ impl Walker<'_, '_> {
                 let row = around.dialect.row(&child.name);
                 let Some(found) = changes(around, child, &row, columns, &place, &rule.id, self.found) else { return };
                 if !found.computed.is_empty() {
-                    let message = format!("columns of a dependent are changed in SQL, and {} cannot do this one there", around.catalog.engine);
+                    let message = format!(
+                        "columns of a dependent are changed in SQL, and {} cannot do this one there",
+                        around.catalog.engine
+                    );
                     self.found.push(Diagnostic::error(Code::TechniqueType, place, message));
                     return;
                 }
@@ -164,7 +165,13 @@ impl Walker<'_, '_> {
             through,
             work: Some(self.resolved.work.len()),
         });
-        self.resolved.work.push(DependentWork { table: child.name.clone(), key: key_columns(), links: chain, change, undone });
+        self.resolved.work.push(DependentWork {
+            table: child.name.clone(),
+            key: key_columns(),
+            links: chain,
+            change,
+            undone,
+        });
     }
 
     fn warn(&mut self, child: &Table, key: &ForeignKey, change: &Change, erased: bool) {
@@ -230,9 +237,12 @@ impl Walker<'_, '_> {
             match super::resolve::find_table(self.around.catalog, table, place.clone()) {
                 Err(diagnostic) => self.found.push(diagnostic),
                 Ok(_) => {
-                    let message = format!("no foreign key leads from `{table}` to a row that rule `{}` changes", self.rule.id);
+                    let message =
+                        format!("no foreign key leads from `{table}` to a row that rule `{}` changes", self.rule.id);
                     let help = "leave it out, or declare the foreign key in the database";
-                    self.found.push(Diagnostic::error(Code::NotADependent, place, message).label("not a dependent").help(help));
+                    self.found.push(
+                        Diagnostic::error(Code::NotADependent, place, message).label("not a dependent").help(help),
+                    );
                 }
             }
         }

@@ -41,13 +41,13 @@ pub fn held(
     for hold in holds {
         match &hold.scope {
             HoldScope::Key(values) if values.len() == key.len() => keys.push(values.clone()),
-            HoldScope::Key(_) => return Err(format!("hold {} does not fit the primary key of {}", hold.id, table.name)),
+            HoldScope::Key(_) => {
+                return Err(format!("hold {} does not fit the primary key of {}", hold.id, table.name));
+            }
             HoldScope::Condition(text) => {
                 let expression = condition::check(text, catalog.engine)
                     .map_err(|errors| format!("hold {}: {}", hold.id, errors.first().map_or("", |e| &e.problem)))?;
-                if let Some(column) =
-                     expression.columns().iter().find(|column| table.column(&column.name).is_none())
-                {
+                if let Some(column) = expression.columns().iter().find(|column| table.column(&column.name).is_none()) {
                     return Err(format!("hold {}: column `{}` is not in {}", hold.id, column.name, table.name));
                 }
                 let rendered = expression.render(&|name| dialect.quote(name), &|text| dialect.literal(text), row);

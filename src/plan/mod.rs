@@ -15,10 +15,10 @@ mod resolve;
 pub mod row;
 mod sample;
 
-pub use holds::{Hold, HoldScope};
-pub use overlap::check as overlaps;
 pub use access::Walk;
 pub use count::tally as recount;
+pub use holds::{Hold, HoldScope};
+pub use overlap::check as overlaps;
 pub use prepare::{
     Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, open_database, open_databases, prepare,
 };

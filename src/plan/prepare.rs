@@ -1,14 +1,16 @@
 //! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
 
 use super::{
-    DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, UnavailableDatabase, access::Walk, count, guard,
-    order, overlap,
+    DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, UnavailableDatabase,
+    access::Walk,
+    count, guard, order, overlap,
     resolve::{self, Resolved, Surroundings},
     sample,
 };
 use crate::{
     catalog::{Catalog, Table},
-    database::{self, Change, Connection, Database, Dialect, ErrorKind, Statement, Work,
+    database::{
+        self, Change, Connection, Database, Dialect, ErrorKind, Statement, Work,
         statements::{self, KeySelection, Range},
     },
     diagnostic::{Code, Diagnostic, Place, Severity},
@@ -391,13 +393,10 @@ fn assemble(
         .iter()
         .map(|step| step.counts.disposable() + step.dependents.iter().filter_map(|d| d.rows).sum::<u64>())
         .sum();
-    let facts = |open: &OpenDatabase| DatabaseFacts {
-        engine: open.catalog.engine,
-        version: open.catalog.version.clone(),
-    };
-    let waiting = |name: &String| {
-        rules.iter().filter(|rule| rule.table.database == *name).map(|rule| rule.id.clone()).collect()
-    };
+    let facts =
+        |open: &OpenDatabase| DatabaseFacts { engine: open.catalog.engine, version: open.catalog.version.clone() };
+    let waiting =
+        |name: &String| rules.iter().filter(|rule| rule.table.database == *name).map(|rule| rule.id.clone()).collect();
     let mut plan = Plan {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),

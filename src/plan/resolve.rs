@@ -7,8 +7,10 @@ use crate::{
     clock::{self, Cutoffs, DueDays, PointKind},
     database::{Change, Computed, Dialect, KeyColumn, Point, Sql, Value, Work, statements},
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Condition, Disposition, Encoding, Literal, Match, Missing, Pick, Rule, Source, TablePath, condition,
-        shape::nearest},
+    rules::{
+        Condition, Disposition, Encoding, Literal, Match, Missing, Pick, Rule, Source, TablePath, condition,
+        shape::nearest,
+    },
     settings::Settings,
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -72,22 +74,18 @@ pub fn find_table<'a>(catalog: &'a Catalog, path: &TablePath, place: Place) -> R
             let schema = path.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
             error.label("no such table").help(format!("did you mean `{}.{schema}{name}`?", path.database))
         }
-        (None, None) => error.label("no such table").help(format!(
-            "the database has {} tables that this user can see",
-            catalog.tables.len()
-        )),
+        (None, None) => error
+            .label("no such table")
+            .help(format!("the database has {} tables that this user can see", catalog.tables.len())),
     })
 }
 
 /// The column of that name.
 pub fn find_column<'a>(table: &'a Table, name: &str, place: Place) -> Result<&'a Column, Diagnostic> {
     table.column(name).ok_or_else(|| {
-        let error = Diagnostic::error(
-            Code::UnknownColumn,
-            place,
-            format!("column `{name}` is not in table `{}`", table.name),
-        )
-        .label("no such column");
+        let error =
+            Diagnostic::error(Code::UnknownColumn, place, format!("column `{name}` is not in table `{}`", table.name))
+                .label("no such column");
         match nearest(table.columns.iter().map(|column| column.name.as_str()), name) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => {
@@ -176,7 +174,15 @@ impl Resolver<'_, '_> {
         let starting_point = self.starting_point_words();
         let cut_off = super::CutOff { words, due: due_days, overdue: overdue_days, starting_point };
         let index = index.map(|index| index.name.clone());
-        Some(Resolved { work, point_kind: kind, cut_off, dependents: dependents.named, index, holds: hold_names, warnings: Vec::new() })
+        Some(Resolved {
+            work,
+            point_kind: kind,
+            cut_off,
+            dependents: dependents.named,
+            index,
+            holds: hold_names,
+            warnings: Vec::new(),
+        })
     }
 
     fn check_table(&mut self, table: &Table) -> Option<()> {
@@ -191,12 +197,18 @@ impl Resolver<'_, '_> {
         if table.primary_key.is_empty() {
             let message = format!("table `{}` has no primary key", rule.table);
             let help = match self.around.catalog.engine {
-                Engine::Postgres => "add one, for example `alter table … add column id bigint generated always as \
-                                     identity primary key`; without it no row can be told from another in the ledger",
-                Engine::Mysql => "add one, for example `alter table … add column id bigint unsigned auto_increment \
-                                  primary key`; without it no row can be told from another in the ledger",
-                Engine::Sqlite => "rebuild it with a primary key; a row id alone changes with `vacuum`, so the ledger \
-                                   could not name its rows",
+                Engine::Postgres => {
+                    "add one, for example `alter table … add column id bigint generated always as \
+                                     identity primary key`; without it no row can be told from another in the ledger"
+                }
+                Engine::Mysql => {
+                    "add one, for example `alter table … add column id bigint unsigned auto_increment \
+                                  primary key`; without it no row can be told from another in the ledger"
+                }
+                Engine::Sqlite => {
+                    "rebuild it with a primary key; a row id alone changes with `vacuum`, so the ledger \
+                                   could not name its rows"
+                }
             };
             self.found.push(Diagnostic::error(Code::NoPrimaryKey, place, message).label("no primary key").help(help));
             return None;
@@ -655,7 +667,8 @@ fn literal_for(column: &Column, literal: &Literal) -> Result<String, String> {
 
 /// What marks a row as done in this column, and the value (beside null) that means "not done".
 fn marker_values(engine: Engine, column: &Column, place: Place) -> Result<(String, &'static str), Diagnostic> {
-    let misfit = |message: String, help: &str| Err(Diagnostic::error(Code::MarkerColumn, place.clone(), message).help(help));
+    let misfit =
+        |message: String, help: &str| Err(Diagnostic::error(Code::MarkerColumn, place.clone(), message).help(help));
     if column.generated {
         return misfit(format!("marker `{}` is generated by the database", column.name), "take a plain column");
     }
@@ -707,10 +720,19 @@ fn path_between(
     }
     // no declared key: a column of that name in both, or against the other's single-column primary key
     let name = |name: &str| vec![name.to_owned()];
-    let guesses = [(name(through), name(through)), (name(through), table.primary_key.clone()), (related.primary_key.clone(), name(through))];
+    let guesses = [
+        (name(through), name(through)),
+        (name(through), table.primary_key.clone()),
+        (related.primary_key.clone(), name(through)),
+    ];
     for (theirs, ours) in guesses {
-        let known = theirs.iter().all(|name| related.column(name).is_some()) && ours.iter().all(|name| table.column(name).is_some());
-        if theirs.len() == 1 && ours.len() == 1 && known && let Some(pairs) = pairs(related, &theirs, table, &ours) {
+        let known = theirs.iter().all(|name| related.column(name).is_some())
+            && ours.iter().all(|name| table.column(name).is_some());
+        if theirs.len() == 1
+            && ours.len() == 1
+            && known
+            && let Some(pairs) = pairs(related, &theirs, table, &ours)
+        {
             return Ok(pairs);
         }
     }

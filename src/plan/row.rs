@@ -81,7 +81,11 @@ pub async fn verdicts(
 ///
 /// # Errors
 /// The database fails.
-pub async fn find(open: &mut OpenDatabase, table: &crate::catalog::Table, key: &[String]) -> Result<Option<Vec<String>>, Error> {
+pub async fn find(
+    open: &mut OpenDatabase,
+    table: &crate::catalog::Table,
+    key: &[String],
+) -> Result<Option<Vec<String>>, Error> {
     let columns: Vec<_> = table.key_columns().map(KeyColumn::from).collect();
     let statement = statements::find_row(open.dialect, &table.name, &columns, key);
     let row = open.connection.fetch(&statement).await?.into_iter().next();
@@ -124,7 +128,9 @@ fn verdict(job: &Job, rule: &Rule, resolved: &Resolved, row: &[Option<String>]) 
 /// The civil day, in the job's zone, of a starting point as the server prints it.
 fn day(text: &str, kind: PointKind, job_zone: &TimeZone, column_zone: &TimeZone) -> Option<Date> {
     let head: String = text.chars().take(19).collect::<String>().replace('T', " ");
-    let local = || -> Option<DateTime> { head.parse().ok().or_else(|| head.get(..10)?.parse::<Date>().ok().map(DateTime::from)) };
+    let local = || -> Option<DateTime> {
+        head.parse().ok().or_else(|| head.get(..10)?.parse::<Date>().ok().map(DateTime::from))
+    };
     match kind {
         PointKind::Date => head.get(..10)?.parse().ok(),
         PointKind::DateTime | PointKind::IsoText if job_zone == column_zone => local().map(DateTime::date),

@@ -60,7 +60,10 @@ enum Position {
     /// At the rows with this starting point.
     Point(String),
     /// At this block of the leaf table with this index.
-    Block { leaf: usize, block: u64 },
+    Block {
+        leaf: usize,
+        block: u64,
+    },
 }
 
 impl<'a> Worker<'a> {
@@ -118,7 +121,8 @@ impl<'a> Worker<'a> {
         let first = if *self.walk == Walk::Blocks { 16 } else { 1000 };
         let mut size = pace::Size::new(first, most, self.pace.batch_target);
         let leaves = self.leaves().await?;
-        let mut position = if *self.walk == Walk::Blocks { Position::Block { leaf: 0, block: 0 } } else { Position::Start };
+        let mut position =
+            if *self.walk == Walk::Blocks { Position::Block { leaf: 0, block: 0 } } else { Position::Start };
         let mut attempt = 0;
         loop {
             if self.stop.is_cancelled() {
@@ -256,9 +260,7 @@ impl<'a> Worker<'a> {
             (Walk::StartingPoint(column), _) => {
                 statements::select_by_point(dialect, work, column, &self.selection, None, size)
             }
-            (_, Position::After(after)) => {
-                statements::select_keys(dialect, work, &self.selection, Some(after), size)
-            }
+            (_, Position::After(after)) => statements::select_keys(dialect, work, &self.selection, Some(after), size),
             _ => statements::select_keys(dialect, work, &self.selection, None, size),
         };
         let mut watch = Stopwatch::default();

@@ -41,8 +41,7 @@ pub(super) async fn run(
     if step.counts.due == 0 && open.is_empty() {
         // the plan's count is the verification: there was nothing to change since
         report.remaining = verify::reasons(&step.counts);
-        report.result =
-            if report.remaining.is_empty() { RuleResult::NothingDue } else { RuleResult::ExplainedRest };
+        report.result = if report.remaining.is_empty() { RuleResult::NothingDue } else { RuleResult::ExplainedRest };
         report.milliseconds = milliseconds(began);
         tracing::info!(rule = step.rule, "nothing due");
         ledger.append(vec![started(step), finished(&report)], None).await?;

@@ -68,6 +68,13 @@ impl Store {
         rows.into_iter().map(|(seq,)| unsigned(seq)).collect()
     }
 
+    /// Numbers of the intents that had no outcome when the ledger had `size` entries, in order.
+    pub async fn open_intents_at(&mut self, size: u64) -> Result<Vec<u64>, Error> {
+        let sql = "select seq from intents where seq <= $1 and (outcome is null or outcome > $1) order by seq";
+        let rows: Vec<(i64,)> = self.fetch(sql, vec![signed(size)?.into()]).await?;
+        rows.into_iter().map(|(seq,)| unsigned(seq)).collect()
+    }
+
     /// The number of the entry that tells how the batch of this intent ended.
     pub async fn outcome_of(&mut self, intent: u64) -> Result<Option<u64>, Error> {
         let row: Option<(Option<i64>,)> =
@@ -92,6 +99,13 @@ impl Store {
             .fetch_one("select tag_key, tags from row_tags where intent = $1", vec![signed(intent)?.into()])
             .await?;
         Ok(row.map(|(tag_key, tags)| StoredTags { intent, tag_key, tags }))
+    }
+
+    /// The tables that batches with row tags were about, as `database.schema.table`.
+    pub async fn tagged_tables(&mut self) -> Result<Vec<String>, Error> {
+        let sql = "select distinct table_path from row_tags order by table_path";
+        let rows: Vec<(String,)> = self.fetch(sql, vec![]).await?;
+        Ok(rows.into_iter().map(|(table,)| table).collect())
     }
 
     /// Intents of batches on `table` whose tags hold these bytes, in order. Searched by the server, batch by batch. The

@@ -1,6 +1,6 @@
 //! Which keys the ledger knows and which were destroyed on purpose. No secrets.
 
-use super::{Error, Store, signed};
+use super::{Error, Store, signed, unsigned};
 use jiff::Timestamp;
 
 /// A key that the ledger has introduced.
@@ -11,6 +11,8 @@ pub struct StoredKey {
     pub id: String,
     /// A signing key's public part.
     pub public_key: Option<String>,
+    /// The number of the entry that introduced it.
+    pub introduced: u64,
     pub status: KeyStatus,
 }
 
@@ -23,17 +25,17 @@ pub enum KeyStatus {
 impl Store {
     /// All keys that the ledger has introduced, oldest first.
     pub async fn known_keys(&mut self) -> Result<Vec<StoredKey>, Error> {
-        let sql = "select kind, id, public_key, destroyed_at from known_keys order by introduced, kind, id";
-        let rows: Vec<(String, String, Option<String>, Option<String>)> = self.fetch(sql, vec![]).await?;
+        let sql = "select kind, id, public_key, introduced, destroyed_at from known_keys order by introduced";
+        let rows: Vec<(String, String, Option<String>, i64, Option<String>)> = self.fetch(sql, vec![]).await?;
         rows.into_iter()
-            .map(|(kind, id, public_key, destroyed_at)| {
+            .map(|(kind, id, public_key, introduced, destroyed_at)| {
                 let status = match destroyed_at {
                     None => KeyStatus::InUse,
                     Some(time) => KeyStatus::Destroyed(
                         time.parse().map_err(|_| Error::Damaged(format!("key {id} was destroyed at no known time")))?,
                     ),
                 };
-                Ok(StoredKey { kind, id, public_key, status })
+                Ok(StoredKey { kind, id, public_key, introduced: unsigned(introduced)?, status })
             })
             .collect()
     }

@@ -167,14 +167,22 @@ fn kind(data_type: &str) -> ColumnKind {
     }
 }
 
-/// The words of `enum('a','b''c')`, as printed under NO_BACKSLASH_ESCAPES.
+/// The words of `enum('a','b''c')`. Quotes are doubled; backslash, line ends and zero bytes have a backslash whatever
+/// the session's mode.
 fn words(sql_type: &str) -> Vec<String> {
     let inside = sql_type.split_once("('").and_then(|(_, rest)| rest.strip_suffix("')")).unwrap_or_default();
     let mut words = Vec::new();
     let mut word = String::new();
     let mut characters = inside.chars();
     while let Some(character) = characters.next() {
-        if character != '\'' {
+        if character == '\\' {
+            word.extend(characters.next().map(|escaped| match escaped {
+                'n' => '\n',
+                'r' => '\r',
+                '0' => '\0',
+                other => other,
+            }));
+        } else if character != '\'' {
             word.push(character);
         } else if characters.next() == Some('\'') {
             // Two quotes are one of the word.
@@ -194,5 +202,6 @@ mod tests {
     #[test]
     fn enumerations_are_split_at_their_borders_only() {
         assert_eq!(super::words("enum('a','b''c',',','','あ','''')"), ["a", "b'c", ",", "", "あ", "'"]);
+        assert_eq!(super::words(r"set('a\\b','\n')"), ["a\\b", "\n"]);
     }
 }

@@ -104,7 +104,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             _ => TableKind::View,
         };
         let table = assembly.table(TableName { schema, name }, kind);
-        table.partition_of = (!root_name.is_empty()).then(|| TableName { schema: root_schema, name: root_name });
+        table.partition_of = (!root_name.is_empty()).then_some(TableName { schema: root_schema, name: root_name });
         table.row_security = row_security == "true";
         // A partitioned table's own figure counts its partitions once more.
         table.estimated_rows = if kind == TableKind::Partitioned { 0 } else { rows.parse().unwrap_or_default() };

@@ -57,9 +57,8 @@ impl Dialect for Postgres {
             ColumnKind::Text if !is_domain(&column.sql_type) => format!("{PLACEHOLDER}::text[]"),
             _ => format!("{PLACEHOLDER}::text[]::{}[]", column.sql_type),
         };
-        let args = (0..columns.len())
-            .map(|i| Value::Texts(keys.iter().map(|key| key.get(i).cloned()).collect()))
-            .collect();
+        let args =
+            (0..columns.len()).map(|i| Value::Texts(keys.iter().map(|key| key.get(i).cloned()).collect())).collect();
         let text = match columns {
             [column] => format!("{} = any({})", self.column(row, &column.name), array(column)),
             _ => {

@@ -37,7 +37,9 @@ impl Dialect for Sqlite {
 
     /// Blobs have no text form of their own; everything else keeps its characters.
     fn text(&self, expression: &str, _column: &KeyColumn) -> String {
-        format!("(case typeof({expression}) when 'blob' then 'x' || hex({expression}) else cast({expression} as text) end)")
+        format!(
+            "(case typeof({expression}) when 'blob' then 'x' || hex({expression}) else cast({expression} as text) end)"
+        )
     }
 
     fn shown(&self, expression: &str) -> String {

@@ -1,0 +1,235 @@
+//! `sunset ledger`: verify, export, prove, checkpoint. All of them only read, and none creates a store.
+
+use crate::{
+    cli::{Format, LedgerCommand, RowArgs},
+    ledger::{
+        Entry, Event, Keys,
+        export::Export,
+        prove::{Findings, Proof, ProvenEntry, prove},
+        verify::{Finding, Report, Verifier, verify_lines, verify_store},
+    },
+    outcome::Outcome,
+    settings::Settings,
+    store::Store,
+};
+use anyhow::{Context, bail};
+use std::{
+    fs::File,
+    io::{BufReader, BufWriter, Write},
+    path::Path,
+};
+
+/// Runs `sunset ledger …`. Knows the formats text and JSON. `settings` may be absent for `verify --file` alone: an
+/// auditor has the file and the public keys and nothing else.
+///
+/// # Errors
+/// There is no store or no ledger yet, or a file cannot be read or written. What `verify` finds wrong is not an error:
+/// it is printed, and the outcome is [`Outcome::Failed`].
+pub async fn run(
+    command: &LedgerCommand,
+    settings: Option<&Settings>,
+    format: Format,
+    out: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
+    match (command, settings) {
+        (LedgerCommand::Verify { file, keys, checkpoint }, settings) => {
+            verify(file.as_deref(), keys, checkpoint.as_deref(), settings, format, out).await
+        }
+        (LedgerCommand::Export { out: file }, Some(settings)) => export(file.as_deref(), settings, out).await,
+        (LedgerCommand::Prove(row), Some(settings)) => {
+            let mut store = Store::open_existing(&settings.store).await?;
+            let findings = prove(&mut store, &Keys::parse(&settings.keys)?.tag, &row.table, &row.key).await?;
+            print_findings(&findings, row, format, out)?;
+            Ok(Outcome::Done)
+        }
+        (LedgerCommand::Checkpoint, Some(settings)) => {
+            let last = Store::open_existing(&settings.store).await?.last_checkpoint().await?;
+            let last = last.context("the ledger has no checkpoint yet: `sunset run` ends with one")?;
+            match format {
+                Format::Json => writeln!(out, "{}", serde_json::json!({"size": last.size, "note": last.note}))?,
+                _ => write!(out, "{}", last.note)?,
+            }
+            Ok(Outcome::Done)
+        }
+        (_, None) => bail!("this needs the job's settings: name its directory with --jobs"),
+    }
+}
+
+async fn verify(
+    file: Option<&Path>,
+    keys: &[String],
+    checkpoint: Option<&Path>,
+    settings: Option<&Settings>,
+    format: Format,
+    out: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
+    let mut trusted = keys
+        .iter()
+        .zip(1..)
+        // Not quoted: somebody may have given a secret one.
+        .map(|(key, number)| key.parse().with_context(|| format!("--key, the one in place {number}")))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let note =
+        checkpoint.map(|path| std::fs::read_to_string(path).with_context(|| path.display().to_string())).transpose()?;
+    let report = match (file, settings) {
+        (Some(path), _) => {
+            let file = File::open(path).with_context(|| path.display().to_string())?;
+            verify_lines(BufReader::new(file), Verifier::new(trusted, note))?
+        }
+        (None, Some(settings)) => {
+            trusted.extend(Keys::parse(&settings.keys)?.trusted(&settings.name));
+            let mut store = Store::open_existing(&settings.store).await?;
+            verify_store(&mut store, Verifier::new(trusted, note)).await?
+        }
+        (None, None) => bail!("name the job's directory with --jobs, or an exported ledger with --file"),
+    };
+    match format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &report)?;
+            writeln!(out)?;
+        }
+        _ => print_report(&report, out)?,
+    }
+    Ok(if report.is_sound() { Outcome::Done } else { Outcome::Failed })
+}
+
+fn print_report(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+    let Report { origin, entries, checkpoints, batches, rows, .. } = report;
+    writeln!(out, "ledger of {origin}: {entries} entries, {checkpoints} valid checkpoints")?;
+    writeln!(out, "{batches} batches, {rows} rows in those that were committed")?;
+    if let Some(covered) = &report.covered {
+        writeln!(out, "signed up to entry {} on {:.0}, root {}", covered.size, covered.at, covered.root)?;
+    }
+    match report.uncovered {
+        0 => {}
+        1 => writeln!(out, "1 entry is not yet covered by a checkpoint")?,
+        count => writeln!(out, "{count} entries are not yet covered by a checkpoint")?,
+    }
+    if !report.open_intents.is_empty() {
+        let count = report.open_intents.len();
+        writeln!(out, "{count} batches have no outcome yet; the next run settles them")?;
+    }
+    for finding in &report.notes {
+        print_finding("note", finding, out)?;
+    }
+    for finding in &report.problems {
+        print_finding("problem", finding, out)?;
+    }
+    match report.problems.len() as u64 + report.unlisted {
+        _ if report.is_sound() => writeln!(out, "sound"),
+        1 => writeln!(out, "not sound: 1 problem"),
+        count => writeln!(out, "not sound: {count} problems"),
+    }
+}
+
+fn print_finding(kind: &str, finding: &Finding, out: &mut dyn Write) -> std::io::Result<()> {
+    let line = finding.line.map(|line| format!("line {line}, ")).unwrap_or_default();
+    let entry = finding.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
+    writeln!(out, "{kind}: {line}{entry}{}", finding.message)
+}
+
+async fn export(file: Option<&Path>, settings: &Settings, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let mut store = Store::open_existing(&settings.store).await?;
+    let mut export = Export::new(&mut store).await?;
+    match file {
+        None => {
+            while let Some(line) = export.next().await? {
+                writeln!(out, "{line}")?;
+            }
+        }
+        Some(path) => {
+            let describe = || path.display().to_string();
+            let mut writer = BufWriter::new(File::create(path).with_context(describe)?);
+            while let Some(line) = export.next().await? {
+                writeln!(writer, "{line}").with_context(describe)?;
+            }
+            writer.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all().with_context(describe)?;
+            writeln!(out, "wrote {} entries to {}", export.last_entry(), path.display())?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn print_findings(findings: &Findings, row: &RowArgs, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
+    if format == Format::Json {
+        serde_json::to_writer_pretty(&mut *out, findings)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    let searched = findings.searched.join(", ");
+    match (findings.proofs.len(), searched.is_empty()) {
+        (0, true) => writeln!(out, "no key to search with")?,
+        (0, false) => writeln!(
+            out,
+            "the ledger knows no batch with this row of {} (tag keys {searched}); keys must be written as the \
+             database prints them",
+            row.table
+        )?,
+        (1, _) => writeln!(out, "this row of {} was in 1 batch", row.table)?,
+        (count, _) => writeln!(out, "this row of {} was in {count} batches", row.table)?,
+    }
+    for id in &findings.destroyed {
+        writeln!(out, "tag key {id} was destroyed: which rows it stood for cannot be known any more, by design")?;
+    }
+    for id in &findings.missing {
+        writeln!(out, "tag key {id} is not in sunset.yaml: batches tagged with it were not searched")?;
+    }
+    for proof in &findings.proofs {
+        print_proof(proof, out)?;
+    }
+    Ok(())
+}
+
+fn print_proof(proof: &Proof, out: &mut dyn Write) -> anyhow::Result<()> {
+    let entry = Entry::parse(&proof.intent.line)?;
+    let Event::Intent(intent) = &entry.event else { bail!("entry {} is not an intent", entry.seq) };
+    writeln!(out, "\n{} of {} under rule {}", intent.disposition, intent.table, intent.rule)?;
+    writeln!(out, "  announced  entry {}, {:.0}, run {}, batch {}", entry.seq, entry.at, entry.run, intent.batch)?;
+    match &proof.outcome {
+        None => writeln!(out, "  outcome    not known yet")?,
+        Some(outcome) => {
+            let entry = Entry::parse(&outcome.line)?;
+            let Event::Outcome { result, settled_by, .. } = entry.event else {
+                bail!("entry {} is not an outcome", entry.seq)
+            };
+            let result = match result {
+                crate::ledger::BatchResult::Committed => "committed",
+                crate::ledger::BatchResult::RolledBack => "rolled back: the row was not touched",
+            };
+            let by = match settled_by {
+                crate::ledger::SettledBy::Direct => "",
+                crate::ledger::SettledBy::Recovery => ", found out by a later run",
+            };
+            writeln!(out, "  outcome    {result}{by}, entry {}, {:.0}", entry.seq, entry.at)?;
+        }
+    }
+    writeln!(
+        out,
+        "  tag        {} (key {}), {} of {} in the batch",
+        proof.tag,
+        proof.tag_key,
+        proof.place + 1,
+        proof.tags
+    )?;
+    print_path("  in batch ", Some(&proof.tag_proof), out)?;
+    print_path("  in ledger", proof.intent.proof.as_ref(), out)?;
+    if let Some(ProvenEntry { proof, .. }) = &proof.outcome {
+        print_path("  outcome's", proof.as_ref(), out)?;
+    }
+    if let Some(note) = &proof.checkpoint {
+        writeln!(out, "  checkpoint\n    {}", note.trim_end().replace('\n', "\n    "))?;
+    }
+    Ok(())
+}
+
+fn print_path(label: &str, path: Option<&Vec<String>>, out: &mut dyn Write) -> std::io::Result<()> {
+    match path {
+        None => writeln!(out, "{label}  not covered by a checkpoint yet"),
+        Some(path) => writeln!(
+            out,
+            "{label}  proof of {} hashes{}",
+            path.len(),
+            path.iter().map(|hash| format!("\n    {hash}")).collect::<String>()
+        ),
+    }
+}

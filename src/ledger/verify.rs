@@ -1,0 +1,410 @@
+//! Verification: everything that can be recomputed is, from the exported lines and public keys alone.
+//!
+//! The lines pass by once; only the tree's edge, the open intents and the findings are kept.
+
+use super::{
+    BatchResult, Checkpoint, Entry, Event, Result, VerificationKey,
+    entry::{self, FORMAT},
+    export::{CheckpointLine, Export, Header, TagsLine},
+    merkle::{Hash, Tree},
+    tag,
+};
+use crate::store::{KeyStatus, Store};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::BufRead,
+};
+
+/// No more findings are kept; the others are counted.
+const MOST_FINDINGS: usize = 1000;
+
+/// A clock that goes back by less is not worth a note: several machines may write.
+const CLOCK_TOLERANCE_SECONDS: f64 = 1.0;
+
+/// What verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The job whose ledger it is.
+    pub origin: String,
+    pub entries: u64,
+    /// Checkpoints whose signature, size and root are right.
+    pub checkpoints: u64,
+    /// Batches that were announced.
+    pub batches: u64,
+    /// Rows in batches that were committed.
+    pub rows: u64,
+    /// The newest right checkpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub covered: Option<Covered>,
+    /// Entries after it: nobody has vouched for them yet.
+    pub uncovered: u64,
+    /// Intents without outcome.
+    pub open_intents: Vec<u64>,
+    /// What is wrong. Empty when the ledger is as it was written.
+    pub problems: Vec<Finding>,
+    /// What is not wrong but worth knowing.
+    pub notes: Vec<Finding>,
+    /// Problems and notes beyond those listed.
+    pub unlisted: u64,
+}
+
+/// How far a checkpoint reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Covered {
+    pub size: u64,
+    /// In hexadecimal.
+    pub root: String,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The line in the export, from 1; `None` for the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// The entry's number, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<u64>,
+    pub message: String,
+}
+
+impl Report {
+    /// Nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// An intent whose tags have to be the next line.
+struct AwaitedTags {
+    intent: u64,
+    rows: u64,
+    root: String,
+}
+
+/// Takes the lines of an export in order.
+pub struct Verifier {
+    trusted: Vec<VerificationKey>,
+    /// The signed note of a checkpoint that was kept elsewhere.
+    external_note: Option<String>,
+    external: Option<Checkpoint>,
+    report: Report,
+    line: u64,
+    header: Option<Header>,
+    seq: u64,
+    previous: Hash,
+    last_at: Option<Timestamp>,
+    tree: Tree,
+    introduced: Vec<String>,
+    destroyed: BTreeSet<String>,
+    /// Intents that may still come to an outcome, with their rows.
+    open: BTreeMap<u64, u64>,
+    tags: Option<AwaitedTags>,
+    /// The size and the note's hash of the checkpoint in the line before.
+    checkpoint: Option<(u64, String)>,
+}
+
+impl Verifier {
+    /// `trusted` are the public keys whose signatures count; where there are none, the keys that the lines themselves
+    /// introduce must do, and the report says so. `external_note` is a checkpoint kept elsewhere, which the ledger must
+    /// contain.
+    pub fn new(trusted: Vec<VerificationKey>, external_note: Option<String>) -> Self {
+        Self {
+            trusted,
+            external_note,
+            external: None,
+            report: Report::default(),
+            line: 0,
+            header: None,
+            seq: 0,
+            previous: entry::no_entry(),
+            last_at: None,
+            tree: Tree::default(),
+            introduced: Vec::new(),
+            destroyed: BTreeSet::new(),
+            open: BTreeMap::new(),
+            tags: None,
+            checkpoint: None,
+        }
+    }
+
+    /// Takes the next line, without its line break.
+    pub fn line(&mut self, line: &[u8]) {
+        self.line += 1;
+        let Ok(line) = std::str::from_utf8(line) else {
+            return self.problem("it is not UTF-8");
+        };
+        if self.line == 1 {
+            self.header(line);
+        } else if line.starts_with(r#"{"checkpoint":"#) {
+            self.checkpoint(line);
+        } else if line.starts_with(r#"{"intent":"#) {
+            self.tags(line);
+        } else {
+            self.entry(line);
+        }
+    }
+
+    /// What was found, once all lines have passed.
+    pub fn finish(mut self) -> Report {
+        self.missing_tags();
+        self.line = 0;
+        if self.header.as_ref().is_some_and(|header| header.keys != self.introduced) {
+            self.problem("the header's public keys are not those that the entries introduce");
+        }
+        let entries = self.tree.size();
+        if entries == 0 {
+            self.problem("there are no entries");
+        }
+        if let Some(external) = self.external.take().filter(|external| external.size > entries) {
+            let size = external.size;
+            self.problem(&format!("the checkpoint kept elsewhere covers {size} entries: the newest were cut off"));
+        }
+        self.report.uncovered = entries - self.report.covered.as_ref().map_or(0, |covered| covered.size);
+        self.report.entries = entries;
+        self.report.open_intents = self.open.keys().copied().collect();
+        self.report
+    }
+
+    fn header(&mut self, line: &str) {
+        let Some(header) = self.read::<Header>(line, "the header") else { return };
+        if header.format != FORMAT {
+            let message = format!("the format is {:?}, but this program knows {FORMAT:?} only", header.format);
+            self.problem(&message);
+        }
+        self.report.origin.clone_from(&header.origin);
+        if self.trusted.is_empty() {
+            self.trusted = header.keys.iter().filter_map(|key| key.parse().ok()).collect();
+            self.note("no public key was given: signatures are checked with the keys that the ledger itself brings");
+        }
+        if let Some(note) = self.external_note.take() {
+            match Checkpoint::verify(&note, &self.trusted) {
+                Ok(checkpoint) if checkpoint.origin != header.origin => self.problem(&format!(
+                    "the checkpoint kept elsewhere is of job {:?}, not of {:?}",
+                    checkpoint.origin, header.origin
+                )),
+                Ok(checkpoint) => self.external = Some(checkpoint),
+                Err(error) => self.problem(&format!("the checkpoint kept elsewhere cannot be used: {error}")),
+            }
+        }
+        self.header = Some(header);
+    }
+
+    fn entry(&mut self, line: &str) {
+        self.missing_tags();
+        let hash = entry::hash(line);
+        let checkpoint = self.checkpoint.take();
+        let expected = self.seq.saturating_add(1);
+        self.seq = expected;
+        if let Some(entry) = self.read::<Entry>(line, "the entry") {
+            self.seq = entry.seq;
+            if entry.seq != expected {
+                self.problem(&format!("entry {expected} is missing or out of place"));
+            }
+            if entry.previous != hex::encode(self.previous) {
+                self.problem("it does not follow from the entry before: its previous hash is another");
+            }
+            self.time(entry.at);
+            self.event(entry.event, checkpoint);
+        }
+        self.previous = hash;
+        self.tree.push(hash);
+        if let Some(external) = self.external.take_if(|external| external.size == self.tree.size())
+            && external.root != self.tree.root()
+        {
+            let size = external.size;
+            self.problem(&format!("the checkpoint kept elsewhere has another root for these {size} entries"));
+        }
+    }
+
+    fn time(&mut self, at: Timestamp) {
+        if let Some(last) = self.last_at {
+            let seconds = last.duration_since(at).as_secs_f64();
+            if seconds > CLOCK_TOLERANCE_SECONDS {
+                self.note(&format!("the clock went back by {seconds} s"));
+            }
+        }
+        self.last_at = Some(at);
+    }
+
+    /// `checkpoint` is the size and the note's hash of the checkpoint in the line before.
+    fn event(&mut self, event: Event, checkpoint: Option<(u64, String)>) {
+        match (checkpoint, &event) {
+            (Some((size, note)), Event::Checkpointed { size: named, note: hash })
+                if *named == size && *hash == note => {}
+            (Some(_), _) => self.problem("it does not name the checkpoint before it"),
+            (None, Event::Checkpointed { size, .. }) => {
+                self.problem(&format!("the checkpoint of {size} entries that it names is missing"));
+            }
+            (None, _) => {}
+        }
+        let first = self.tree.size() == 0;
+        match event {
+            Event::LedgerStarted { format, origin } if first => {
+                if format != FORMAT || origin != self.report.origin {
+                    self.problem("it starts another ledger than the header says");
+                }
+            }
+            Event::LedgerStarted { .. } => self.problem("a ledger starts in the middle"),
+            _ if first => self.problem("the first entry does not start a ledger"),
+            Event::KeyIntroduced { public_key, .. } => self.introduced.extend(public_key),
+            Event::TagKeyDestroyed { id, .. } => drop(self.destroyed.insert(id)),
+            Event::Intent(intent) => {
+                self.report.batches += 1;
+                self.open.insert(self.seq, intent.rows);
+                if intent.root != hex::encode(Tree::default().root()) {
+                    self.tags = Some(AwaitedTags { intent: self.seq, rows: intent.rows, root: intent.root });
+                }
+            }
+            Event::Outcome { intent, result, .. } => match self.open.remove(&intent) {
+                Some(rows) if result == BatchResult::Committed => {
+                    self.report.rows = self.report.rows.saturating_add(rows);
+                }
+                Some(_) => {}
+                None => self.problem(&format!("entry {intent} is not an intent without outcome")),
+            },
+            _ => {}
+        }
+    }
+
+    fn checkpoint(&mut self, line: &str) {
+        self.missing_tags();
+        let Some(CheckpointLine { checkpoint: note }) = self.read(line, "the checkpoint") else { return };
+        if self.checkpoint.is_some() {
+            self.problem("two checkpoints stand at one place");
+        }
+        if note.lines().count() != 6 {
+            self.problem("the checkpoint has more than one signature: Sunset writes one");
+        }
+        self.checkpoint = Some((self.tree.size(), hex::encode(Sha256::digest(&note))));
+        match Checkpoint::verify(&note, &self.trusted) {
+            Err(error) => self.problem(&format!("the checkpoint is not valid: {error}")),
+            Ok(Checkpoint { origin, .. }) if origin != self.report.origin => {
+                self.problem(&format!("the checkpoint is of job {origin:?}"));
+            }
+            Ok(Checkpoint { size, .. }) if size != self.tree.size() => {
+                let entries = self.tree.size();
+                self.problem(&format!("the checkpoint covers {size} entries, but {entries} stand before it"));
+            }
+            Ok(Checkpoint { root, .. }) if root != self.tree.root() => {
+                self.problem("the checkpoint has another root: an entry before it was changed");
+            }
+            Ok(Checkpoint { size, root, at, .. }) => {
+                self.report.checkpoints += 1;
+                self.report.covered = Some(Covered { size, root: hex::encode(root), at });
+            }
+        }
+    }
+
+    fn tags(&mut self, line: &str) {
+        let awaited = self.tags.take();
+        let Some(TagsLine { intent, tags }) = self.read(line, "the row tags") else { return };
+        let Some(awaited) = awaited.filter(|awaited| awaited.intent == intent) else {
+            return self.problem(&format!("row tags of entry {intent} stand in the wrong place"));
+        };
+        match BASE64_STANDARD.decode(tags) {
+            Ok(tags) if !tags.len().is_multiple_of(16) => self.problem("the row tags are cut off"),
+            Ok(tags) if hex::encode(tag::root_of_tags(&tags)) != awaited.root => {
+                self.problem("the row tags do not have the root that their intent names");
+            }
+            Ok(tags) if tags.len() as u64 / 16 != awaited.rows => {
+                self.problem("there are more or fewer row tags than rows in their intent");
+            }
+            Ok(tags) if !tags.as_chunks::<16>().0.is_sorted() => self.problem("the row tags are not sorted"),
+            Ok(_) => {}
+            Err(_) => self.problem("the row tags are not base64"),
+        }
+    }
+
+    fn missing_tags(&mut self) {
+        if let Some(AwaitedTags { intent, .. }) = self.tags.take() {
+            self.problem(&format!("the row tags of entry {intent} are missing before this"));
+        }
+    }
+
+    /// Reads a line of canonical JSON. Writing it again must give the same bytes.
+    fn read<T: Serialize + for<'de> serde::Deserialize<'de>>(&mut self, line: &str, what: &str) -> Option<T> {
+        match serde_json::from_str::<T>(line) {
+            Ok(value) => {
+                if serde_json_canonicalizer::to_string(&value).ok().as_deref() != Some(line) {
+                    self.problem(&format!("{what} is not written in canonical JSON"));
+                }
+                Some(value)
+            }
+            Err(error) => {
+                self.problem(&format!("{what} cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, message: &str) {
+        let finding = self.finding(message);
+        if self.report.problems.len() < MOST_FINDINGS {
+            self.report.problems.push(finding);
+        } else {
+            self.report.unlisted += 1;
+        }
+    }
+
+    fn note(&mut self, message: &str) {
+        let finding = self.finding(message);
+        if self.report.notes.len() < MOST_FINDINGS {
+            self.report.notes.push(finding);
+        } else {
+            self.report.unlisted += 1;
+        }
+    }
+
+    fn finding(&self, message: &str) -> Finding {
+        Finding {
+            line: (self.line > 0).then_some(self.line),
+            entry: (self.seq > 0 && self.line > 0).then_some(self.seq),
+            message: message.to_owned(),
+        }
+    }
+}
+
+/// Verifies an exported ledger.
+///
+/// # Errors
+/// The lines cannot be read at all; whatever is wrong with them stands in the report.
+pub fn verify_lines(mut lines: impl BufRead, mut verifier: Verifier) -> std::io::Result<Report> {
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let whole = line.pop_if(|last| *last == b'\n').is_some();
+        verifier.line(&line);
+        if !whole {
+            verifier.problem("the last line has no line break: the file was cut off");
+        }
+        line.clear();
+    }
+    Ok(verifier.finish())
+}
+
+/// Verifies the ledger in a store, and that the store's own notes of open intents and destroyed keys agree with it.
+///
+/// # Errors
+/// The store cannot be read, or the ledger has no first entry.
+pub async fn verify_store(store: &mut Store, mut verifier: Verifier) -> Result<Report> {
+    let mut export = Export::new(store).await?;
+    while let Some(line) = export.next().await? {
+        verifier.line(line.as_bytes());
+    }
+    let size = export.last_entry();
+    verifier.line = 0;
+    if store.open_intents_at(size).await? != verifier.open.keys().copied().collect::<Vec<_>>() {
+        verifier.problem("the store's list of open intents is not the one that follows from the entries");
+    }
+    let known = store.known_keys().await?;
+    let destroyed =
+        |id: &String| known.iter().any(|key| key.id == *id && matches!(key.status, KeyStatus::Destroyed(_)));
+    for id in verifier.destroyed.clone().iter().filter(|id| !destroyed(id)) {
+        verifier.problem(&format!("an entry says that tag key {id} is destroyed, but the store does not"));
+    }
+    Ok(verifier.finish())
+}
