@@ -11,3 +11,4 @@ mod rules;
 mod server;
 mod support;
 mod support_check;
+mod techniques;
