@@ -5,6 +5,13 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
+mod locate;
+mod render;
+
+pub(crate) use locate::{floor, without_byte_order_mark};
+pub use locate::{locate, scalar};
+pub use render::{render_json, render_sarif, render_text, summary};
+
 /// One step from a YAML node to a node inside it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
@@ -50,17 +57,18 @@ impl Place {
         Self { file: file.into(), spot: Spot::Node(Vec::new()) }
     }
 
-    fn steps(&self) -> Vec<Step> {
+    /// The steps to the node that the place is, or lies in; none for a place that is not a node.
+    pub fn steps(&self) -> &[Step] {
         match &self.spot {
-            Spot::Node(steps) | Spot::Name(steps) | Spot::Within(steps, _) => steps.clone(),
-            Spot::File | Spot::Bytes(_) => Vec::new(),
+            Spot::Node(steps) | Spot::Name(steps) | Spot::Within(steps, _) => steps,
+            Spot::File | Spot::Bytes(_) => &[],
         }
     }
 
     /// The node one step further in.
     #[must_use]
     pub fn step(&self, step: Step) -> Self {
-        let mut steps = self.steps();
+        let mut steps = self.steps().to_vec();
         steps.push(step);
         Self { file: self.file.clone(), spot: Spot::Node(steps) }
     }
@@ -80,13 +88,13 @@ impl Place {
     /// The key that leads to this node, instead of the node.
     #[must_use]
     pub fn name(&self) -> Self {
-        Self { file: self.file.clone(), spot: Spot::Name(self.steps()) }
+        Self { file: self.file.clone(), spot: Spot::Name(self.steps().to_vec()) }
     }
 
     /// A part of this node's text.
     #[must_use]
     pub fn within(&self, range: Range<usize>) -> Self {
-        Self { file: self.file.clone(), spot: Spot::Within(self.steps(), range) }
+        Self { file: self.file.clone(), spot: Spot::Within(self.steps().to_vec(), range) }
     }
 }
 
@@ -167,6 +175,7 @@ codes! {
     WrongType "E0105" "a value of the wrong type",
     UnknownWord "E0106" "a word that is not one of those offered here",
     Unreadable "E0107" "the file or directory cannot be read",
+    BadName "E0108" "a name that cannot be one, or of the wrong form",
     // E02: settings
     UnknownTimeZone "E0201" "the time zone is not in the IANA database",
     MissingVariable "E0202" "an environment variable or secret file that the settings name is not there",

@@ -1,1 +1,21 @@
-fn main() {}
+//! Arguments, telemetry, exit code; nothing else.
+
+use clap::Parser as _;
+use std::process::ExitCode;
+use sunset::{cli::Cli, commands, outcome::Outcome};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = !error.use_stderr();
+            let _ = error.print();
+            return if asked { Outcome::Done } else { Outcome::Invalid }.into();
+        }
+    };
+    commands::telemetry::start(&cli.global);
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(commands::dispatch(cli)).into(),
+        Err(_) => Outcome::Unexpected.into(),
+    }
+}

@@ -3,18 +3,38 @@
 //! SQL text is made in `<engine>/dialect.rs` and `<engine>/catalog.rs` and nowhere else. Values are always bound,
 //! identifiers always quoted; keys travel as text with a cast. The driver in `driver.rs` is generic over sqlx's
 //! databases and decides nothing.
+//!
+//! A rule's lock lives in the server's session, so Sunset needs a direct connection or a pooler in session mode;
+//! behind a pooler in transaction mode (PgBouncer, RDS Proxy) locks and session settings get lost.
 
-use crate::catalog::{Catalog, Engine};
+use crate::{
+    catalog::{Catalog, Engine},
+    settings::{DatabaseSettings, Pace},
+};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use std::{net::IpAddr, time::Duration};
 
+mod catalog;
+pub mod dialect;
+mod driver;
 mod error;
+mod mysql;
+mod postgres;
+mod sql;
+mod sqlite;
+pub mod statements;
+mod work;
 
+pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
+pub use sql::{PLACEHOLDER, Sql};
+pub use work::{Change, Computed, DependentWork, KeyColumn, Link, Point, Work};
 
 /// One SQL statement with its bound values: pure data.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statement {
     pub sql: String,
     pub args: Vec<Value>,
@@ -27,16 +47,30 @@ impl Statement {
 }
 
 /// A bound value. Keys, dates and numbers travel as `Text`; the SQL casts them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     Null,
     Text(String),
     /// PostgreSQL only: a `text[]`.
     Texts(Vec<Option<String>>),
     Integer(i64),
-    #[serde(skip)]
     Bytes(Vec<u8>),
+    /// Bound like the value inside, and shown to nobody: keys of held rows, secrets.
+    Hidden(Box<Value>),
+}
+
+impl std::fmt::Display for Value {
+    /// As plans show it.
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Text(text) => f.write_str(text),
+            Self::Texts(texts) => write!(f, "{} values", texts.len()),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Hidden(_) => f.write_str("(hidden)"),
+        }
+    }
 }
 
 /// One result row: every column is selected as text.
@@ -93,3 +127,85 @@ pub trait Database: Send + Sync {
 /// file beside the database.
 #[derive(Debug)]
 pub struct LockGuard(#[expect(dead_code, reason = "held for its lock alone")] Option<std::fs::File>);
+
+/// A host that does not answer must not hang the night.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The database that `settings` describe. Reads the URL and connects to nothing.
+///
+/// Fails with [`ErrorKind::Refused`] when the URL is malformed, has a parameter that nobody would obey, or asks for
+/// plain TCP to another machine without `allow_plaintext`. Without an explicit mode, TLS with a verified host name is
+/// used for every host but this one.
+pub fn open(settings: &DatabaseSettings, pace: &Pace) -> Result<Box<dyn Database>, Error> {
+    let url = settings.url.expose_secret();
+    let opened: Result<Box<dyn Database>, Error> = match settings.engine {
+        Engine::Postgres => postgres::open(settings, url, pace).map(|database| Box::new(database) as _),
+        Engine::Mysql => mysql::open(settings, url, pace).map(|database| Box::new(database) as _),
+        Engine::Sqlite => sqlite::open(settings, url, pace).map(|database| Box::new(database) as _),
+    };
+    opened.map_err(|error| error.at(format_args!("database {}", settings.name)))
+}
+
+/// Fails unless every parameter of the URL is in `known`: the drivers ignore what they do not know, and a misspelt
+/// `sslmode` must not go unnoticed. (The odd one is not quoted: after a `?` in a password it would be the password.)
+fn check_parameters(url: &str, known: &[&str]) -> Result<(), Error> {
+    match parameters(url).all(|(name, _)| known.contains(&name)) {
+        true => Ok(()),
+        false => {
+            let message = format!("the URL has an unknown parameter; these can be set: {}", known.join(", "));
+            Err(Error::new(ErrorKind::Refused, message))
+        }
+    }
+}
+
+/// Names and raw values after the URL's `?`.
+fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
+    let query = url.split_once('?').map(|(_, query)| query).unwrap_or_default();
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+fn malformed(example: &str) -> Error {
+    let message = format!("the URL is not valid; write it as {example}, with % escapes for special characters");
+    Error::new(ErrorKind::Refused, message)
+}
+
+fn plaintext(mode: &str) -> Error {
+    let message = format!(
+        "the URL allows plain TCP to another machine: set {mode}, or allow_plaintext: true if the network is trusted"
+    );
+    Error::new(ErrorKind::Refused, message)
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Waits for a new connection, but not for ever.
+async fn within_timeout<T>(place: &str, connecting: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(result) => result.map_err(|error| error.at(place)),
+        Err(_) => {
+            let message = format!("{place}: no answer within {} seconds", CONNECT_TIMEOUT.as_secs());
+            Err(Error::new(ErrorKind::Unreachable, message))
+        }
+    }
+}
+
+/// The first column of the first row.
+async fn scalar(connection: &mut dyn Connection, statement: &Statement) -> Result<Option<String>, Error> {
+    let rows = connection.fetch(statement).await?;
+    Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+}
+
+/// A moment from a server's count of microseconds since 1970.
+fn timestamp(microseconds: Option<String>) -> Result<Timestamp, Error> {
+    microseconds
+        .and_then(|text| text.parse().ok())
+        .and_then(|microseconds| Timestamp::from_microsecond(microseconds).ok())
+        .ok_or_else(|| Error::new(ErrorKind::Other, "the server's clock cannot be read"))
+}
+
+/// A lock's name as 32 bytes, for servers and file systems that limit names.
+fn digest(name: &str) -> [u8; 32] {
+    Sha256::digest(name.as_bytes()).into()
+}

@@ -2,8 +2,36 @@
 //!
 //! Nothing here reads a file, a clock, an environment variable or a database.
 
+pub mod condition;
+pub mod format;
+pub mod language;
+pub mod node;
+pub mod parse;
 pub mod period;
+pub mod reference;
 pub mod rule;
+pub mod schedule;
+pub mod schema;
+pub mod shape;
 
+pub(crate) use parse::{At, check_recipients, limits};
+pub use parse::{check_together, parse};
 pub use period::Period;
 pub use rule::*;
+
+/// The reference page of rule files, `docs/rules.md`.
+pub fn rules_page() -> String {
+    let introduction = "A file of `rules/` describes one data category and the rules for the tables that it lives in. \
+                        `sunset schema` prints the same as JSON Schema, for editors. Rule files hold no variables and no \
+                        secrets.";
+    reference::reference(&language::RULE_FILE, "Rule files", introduction)
+}
+
+/// The reference page of `sunset.yaml`, `docs/settings.md`.
+pub fn settings_page() -> String {
+    let introduction = "`sunset.yaml` stands in the job directory, beside `rules/`. Its URLs, paths and keys may take \
+                        `${NAME}` (an environment variable) and `${file:/path}` (a file's content; a relative path starts \
+                        at the job directory); `$${` stands for `${`. `sunset schema settings` prints the same as JSON \
+                        Schema, for editors.";
+    reference::reference(&language::SETTINGS, "Settings", introduction)
+}

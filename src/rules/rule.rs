@@ -9,6 +9,8 @@ use std::fmt;
 /// One file of `rules/`: a data category with its rules.
 #[derive(Clone, Debug)]
 pub struct RuleFile {
+    /// The file's path as shown to people.
+    pub file: String,
     pub category: Category,
     pub rules: Vec<Rule>,
 }

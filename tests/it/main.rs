@@ -1,3 +1,12 @@
-//! Integration tests, in one binary.
+//! The integration tests: one binary, because each would link every database driver again.
+//!
+//! `tests/run` runs them, with the servers that they need.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where, and stop")]
+
+mod catalog;
+mod driver;
 mod ledger;
+mod server;
+mod support;
+mod support_check;

@@ -1,0 +1,87 @@
+//! Numbers: the greatest multiple that is not above.
+
+use super::super::{Context, Family, Misfit, Sql, number};
+use crate::catalog::{Column, ColumnKind, Engine, Table};
+
+/// A multiple of this size, which is above zero.
+pub(in super::super) struct Bucket(pub f64);
+
+/// Up to here floating-point numbers hold every whole number: 2 to the power of 53.
+const EXACT: i64 = 1 << 53;
+
+impl Bucket {
+    /// Decimal arithmetic is exact; floating-point arithmetic is so for whole sizes alone. SQLite computes decimals in
+    /// floating point.
+    fn is_exact(column: &Column, engine: Engine) -> bool {
+        column.kind != ColumnKind::Float && engine != Engine::Sqlite
+    }
+}
+
+impl Family for Bucket {
+    fn label(&self) -> String {
+        format!("rounded down to a multiple of {}", self.0)
+    }
+
+    fn misfits(&self, column: &Column, _: &Table, engine: Engine) -> Vec<Misfit> {
+        let Self(size) = *self;
+        if let Some(misfit) = number::misfit(size, column, engine) {
+            return vec![misfit];
+        }
+        let single = ["real", "float4", "float"].iter().any(|name| column.sql_type.to_ascii_lowercase() == *name)
+            || column.sql_type.starts_with("float(");
+        if size <= 0.0 || size > 1e15 {
+            vec![Misfit::kind(column, "a bucket above 0 and up to 1e15", "use a positive number")]
+        } else if column.kind == ColumnKind::Float && single && engine != Engine::Sqlite {
+            let help = "use `suppress`, or make it a double precision or decimal column";
+            vec![Misfit::kind(column, "more precision than that to come to rest", help)]
+        } else if !Self::is_exact(column, engine) && size.fract() != 0.0 {
+            let needed = "a whole number as bucket, because it rounds";
+            vec![Misfit::kind(column, needed, "use a whole number, for example 10")]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn expression(&self, column: &Column, context: &Context) -> Option<Sql> {
+        let (value, size, sql_type) = (&context.column_sql, number::literal(self.0), &column.sql_type);
+        // The remainder has the sign of the value, so it is brought above zero first.
+        let down = |value: &str, modulo: &str| match modulo {
+            "%" => format!("{value} - ({value} % {size} + {size}) % {size}"),
+            _ => format!("{value} - mod(mod({value}, {size}) + {size}, {size})"),
+        };
+        Some(Sql::new(match (context.engine, column.kind) {
+            (Engine::Postgres, ColumnKind::Float) => {
+                format!("(case when abs({value}) <= {EXACT} then floor({value} / {size}) * {size} end)::{sql_type}")
+            }
+            (Engine::Postgres, _) => format!("({})::{sql_type}", down(&format!("{value}::numeric"), "mod")),
+            (Engine::Mysql, ColumnKind::Float) => {
+                format!("case when abs({value}) <= {EXACT} then floor({value} / {size}) * {size} end")
+            }
+            (Engine::Mysql, ColumnKind::Integer) if sql_type.ends_with("unsigned") => {
+                format!("cast({} as unsigned)", down(value, "mod"))
+            }
+            (Engine::Mysql, ColumnKind::Integer) => format!("cast({} as signed)", down(value, "mod")),
+            (Engine::Mysql, _) => down(value, "mod"),
+            (Engine::Sqlite, _) => {
+                // A cast to integer goes towards zero: one step too high for what lies below it.
+                let whole = format!("cast({value} / {size} as integer)");
+                let floor = format!("({whole} - ({value} / {size} < {whole}))");
+                format!(
+                    "case typeof({value}) when 'integer' then {} \
+                     when 'real' then case when abs({value}) <= {EXACT} then {floor} * {size} end end",
+                    down(value, "%")
+                )
+            }
+        }))
+    }
+
+    fn apply(&self, value: &str, column: &Column, _: &str, context: &Context) -> Option<String> {
+        if Self::is_exact(column, context.engine) || number::compare(value, "0").is_some() && !value.contains('.') {
+            return number::floor(value, &number::literal(self.0));
+        }
+        let value: f64 = value.parse().ok()?;
+        #[expect(clippy::cast_precision_loss, reason = "2 to the power of 53 is exact")]
+        let is_exact = value.abs() <= EXACT as f64;
+        is_exact.then(|| ((value / self.0).floor() * self.0).to_string())
+    }
+}

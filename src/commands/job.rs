@@ -1,0 +1,90 @@
+//! What most commands begin with: the job directory, the present time, the holds in force.
+
+use super::{Stop, console::Console};
+use crate::{
+    catalog::TableName,
+    cli::Global,
+    clock,
+    diagnostic::Severity,
+    job::{self, Job},
+    plan::{Hold, HoldScope},
+    store::{self, HoldTarget, Store},
+};
+use jiff::{Timestamp, civil};
+
+/// Reads the job directory and shows what is wrong with it.
+///
+/// # Errors
+/// Something is: [`Stop`] with [`Outcome::Invalid`](crate::outcome::Outcome::Invalid).
+pub fn load(global: &Global, console: &mut Console) -> anyhow::Result<Job> {
+    let (diagnostics, sources) = match job::load(&global.jobs, Severity::Error) {
+        Ok(job) if !job.has_errors() => return Ok(job),
+        Ok(job) => (job.diagnostics, job.sources),
+        Err(unusable) => (unusable.diagnostics, unusable.sources),
+    };
+    console.diagnostics(&diagnostics, &sources)?;
+    Err(Stop::invalid(format!("the job in {} cannot be used", global.jobs.display())))
+}
+
+/// The present time, or what `--now` says: a day (its first moment), a local time, or a time with offset.
+///
+/// # Errors
+/// `--now` is none of these.
+pub fn now(global: &Global, job: &Job) -> anyhow::Result<Timestamp> {
+    // whole seconds: plans and ledger entries show them in full
+    let Some(text) = &global.now else { return Ok(Timestamp::from_second(Timestamp::now().as_second())?) };
+    let zone = &job.settings.time_zone;
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Ok(Timestamp::from_second(timestamp.as_second())?);
+    }
+    if let Ok(local) = text.parse::<civil::DateTime>()
+        && (text.contains('T') || text.contains(' '))
+    {
+        return Ok(local.to_zoned(zone.clone())?.timestamp());
+    }
+    match text.parse::<civil::Date>() {
+        Ok(date) => Ok(clock::start_of_day(date, zone)),
+        Err(_) => Err(Stop::invalid(format!(
+            "--now {text:?} is no time: write 2026-11-22, 2026-11-22T02:30:00 or 2026-11-22T02:30:00+09:00"
+        ))),
+    }
+}
+
+/// The holds in force; none when the job has no store yet.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn holds(job: &Job) -> anyhow::Result<Vec<Hold>> {
+    match Store::open_existing(&job.settings.store).await {
+        Ok(mut store) => {
+            let holds = holds_in(&mut store).await?;
+            store.close().await?;
+            Ok(holds)
+        }
+        Err(store::Error::Absent(_)) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The holds in force in an open store.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn holds_in(store: &mut Store) -> anyhow::Result<Vec<Hold>> {
+    Ok(store.holds().await?.into_iter().filter_map(hold).collect())
+}
+
+fn hold(stored: store::Hold) -> Option<Hold> {
+    let mut parts = stored.table.splitn(3, '.');
+    let (database, schema, name) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Hold {
+        id: stored.id,
+        database: database.to_owned(),
+        table: TableName { schema: schema.to_owned(), name: name.to_owned() },
+        scope: match stored.target? {
+            HoldTarget::Key(key) => HoldScope::Key(key),
+            HoldTarget::Condition(condition) => HoldScope::Condition(condition),
+        },
+        matter: stored.matter,
+    })
+}

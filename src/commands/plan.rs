@@ -1,0 +1,46 @@
+//! `sunset plan`: what a run would do. Reads, and writes nothing but the file that `--out` names.
+
+use super::{console::Console, job as loading};
+use crate::{
+    cli::{Format, Global, PlanArgs},
+    ledger::Keys,
+    outcome::Outcome,
+    output::{self, PlanStyle},
+    plan::{self, Options, Plan},
+};
+use anyhow::Context as _;
+
+pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> anyhow::Result<Outcome> {
+    let job = loading::load(global, console)?;
+    let now = loading::now(global, &job)?;
+    let holds = loading::holds(&job).await?;
+    let pseudonym_key = Keys::parse(&job.settings.keys)?.pseudonym.map(|key| key.secret().to_vec());
+    let options = Options { rules: args.rules.clone(), samples: args.sample, pseudonym_key };
+    let prepared = match plan::prepare(&job, &holds, now, &options).await? {
+        Ok(prepared) => prepared,
+        Err(found) => {
+            console.diagnostics(&found, &job.sources)?;
+            return Ok(Outcome::Invalid);
+        }
+    };
+    if console.format == Format::Text && !prepared.warnings.is_empty() && !console.quiet {
+        console.diagnostics(&prepared.warnings, &job.sources)?;
+    }
+    let plan = &prepared.plan;
+    let style = PlanStyle { sql: args.sql, explain: args.sql || global.verbose > 0 };
+    console.print(&output::plan(plan, global.format, style)?)?;
+    if let Some(path) = &args.out {
+        let text = serde_json::to_string_pretty(plan)? + "\n";
+        std::fs::write(path, text).with_context(|| format!("the plan cannot be written to {}", path.display()))?;
+        console.note(&format!("plan written to {}; execute it with: sunset run --plan {0}", path.display()));
+    }
+    Ok(outcome(plan))
+}
+
+/// A dry run refuses nothing, but a plan that lacks databases is not whole.
+fn outcome(plan: &Plan) -> Outcome {
+    let of = |database: &crate::plan::UnavailableDatabase| {
+        if database.temporary { Outcome::Temporary } else { Outcome::Invalid }
+    };
+    plan.unavailable.iter().map(of).max().unwrap_or_default()
+}

@@ -1,0 +1,25 @@
+//! The log: one line per action on standard error, pretty on a terminal, JSON elsewhere. It holds no row's values.
+
+use crate::cli::Global;
+use std::io::{self, IsTerminal};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+/// Starts the log. `SUNSET_LOG` overrides what `-q` and `-v` say, in tracing-subscriber's filter syntax.
+pub fn start(global: &Global) {
+    let terminal = io::stderr().is_terminal();
+    // a person at a terminal sees tables and bars; the log is for those who ask, and for the night
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) if terminal => "sunset=warn",
+        (false, 0 | 1) => "sunset=info",
+        (false, _) => "sunset=debug",
+    };
+    let filter = EnvFilter::try_from_env("SUNSET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let registry = tracing_subscriber::registry().with(filter);
+    // a second start (in tests) changes nothing
+    let _ = if terminal {
+        registry.with(fmt::layer().with_writer(io::stderr).with_target(false)).try_init()
+    } else {
+        registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).try_init()
+    };
+}

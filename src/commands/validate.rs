@@ -1,0 +1,55 @@
+//! `sunset validate`: settings and rules, against the live schemas unless told otherwise.
+
+use super::{console::Console, job as loading};
+use crate::{
+    cli::{Format, Global, ValidateArgs},
+    diagnostic::{Diagnostic, Severity},
+    job,
+    ledger::Keys,
+    outcome::Outcome,
+    plan::{self, Options},
+};
+
+pub async fn run(global: &Global, args: &ValidateArgs, console: &mut Console) -> anyhow::Result<Outcome> {
+    let absent = if args.offline { Severity::Warning } else { Severity::Error };
+    let job = match job::load(&global.jobs, absent) {
+        Ok(job) => job,
+        Err(unusable) => {
+            console.diagnostics(&unusable.diagnostics, &unusable.sources)?;
+            return Ok(Outcome::Invalid);
+        }
+    };
+    let mut found = job.diagnostics.clone();
+    found.extend(plan::overlaps(job.rules()));
+    let mut outcome = Outcome::Done;
+    let mut databases = 0;
+    if !args.offline && !has_errors(&found) {
+        let pseudonym_key = Keys::parse(&job.settings.keys)?.pseudonym.map(|key| key.secret().to_vec());
+        let options = Options { pseudonym_key, ..Options::default() };
+        let holds = loading::holds(&job).await?;
+        let checked = plan::check(&job, &holds, loading::now(global, &job)?, &options).await?;
+        found.extend(checked.diagnostics);
+        databases = checked.databases;
+        for (database, unavailable) in checked.unavailable {
+            console.error(&format!("database {database} is not available: {}", unavailable.reason));
+            outcome = outcome.max(if unavailable.temporary { Outcome::Temporary } else { Outcome::Invalid });
+        }
+    }
+    console.diagnostics(&found, &job.sources)?;
+    if has_errors(&found) {
+        return Ok(Outcome::Invalid);
+    }
+    if console.format == Format::Text && outcome == Outcome::Done {
+        let rules = job.rules().count();
+        let against = match args.offline {
+            true => "not checked against databases".to_owned(),
+            false => format!("they fit {databases} databases"),
+        };
+        console.note(&format!("{rules} rules are valid; {against}"));
+    }
+    Ok(outcome)
+}
+
+fn has_errors(found: &[Diagnostic]) -> bool {
+    found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}

@@ -1,0 +1,147 @@
+//! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
+
+use super::{KeyColumn, Sql, Statement, Value};
+use crate::{
+    catalog::{Engine, TableName},
+    clock::PointKind,
+};
+
+/// One engine's SQL.
+pub trait Dialect: Send + Sync {
+    fn engine(&self) -> Engine;
+
+    /// An identifier, quoted.
+    fn quote(&self, identifier: &str) -> String;
+
+    /// A text literal. For conditions, whose types only the server knows; everything else is bound.
+    fn literal(&self, text: &str) -> String;
+
+    /// The `number`th placeholder, counted from 1.
+    fn placeholder(&self, number: usize) -> String;
+
+    /// The name by which a statement calls the rows of the table that it is about.
+    fn row(&self, table: &TableName) -> String;
+
+    /// The table with that name given to it, as it stands after `from` and `update`.
+    fn target(&self, table: &TableName) -> String;
+
+    /// The same name in a `returning` clause.
+    fn returned_row(&self, table: &TableName) -> String {
+        self.row(table)
+    }
+
+    /// A value as text.
+    fn text(&self, expression: &str, column: &KeyColumn) -> String;
+
+    /// Anything the server computes, as text.
+    fn shown(&self, expression: &str) -> String;
+
+    /// One placeholder for a text, cast to the column's type.
+    fn cast(&self, column: &KeyColumn) -> String;
+
+    /// The columns (of `row`) equal one of these keys.
+    fn one_of(&self, row: &str, columns: &[KeyColumn], keys: &[Vec<String>]) -> Sql;
+
+    /// The columns, compared from the first to the last, lie after this key (or at it).
+    fn beyond(&self, row: &str, columns: &[KeyColumn], key: &[String], or_at: bool) -> Sql {
+        let columns_sql: Vec<_> = columns.iter().map(|column| self.column(row, &column.name)).collect();
+        let casts: Vec<_> = columns.iter().map(|column| self.cast(column)).collect();
+        let operator = if or_at { ">=" } else { ">" };
+        Sql {
+            text: format!("({}) {operator} ({})", columns_sql.join(", "), casts.join(", ")),
+            args: key.iter().cloned().map(Value::Text).collect(),
+        }
+    }
+
+    /// The columns, compared from the first to the last, lie before this key or at it.
+    fn through(&self, row: &str, columns: &[KeyColumn], key: &[String]) -> Sql {
+        let columns_sql: Vec<_> = columns.iter().map(|column| self.column(row, &column.name)).collect();
+        let casts: Vec<_> = columns.iter().map(|column| self.cast(column)).collect();
+        Sql {
+            text: format!("({}) <= ({})", columns_sql.join(", "), casts.join(", ")),
+            args: key.iter().cloned().map(Value::Text).collect(),
+        }
+    }
+
+    /// What a select adds to keep its rows from changing until the transaction ends.
+    fn lock_rows(&self) -> &'static str;
+
+    /// `delete … returning` and `update … returning` are understood.
+    fn returns(&self, erase: bool) -> bool;
+
+    /// The starting point in the form in which it is compared, with a time of day or only a date.
+    fn comparable(&self, point: &Sql, kind: PointKind, by_time: bool) -> Sql;
+
+    /// One placeholder for a bound of this kind, cast.
+    fn bound(&self, kind: PointKind) -> String;
+
+    /// The value is there and tells a time.
+    fn readable(&self, point: &Sql, kind: PointKind) -> Sql;
+
+    /// The value is not there or tells no time.
+    fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql;
+
+    /// The value as text for people.
+    fn point_shown(&self, point: &Sql, kind: PointKind) -> Sql;
+
+    /// How the server would find the rows of this statement.
+    fn explain(&self, statement: &Statement) -> Statement;
+
+    /// The greatest number of keys that one statement may list, where there is one.
+    fn most_keys(&self, _columns: &[KeyColumn]) -> Option<u64> {
+        None
+    }
+
+    /// One number: the heap blocks of a table, for engines whose rows can be walked by them.
+    fn blocks(&self, _table: &TableName) -> Option<Statement> {
+        None
+    }
+
+    /// One text: the server's name for the open transaction, where it has one that outlives it.
+    fn transaction_id(&self) -> Option<Statement> {
+        None
+    }
+
+    /// One text: what became of the transaction of that name: `committed`, `aborted`, anything else.
+    fn transaction_status(&self, _id: &str) -> Option<Statement> {
+        None
+    }
+
+    /// Makes a statement of a piece of SQL.
+    fn finish(&self, sql: Sql) -> Statement {
+        sql.finish(|number| self.placeholder(number))
+    }
+
+    /// `row.column`, quoted; `row` is quoted already.
+    fn column(&self, row: &str, name: &str) -> String {
+        format!("{row}.{}", self.quote(name))
+    }
+
+    /// `schema.table`, quoted.
+    fn table(&self, table: &TableName) -> String {
+        format!("{}.{}", self.quote(&table.schema), self.quote(&table.name))
+    }
+}
+
+/// The dialect of an engine.
+pub fn dialect(engine: Engine) -> &'static dyn Dialect {
+    match engine {
+        Engine::Postgres => &super::postgres::dialect::Postgres,
+        Engine::Mysql => &super::mysql::dialect::Mysql,
+        Engine::Sqlite => &super::sqlite::dialect::Sqlite,
+    }
+}
+
+/// `quote` doubled inside, and around.
+pub(super) fn quoted(text: &str, quote: char) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push(quote);
+    for character in text.chars() {
+        if character == quote {
+            quoted.push(quote);
+        }
+        quoted.push(character);
+    }
+    quoted.push(quote);
+    quoted
+}

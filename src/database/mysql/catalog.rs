@@ -1,0 +1,207 @@
+//! MySQL's and MariaDB's schema, from `information_schema`: the connection's database, and tables of other databases
+//! whose foreign keys point into it. Triggers show only to users with the TRIGGER privilege.
+
+use super::super::{
+    Connection, Error, Statement, Value,
+    catalog::{Assembly, action, fields},
+};
+use crate::catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Index, TableKind, TableName, Trigger};
+use std::collections::HashMap;
+
+const SERVER: &str = "select version(), database()";
+
+/// Tables elsewhere that reference this database.
+const REFERRERS: &str = "select distinct cast(table_schema as char), cast(table_name as char)
+    from information_schema.key_column_usage where referenced_table_schema = ? and table_schema <> ?";
+
+const TABLES: &str = "select cast(table_schema as char), cast(table_name as char), cast(table_type as char),
+        cast(table_rows as char)
+    from information_schema.tables where ";
+
+const COLUMNS: &str = "select cast(table_schema as char), cast(table_name as char), cast(column_name as char),
+        cast(column_type as char), cast(data_type as char), cast(is_nullable as char), cast(extra as char),
+        cast(character_maximum_length as char)
+    from information_schema.columns where ";
+
+const INDEXES: &str = "select cast(table_schema as char), cast(table_name as char), cast(index_name as char),
+        cast(non_unique as char), cast(column_name as char)
+    from information_schema.statistics where index_type not in ('FULLTEXT', 'SPATIAL') and ";
+
+const FOREIGN_KEYS: &str = "select cast(table_schema as char), cast(table_name as char), cast(constraint_name as char),
+        cast(column_name as char), cast(referenced_table_schema as char), cast(referenced_table_name as char),
+        cast(referenced_column_name as char)
+    from information_schema.key_column_usage where referenced_table_name is not null and ";
+
+/// Joined here rather than there: the server would open every table twice.
+const ACTIONS: &str = "select cast(constraint_schema as char), cast(table_name as char), cast(constraint_name as char),
+        cast(delete_rule as char)
+    from information_schema.referential_constraints where ";
+
+const TRIGGERS: &str = "select cast(event_object_schema as char), cast(event_object_table as char),
+        cast(trigger_name as char), cast(event_manipulation as char)
+    from information_schema.triggers where ";
+
+/// MariaDB keeps JSON as text with this check.
+const JSON_CHECKS: &str = "select cast(constraint_schema as char), cast(table_name as char), cast(check_clause as char)
+    from information_schema.check_constraints where check_clause like 'json\\_valid(%' escape '\\' and ";
+
+pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Result<Catalog, Error> {
+    let mut version = String::new();
+    let mut schema = String::new();
+    for row in connection.fetch(&Statement::new(SERVER)).await? {
+        // As the server spells it: it may have folded the URL's capitals.
+        [version, schema] = fields(row)?;
+    }
+    let text = |value: &str| Value::Text(value.to_owned());
+    let statement = Statement { sql: REFERRERS.into(), args: vec![text(&schema), text(database)] };
+    let mut referrers = Vec::new();
+    for row in connection.fetch(&statement).await? {
+        let [schema, name] = fields(row)?;
+        referrers.push(TableName { schema, name });
+    }
+    let within = |select: &str, schema_column: &str, table_column: &str, order: &str| {
+        let mut sql = format!("{select}({schema_column} = ?");
+        let mut args = vec![text(&schema)];
+        for table in &referrers {
+            sql.push_str(&format!(" or ({schema_column} = ? and {table_column} = ?)"));
+            args.extend([text(&table.schema), text(&table.name)]);
+        }
+        sql.push_str(&format!("){order}"));
+        Statement { sql, args }
+    };
+    let mut assembly = Assembly::default();
+
+    for row in connection.fetch(&within(TABLES, "table_schema", "table_name", "")).await? {
+        let [schema, name, table_type, rows] = fields(row)?;
+        let kind = match table_type.as_str() {
+            "BASE TABLE" | "SYSTEM VERSIONED" => TableKind::Plain,
+            "VIEW" => TableKind::View,
+            // Sequences and temporary tables.
+            _ => continue,
+        };
+        assembly.table(TableName { schema, name }, kind).estimated_rows = rows.parse().unwrap_or_default();
+    }
+    let order = " order by table_schema, table_name, ordinal_position";
+    for row in connection.fetch(&within(COLUMNS, "table_schema", "table_name", order)).await? {
+        let [schema, table, name, sql_type, data_type, nullable, extra, length] = fields(row)?;
+        let kind = kind(&data_type);
+        let column = Column {
+            kind,
+            nullable: nullable == "YES",
+            // `DEFAULT_GENERATED` is only a default that is an expression.
+            generated: extra.contains("VIRTUAL GENERATED") || extra.contains("STORED GENERATED"),
+            max_length: matches!(kind, ColumnKind::Text | ColumnKind::Bytes).then(|| length.parse().ok()).flatten(),
+            words: if matches!(data_type.as_str(), "enum" | "set") { words(&sql_type) } else { Vec::new() },
+            name,
+            sql_type,
+        };
+        assembly.column(&schema, &table, column);
+    }
+    if version.contains("MariaDB") {
+        for row in connection.fetch(&within(JSON_CHECKS, "constraint_schema", "table_name", "")).await? {
+            let [schema, table, clause] = fields(row)?;
+            let column = clause.trim_start_matches("json_valid(`").trim_end_matches("`)").replace("``", "`");
+            if let Some(table) = assembly.get(&schema, &table)
+                && let Some(column) = table.columns.iter_mut().find(|existing| existing.name == column)
+            {
+                column.kind = ColumnKind::Json;
+            }
+        }
+    }
+
+    let order = " order by table_schema, table_name, index_name, seq_in_index";
+    for row in connection.fetch(&within(INDEXES, "table_schema", "table_name", order)).await? {
+        let [schema, table, name, non_unique, column] = fields(row)?;
+        if name == "PRIMARY"
+            && let Some(table) = assembly.get(&schema, &table)
+        {
+            table.primary_key.push(column.clone());
+        }
+        let index = Index { name, columns: vec![column], unique: non_unique == "0", partial: false };
+        assembly.index_column(&schema, &table, index);
+    }
+
+    let mut actions = HashMap::new();
+    for row in connection.fetch(&within(ACTIONS, "constraint_schema", "table_name", "")).await? {
+        let [schema, table, name, on_delete] = fields(row)?;
+        actions.insert((schema, table, name), action(&on_delete));
+    }
+    let order = " order by table_schema, table_name, constraint_name, ordinal_position";
+    for row in connection.fetch(&within(FOREIGN_KEYS, "table_schema", "table_name", order)).await? {
+        let [schema, table, name, column, other_schema, other_table, other_column] = fields(row)?;
+        let on_delete = actions.get(&(schema.clone(), table.clone(), name.clone())).copied();
+        let key = ForeignKey {
+            name,
+            columns: vec![column],
+            references: TableName { schema: other_schema, name: other_table },
+            referenced_columns: vec![other_column],
+            on_delete: on_delete.unwrap_or_else(|| action("")),
+        };
+        assembly.foreign_key_column(&schema, &table, key);
+    }
+    for row in connection.fetch(&within(TRIGGERS, "event_object_schema", "event_object_table", "")).await? {
+        let [schema, table, name, event] = fields(row)?;
+        let trigger = Trigger { name, on_delete: event == "DELETE", on_update: event == "UPDATE" };
+        assembly.trigger(&schema, &table, trigger);
+    }
+    Ok(assembly.finish(Engine::Mysql, version, schema))
+}
+
+fn kind(data_type: &str) -> ColumnKind {
+    match data_type {
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" => ColumnKind::Integer,
+        "decimal" => ColumnKind::Decimal,
+        "float" | "double" => ColumnKind::Float,
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => ColumnKind::Text,
+        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => ColumnKind::Bytes,
+        "date" => ColumnKind::Date,
+        "datetime" => ColumnKind::DateTime,
+        "timestamp" => ColumnKind::Instant,
+        "time" => ColumnKind::Time,
+        "uuid" => ColumnKind::Uuid,
+        "inet4" | "inet6" => ColumnKind::Inet,
+        "json" => ColumnKind::Json,
+        "enum" => ColumnKind::Enumeration,
+        // A value of a `set` is a list.
+        _ => ColumnKind::Other,
+    }
+}
+
+/// The words of `enum('a','b''c')`. Quotes are doubled; backslash, line ends and zero bytes have a backslash whatever
+/// the session's mode.
+fn words(sql_type: &str) -> Vec<String> {
+    let inside = sql_type.split_once("('").and_then(|(_, rest)| rest.strip_suffix("')")).unwrap_or_default();
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut characters = inside.chars();
+    while let Some(character) = characters.next() {
+        if character == '\\' {
+            word.extend(characters.next().map(|escaped| match escaped {
+                'n' => '\n',
+                'r' => '\r',
+                '0' => '\0',
+                other => other,
+            }));
+        } else if character != '\'' {
+            word.push(character);
+        } else if characters.next() == Some('\'') {
+            // Two quotes are one of the word.
+            word.push('\'');
+        } else {
+            // The end of a word, its comma, and now the next word's opening quote.
+            characters.next();
+            words.push(std::mem::take(&mut word));
+        }
+    }
+    words.push(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn enumerations_are_split_at_their_borders_only() {
+        assert_eq!(super::words("enum('a','b''c',',','','あ','''')"), ["a", "b'c", ",", "", "あ", "'"]);
+        assert_eq!(super::words(r"set('a\\b','\n')"), ["a\\b", "\n"]);
+    }
+}

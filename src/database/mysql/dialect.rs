@@ -1,0 +1,211 @@
+//! The SQL of MySQL and MariaDB.
+
+use crate::{
+    catalog::{ColumnKind, Engine, TableName},
+    clock::PointKind,
+    database::{Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value, dialect::quoted},
+};
+
+pub struct Mysql;
+
+const ISO: &str = "'^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'";
+
+impl Dialect for Mysql {
+    fn engine(&self) -> Engine {
+        Engine::Mysql
+    }
+
+    fn quote(&self, identifier: &str) -> String {
+        quoted(identifier, '`')
+    }
+
+    /// Sessions run with `NO_BACKSLASH_ESCAPES`, so doubling the quote is all there is to do.
+    fn literal(&self, text: &str) -> String {
+        quoted(text, '\'')
+    }
+
+    fn placeholder(&self, _number: usize) -> String {
+        "?".to_owned()
+    }
+
+    /// A delete of one table takes no alias in MariaDB before 11.6: rows go by the table's own name.
+    fn row(&self, table: &TableName) -> String {
+        self.quote(&table.name)
+    }
+
+    fn target(&self, table: &TableName) -> String {
+        self.table(table)
+    }
+
+    fn text(&self, expression: &str, column: &KeyColumn) -> String {
+        match column.kind {
+            ColumnKind::Bytes => format!("hex({expression})"),
+            _ if column.sql_type.starts_with("bit") => format!("cast({expression} + 0 as char)"),
+            _ => format!("cast({expression} as char)"),
+        }
+    }
+
+    fn shown(&self, expression: &str) -> String {
+        format!("cast({expression} as char)")
+    }
+
+    fn cast(&self, column: &KeyColumn) -> String {
+        let sql_type = column.sql_type.as_str();
+        match column.kind {
+            ColumnKind::Bytes => format!("unhex({PLACEHOLDER})"),
+            ColumnKind::Integer | ColumnKind::Boolean if sql_type.contains("unsigned") => {
+                format!("cast({PLACEHOLDER} as unsigned)")
+            }
+            ColumnKind::Integer | ColumnKind::Boolean => format!("cast({PLACEHOLDER} as signed)"),
+            ColumnKind::Decimal => {
+                let precision = sql_type.find('(').zip(sql_type.find(')')).map_or("(65,30)", |(a, b)| &sql_type[a..=b]);
+                format!("cast({PLACEHOLDER} as decimal{precision})")
+            }
+            ColumnKind::Float => format!("cast({PLACEHOLDER} as double)"),
+            ColumnKind::Date => format!("cast({PLACEHOLDER} as date)"),
+            ColumnKind::DateTime | ColumnKind::Instant => format!("cast({PLACEHOLDER} as datetime(6))"),
+            ColumnKind::Time => format!("cast({PLACEHOLDER} as time(6))"),
+            _ => PLACEHOLDER.to_string(),
+        }
+    }
+
+    /// A list of values, or of conjunctions: both MySQL's and MariaDB's range optimizer see single rows in it.
+    fn one_of(&self, row: &str, columns: &[KeyColumn], keys: &[Vec<String>]) -> Sql {
+        let args = keys.iter().flatten().cloned().map(Value::Text).collect();
+        let text = match columns {
+            [column] => {
+                let places = vec![self.cast(column); keys.len()];
+                format!("{} in ({})", self.column(row, &column.name), places.join(", "))
+            }
+            _ => {
+                let equal: Vec<_> = columns
+                    .iter()
+                    .map(|column| format!("{} = {}", self.column(row, &column.name), self.cast(column)))
+                    .collect();
+                let one = format!("({})", equal.join(" and "));
+                format!("({})", vec![one; keys.len()].join(" or "))
+            }
+        };
+        Sql { text, args }
+    }
+
+    fn beyond(&self, row: &str, columns: &[KeyColumn], key: &[String], or_at: bool) -> Sql {
+        self.ordered(row, columns, key, '>', or_at)
+    }
+
+    fn through(&self, row: &str, columns: &[KeyColumn], key: &[String]) -> Sql {
+        self.ordered(row, columns, key, '<', true)
+    }
+
+    fn lock_rows(&self) -> &'static str {
+        " for update"
+    }
+
+    /// MariaDB knows `delete … returning`, MySQL does not; a select of the same rows costs little on both.
+    fn returns(&self, _erase: bool) -> bool {
+        false
+    }
+
+    fn comparable(&self, point: &Sql, kind: PointKind, by_time: bool) -> Sql {
+        let mut sql = point.clone();
+        match kind {
+            PointKind::IsoText if by_time => sql.text = format!("replace(left({}, 19), 'T', ' ')", point.text),
+            PointKind::IsoTextWithOffset => sql = self.utc(point),
+            _ => {}
+        }
+        sql
+    }
+
+    fn bound(&self, kind: PointKind) -> String {
+        match kind {
+            PointKind::Date => format!("cast({PLACEHOLDER} as date)"),
+            PointKind::DateTime | PointKind::Instant | PointKind::IsoTextWithOffset => {
+                format!("cast({PLACEHOLDER} as datetime(6))")
+            }
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => format!("cast({PLACEHOLDER} as signed)"),
+            PointKind::IsoText => PLACEHOLDER.to_string(),
+        }
+    }
+
+    fn readable(&self, point: &Sql, kind: PointKind) -> Sql {
+        let mut sql = point.clone();
+        sql.text = match kind {
+            // older tables hold '0000-00-00'
+            PointKind::Date | PointKind::DateTime => format!("{} >= '0001-01-01'", point.text),
+            PointKind::Instant => format!("{} >= '1970-01-01 00:00:01'", point.text),
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => format!("{} is not null", point.text),
+            PointKind::IsoText | PointKind::IsoTextWithOffset => format!("{} regexp {ISO}", point.text),
+        };
+        sql
+    }
+
+    fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
+        let test = match kind {
+            PointKind::Date | PointKind::DateTime => " < '0001-01-01'".to_owned(),
+            PointKind::Instant => " < '1970-01-01 00:00:01'".to_owned(),
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => " is null".to_owned(),
+            PointKind::IsoText | PointKind::IsoTextWithOffset => format!(" not regexp {ISO}"),
+        };
+        let mut sql = Sql::default();
+        sql.push("(").append(point).push(" is null or ").append(point).push(&test).push(")");
+        sql
+    }
+
+    fn point_shown(&self, point: &Sql, kind: PointKind) -> Sql {
+        let mut sql = point.clone();
+        sql.text = match kind {
+            PointKind::EpochSeconds => format!("cast(from_unixtime({}) as char)", point.text),
+            PointKind::EpochMilliseconds => format!("cast(from_unixtime({} / 1000) as char)", point.text),
+            _ => format!("cast({} as char)", point.text),
+        };
+        sql
+    }
+
+    /// A statement takes 65,535 values; beyond some thousands the range optimizer gives up and reads everything.
+    fn most_keys(&self, columns: &[KeyColumn]) -> Option<u64> {
+        Some(2000 / columns.len().max(1) as u64)
+    }
+
+    fn explain(&self, statement: &Statement) -> Statement {
+        Statement { sql: format!("explain format=json {}", statement.sql), args: statement.args.clone() }
+    }
+}
+
+impl Mysql {
+    /// Row comparison spelled out, because only that form is served by an index here.
+    fn ordered(&self, row: &str, columns: &[KeyColumn], key: &[String], operator: char, or_at: bool) -> Sql {
+        let mut alternatives = Vec::new();
+        for last in 0..columns.len() {
+            let mut terms = Vec::new();
+            for (i, column) in columns[..=last].iter().enumerate() {
+                let at_end = or_at && last == columns.len() - 1;
+                let sign = match (i == last, at_end) {
+                    (false, _) => "=".to_owned(),
+                    (true, false) => operator.to_string(),
+                    (true, true) => format!("{operator}="),
+                };
+                let text = format!("{} {sign} {}", self.column(row, &column.name), self.cast(column));
+                terms.push(Sql::bound(text, Value::Text(key[i].clone())));
+            }
+            alternatives.push(Sql::join(&terms, " and ").nested());
+        }
+        if alternatives.len() == 1 { alternatives.remove(0) } else { Sql::join(&alternatives, " or ").nested() }
+    }
+
+    /// ISO text with `Z` or an offset, as a UTC datetime.
+    fn utc(&self, point: &Sql) -> Sql {
+        let value = &point.text;
+        let local = format!("cast(replace(left({value}, 19), 'T', ' ') as datetime)");
+        let text = format!(
+            "(case when {value} regexp '[+-][0-9]{{2}}:?[0-9]{{2}}$' then timestampadd(minute, \
+             -(case substr({value}, -6, 1) when '-' then -1 when '+' then 1 \
+             else (case substr({value}, -5, 1) when '-' then -1 else 1 end) end) * \
+             (case when substr({value}, -3, 1) = ':' \
+             then cast(substr({value}, -5, 2) as signed) * 60 + cast(right({value}, 2) as signed) \
+             else cast(substr({value}, -4, 2) as signed) * 60 + cast(right({value}, 2) as signed) end), {local}) \
+             else {local} end)"
+        );
+        let copies = text.matches(value.as_str()).count();
+        Sql { text, args: point.args.iter().cloned().cycle().take(point.args.len() * copies).collect() }
+    }
+}

@@ -1,0 +1,192 @@
+//! PostgreSQL's schema, from `pg_catalog`: what `information_schema` hides from users without privileges must be seen
+//! here, foreign keys and triggers above all.
+
+use super::super::{
+    Connection, Error, Statement,
+    catalog::{Assembly, action, fields},
+};
+use crate::catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Index, TableKind, TableName, Trigger};
+use std::collections::HashMap;
+
+/// Tables and views of users: `pg_` names are the system's own, temporary tables and TOAST included.
+const RELATIONS: &str = "relation as (
+    select c.*, n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema')";
+
+const SERVER: &str = "select split_part(version(), ' ', 1) || ' ' || split_part(version(), ' ', 2), \
+    coalesce(current_schema()::text, 'public')";
+
+const TABLES: &str = "select c.nspname::text, c.relname::text, c.relkind::text, root.nspname::text, root.relname::text,
+        (c.relrowsecurity and row_security_active(c.oid))::text, greatest(c.reltuples, 0)::bigint::text
+    from relation c
+    left join relation root on c.relispartition and root.oid = pg_partition_root(c.oid)";
+
+const PARTITIONS: &str = "select above.nspname::text, above.relname::text, c.nspname::text, c.relname::text
+    from relation c
+    cross join lateral pg_partition_ancestors(c.oid) ancestor
+    join relation above on above.oid = ancestor and above.oid <> c.oid
+    where c.relispartition and c.relkind <> 'p'";
+
+/// A domain may stand on domains: `walk` goes down to a base type, collecting the length limit and every NOT NULL.
+const COLUMNS: &str = "walk (oid, base, typmod, required) as (
+        select oid, typbasetype, typtypmod, typnotnull from pg_type where typtype = 'd'
+        union all
+        select w.oid, t.typbasetype, t.typtypmod, w.required or t.typnotnull
+        from walk w join pg_type t on t.oid = w.base where t.typtype = 'd'),
+    domain as (select w.* from walk w join pg_type t on t.oid = w.base where t.typtype <> 'd')
+    select c.nspname::text, c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
+        case when t.typtype = 'e' then 'enum'
+             when t.typnamespace = 'pg_catalog'::regnamespace then t.typname::text
+             when t.typcategory = 'S' then 'text' end,
+        t.oid::text, coalesce(d.typmod, a.atttypmod)::text,
+        (not a.attnotnull and not coalesce(d.required, false))::text, (a.attgenerated <> '')::text
+    from relation c
+    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    left join domain d on d.oid = a.atttypid
+    join pg_type t on t.oid = coalesce(d.base, a.atttypid)
+    order by c.oid, a.attnum";
+
+const WORDS: &str = "select enumtypid::text, enumlabel::text from pg_enum order by enumtypid, enumsortorder";
+
+/// Only indexes that keep rows in order (others cannot serve ranges, and are not unique); those being built are no use.
+const INDEXES: &str = "select c.nspname::text, c.relname::text, x.relname::text, i.indisunique::text,
+        (i.indpred is not null)::text, i.indisprimary::text, a.attname::text
+    from pg_index i
+    join relation c on c.oid = i.indrelid
+    join pg_class x on x.oid = i.indexrelid
+    join pg_am m on m.oid = x.relam and m.amname not in ('hash', 'gin', 'gist', 'spgist', 'brin')
+    cross join lateral unnest(i.indkey::int2[]) with ordinality key (attnum, position)
+    left join pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum and key.attnum > 0
+    where i.indisvalid and key.position <= i.indnkeyatts
+    order by i.indexrelid, key.position";
+
+/// Rows with a parent are the server's own clones, one for each partition on either side.
+const FOREIGN_KEYS: &str = "select c.nspname::text, c.relname::text, k.conname::text, a.attname::text,
+        rn.nspname::text, r.relname::text, ra.attname::text, k.confdeltype::text
+    from pg_constraint k
+    join relation c on c.oid = k.conrelid
+    join pg_class r on r.oid = k.confrelid
+    join pg_namespace rn on rn.oid = r.relnamespace
+    cross join lateral unnest(k.conkey, k.confkey) with ordinality key (own, other, position)
+    join pg_attribute a on a.attrelid = c.oid and a.attnum = key.own
+    join pg_attribute ra on ra.attrelid = r.oid and ra.attnum = key.other
+    where k.contype = 'f' and k.conparentid = 0
+    order by k.oid, key.position";
+
+/// A rewrite rule changes what a DELETE or UPDATE does just as a trigger can. Bits of `tgtype`: 8 delete, 16 update,
+/// 64 instead of (views only).
+const TRIGGERS: &str = "select c.nspname::text, c.relname::text, t.tgname::text, (t.tgtype & 8 <> 0)::text,
+        (t.tgtype & 16 <> 0)::text
+    from pg_trigger t join relation c on c.oid = t.tgrelid
+    where not t.tgisinternal and t.tgparentid = 0 and t.tgenabled <> 'D' and t.tgtype & 64 = 0
+    union all
+    select c.nspname::text, c.relname::text, r.rulename::text, (r.ev_type = '4')::text, (r.ev_type = '2')::text
+    from pg_rewrite r join relation c on c.oid = r.ev_class
+    where c.relkind in ('r', 'p') and r.ev_type in ('2', '4') and r.ev_enabled <> 'D'";
+
+pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Error> {
+    let mut version = String::new();
+    let mut default_schema = String::new();
+    for row in connection.fetch(&Statement::new(SERVER)).await? {
+        [version, default_schema] = fields(row)?;
+    }
+    let relations = |select: &str| match select.starts_with("walk") {
+        true => Statement::new(format!("with recursive {RELATIONS}, {select}")),
+        false => Statement::new(format!("with {RELATIONS} {select}")),
+    };
+    let mut assembly = Assembly::default();
+
+    for row in connection.fetch(&relations(TABLES)).await? {
+        let [schema, name, kind, root_schema, root_name, row_security, rows] = fields(row)?;
+        let kind = match kind.as_str() {
+            "r" => TableKind::Plain,
+            "p" => TableKind::Partitioned,
+            _ => TableKind::View,
+        };
+        let table = assembly.table(TableName { schema, name }, kind);
+        table.partition_of = (!root_name.is_empty()).then_some(TableName { schema: root_schema, name: root_name });
+        table.row_security = row_security == "true";
+        // A partitioned table's own figure counts its partitions once more.
+        table.estimated_rows = if kind == TableKind::Partitioned { 0 } else { rows.parse().unwrap_or_default() };
+    }
+    for row in connection.fetch(&relations(PARTITIONS)).await? {
+        let [schema, table, leaf_schema, leaf_name] = fields(row)?;
+        if let Some(table) = assembly.get(&schema, &table) {
+            table.partitions.push(TableName { schema: leaf_schema, name: leaf_name });
+        }
+    }
+
+    let mut words: HashMap<String, Vec<String>> = HashMap::new();
+    for row in connection.fetch(&Statement::new(WORDS)).await? {
+        let [type_id, word] = fields(row)?;
+        words.entry(type_id).or_default().push(word);
+    }
+    for row in connection.fetch(&relations(COLUMNS)).await? {
+        let [schema, table, name, sql_type, base, type_id, modifier, nullable, generated] = fields(row)?;
+        // The server adds the length of a header that is no longer there.
+        let max_length = match base.as_str() {
+            "varchar" | "bpchar" => modifier.parse::<i64>().ok().and_then(|modifier| u32::try_from(modifier - 4).ok()),
+            _ => None,
+        };
+        let column = Column {
+            name,
+            sql_type,
+            kind: kind(&base),
+            nullable: nullable == "true",
+            generated: generated == "true",
+            max_length,
+            words: words.get(&type_id).cloned().unwrap_or_default(),
+        };
+        assembly.column(&schema, &table, column);
+    }
+
+    for row in connection.fetch(&relations(INDEXES)).await? {
+        let [schema, table, name, unique, partial, primary, column] = fields(row)?;
+        if primary == "true"
+            && let Some(table) = assembly.get(&schema, &table)
+        {
+            table.primary_key.push(column.clone());
+        }
+        let index = Index { name, columns: vec![column], unique: unique == "true", partial: partial == "true" };
+        assembly.index_column(&schema, &table, index);
+    }
+    for row in connection.fetch(&relations(FOREIGN_KEYS)).await? {
+        let [schema, table, name, column, other_schema, other_table, other_column, on_delete] = fields(row)?;
+        let key = ForeignKey {
+            name,
+            columns: vec![column],
+            references: TableName { schema: other_schema, name: other_table },
+            referenced_columns: vec![other_column],
+            on_delete: action(&on_delete),
+        };
+        assembly.foreign_key_column(&schema, &table, key);
+    }
+    for row in connection.fetch(&relations(TRIGGERS)).await? {
+        let [schema, table, name, on_delete, on_update] = fields(row)?;
+        let trigger = Trigger { name, on_delete: on_delete == "true", on_update: on_update == "true" };
+        assembly.trigger(&schema, &table, trigger);
+    }
+    assembly.lift_partitions();
+    Ok(assembly.finish(Engine::Postgres, version, default_schema))
+}
+
+/// `base` is the name of a system type, `enum`, `text` for an extension's text type (citext), or empty.
+fn kind(base: &str) -> ColumnKind {
+    match base {
+        "int2" | "int4" | "int8" | "oid" => ColumnKind::Integer,
+        "numeric" => ColumnKind::Decimal,
+        "float4" | "float8" => ColumnKind::Float,
+        "bool" => ColumnKind::Boolean,
+        "text" | "varchar" | "bpchar" | "name" | "char" => ColumnKind::Text,
+        "bytea" => ColumnKind::Bytes,
+        "date" => ColumnKind::Date,
+        "timestamp" => ColumnKind::DateTime,
+        "timestamptz" => ColumnKind::Instant,
+        "time" | "timetz" => ColumnKind::Time,
+        "uuid" => ColumnKind::Uuid,
+        "inet" | "cidr" => ColumnKind::Inet,
+        "json" | "jsonb" => ColumnKind::Json,
+        "enum" => ColumnKind::Enumeration,
+        _ => ColumnKind::Other,
+    }
+}

@@ -1,0 +1,164 @@
+//! PostgreSQL's SQL.
+
+use crate::{
+    catalog::{ColumnKind, Engine, TableName},
+    clock::PointKind,
+    database::{Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value, dialect::quoted},
+};
+
+pub struct Postgres;
+
+/// A text that a cast to a date or timestamp accepts, apart from days that no month has.
+const ISO: &str = "'^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'";
+
+impl Dialect for Postgres {
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
+    fn quote(&self, identifier: &str) -> String {
+        quoted(identifier, '"')
+    }
+
+    fn literal(&self, text: &str) -> String {
+        quoted(text, '\'')
+    }
+
+    fn placeholder(&self, number: usize) -> String {
+        format!("${number}")
+    }
+
+    fn row(&self, _table: &TableName) -> String {
+        "t".to_owned()
+    }
+
+    fn target(&self, table: &TableName) -> String {
+        format!("{} as t", self.table(table))
+    }
+
+    fn text(&self, expression: &str, _column: &KeyColumn) -> String {
+        format!("{expression}::text")
+    }
+
+    fn shown(&self, expression: &str) -> String {
+        format!("({expression})::text")
+    }
+
+    fn cast(&self, column: &KeyColumn) -> String {
+        match column.kind {
+            // a cast to char(n) or varchar(n) cuts; the bare type compares as the column does
+            ColumnKind::Text if !is_domain(&column.sql_type) => format!("{PLACEHOLDER}::text"),
+            _ => format!("{PLACEHOLDER}::text::{}", column.sql_type),
+        }
+    }
+
+    fn one_of(&self, row: &str, columns: &[KeyColumn], keys: &[Vec<String>]) -> Sql {
+        let array = |column: &KeyColumn| match column.kind {
+            ColumnKind::Text if !is_domain(&column.sql_type) => format!("{PLACEHOLDER}::text[]"),
+            _ => format!("{PLACEHOLDER}::text[]::{}[]", column.sql_type),
+        };
+        let args =
+            (0..columns.len()).map(|i| Value::Texts(keys.iter().map(|key| key.get(i).cloned()).collect())).collect();
+        let text = match columns {
+            [column] => format!("{} = any({})", self.column(row, &column.name), array(column)),
+            _ => {
+                let names: Vec<_> = columns.iter().map(|column| self.column(row, &column.name)).collect();
+                let arrays: Vec<_> = columns.iter().map(array).collect();
+                format!("({}) in (select * from unnest({}))", names.join(", "), arrays.join(", "))
+            }
+        };
+        Sql { text, args }
+    }
+
+    fn lock_rows(&self) -> &'static str {
+        " for update of t"
+    }
+
+    fn returns(&self, _erase: bool) -> bool {
+        true
+    }
+
+    fn comparable(&self, point: &Sql, kind: PointKind, by_time: bool) -> Sql {
+        let mut sql = point.clone();
+        match kind {
+            PointKind::IsoText if by_time => {
+                sql.text = format!("replace(left({}, 19), 'T', ' ') collate \"C\"", point.text);
+            }
+            PointKind::IsoText => sql.text = format!("{} collate \"C\"", point.text),
+            PointKind::IsoTextWithOffset => {
+                sql.text = format!("(case when {0} ~ {ISO} then {0}::timestamptz end)", point.text);
+                sql.args.extend(point.args.iter().cloned());
+            }
+            _ => {}
+        }
+        sql
+    }
+
+    fn bound(&self, kind: PointKind) -> String {
+        let name = match kind {
+            PointKind::Date => "date",
+            PointKind::DateTime => "timestamp",
+            PointKind::Instant | PointKind::IsoTextWithOffset => "timestamptz",
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => "bigint",
+            PointKind::IsoText => return format!("{PLACEHOLDER}::text"),
+        };
+        format!("{PLACEHOLDER}::text::{name}")
+    }
+
+    fn readable(&self, point: &Sql, kind: PointKind) -> Sql {
+        let mut sql = point.clone();
+        sql.text = match kind {
+            // -infinity lies before every cut-off
+            PointKind::Date | PointKind::DateTime | PointKind::Instant => format!("{} > '-infinity'", point.text),
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => format!("{} is not null", point.text),
+            PointKind::IsoText | PointKind::IsoTextWithOffset => format!("{} ~ {ISO}", point.text),
+        };
+        sql
+    }
+
+    fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
+        let test = match kind {
+            PointKind::Date | PointKind::DateTime | PointKind::Instant => " in ('-infinity', 'infinity')".to_owned(),
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => " is null".to_owned(),
+            PointKind::IsoText | PointKind::IsoTextWithOffset => format!(" !~ {ISO}"),
+        };
+        let mut sql = Sql::default();
+        sql.push("(").append(point).push(" is null or ").append(point).push(&test).push(")");
+        sql
+    }
+
+    fn point_shown(&self, point: &Sql, kind: PointKind) -> Sql {
+        let mut sql = point.clone();
+        sql.text = match kind {
+            PointKind::EpochSeconds => format!("(to_timestamp({})::timestamp)::text", point.text),
+            PointKind::EpochMilliseconds => format!("(to_timestamp({} / 1000.0)::timestamp)::text", point.text),
+            _ => format!("{}::text", point.text),
+        };
+        sql
+    }
+
+    fn blocks(&self, table: &TableName) -> Option<Statement> {
+        let sql = format!(
+            "select (pg_relation_size({PLACEHOLDER}::text::regclass) / current_setting('block_size')::bigint)::text"
+        );
+        Some(self.finish(Sql::bound(sql, Value::Text(self.table(table)))))
+    }
+
+    fn transaction_id(&self) -> Option<Statement> {
+        Some(Statement::new("select pg_current_xact_id()::text"))
+    }
+
+    fn transaction_status(&self, id: &str) -> Option<Statement> {
+        let sql = format!("select pg_xact_status({PLACEHOLDER}::text::xid8)");
+        Some(self.finish(Sql::bound(sql, Value::Text(id.to_owned()))))
+    }
+
+    fn explain(&self, statement: &Statement) -> Statement {
+        Statement { sql: format!("explain (costs off) {}", statement.sql), args: statement.args.clone() }
+    }
+}
+
+/// The catalog writes domains with their quoted or schema-qualified name; base types it writes in plain words.
+fn is_domain(sql_type: &str) -> bool {
+    !["text", "character", "\"char\"", "name", "bpchar"].iter().any(|base| sql_type.starts_with(base))
+}

@@ -1,0 +1,155 @@
+//! PostgreSQL: connection options, session, lock and clock.
+
+use super::{
+    Connection, Database, Error, ErrorKind, LockGuard, Statement, Value, check_parameters, digest, driver::Session,
+    is_loopback, malformed, parameters, plaintext, scalar, timestamp, within_timeout,
+};
+use crate::{
+    catalog::{Catalog, Engine},
+    settings::{DatabaseSettings, Pace},
+};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{
+    ConnectOptions as _, Postgres,
+    postgres::{PgConnectOptions, PgSslMode},
+};
+use std::{str::FromStr, time::Duration};
+
+mod catalog;
+pub(super) mod dialect;
+
+const PARAMETERS: &[&str] = &[
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "options",
+];
+
+pub(super) struct PostgresDatabase {
+    name: String,
+    options: PgConnectOptions,
+    /// Where it is, without user and password.
+    place: String,
+    statement_timeout: Duration,
+    lock_timeout: Duration,
+}
+
+pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Result<PostgresDatabase, Error> {
+    check_parameters(url, PARAMETERS)?;
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|_| malformed("postgres://user:password@host:5432/database?sslmode=verify-full"))?;
+    // The URL parser leaves an IPv6 address in its brackets, which no resolver understands.
+    let host = options.get_host().trim_matches(['[', ']']).to_owned();
+    let database = options.get_database().unwrap_or_default().to_owned();
+    let mut options = options.host(&host).application_name("sunset").disable_statement_logging();
+
+    let place = match options.get_socket() {
+        Some(socket) => format!("{}:{}/{database}", socket.display(), options.get_port()),
+        None => format!("{host}:{}/{database}", options.get_port()),
+    };
+    if options.get_socket().is_none() && !host.starts_with('/') && !is_loopback(&host) {
+        if !parameters(url).any(|(name, _)| matches!(name, "sslmode" | "ssl-mode")) {
+            options = options.ssl_mode(PgSslMode::VerifyFull);
+        }
+        let plain = matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer);
+        if plain && !settings.allow_plaintext {
+            return Err(plaintext("sslmode=verify-full"));
+        }
+    }
+    Ok(PostgresDatabase {
+        name: settings.name.clone(),
+        options,
+        place,
+        statement_timeout: pace.statement_timeout,
+        lock_timeout: pace.lock_timeout,
+    })
+}
+
+impl PostgresDatabase {
+    /// Sets what the server knows of these settings: servers that only speak PostgreSQL's protocol lack some.
+    fn session(&self) -> Statement {
+        let idle = self.statement_timeout.max(Duration::from_secs(60));
+        let settings = [
+            ("statement_timeout", self.statement_timeout.as_millis().to_string()),
+            ("lock_timeout", self.lock_timeout.as_millis().to_string()),
+            ("idle_in_transaction_session_timeout", idle.as_millis().to_string()),
+            ("default_transaction_isolation", "read committed".into()),
+            ("standard_conforming_strings", "on".into()),
+            ("bytea_output", "hex".into()),
+            ("IntervalStyle", "postgres".into()),
+            // Notices hold whatever a trigger's author printed, and the driver logs them.
+            ("client_min_messages", "error".into()),
+            // A batch's plan depends on its bounds, and planning costs little beside it; compiling it would cost more.
+            ("plan_cache_mode", "force_custom_plan".into()),
+            ("jit", "off".into()),
+        ];
+        let rows: Vec<_> =
+            (0..settings.len()).map(|index| format!("(${}, ${})", 2 * index + 1, 2 * index + 2)).collect();
+        Statement {
+            sql: format!(
+                "select set_config(known.name, wanted.value, false) from (values {}) wanted (name, value) \
+                 join pg_settings known on lower(known.name) = lower(wanted.name)",
+                rows.join(", ")
+            ),
+            args: settings
+                .into_iter()
+                .flat_map(|(name, value)| [Value::Text(name.into()), Value::Text(value)])
+                .collect(),
+        }
+    }
+}
+
+#[async_trait]
+impl Database for PostgresDatabase {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Connection>, Error> {
+        within_timeout(&self.place, async {
+            let mut session = Session::<Postgres>(self.options.connect().await?);
+            session.fetch(&self.session()).await?;
+            Ok(Box::new(session) as Box<dyn Connection>)
+        })
+        .await
+    }
+
+    async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {
+        catalog::read(connection).await
+    }
+
+    async fn clock(&self, connection: &mut dyn Connection) -> Result<Timestamp, Error> {
+        let statement = Statement::new("select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text");
+        timestamp(scalar(connection, &statement).await?)
+    }
+
+    /// An advisory lock, within this database.
+    async fn try_lock(&self, connection: &mut dyn Connection, name: &str) -> Result<Option<LockGuard>, Error> {
+        let [a, b, c, d, e, f, g, h, ..] = digest(name);
+        let key = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let statement =
+            Statement { sql: "select pg_try_advisory_lock($1)::text".into(), args: vec![Value::Integer(key)] };
+        match scalar(connection, &statement).await?.as_deref() {
+            Some("true") => Ok(Some(LockGuard(None))),
+            Some("false") => Ok(None),
+            _ => Err(Error::new(ErrorKind::Other, "the server does not say whether the lock is free")),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! SQL text in the making: text with bound values, before an engine numbers its placeholders.
+
+use super::{Statement, Value};
+
+/// Stands for the next bound value until [`Sql::finish`] puts the engine's placeholder there. A control character, so
+/// that no identifier, literal or operator can be mistaken for it.
+pub const PLACEHOLDER: char = '\u{1}';
+
+/// A piece of SQL with the values that its placeholders stand for, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sql {
+    pub text: String,
+    pub args: Vec<Value>,
+}
+
+impl Sql {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), args: Vec::new() }
+    }
+
+    /// A text that holds one placeholder, with its value.
+    pub fn bound(text: impl Into<String>, value: Value) -> Self {
+        Self { text: text.into(), args: vec![value] }
+    }
+
+    pub fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    pub fn append(&mut self, piece: &Self) -> &mut Self {
+        self.text.push_str(&piece.text);
+        self.args.extend(piece.args.iter().cloned());
+        self
+    }
+
+    /// All pieces with `separator` between them.
+    pub fn join<'a>(pieces: impl IntoIterator<Item = &'a Self>, separator: &str) -> Self {
+        let mut joined = Self::default();
+        for (i, piece) in pieces.into_iter().enumerate() {
+            joined.push(if i > 0 { separator } else { "" }).append(piece);
+        }
+        joined
+    }
+
+    /// All of them hold; `true` when there are none. Each piece must be safe to stand beside `and`.
+    pub fn all<'a>(pieces: impl IntoIterator<Item = &'a Self>) -> Self {
+        let joined = Self::join(pieces, " and ");
+        if joined.text.is_empty() { Self::new("1 = 1") } else { joined }
+    }
+
+    /// In parentheses.
+    #[must_use]
+    pub fn nested(mut self) -> Self {
+        self.text.insert(0, '(');
+        self.text.push(')');
+        self
+    }
+
+    /// The same, with its values hidden from plans.
+    #[must_use]
+    pub fn hidden(mut self) -> Self {
+        self.args = self.args.into_iter().map(|value| Value::Hidden(Box::new(value))).collect();
+        self
+    }
+
+    /// Hidden when it holds a secret.
+    #[must_use]
+    pub fn hidden_if(self, secret: bool) -> Self {
+        if secret { self.hidden() } else { self }
+    }
+
+    /// True where the piece is false or unknown.
+    #[must_use]
+    pub fn negated(mut self) -> Self {
+        self.text.insert_str(0, "not coalesce((");
+        self.text.push_str("), false)");
+        self
+    }
+
+    /// Puts the engine's placeholders in: `number(1)`, `number(2)`, …
+    pub fn finish(self, number: impl Fn(usize) -> String) -> Statement {
+        let mut sql = String::with_capacity(self.text.len() + 2 * self.args.len());
+        let mut count = 0;
+        for character in self.text.chars() {
+            if character == PLACEHOLDER {
+                count += 1;
+                sql.push_str(&number(count));
+            } else {
+                sql.push(character);
+            }
+        }
+        debug_assert_eq!(count, self.args.len(), "one value for each placeholder: {sql}");
+        Statement { sql, args: self.args }
+    }
+}
+
+impl From<&str> for Sql {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}

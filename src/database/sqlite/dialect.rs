@@ -1,0 +1,142 @@
+//! SQLite's SQL.
+
+use crate::{
+    catalog::{ColumnKind, Engine, TableName},
+    clock::PointKind,
+    database::{Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value, dialect::quoted},
+};
+
+pub struct Sqlite;
+
+const ISO: &str = "'[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]*'";
+
+impl Dialect for Sqlite {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    fn quote(&self, identifier: &str) -> String {
+        quoted(identifier, '"')
+    }
+
+    fn literal(&self, text: &str) -> String {
+        quoted(text, '\'')
+    }
+
+    fn placeholder(&self, _number: usize) -> String {
+        "?".to_owned()
+    }
+
+    fn row(&self, _table: &TableName) -> String {
+        "t".to_owned()
+    }
+
+    fn target(&self, table: &TableName) -> String {
+        format!("{} as t", self.table(table))
+    }
+
+    /// Blobs have no text form of their own; everything else keeps its characters.
+    fn text(&self, expression: &str, _column: &KeyColumn) -> String {
+        format!(
+            "(case typeof({expression}) when 'blob' then 'x' || hex({expression}) else cast({expression} as text) end)"
+        )
+    }
+
+    fn shown(&self, expression: &str) -> String {
+        format!("cast({expression} as text)")
+    }
+
+    /// What SQLite calls affinity: the column's declared type decides how a text is compared with it.
+    fn cast(&self, column: &KeyColumn) -> String {
+        match column.kind {
+            ColumnKind::Integer | ColumnKind::Boolean => format!("cast({PLACEHOLDER} as integer)"),
+            ColumnKind::Decimal | ColumnKind::Float => format!("cast({PLACEHOLDER} as numeric)"),
+            _ => PLACEHOLDER.to_string(),
+        }
+    }
+
+    /// One JSON array of arrays, so that a statement is the same whatever the number of keys.
+    fn one_of(&self, row: &str, columns: &[KeyColumn], keys: &[Vec<String>]) -> Sql {
+        let names: Vec<_> = columns.iter().map(|column| self.column(row, &column.name)).collect();
+        let fields: Vec<_> = columns
+            .iter()
+            .enumerate()
+            .map(|(i, column)| {
+                let field = format!("json_extract(value, '$[{i}]')");
+                match column.kind {
+                    ColumnKind::Integer | ColumnKind::Boolean => format!("cast({field} as integer)"),
+                    ColumnKind::Decimal | ColumnKind::Float => format!("cast({field} as numeric)"),
+                    ColumnKind::Bytes | ColumnKind::Other => {
+                        format!("case when {field} glob 'x[0-9A-F]*' then unhex(substr({field}, 2)) else {field} end")
+                    }
+                    _ => field,
+                }
+            })
+            .collect();
+        let left = if names.len() == 1 { names.join("") } else { format!("({})", names.join(", ")) };
+        let text = format!("{left} in (select {} from json_each({PLACEHOLDER}))", fields.join(", "));
+        Sql::bound(text, Value::Text(serde_json::json!(keys).to_string()))
+    }
+
+    /// The transaction was begun as a writer: nobody else changes anything.
+    fn lock_rows(&self) -> &'static str {
+        ""
+    }
+
+    fn returns(&self, _erase: bool) -> bool {
+        true
+    }
+
+    fn comparable(&self, point: &Sql, kind: PointKind, by_time: bool) -> Sql {
+        let mut sql = point.clone();
+        match kind {
+            PointKind::IsoTextWithOffset => sql.text = format!("datetime({})", point.text),
+            PointKind::IsoText if by_time => sql.text = format!("replace(substr({}, 1, 19), 'T', ' ')", point.text),
+            _ => {}
+        }
+        sql
+    }
+
+    fn bound(&self, kind: PointKind) -> String {
+        match kind {
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => format!("cast({PLACEHOLDER} as integer)"),
+            _ => PLACEHOLDER.to_string(),
+        }
+    }
+
+    fn readable(&self, point: &Sql, kind: PointKind) -> Sql {
+        let mut sql = point.clone();
+        sql.text = match kind {
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
+                // every number sorts before every text
+                format!("{} < ''", point.text)
+            }
+            _ => format!("{} glob {ISO}", point.text),
+        };
+        sql
+    }
+
+    fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
+        let test = match kind {
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => " >= ''".to_owned(),
+            _ => format!(" not glob {ISO}"),
+        };
+        let mut sql = Sql::default();
+        sql.push("(").append(point).push(" is null or ").append(point).push(&test).push(")");
+        sql
+    }
+
+    fn point_shown(&self, point: &Sql, kind: PointKind) -> Sql {
+        let mut sql = point.clone();
+        sql.text = match kind {
+            PointKind::EpochSeconds => format!("datetime({}, 'unixepoch')", point.text),
+            PointKind::EpochMilliseconds => format!("datetime({} / 1000, 'unixepoch')", point.text),
+            _ => format!("cast({} as text)", point.text),
+        };
+        sql
+    }
+
+    fn explain(&self, statement: &Statement) -> Statement {
+        Statement { sql: format!("explain query plan {}", statement.sql), args: statement.args.clone() }
+    }
+}

@@ -1,0 +1,97 @@
+//! SQLite: connection options, session, lock and clock.
+
+use super::{
+    Connection, Database, Error, ErrorKind, LockGuard, check_parameters, digest, driver::Session, malformed,
+    within_timeout,
+};
+use crate::{
+    catalog::{Catalog, Engine},
+    settings::{DatabaseSettings, Pace},
+};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{ConnectOptions as _, Sqlite, sqlite::SqliteConnectOptions};
+use std::{
+    fs::{File, TryLockError},
+    path::PathBuf,
+    str::FromStr,
+};
+
+mod catalog;
+pub(super) mod dialect;
+
+pub(super) struct SqliteDatabase {
+    name: String,
+    options: SqliteConnectOptions,
+    /// `None` for a database in memory.
+    path: Option<PathBuf>,
+}
+
+pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Result<SqliteDatabase, Error> {
+    check_parameters(url, &["mode"])?;
+    let options = SqliteConnectOptions::from_str(url).map_err(|_| malformed("sqlite:path/to/file.db"))?;
+    let path = (!url.contains(":memory:") && !url.contains("mode=memory")).then(|| options.get_filename().to_owned());
+    let options = options
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .busy_timeout(pace.lock_timeout)
+        // What is erased is overwritten, not only unlinked.
+        .pragma("secure_delete", "on")
+        // Rows come from the driver's thread: fewer switches between the two.
+        .row_buffer_size(1024)
+        .disable_statement_logging();
+    Ok(SqliteDatabase { name: settings.name.clone(), options, path })
+}
+
+#[async_trait]
+impl Database for SqliteDatabase {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Connection>, Error> {
+        if let Some(path) = &self.path
+            && !path.exists()
+        {
+            let message = format!("there is no database file {}: it must exist, Sunset creates none", path.display());
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        let place = self.path.as_ref().map_or(":memory:".into(), |path| path.display().to_string());
+        within_timeout(&place, async {
+            Ok(Box::new(Session::<Sqlite>(self.options.connect().await?)) as Box<dyn Connection>)
+        })
+        .await
+    }
+
+    async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {
+        catalog::read(connection).await
+    }
+
+    /// SQLite has no clock of its own: it runs in this process.
+    async fn clock(&self, _: &mut dyn Connection) -> Result<Timestamp, Error> {
+        Ok(Timestamp::now())
+    }
+
+    /// A locked file beside the database, in the reach of every process that can reach the database.
+    async fn try_lock(&self, _: &mut dyn Connection, name: &str) -> Result<Option<LockGuard>, Error> {
+        let Some(path) = &self.path else {
+            return Err(Error::new(ErrorKind::Other, "a database in memory cannot be locked: use a file"));
+        };
+        let mut lock = path.clone().into_os_string();
+        lock.push(format!(".sunset-{}.lock", hex::encode(&digest(name)[..8])));
+        let failed = |error: std::io::Error| {
+            let place = lock.display();
+            Error::new(ErrorKind::Other, format!("the lock file {place} cannot be used: {}", error.kind()))
+        };
+        let file = File::options().create(true).append(true).open(&lock).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(LockGuard(Some(file)))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}

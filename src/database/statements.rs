@@ -1,0 +1,538 @@
+//! The statements that plan and run send, made of a [`Work`] and a [`Dialect`]. Pure: no server is asked.
+
+use super::{Change, DependentWork, Dialect, KeyColumn, Link, PLACEHOLDER, Sql, Statement, Value, Work};
+use crate::catalog::TableName;
+
+/// The rows of one batch, by where they lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// After the first key (from the start without one), up to and including the second (to the end without one).
+    Keys { after: Option<Vec<String>>, through: Option<Vec<String>> },
+    /// PostgreSQL heap blocks of one leaf table, the end excluded.
+    Blocks { leaf: TableName, from: u64, to: u64 },
+}
+
+/// What a select of keys delivers, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySelection {
+    columns: Vec<KeyColumn>,
+    locator: Vec<usize>,
+    key: Vec<usize>,
+}
+
+impl KeySelection {
+    /// The columns that find a row again, those that name it, and those that its dependents refer to.
+    pub fn of(work: &Work) -> Self {
+        let mut selection = Self { columns: Vec::new(), locator: Vec::new(), key: Vec::new() };
+        selection.locator = work.locator().iter().map(|column| selection.add(column)).collect();
+        selection.key = work.key.iter().map(|column| selection.add(column)).collect();
+        for link in work.dependents.iter().filter_map(|dependent| dependent.links.last()) {
+            for column in &link.referenced {
+                selection.add(column);
+            }
+        }
+        if let Change::Compute { computed, .. } = &work.change {
+            for column in computed {
+                selection.add(&column.column);
+            }
+        }
+        selection
+    }
+
+    /// Only the columns that name a row.
+    pub fn names(key: &[KeyColumn]) -> Self {
+        Self { columns: key.to_vec(), locator: Vec::new(), key: (0..key.len()).collect() }
+    }
+
+    fn add(&mut self, column: &KeyColumn) -> usize {
+        self.columns.iter().position(|known| known.name == column.name).unwrap_or_else(|| {
+            self.columns.push(column.clone());
+            self.columns.len() - 1
+        })
+    }
+
+    /// The position of a column in the delivered rows.
+    pub fn position(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|known| known.name == column)
+    }
+
+    /// The texts that find the row again.
+    pub fn locator(&self, row: &[Option<String>]) -> Vec<String> {
+        self.locator.iter().map(|&i| row[i].clone().unwrap_or_default()).collect()
+    }
+
+    /// The texts of the primary key.
+    pub fn key(&self, row: &[Option<String>]) -> Vec<String> {
+        self.key.iter().map(|&i| row[i].clone().unwrap_or_default()).collect()
+    }
+
+    fn list(&self, dialect: &dyn Dialect, row: &str) -> String {
+        let texts: Vec<_> =
+            self.columns.iter().map(|column| dialect.text(&dialect.column(row, &column.name), column)).collect();
+        texts.join(", ")
+    }
+}
+
+impl Work {
+    /// The columns by which a row is found: SQLite's row id where there is one, the primary key elsewhere.
+    pub fn locator(&self) -> Vec<KeyColumn> {
+        match &self.rowid {
+            Some(name) => vec![KeyColumn {
+                name: name.clone(),
+                sql_type: "integer".to_owned(),
+                kind: crate::catalog::ColumnKind::Integer,
+            }],
+            None => self.key.clone(),
+        }
+    }
+
+    /// The rule governs the row and has not been carried out on it.
+    pub fn claimed(&self) -> impl Iterator<Item = &Sql> {
+        self.condition.iter().chain(&self.undone)
+    }
+
+    /// Due and not yet carried out, held rows included.
+    pub fn due_rows(&self) -> Sql {
+        Sql::all(std::iter::once(&self.due).chain(self.claimed()))
+    }
+
+    /// Due, neither held nor needed by a kept dependent: what a batch may touch.
+    pub fn disposable_rows(&self) -> Sql {
+        let mut sql = self.due_rows();
+        for obstacle in [&self.held, &self.waiting].into_iter().flatten() {
+            sql.push(" and ").append(&obstacle.clone().negated());
+        }
+        sql
+    }
+}
+
+fn select_from(dialect: &dyn Dialect, list: &str, table: &TableName, condition: &Sql) -> Sql {
+    let mut sql = Sql::new(format!("select {list} from {} where ", dialect.target(table)));
+    sql.append(condition);
+    sql
+}
+
+/// One row: due, overdue, held, waiting (and not held), oldest starting point.
+pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
+    let count = |condition: Option<Sql>| match condition {
+        None => Sql::new(dialect.shown("0")),
+        Some(condition) => {
+            let mut sum = condition;
+            sum.text = dialect.shown(&format!("coalesce(sum(case when {} then 1 else 0 end), 0)", sum.text));
+            sum
+        }
+    };
+    let waiting = work.waiting.clone().map(|mut waiting| {
+        if let Some(held) = &work.held {
+            waiting.push(" and ").append(&held.clone().negated());
+        }
+        waiting
+    });
+    let mut oldest = work.point.shown.clone();
+    oldest.text = format!("min({})", oldest.text);
+    let columns = [
+        Sql::new(dialect.shown("count(*)")),
+        count(work.overdue.clone()),
+        count(work.held.clone()),
+        count(waiting),
+        oldest,
+    ];
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&columns, ", "));
+    sql.push(&format!(" from {} where ", dialect.target(&work.table))).append(&work.due_rows());
+    dialect.finish(sql)
+}
+
+/// One number: governed rows whose starting point is not there or cannot be read.
+pub fn missing(dialect: &dyn Dialect, work: &Work) -> Option<Statement> {
+    let missing = work.missing.as_ref()?;
+    let condition = Sql::all(std::iter::once(missing).chain(work.claimed()));
+    Some(dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition)))
+}
+
+/// What a rule says of one row: its starting point, then `1` or `0` for each of: the condition holds, it is not yet
+/// carried out, due, overdue, without starting point, held, waiting. No row when there is none with this key.
+pub fn verdict(dialect: &dyn Dialect, work: &Work, key: &[String]) -> Statement {
+    let row = dialect.row(&work.table);
+    let flag = |condition: Option<&Sql>, absent: &str| {
+        let mut sql = condition.cloned().unwrap_or_else(|| Sql::new(absent));
+        sql.text = dialect.shown(&format!("case when {} then 1 else 0 end", sql.text));
+        sql
+    };
+    let columns = [
+        work.point.shown.clone(),
+        flag(work.condition.as_ref(), "1 = 1"),
+        flag(work.undone.as_ref(), "1 = 1"),
+        flag(Some(&work.due), ""),
+        flag(work.overdue.as_ref(), "1 = 0"),
+        flag(Some(&work.unreadable), ""),
+        flag(work.held.as_ref(), "1 = 0"),
+        flag(work.waiting.as_ref(), "1 = 0"),
+    ];
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&columns, ", ")).push(&format!(" from {} where ", dialect.target(&work.table)));
+    sql.append(&dialect.one_of(&row, &work.key, &[key.to_vec()]));
+    dialect.finish(sql)
+}
+
+/// The key of a row as the server prints it; no row when there is none.
+pub fn find_row(dialect: &dyn Dialect, table: &TableName, key: &[KeyColumn], values: &[String]) -> Statement {
+    let row = dialect.row(table);
+    let condition = dialect.one_of(&row, key, &[values.to_vec()]);
+    dialect.finish(select_from(dialect, &KeySelection::names(key).list(dialect, &row), table, &condition))
+}
+
+/// One number: rows that meet a condition.
+pub fn count_where(dialect: &dyn Dialect, table: &TableName, condition: &Sql) -> Statement {
+    dialect.finish(select_from(dialect, &dialect.shown("count(*)"), table, condition))
+}
+
+/// One number: all rows of a table.
+pub fn total(dialect: &dyn Dialect, table: &TableName) -> Statement {
+    dialect.finish(Sql::new(format!("select {} from {}", dialect.shown("count(*)"), dialect.table(table))))
+}
+
+/// A row when a row is governed by both conditions.
+pub fn overlap(dialect: &dyn Dialect, table: &TableName, first: &Sql, second: &Sql) -> Statement {
+    let mut sql = select_from(dialect, &dialect.shown("1"), table, &Sql::all([first, second]));
+    sql.push(" limit 1");
+    dialect.finish(sql)
+}
+
+/// The statement whose way through the table tells whether an index serves the rule.
+pub fn explain(dialect: &dyn Dialect, work: &Work) -> Statement {
+    dialect.explain(&dialect.finish(select_from(dialect, "1", &work.table, &work.due_rows())))
+}
+
+/// Columns of up to `limit` disposable rows as text: each column as it is, then each as the change would leave it.
+pub fn sample(dialect: &dyn Dialect, work: &Work, columns: &[KeyColumn], limit: u32) -> Statement {
+    let row = dialect.row(&work.table);
+    let mut list = vec![Sql::new(KeySelection::names(&work.key).list(dialect, &row))];
+    list.extend(columns.iter().map(|column| Sql::new(dialect.text(&dialect.column(&row, &column.name), column))));
+    for column in columns {
+        let after = match &work.change {
+            Change::Update(changes) | Change::Compute { sql: changes, .. } => {
+                changes.iter().find(|(name, _)| *name == column.name).map(|(_, sql)| sql.clone())
+            }
+            Change::Erase => None,
+        };
+        list.push(after.map_or_else(
+            || Sql::new(dialect.shown("null")),
+            |mut sql| {
+                sql.text = dialect.text(&format!("({})", sql.text), column);
+                sql
+            },
+        ));
+    }
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&list, ", ")).push(&format!(" from {} where ", dialect.target(&work.table)));
+    sql.append(&work.disposable_rows()).push(&format!(" limit {limit}"));
+    dialect.finish(sql)
+}
+
+/// The next disposable rows in the order of their locator, kept from changing until the transaction ends.
+pub fn select_keys(
+    dialect: &dyn Dialect,
+    work: &Work,
+    selection: &KeySelection,
+    after: Option<&[String]>,
+    limit: u64,
+) -> Statement {
+    let row = dialect.row(&work.table);
+    let locator = work.locator();
+    let mut condition = work.disposable_rows();
+    if let Some(after) = after {
+        condition.push(" and ").append(&dialect.beyond(&row, &locator, after, false));
+    }
+    let order: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
+    limited(dialect, work, selection, condition, &order.join(", "), limit)
+}
+
+/// The next due rows, held ones included, in the order of their locator; nothing is locked.
+pub fn page(
+    dialect: &dyn Dialect,
+    work: &Work,
+    selection: &KeySelection,
+    after: Option<&[String]>,
+    limit: u64,
+) -> Statement {
+    let row = dialect.row(&work.table);
+    let locator = work.locator();
+    let mut condition = work.due_rows();
+    if let Some(after) = after {
+        condition.push(" and ").append(&dialect.beyond(&row, &locator, after, false));
+    }
+    let order: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
+    let mut sql = select_from(dialect, &selection.list(dialect, &row), &work.table, &condition);
+    sql.push(&format!(" order by {} limit {limit}", order.join(", ")));
+    dialect.finish(sql)
+}
+
+/// The next disposable rows in the order of their starting point, from the given one on.
+pub fn select_by_point(
+    dialect: &dyn Dialect,
+    work: &Work,
+    point: &KeyColumn,
+    selection: &KeySelection,
+    from: Option<&str>,
+    limit: u64,
+) -> Statement {
+    let row = dialect.row(&work.table);
+    let mut condition = work.disposable_rows();
+    if let Some(from) = from {
+        let key = [from.to_owned()];
+        condition.push(" and ").append(&dialect.beyond(&row, std::slice::from_ref(point), &key, true));
+    }
+    limited(dialect, work, selection, condition, &dialect.column(&row, &point.name), limit)
+}
+
+fn limited(
+    dialect: &dyn Dialect,
+    work: &Work,
+    selection: &KeySelection,
+    condition: Sql,
+    order: &str,
+    limit: u64,
+) -> Statement {
+    let list = selection.list(dialect, &dialect.row(&work.table));
+    let mut sql = select_from(dialect, &list, &work.table, &condition);
+    sql.push(&format!(" order by {order} limit {PLACEHOLDER}{}", dialect.lock_rows()));
+    sql.args.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+    dialect.finish(sql)
+}
+
+/// Changes those of the rows with these locators that are still disposable.
+pub fn change_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&work.table);
+    let mut condition = dialect.one_of(&row, &work.locator(), keys);
+    condition.push(" and ").append(&work.disposable_rows());
+    dialect.finish(changing(dialect, &work.table, &work.change, &condition))
+}
+
+/// Writes computed values back: one statement for one row.
+pub fn change_one(dialect: &dyn Dialect, work: &Work, key: &[String], values: &[Sql]) -> Statement {
+    let Change::Compute { computed, sql } = &work.change else { return change_keys(dialect, work, &[key.to_vec()]) };
+    let mut updates = sql.clone();
+    updates.extend(computed.iter().zip(values).map(|(column, value)| (column.column.name.clone(), value.clone())));
+    let row = dialect.row(&work.table);
+    let mut condition = dialect.one_of(&row, &work.locator(), &[key.to_vec()]);
+    condition.push(" and ").append(&work.disposable_rows());
+    dialect.finish(changing(dialect, &work.table, &Change::Update(updates), &condition))
+}
+
+/// The key that ends a range of `rows` rows after a key; no row when fewer are left.
+pub fn boundary(dialect: &dyn Dialect, work: &Work, after: Option<&[String]>, rows: u64) -> Statement {
+    let row = dialect.row(&work.table);
+    let locator = work.locator();
+    let columns: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
+    let texts: Vec<_> = locator.iter().zip(&columns).map(|(column, quoted)| dialect.text(quoted, column)).collect();
+    let condition = after.map_or_else(|| Sql::all([]), |after| dialect.beyond(&row, &locator, after, false));
+    let mut sql = select_from(dialect, &texts.join(", "), &work.table, &condition);
+    sql.push(&format!(" order by {} limit 1 offset {PLACEHOLDER}", columns.join(", ")));
+    sql.args.push(Value::Integer(i64::try_from(rows.saturating_sub(1)).unwrap_or(i64::MAX)));
+    dialect.finish(sql)
+}
+
+/// The disposable rows of a range, kept from changing until the transaction ends.
+pub fn select_range(dialect: &dyn Dialect, work: &Work, selection: &KeySelection, range: &Range) -> Statement {
+    let (table, condition) = in_range(dialect, work, range);
+    let mut sql = select_from(dialect, &selection.list(dialect, &dialect.row(table)), table, &condition);
+    sql.push(dialect.lock_rows());
+    dialect.finish(sql)
+}
+
+/// Changes the disposable rows of a range; delivers their keys where the engine can.
+pub fn change_range(dialect: &dyn Dialect, work: &Work, selection: &KeySelection, range: &Range) -> Statement {
+    let (table, condition) = in_range(dialect, work, range);
+    let mut sql = changing(dialect, table, &work.change, &condition);
+    if dialect.returns(matches!(work.change, Change::Erase)) {
+        sql.push(&format!(" returning {}", selection.list(dialect, &dialect.returned_row(table))));
+    }
+    dialect.finish(sql)
+}
+
+fn in_range<'a>(dialect: &dyn Dialect, work: &'a Work, range: &'a Range) -> (&'a TableName, Sql) {
+    let row = dialect.row(&work.table);
+    let mut condition = Sql::default();
+    let table = match range {
+        Range::Keys { after, through } => {
+            let locator = work.locator();
+            if let Some(after) = after {
+                condition.append(&dialect.beyond(&row, &locator, after, false)).push(" and ");
+            }
+            if let Some(through) = through {
+                condition.append(&dialect.through(&row, &locator, through)).push(" and ");
+            }
+            &work.table
+        }
+        Range::Blocks { leaf, from, to } => {
+            condition.push(&format!("{row}.ctid >= {PLACEHOLDER}::text::tid and "));
+            condition.push(&format!("{row}.ctid < {PLACEHOLDER}::text::tid and "));
+            condition.args = vec![Value::Text(format!("({from},0)")), Value::Text(format!("({to},0)"))];
+            leaf
+        }
+    };
+    condition.append(&work.disposable_rows());
+    (table, condition)
+}
+
+fn changing(dialect: &dyn Dialect, table: &TableName, change: &Change, condition: &Sql) -> Sql {
+    let mut sql = match change {
+        Change::Erase => Sql::new(format!("delete from {}", dialect.target(table))),
+        Change::Update(columns) | Change::Compute { sql: columns, .. } => {
+            let mut sql = Sql::new(format!("update {} set ", dialect.target(table)));
+            let assignments: Vec<_> = columns
+                .iter()
+                .map(|(name, value)| {
+                    let mut assignment = Sql::new(format!("{} = ", dialect.quote(name)));
+                    assignment.append(value);
+                    assignment
+                })
+                .collect();
+            sql.append(&Sql::join(&assignments, ", "));
+            sql
+        }
+    };
+    sql.push(" where ").append(condition);
+    sql
+}
+
+/// The rows of a dependent that lead to these keys of the rule's table and are still to be changed.
+pub fn select_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&dependent.table);
+    let selection = KeySelection::names(&dependent.key);
+    let list = if dependent.key.is_empty() { "1".to_owned() } else { selection.list(dialect, &row) };
+    let mut sql = select_from(dialect, &list, &dependent.table, &reached_by(dialect, dependent, keys));
+    sql.push(dialect.lock_rows());
+    dialect.finish(sql)
+}
+
+/// Changes these rows of a dependent; delivers their keys where the engine can and the table has one.
+pub fn change_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+    let condition = reached_by(dialect, dependent, keys);
+    let mut sql = changing(dialect, &dependent.table, &dependent.change, &condition);
+    if dialect.returns(matches!(dependent.change, Change::Erase)) && !dependent.key.is_empty() {
+        let list = KeySelection::names(&dependent.key).list(dialect, &dialect.returned_row(&dependent.table));
+        sql.push(&format!(" returning {list}"));
+    }
+    dialect.finish(sql)
+}
+
+/// Changes the rows of a dependent with these keys, as selected before.
+pub fn change_dependent_keys(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+    let condition = dialect.one_of(&dialect.row(&dependent.table), &dependent.key, keys);
+    dialect.finish(changing(dialect, &dependent.table, &dependent.change, &condition))
+}
+
+/// One number: the rows of a dependent that would be changed together with the disposable rows.
+pub fn count_dependents(dialect: &dyn Dialect, work: &Work, dependent: &DependentWork) -> Statement {
+    let last = &dependent.links[dependent.links.len() - 1];
+    let row = dialect.row(&work.table);
+    let mut innermost = Sql::new(format!("select {} from ", columns(dialect, &row, &last.referenced)));
+    innermost.push(&dialect.target(&work.table)).push(" where ").append(&work.disposable_rows());
+    // inside, the name of the rule's rows hides the dependent's, which is never meant there
+    let mut condition = linked(dialect, &dependent.links, &dialect.row(&dependent.table), &mut |columns| {
+        let mut sql = Sql::new(format!("{columns} in ("));
+        sql.append(&innermost).push(")");
+        sql
+    });
+    if let Some(undone) = &dependent.undone {
+        condition.push(" and ").append(undone);
+    }
+    dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &dependent.table, &condition))
+}
+
+fn reached_by(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Sql {
+    let row = dialect.row(&dependent.table);
+    let last = &dependent.links[dependent.links.len() - 1];
+    let alias = if dependent.links.len() == 1 { row.clone() } else { format!("d{}", dependent.links.len() - 1) };
+    let mut innermost = |_: &str| dialect.one_of(&alias, &last.columns, keys);
+    let mut condition = linked(dialect, &dependent.links, &row, &mut innermost);
+    if let Some(undone) = &dependent.undone {
+        condition.push(" and ").append(undone);
+    }
+    condition
+}
+
+/// `links[0].columns in (select … from links[0].to as d1 where links[1].columns in (…))`; `innermost` closes the chain
+/// with a condition on the last link's columns.
+fn linked(dialect: &dyn Dialect, links: &[Link], row: &str, innermost: &mut dyn FnMut(&str) -> Sql) -> Sql {
+    let level: usize = row.strip_prefix('d').and_then(|n| n.parse().ok()).unwrap_or(0) + 1;
+    let here = columns(dialect, row, &links[0].columns);
+    let here = if links[0].columns.len() == 1 { here } else { format!("({here})") };
+    if links.len() == 1 {
+        return innermost(&here);
+    }
+    let alias = format!("d{level}");
+    let mut sql = Sql::new(format!(
+        "{here} in (select {} from {} as {alias} where ",
+        columns(dialect, &alias, &links[0].referenced),
+        dialect.table(&links[0].to)
+    ));
+    sql.append(&linked(dialect, &links[1..], &alias, innermost)).push(")");
+    sql
+}
+
+fn columns(dialect: &dyn Dialect, row: &str, columns: &[KeyColumn]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| dialect.column(row, &column.name)).collect();
+    names.join(", ")
+}
+
+/// A row of the chain's first table leads to the row that the statement is about, and `extra` holds for it (it may
+/// call that first row `k0`).
+pub fn exists_dependent(dialect: &dyn Dialect, table: &TableName, links: &[Link], extra: Option<&Sql>) -> Sql {
+    let mut sql = Sql::new(format!("exists (select 1 from {} as k0", dialect.table(&links[0].from)));
+    for (i, pair) in links.windows(2).enumerate() {
+        let (lower, upper) = (format!("k{i}"), format!("k{}", i + 1));
+        let on = equal(dialect, &lower, &pair[0].columns, &upper, &pair[0].referenced);
+        sql.push(&format!(" join {} as {upper} on {on}", dialect.table(&pair[0].to)));
+    }
+    let last = &links[links.len() - 1];
+    let alias = format!("k{}", links.len() - 1);
+    let on = equal(dialect, &alias, &last.columns, &dialect.row(table), &last.referenced);
+    sql.push(&format!(" where {on}"));
+    if let Some(extra) = extra {
+        sql.push(" and ").append(extra);
+    }
+    sql.push(")");
+    sql
+}
+
+fn equal(
+    dialect: &dyn Dialect,
+    left: &str,
+    left_columns: &[KeyColumn],
+    right: &str,
+    right_columns: &[KeyColumn],
+) -> String {
+    let terms: Vec<_> = left_columns
+        .iter()
+        .zip(right_columns)
+        .map(|(a, b)| format!("{} = {}", dialect.column(left, &a.name), dialect.column(right, &b.name)))
+        .collect();
+    terms.join(" and ")
+}
+
+/// The latest or earliest `column` of the related rows. With `all`, no value at all unless each of them has one.
+pub fn related_point(
+    dialect: &dyn Dialect,
+    table: &TableName,
+    related: &TableName,
+    pairs: &[(KeyColumn, KeyColumn)],
+    column: &str,
+    latest: bool,
+) -> Sql {
+    let value = dialect.column("r", column);
+    let terms: Vec<_> = pairs
+        .iter()
+        .map(|(theirs, ours)| {
+            format!("{} = {}", dialect.column("r", &theirs.name), dialect.column(&dialect.row(table), &ours.name))
+        })
+        .collect();
+    let picked = if latest {
+        format!("case when count(*) = count({value}) then max({value}) end")
+    } else {
+        format!("min({value})")
+    };
+    Sql::new(format!("(select {picked} from {} as r where {})", dialect.table(related), terms.join(" and ")))
+}

@@ -1,0 +1,112 @@
+//! What is to be done with the rows of one table, as pieces of SQL: the executable side of a plan's step.
+
+use super::Sql;
+use crate::catalog::{Column, ColumnKind, TableName};
+
+/// One rule on one table.
+#[derive(Clone, Debug)]
+pub struct Work {
+    pub table: TableName,
+    /// The primary key.
+    pub key: Vec<KeyColumn>,
+    /// SQLite: the name of the row id, where the table has one.
+    pub rowid: Option<String>,
+    /// PostgreSQL: the tables that hold the rows: the leaf partitions, or the table itself.
+    pub leaves: Vec<TableName>,
+    /// The starting point and the column that holds it, when it is one of the table itself.
+    pub point: Point,
+    pub point_column: Option<KeyColumn>,
+    /// The rule's own condition, apart from time.
+    pub condition: Option<Sql>,
+    /// It has not been carried out on the row: a column is not at its fixpoint, or the marker is not set.
+    pub undone: Option<Sql>,
+    /// The retention period is over.
+    pub due: Sql,
+    /// The regular deletion period is over.
+    pub overdue: Option<Sql>,
+    /// There is no starting point that can be read.
+    pub unreadable: Sql,
+    /// The same, where the rule reports such rows; `None` when it ignores them or takes them as due.
+    pub missing: Option<Sql>,
+    /// A hold suspends it, or a dependent of it that would go too.
+    pub held: Option<Sql>,
+    /// A kept dependent still needs it.
+    pub waiting: Option<Sql>,
+    pub change: Change,
+    /// Deepest first: nothing is changed before what references it.
+    pub dependents: Vec<DependentWork>,
+}
+
+/// What happens to a row.
+#[derive(Clone, Debug)]
+pub enum Change {
+    Erase,
+    /// Columns with their new values.
+    Update(Vec<(String, Sql)>),
+    /// The engine cannot compute some of the values: they are read, computed here and written back. Columns with
+    /// values in SQL come in `sql` as above.
+    Compute {
+        computed: Vec<Computed>,
+        sql: Vec<(String, Sql)>,
+    },
+}
+
+/// A column whose new value is computed outside the database.
+#[derive(Clone)]
+pub struct Computed {
+    pub column: KeyColumn,
+    /// `None` becomes null.
+    pub function: std::sync::Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Computed {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Computed").field("column", &self.column.name).finish_non_exhaustive()
+    }
+}
+
+/// Rows of another table that are changed in the same transaction, before the rows that they reference.
+#[derive(Clone, Debug)]
+pub struct DependentWork {
+    pub table: TableName,
+    /// The primary key; empty when there is none (then the rows are counted but leave no tags).
+    pub key: Vec<KeyColumn>,
+    /// From the dependent to the rule's own table: `links[0]` is a foreign key of the dependent, the last one points at
+    /// the rule's table.
+    pub links: Vec<Link>,
+    pub change: Change,
+    /// For `Update`: not yet carried out on it.
+    pub undone: Option<Sql>,
+}
+
+/// One foreign key between two tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub from: TableName,
+    pub columns: Vec<KeyColumn>,
+    pub to: TableName,
+    pub referenced: Vec<KeyColumn>,
+}
+
+/// A column that takes part in a key, with what a cast needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyColumn {
+    pub name: String,
+    pub sql_type: String,
+    pub kind: ColumnKind,
+}
+
+impl From<&Column> for KeyColumn {
+    fn from(column: &Column) -> Self {
+        Self { name: column.name.clone(), sql_type: column.sql_type.clone(), kind: column.kind }
+    }
+}
+
+/// A starting point in SQL.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// The value as it is stored.
+    pub value: Sql,
+    /// The value as text for people, in UTC where it has a zone.
+    pub shown: Sql,
+}

@@ -1,0 +1,303 @@
+//! The job directory: `sunset.yaml` and `rules/*.yaml`, read and checked together.
+
+use crate::{
+    anonymize::Technique,
+    diagnostic::{Code, Diagnostic, Place, Severity, Sources, summary},
+    rules::{self, Condition, Rule, RuleFile, Switch, condition, shape::nearest},
+    settings::{self, Settings, Variable},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The settings' file, in the job directory.
+pub const SETTINGS_FILE: &str = "sunset.yaml";
+
+/// The directory of the rule files, in the job directory.
+pub const RULES_DIRECTORY: &str = "rules";
+
+/// A job whose settings can be used. Its rules are those without errors; look at [`Job::diagnostics`] for the others.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Absolute.
+    pub directory: PathBuf,
+    pub settings: Settings,
+    pub files: Vec<RuleFile>,
+    /// What was read, with secrets made unreadable.
+    pub sources: Sources,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A job whose settings cannot be used, and everything else that is wrong with it.
+#[derive(Clone, Debug)]
+pub struct Unusable {
+    pub diagnostics: Vec<Diagnostic>,
+    pub sources: Sources,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "the job directory cannot be used: {}", summary(&self.diagnostics))
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+impl Job {
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// SHA-256 over the text of settings (secrets left out) and rule files, in hexadecimal.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for (file, text) in &self.sources {
+            for part in [file, text] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part);
+            }
+        }
+        hex::encode(hash.finalize())
+    }
+
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.files.iter().flat_map(|file| &file.rules)
+    }
+}
+
+/// Reads a job directory. All mistakes of all files are found at once.
+///
+/// `absent` is how bad an absent variable is: an error, or a warning where nothing will connect.
+///
+/// # Errors
+///
+/// The settings cannot be used.
+pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
+    let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    let (mut diagnostics, mut sources) = (Vec::new(), Sources::new());
+    let text = read(&directory, SETTINGS_FILE, &mut diagnostics);
+    let settings = text.and_then(|text| {
+        sources.insert(SETTINGS_FILE.to_owned(), settings::redact(&text));
+        settings::parse(&directory, SETTINGS_FILE, &text, &lookup, absent, &mut diagnostics)
+    });
+    let none = BTreeMap::new();
+    let parameters = settings.as_ref().map_or(&none, |settings| &settings.parameters);
+    let mut files = Vec::new();
+    let mut found = Vec::new();
+    for file in rule_files(&directory, &mut found) {
+        if let Some(text) = read(&directory, &file, &mut found) {
+            files.extend(rules::parse(&file, &text, parameters, &mut found));
+            sources.insert(file, text);
+        }
+    }
+    found.extend(rules::check_together(&files));
+    if settings.is_none() {
+        // Without settings, every parameter would be unknown.
+        found.retain(|diagnostic| diagnostic.code != Code::UnknownParameter);
+    }
+    diagnostics.append(&mut found);
+    match settings {
+        Some(settings) => {
+            let complete = !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+            diagnostics.extend(check_against_settings(&files, &settings, complete));
+            files.iter_mut().for_each(|file| file.rules.retain(|rule| !is_refused(rule, &diagnostics)));
+            Ok(Job { directory, settings, files, sources, diagnostics })
+        }
+        None => Err(Unusable { diagnostics, sources }),
+    }
+}
+
+fn is_refused(rule: &Rule, diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).any(|diagnostic| {
+        let place = diagnostic.place.as_ref();
+        place.is_some_and(|place| place.file == rule.place.file && place.steps().starts_with(rule.place.steps()))
+    })
+}
+
+/// The value of a variable. The only place where the environment and secret files are read.
+fn lookup(variable: &Variable) -> Option<String> {
+    match variable {
+        Variable::Environment(name) => std::env::var(name).ok(),
+        Variable::File(path) => {
+            let text = fs::read_to_string(path).ok()?;
+            let text = text.strip_suffix('\n').unwrap_or(&text);
+            Some(text.strip_suffix('\r').unwrap_or(text).to_owned())
+        }
+    }
+}
+
+/// The text of a file of the job directory.
+fn read(directory: &Path, file: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    fs::read_to_string(directory.join(file)).map_err(|error| diagnostics.push(unreadable(directory, file, &error))).ok()
+}
+
+fn unreadable(directory: &Path, file: &str, error: &io::Error) -> Diagnostic {
+    let (message, help) = match error.kind() {
+        io::ErrorKind::NotFound => {
+            let message = format!("there is no {file} in {}", directory.display());
+            (message, Some("a job directory holds sunset.yaml and rules/; name it with `--jobs`"))
+        }
+        io::ErrorKind::InvalidData => (format!("{file} is not text in UTF-8"), None),
+        _ => (format!("{file} cannot be read: {error}"), None),
+    };
+    let diagnostic = Diagnostic::error(Code::Unreadable, Place::file(file), message);
+    Diagnostic { help: help.map(str::to_owned), ..diagnostic }
+}
+
+/// The rule files as paths in the job directory, sorted. Hidden ones are left out: editors and Kubernetes make them.
+fn rule_files(directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
+    let entries = match fs::read_dir(directory.join(RULES_DIRECTORY)) {
+        Ok(entries) => entries,
+        Err(error) => {
+            diagnostics.push(unreadable(directory, RULES_DIRECTORY, &error));
+            return Vec::new();
+        }
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_rule_file = |name: &String| !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"));
+    let mut files: Vec<_> = names.filter(is_rule_file).map(|name| format!("{RULES_DIRECTORY}/{name}")).collect();
+    files.sort();
+    if files.is_empty() {
+        let message = format!("there is no rule file in {RULES_DIRECTORY}/");
+        let diagnostic = Diagnostic::error(Code::Unreadable, Place::file(RULES_DIRECTORY), message);
+        diagnostics.push(diagnostic.help("write one file per data category, such as rules/customers.yaml"));
+    }
+    files
+}
+
+/// What can only be seen with rules and settings side by side. What nobody names is only told when the rules are
+/// `complete`: a rule that could not be read may name it.
+fn check_against_settings(files: &[RuleFile], settings: &Settings, complete: bool) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let (mut databases, mut parameters) = (BTreeSet::new(), BTreeSet::new());
+    for rule in files.iter().flat_map(|file| &file.rules) {
+        databases.insert(rule.table.database.as_str());
+        let choices = [Some(&rule.retention_period), rule.regular_deletion_period.as_ref()];
+        for (switch, _) in choices.into_iter().flatten().flat_map(|choice| &choice.when) {
+            let (Switch::Parameter(name) | Switch::FiscalYearEndingIn(name)) = switch;
+            parameters.insert(name.as_str());
+        }
+        check_database(rule, settings, &mut diagnostics);
+        check_key(rule, settings, &mut diagnostics);
+    }
+    if complete {
+        let mut unused = |list: &str, name: &str| {
+            let place = Place::root(SETTINGS_FILE).key(list).key(name).name();
+            let message = format!("no rule names `{name}`");
+            diagnostics.push(Diagnostic::warning(Code::NothingNamed, place, message));
+        };
+        let all = settings.databases.keys().chain(&settings.unresolved);
+        all.filter(|name| !databases.contains(name.as_str())).for_each(|name| unused("databases", name));
+        let all = settings.parameters.keys();
+        all.filter(|name| !parameters.contains(name.as_str())).for_each(|name| unused("parameters", name));
+    }
+    diagnostics
+}
+
+fn check_database(rule: &Rule, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+    let name = &rule.table.database;
+    let Some(database) = settings.databases.get(name) else {
+        if !settings.unresolved.contains(name) {
+            let place = rule.place.key("table").within(0..name.len());
+            let known = || settings.databases.keys().chain(&settings.unresolved).map(String::as_str);
+            let help = match nearest(known(), name) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("the databases in sunset.yaml are {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            let message = format!("unknown database `{name}`");
+            diagnostics.push(Diagnostic::error(Code::UnknownDatabase, place, message).help(help));
+        }
+        return;
+    };
+    if let Some(Condition::Sql(sql)) = &rule.condition {
+        for error in condition::check(sql, database.engine).err().unwrap_or_default() {
+            let place = rule.place.key("where").within(error.range);
+            let label = format!("in the SQL of {}", database.engine);
+            let diagnostic = Diagnostic::error(Code::BadCondition, place, error.problem).label(label);
+            diagnostics.push(Diagnostic { help: error.help, ..diagnostic });
+        }
+    }
+}
+
+fn check_key(rule: &Rule, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+    let keyed =
+        |(_, technique): &&(String, Technique)| matches!(technique, Technique::Hash(_) | Technique::Tokenize(_));
+    // With a variable that is not there, the key is absent too, and has been told already.
+    let absent = settings.keys.pseudonym.is_none() && settings.unresolved.is_empty();
+    if let Some((column, _)) = rule.columns.iter().find(keyed)
+        && absent
+    {
+        let message = "a keyed technique needs `keys.pseudonym` in sunset.yaml";
+        let diagnostic = Diagnostic::error(Code::BadKey, rule.place.key("columns").key(column), message);
+        diagnostics.push(diagnostic.help("make one with `sunset keys new`"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::render_text;
+
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::Builder::new().prefix("job").tempdir().expect("a directory");
+        for (path, text) in files {
+            let path = directory.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            fs::write(path, text).expect("a file");
+        }
+        directory
+    }
+
+    const RULE: &str = "category: a\nrules:\n  - id: r\n    table: core.t\n    starting_point: c\n    retention_period: 1 year\n    \
+                        disposition: erase\n";
+
+    #[test]
+    fn reads_a_job() {
+        let settings = "time_zone: UTC\ndatabases: {core: \"sqlite:${file:name}\"}\n";
+        let hidden = ("rules/.a.yaml.swp.yaml", "}{");
+        let directory = directory(&[
+            ("sunset.yaml", settings),
+            ("name", "core.db\r\n"),
+            ("rules/a.yml", RULE),
+            hidden,
+            ("rules/x", "}"),
+        ]);
+        let job = load(directory.path(), Severity::Error).expect("a job");
+        assert_eq!(job.diagnostics, []);
+        assert_eq!(job.rules().map(|rule| rule.id.as_str()).collect::<Vec<_>>(), ["r"]);
+        assert_eq!(job.rules().next().map(|rule| rule.category.as_str()), Some("a"));
+    }
+
+    #[test]
+    fn tells_the_mistakes_of_all_files_at_once() {
+        let settings = "time_zone: UTC\ndatabases: {core: \"sqlite:x\", spare: \"sqlite:y\"}\nparameter: {}\n";
+        let broken = RULE.replace("core.t", "cor.t");
+        let directory = directory(&[("sunset.yaml", settings), ("rules/a.yaml", RULE), ("rules/b.yaml", "a: [")]);
+        let error = load(directory.path(), Severity::Error).expect_err("no job");
+        assert_eq!(error.to_string(), "the job directory cannot be used: 2 errors");
+        let settings = "time_zone: UTC\ndatabases: {core: \"sqlite:x\"}\nparameters: {law: true}\n";
+        let condition =
+            RULE.replace("    disposition", "    where: \"`a` = 1\"\n    disposition").replace("id: r", "id: s");
+        for (path, text) in [("sunset.yaml", settings), ("rules/b.yaml", &broken), ("rules/c.yaml", &condition)] {
+            fs::write(directory.path().join(path), text).expect("a file");
+        }
+        let job = load(directory.path(), Severity::Error).expect("a job");
+        assert!(job.has_errors());
+        assert_eq!(job.rules().map(|rule| rule.id.as_str()).collect::<Vec<_>>(), ["r", "s"]);
+        insta::assert_snapshot!(render_text(&job.diagnostics, &job.sources, false));
+    }
+
+    #[test]
+    fn tells_what_is_not_there() {
+        let empty = directory(&[]);
+        let error = load(empty.path(), Severity::Error).expect_err("no job");
+        let codes: Vec<_> = error.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+        assert_eq!(codes, [Code::Unreadable, Code::Unreadable]);
+        let empty = directory(&[("sunset.yaml", "time_zone: UTC\ndatabases: {core: \"sqlite:x\"}\n"), ("rules/x", "")]);
+        let job = load(empty.path(), Severity::Error).expect("a job");
+        assert_eq!(job.diagnostics[0].message, "there is no rule file in rules/");
+    }
+}

@@ -1,0 +1,91 @@
+//! Plans and reports as Markdown, for pull requests and minutes.
+
+use super::{
+    PlanStyle,
+    numbers::count,
+    plan::{self, due, found_by, time},
+    report as text,
+};
+use crate::{plan::Plan, run::RunReport};
+use std::fmt::Write as _;
+
+/// A cell's text: pipes and line breaks would end it.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut out = format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(head.len()));
+    for row in rows {
+        let cells: Vec<_> = row.iter().map(|text| cell(text)).collect();
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+    out
+}
+
+pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
+    let mut out = format!("# Plan of {} for {}\n\n", plan.job, time(plan));
+    out.push_str(&table(&plan::HEAD, plan.steps.iter().map(plan::row)));
+    for step in &plan.steps {
+        let _ = writeln!(out, "\n## {}\n", step.rule);
+        let mut item = |name: &str, text: &str| {
+            let _ = writeln!(out, "- **{name}**: {text}");
+        };
+        item("what", &format!("{} rows of `{}`", step.disposition, step.full_table()));
+        item("starts", &step.cut_off.starting_point);
+        item("cut-off", &step.cut_off.words);
+        item("due", &due(step));
+        if let Some(oldest) = &step.counts.oldest_due {
+            item("oldest due", oldest);
+        }
+        for (column, technique) in &step.techniques {
+            item("column", &format!("`{column}`: {technique}"));
+        }
+        for dependent in &step.dependents {
+            let rows = dependent
+                .rows
+                .map_or_else(|| "kept".to_owned(), |rows| format!("{} {}", dependent.action, count(rows)));
+            item("along", &format!("`{}`: {rows} (through {})", dependent.table, dependent.through));
+        }
+        for hold in &step.holds {
+            item("hold", hold);
+        }
+        item("found by", &found_by(step));
+        for warning in &step.warnings {
+            item("warning", warning);
+        }
+        for refusal in &step.refusals {
+            item("refused", refusal);
+        }
+        if style.sql {
+            for statement in &step.statements {
+                let _ = writeln!(out, "\n{}:\n\n```sql\n{}\n```", statement.purpose, statement.sql);
+            }
+        }
+    }
+    for database in &plan.unavailable {
+        let _ = writeln!(out, "\nDatabase {} is not available: {}", database.database, database.reason);
+    }
+    for refusal in &plan.refusals {
+        let _ = writeln!(out, "\n**Refused**: {refusal}");
+    }
+    let _ = writeln!(out, "\nDigest `{}`", plan.digest);
+    out
+}
+
+pub(super) fn report(report: &RunReport) -> String {
+    let mut out = format!("# Run {}\n\n", report.run);
+    out.push_str(&table(&text::HEAD, report.rules.iter().map(text::row)));
+    for rule in &report.rules {
+        let left = text::remaining(rule);
+        if !left.is_empty() {
+            let _ = writeln!(out, "\n- `{}`: rows stay: {left}", rule.rule);
+        }
+        if let Some(message) = &rule.message {
+            let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(message));
+        }
+    }
+    let _ =
+        writeln!(out, "\n{} rows disposed of.\n\n```\n{}\n```", count(report.disposed), report.checkpoint.trim_end());
+    out
+}

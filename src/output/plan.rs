@@ -1,0 +1,165 @@
+//! A plan as text: a table of all rules, then each rule in words.
+
+use super::{
+    PlanStyle,
+    numbers::{count, count_or_dash, seconds},
+    table,
+};
+use crate::plan::{Plan, PlannedStatement, Step};
+use std::fmt::Write as _;
+
+pub(super) const HEAD: [&str; 10] =
+    ["rule", "disposition", "table", "due", "overdue", "held", "waiting", "no start", "along", "takes"];
+
+pub(super) fn row(step: &Step) -> Vec<String> {
+    let along: u64 = step.dependents.iter().filter_map(|dependent| dependent.rows).sum();
+    vec![
+        step.rule.clone(),
+        step.disposition.to_string(),
+        format!("{}.{}", step.database, step.table.name),
+        count(step.counts.due),
+        count_or_dash(step.counts.overdue),
+        count(step.counts.held),
+        count(step.counts.waiting),
+        count_or_dash(step.counts.without_starting_point),
+        count(along),
+        seconds(step.estimated_seconds),
+    ]
+}
+
+/// `2026-11-22 02:30 Asia/Tokyo`.
+pub(super) fn time(plan: &Plan) -> String {
+    match plan.now.in_tz(&plan.time_zone) {
+        Ok(zoned) => format!("{} {}", zoned.strftime("%Y-%m-%d %H:%M"), plan.time_zone),
+        Err(_) => plan.now.to_string(),
+    }
+}
+
+pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
+    let mut out = format!("plan of job {} for {}\n\n", plan.job, time(plan));
+    if plan.steps.is_empty() {
+        out.push_str("no rules\n");
+    } else {
+        out.push_str(&table(&HEAD, plan.steps.iter().map(row).collect()));
+    }
+    for step in &plan.steps {
+        out.push('\n');
+        describe(&mut out, step, style);
+    }
+    for database in &plan.unavailable {
+        let _ = writeln!(out, "\ndatabase {} is not available: {}", database.database, database.reason);
+        let _ = writeln!(out, "  its rules wait: {}", database.rules.join(", "));
+    }
+    for refusal in &plan.refusals {
+        let _ = writeln!(out, "\nrefused: {refusal}");
+    }
+    let _ = writeln!(out, "\n{}", summary(plan));
+    out
+}
+
+fn summary(plan: &Plan) -> String {
+    let rows: u64 = plan.steps.iter().map(|step| step.counts.disposable()).sum();
+    let along: u64 = plan.steps.iter().flat_map(|step| &step.dependents).filter_map(|d| d.rows).sum();
+    let refused = plan.steps.iter().filter(|step| !step.refusals.is_empty()).count();
+    let mut text = match (rows, along) {
+        (0, _) => "nothing to do".to_owned(),
+        (rows, 0) => format!("{} rows to dispose of", count(rows)),
+        (rows, along) => format!("{} rows to dispose of, {} dependents go along", count(rows), count(along)),
+    };
+    if refused > 0 {
+        let _ = write!(text, "; {refused} of {} rules refused by a guard rail", plan.steps.len());
+    }
+    let _ = write!(text, "\ndigest {}", plan.digest);
+    text
+}
+
+fn describe(out: &mut String, step: &Step, style: PlanStyle) {
+    let mut line = |name: &str, text: &str| {
+        let _ = writeln!(out, "  {name:<14}{text}");
+    };
+    let title = format!("{}: {} rows of {}", step.rule, step.disposition, step.full_table());
+    line_title(&mut line, &title);
+    line("starts", &step.cut_off.starting_point);
+    line("cut-off", &step.cut_off.words);
+    line("due", &due(step));
+    if let Some(oldest) = &step.counts.oldest_due {
+        line("oldest due", oldest);
+    }
+    for (column, technique) in &step.techniques {
+        line("column", &format!("{column}: {technique}"));
+    }
+    for dependent in &step.dependents {
+        let what = match dependent.rows {
+            Some(rows) => format!("{}: {} {} rows", dependent.table, dependent.action, count(rows)),
+            None => format!("{}: kept", dependent.table),
+        };
+        line("along", &format!("{what} (through {})", dependent.through));
+    }
+    for hold in &step.holds {
+        line("hold", hold);
+    }
+    line("found by", &found_by(step));
+    if let Some(legal_basis) = &step.legal_basis {
+        line("legal basis", legal_basis);
+    }
+    for warning in &step.warnings {
+        line("warning", warning);
+    }
+    for refusal in &step.refusals {
+        line("refused", refusal);
+    }
+    for sample in &step.samples {
+        for (i, (column, (before, after))) in sample.columns.iter().enumerate() {
+            let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "null".to_owned());
+            let name = if i == 0 { "example" } else { "" };
+            line(name, &format!("{column}: {} → {}", shown(before), shown(after)));
+        }
+    }
+    if style.explain {
+        for explained in &step.access.explain {
+            line("explain", explained);
+        }
+    }
+    if style.sql {
+        for PlannedStatement { purpose, sql, values } in &step.statements {
+            line("sql", &format!("-- {purpose}"));
+            line("", sql);
+            if !values.is_empty() {
+                line("", &format!("-- with {}", values.join(", ")));
+            }
+        }
+    }
+}
+
+fn line_title(line: &mut impl FnMut(&str, &str), title: &str) {
+    line(title, "");
+}
+
+/// `1,234 of about 10,000 rows; 12 overdue, 3 held, 5 waiting for kept dependents, 7 without starting point`.
+pub(super) fn due(step: &Step) -> String {
+    let counts = &step.counts;
+    let about = if counts.table_rows_exact { "" } else { "about " };
+    let mut text = format!("{} of {about}{} rows", count(counts.due), count(counts.table_rows));
+    let parts = [
+        (counts.overdue.unwrap_or(0), "overdue"),
+        (counts.held, "held"),
+        (counts.waiting, "waiting for kept dependents"),
+        (counts.without_starting_point.unwrap_or(0), "without starting point"),
+    ];
+    let parts: Vec<_> =
+        parts.iter().filter(|(rows, _)| *rows > 0).map(|(rows, name)| format!("{} {name}", count(*rows))).collect();
+    if !parts.is_empty() {
+        let _ = write!(text, "; {}", parts.join(", "));
+    }
+    text
+}
+
+pub(super) fn found_by(step: &Step) -> String {
+    let access = &step.access;
+    let how = match (&access.index, &access.used) {
+        (_, Some(used)) => format!("index {used}"),
+        (Some(index), None) => format!("reading the whole table (index {index} exists, the server prefers this)"),
+        (None, None) => "reading the whole table (no index serves the starting point)".to_owned(),
+    };
+    format!("{how}; batches are {}", access.walk)
+}

@@ -1,0 +1,67 @@
+//! What came of a run, as text.
+
+use super::{
+    numbers::{count, seconds},
+    table,
+};
+use crate::{
+    ledger::RuleResult,
+    run::{RuleReport, RunReport},
+};
+use std::fmt::Write as _;
+
+pub(super) const HEAD: [&str; 7] = ["rule", "table", "result", "disposed", "along", "left", "took"];
+
+pub(super) fn row(rule: &RuleReport) -> Vec<String> {
+    #[expect(clippy::cast_precision_loss, reason = "a duration")]
+    let took = rule.milliseconds as f64 / 1000.0;
+    vec![
+        rule.rule.clone(),
+        rule.table.as_ref().map_or_else(|| rule.database.clone(), |table| format!("{}.{}", rule.database, table.name)),
+        result(rule.result).to_owned(),
+        count(rule.disposed),
+        count(rule.dependents.values().sum()),
+        count(rule.remaining.values().sum()),
+        seconds(took),
+    ]
+}
+
+/// A rule's result in words.
+pub fn result(result: RuleResult) -> &'static str {
+    match result {
+        RuleResult::Done => "done",
+        RuleResult::NothingDue => "nothing due",
+        RuleResult::ExplainedRest => "explained rest",
+        RuleResult::Refused => "refused",
+        RuleResult::Failed => "failed",
+        RuleResult::Temporary => "try again",
+    }
+}
+
+/// `3 held, 5 needed by kept dependents`.
+pub(super) fn remaining(rule: &RuleReport) -> String {
+    let parts: Vec<_> =
+        rule.remaining.iter().map(|(reason, rows)| format!("{} {}", count(*rows), reason.replace('_', " "))).collect();
+    parts.join(", ")
+}
+
+pub(super) fn text(report: &RunReport) -> String {
+    let mut out = format!("run {}\n\n", report.run);
+    out.push_str(&table(&HEAD, report.rules.iter().map(row).collect()));
+    for rule in &report.rules {
+        let left = remaining(rule);
+        if !left.is_empty() {
+            let _ = writeln!(out, "\n{}: rows stay: {left}", rule.rule);
+        }
+        if let Some(message) = &rule.message {
+            let _ = writeln!(out, "\n{}: {message}", rule.rule);
+        }
+    }
+    let _ = writeln!(
+        out,
+        "\n{} rows disposed of; ledger checkpoint:\n\n{}",
+        count(report.disposed),
+        report.checkpoint.trim_end()
+    );
+    out
+}

@@ -1,0 +1,112 @@
+//! How batches walk through a table, and whether an index serves the rule.
+
+use crate::{
+    catalog::{Catalog, Engine, Table},
+    database::{Change, KeyColumn, Row, Work},
+};
+
+/// The order in which batches take their rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// Lists of keys, in the order of the key: for rows with dependents, and for values computed outside.
+    Keys,
+    /// Lists of keys, in the order of the starting point's index: for a few due rows in a big table.
+    StartingPoint(KeyColumn),
+    /// Ranges of the key, each read once.
+    KeyRanges,
+    /// PostgreSQL: ranges of heap blocks, each read once.
+    Blocks,
+}
+
+impl Walk {
+    /// For the plan.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Keys => "lists of keys, in key order".to_owned(),
+            Self::StartingPoint(column) => format!("lists of keys, along the index on {}", column.name),
+            Self::KeyRanges => "ranges of the key".to_owned(),
+            Self::Blocks => "ranges of heap blocks".to_owned(),
+        }
+    }
+}
+
+/// Below this share of due rows an index pays; above it, reading everything once does.
+const FEW: f64 = 0.05;
+
+/// The cheapest way that fits. Everything it is decided on is in the plan.
+pub fn walk(catalog: &Catalog, table: &Table, work: &Work, index: bool, due: u64) -> Walk {
+    if !work.dependents.is_empty() || matches!(work.change, Change::Compute { .. }) {
+        return Walk::Keys;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+    let share = due as f64 / table.estimated_rows.max(due).max(1) as f64;
+    match &work.point_column {
+        Some(column) if index && share < FEW => Walk::StartingPoint(column.clone()),
+        _ if catalog.engine == Engine::Postgres && has_tid_ranges(&catalog.version) => Walk::Blocks,
+        _ => Walk::KeyRanges,
+    }
+}
+
+/// TID range scans came with PostgreSQL 14; servers that only speak its protocol have no heap blocks.
+fn has_tid_ranges(version: &str) -> bool {
+    version
+        .strip_prefix("PostgreSQL ")
+        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next())
+        .and_then(|major| major.parse::<u32>().ok())
+        .is_some_and(|major| major >= 14)
+}
+
+/// The lines of the server's plan, and the first index in them.
+pub fn explained(engine: Engine, rows: &[Row]) -> (Vec<String>, Option<String>) {
+    match engine {
+        Engine::Postgres => {
+            let lines: Vec<_> = rows.iter().filter_map(|row| row.first().cloned().flatten()).collect();
+            let used = lines.iter().find_map(|line| {
+                let rest = line.split_once("Index Scan using ").or_else(|| line.split_once("Index Scan on "));
+                let rest = rest.or_else(|| line.split_once("Index Only Scan using "))?.1;
+                Some(rest.split(" on ").next().unwrap_or(rest).trim().to_owned())
+            });
+            (lines, used)
+        }
+        Engine::Mysql => {
+            let text = rows.iter().filter_map(|row| row.first().cloned().flatten()).collect::<String>();
+            let plan: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            let mut lines = Vec::new();
+            tables(&plan, &mut lines);
+            let used = lines
+                .first()
+                .and_then(|(_, access, key)| key.clone().filter(|_| !["ALL", "index"].contains(&access.as_str())));
+            let line = |(table, access, key): &(String, String, Option<String>)| match key {
+                Some(key) => format!("{table}: {access} on {key}"),
+                None => format!("{table}: {access}"),
+            };
+            (lines.iter().map(line).collect(), used)
+        }
+        Engine::Sqlite => {
+            let lines: Vec<_> = rows.iter().filter_map(|row| row.last().cloned().flatten()).collect();
+            let used = lines.iter().find_map(|line| {
+                if !line.starts_with("SEARCH t ") {
+                    return None;
+                }
+                let rest = line.split_once("INDEX ").map_or("the primary key", |(_, rest)| rest);
+                Some(rest.split(" (").next().unwrap_or(rest).to_owned())
+            });
+            (lines, used)
+        }
+    }
+}
+
+/// Every table access of MySQL's JSON plan: table, access type, key.
+fn tables(value: &serde_json::Value, found: &mut Vec<(String, String, Option<String>)>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            if let (Some(table), Some(access)) = (map.get("table_name"), map.get("access_type")) {
+                let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+                found.push((text(table), text(access), map.get("key").map(text)));
+            }
+            map.values().for_each(|value| tables(value, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| tables(item, found)),
+        _ => {}
+    }
+}

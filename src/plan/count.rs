@@ -1,0 +1,107 @@
+//! How many rows a step is about.
+
+use super::{Access, Counts, DependentCount, access, dependents::Named};
+use crate::{
+    catalog::{Catalog, Table},
+    database::{Connection, Dialect, Error, Row, Work, statements},
+    rules::Limits,
+};
+
+/// Below this many rows an exact count is cheaper than a wrong estimate.
+const SMALL: u64 = 100_000;
+
+/// Asks for everything that [`Counts`] holds.
+pub async fn counts(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    table: &Table,
+    work: &Work,
+    limits: &Limits,
+) -> Result<Counts, Error> {
+    let mut counts = tally(connection, dialect, work).await?;
+    if let Some(statement) = statements::missing(dialect, work) {
+        counts.without_starting_point = Some(number(&connection.fetch(&statement).await?, 0));
+    }
+    counts.table_rows = table.estimated_rows;
+    let judged = limits.max_share_percent.is_some() && counts.due > 0;
+    if judged || counts.due > table.estimated_rows || (counts.due > 0 && table.estimated_rows < SMALL) {
+        counts.table_rows = number(&connection.fetch(&statements::total(dialect, &work.table)).await?, 0);
+        counts.table_rows_exact = true;
+    }
+    Ok(counts)
+}
+
+/// Due, overdue, held and waiting rows, and the oldest: one pass over the due rows.
+pub async fn tally(connection: &mut dyn Connection, dialect: &dyn Dialect, work: &Work) -> Result<Counts, Error> {
+    let rows = connection.fetch(&statements::tally(dialect, work)).await?;
+    Ok(Counts {
+        due: number(&rows, 0),
+        overdue: work.overdue.as_ref().map(|_| number(&rows, 1)),
+        held: number(&rows, 2),
+        waiting: number(&rows, 3),
+        oldest_due: rows.first().and_then(|row| row.get(4).cloned().flatten()),
+        ..Counts::default()
+    })
+}
+
+/// How many rows of each dependent go along.
+pub async fn dependents(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    work: &Work,
+    named: &[Named],
+    due: bool,
+) -> Result<Vec<DependentCount>, Error> {
+    let mut counts = Vec::with_capacity(named.len());
+    for dependent in named {
+        let rows = match dependent.work {
+            Some(index) if due => {
+                let statement = statements::count_dependents(dialect, work, &work.dependents[index]);
+                Some(number(&connection.fetch(&statement).await?, 0))
+            }
+            Some(_) => Some(0),
+            None => None,
+        };
+        counts.push(DependentCount {
+            table: dependent.table.clone(),
+            action: dependent.action.to_owned(),
+            through: dependent.through.clone(),
+            rows,
+        });
+    }
+    Ok(counts)
+}
+
+/// How the server finds the due rows, and how batches will walk.
+pub async fn access(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    catalog: &Catalog,
+    table: &Table,
+    work: &Work,
+    index: Option<&str>,
+    due: u64,
+) -> Result<(Access, access::Walk), Error> {
+    let rows = connection.fetch(&statements::explain(dialect, work)).await?;
+    let (explain, used) = access::explained(catalog.engine, &rows);
+    let walk = access::walk(catalog, table, work, index.is_some(), due);
+    Ok((Access { index: index.map(str::to_owned), used, walk: walk.words(), explain }, walk))
+}
+
+/// A rough guess of a run's length, from rates measured on a small server.
+#[expect(clippy::cast_precision_loss, reason = "a guess")]
+pub fn estimated_seconds(engine: crate::catalog::Engine, erase: bool, rows: u64) -> f64 {
+    let per_second = match (engine, erase) {
+        (crate::catalog::Engine::Postgres, true) => 300_000.0,
+        (crate::catalog::Engine::Postgres, false) => 70_000.0,
+        (crate::catalog::Engine::Mysql, true) => 100_000.0,
+        (crate::catalog::Engine::Mysql, false) => 50_000.0,
+        (crate::catalog::Engine::Sqlite, true) => 300_000.0,
+        (crate::catalog::Engine::Sqlite, false) => 200_000.0,
+    };
+    (rows as f64 / per_second * 10.0).ceil() / 10.0
+}
+
+fn number(rows: &[Row], column: usize) -> u64 {
+    rows.first().and_then(|row| row.get(column)?.as_deref()?.parse().ok()).unwrap_or(0)
+}

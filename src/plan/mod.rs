@@ -1,0 +1,237 @@
+//! Rules × live schema × clock → a [`Plan`]: what a run would do, as plain data. Planning only reads.
+//!
+//! [`prepare`] does it all: [`resolve`] turns each rule into a [`Work`] or diagnostics, [`order`] puts the steps in
+//! line, [`count`] asks the databases how many rows are concerned, [`guard`] holds the counts against the limits.
+
+mod access;
+mod count;
+mod dependents;
+mod guard;
+mod holds;
+mod order;
+mod overlap;
+mod prepare;
+mod resolve;
+pub mod row;
+mod sample;
+
+pub use access::Walk;
+pub use count::tally as recount;
+pub use holds::{Hold, HoldScope};
+pub use overlap::check as overlaps;
+pub use prepare::{
+    Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, open_database, open_databases, prepare,
+};
+pub use resolve::{Resolved, find_table, resolve_rule};
+
+use crate::{
+    catalog::{Engine, TableName},
+    clock::DueDays,
+    rules::{Disposition, Limits},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// The version of the plan's own format.
+pub const FORMAT: u32 = 1;
+
+/// What a run would do, for people to review and for `run --plan` to repeat exactly.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    pub format: u32,
+    /// The version of Sunset that made it.
+    pub version: String,
+    pub job: String,
+    /// The present time that everything in the plan is about.
+    pub now: Timestamp,
+    pub time_zone: String,
+    /// SHA-256 over settings and rule files as they stand on disk.
+    pub rules_digest: String,
+    /// Server versions by database name.
+    pub databases: BTreeMap<String, DatabaseFacts>,
+    /// In the order in which they run.
+    pub steps: Vec<Step>,
+    /// Databases that could not be reached, with the rules that wait for them.
+    pub unavailable: Vec<UnavailableDatabase>,
+    /// The limits of the whole run.
+    pub limits: Limits,
+    /// Guard rails of the whole run that refuse it.
+    pub refusals: Vec<String>,
+    /// SHA-256 over what would be executed: statements, tables, cut-offs, holds. Counts are left out.
+    pub work_digest: String,
+    /// SHA-256 over everything above.
+    pub digest: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseFacts {
+    pub engine: Engine,
+    pub version: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnavailableDatabase {
+    pub database: String,
+    pub rules: Vec<String>,
+    pub reason: String,
+    /// Trying again later may help.
+    pub temporary: bool,
+}
+
+/// One rule on one table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Step {
+    pub rule: String,
+    pub category: String,
+    pub purpose: Option<String>,
+    pub legal_basis: Option<String>,
+    pub database: String,
+    pub table: TableName,
+    pub disposition: Disposition,
+    /// What becomes of each column, in words.
+    pub techniques: BTreeMap<String, String>,
+    pub cut_off: CutOff,
+    pub counts: Counts,
+    pub dependents: Vec<DependentCount>,
+    pub access: Access,
+    /// A rough guess, in seconds.
+    pub estimated_seconds: f64,
+    pub limits: Limits,
+    /// Why a guard rail refuses the step; empty when none does.
+    pub refusals: Vec<String>,
+    /// What a reviewer should look at.
+    pub warnings: Vec<String>,
+    /// Holds that concern the table: number and matter.
+    pub holds: Vec<String>,
+    /// The exact statements, in the order of their first use.
+    pub statements: Vec<PlannedStatement>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
+}
+
+/// Since when rows are due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutOff {
+    /// For people.
+    pub words: String,
+    /// Starting days whose retention period is over.
+    pub due: DueDays,
+    /// Starting days whose regular deletion period is over.
+    pub overdue: Option<DueDays>,
+    /// What a row's starting point is, in words.
+    pub starting_point: String,
+}
+
+/// Rows, at the time of planning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Past the retention period and not yet disposed of; the next three are part of it.
+    pub due: u64,
+    /// Past the regular deletion period; `None` when the rule has none.
+    pub overdue: Option<u64>,
+    pub held: u64,
+    /// Needed by a dependent that is kept.
+    pub waiting: u64,
+    /// Not part of `due`.
+    pub without_starting_point: Option<u64>,
+    /// The earliest starting point among the due rows.
+    pub oldest_due: Option<String>,
+    /// All rows of the table: counted where a limit needs it, the server's estimate otherwise.
+    pub table_rows: u64,
+    pub table_rows_exact: bool,
+}
+
+impl Step {
+    /// `database.schema.table`.
+    pub fn full_table(&self) -> String {
+        format!("{}.{}", self.database, self.table)
+    }
+}
+
+impl Counts {
+    /// What a run would dispose of.
+    pub fn disposable(&self) -> u64 {
+        self.due.saturating_sub(self.held).saturating_sub(self.waiting)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DependentCount {
+    pub table: TableName,
+    /// `erase`, `keep`, `unlink` or `anonymize`.
+    pub action: String,
+    /// The chain of foreign key columns that leads to the rule's table.
+    pub through: String,
+    /// Rows that would be changed along; `None` for kept ones.
+    pub rows: Option<u64>,
+}
+
+/// How the due rows are found and walked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// The index that serves the starting point, if there is one.
+    pub index: Option<String>,
+    /// The server's own plan names an index for the due rows.
+    pub used: Option<String>,
+    /// In words: the order in which batches walk through the table.
+    pub walk: String,
+    /// The server's plan, costs left out.
+    pub explain: Vec<String>,
+}
+
+/// A statement as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStatement {
+    pub purpose: String,
+    pub sql: String,
+    /// Bound values; keys of held rows and secrets are left out.
+    pub values: Vec<String>,
+}
+
+/// One row, masked before, as it would be after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// By column: the form of the value before (letters, digits and signs replaced), and the value after.
+    pub columns: BTreeMap<String, (Option<String>, Option<String>)>,
+}
+
+impl Plan {
+    /// Fills both digests in.
+    fn seal(&mut self) -> anyhow::Result<()> {
+        let steps: Vec<_> = self
+            .steps
+            .iter()
+            .map(|step| {
+                serde_json::json!({
+                    "rule": step.rule, "database": step.database, "table": step.table,
+                    "disposition": step.disposition, "cut_off": step.cut_off, "limits": step.limits,
+                    "dependents": step.dependents.iter().map(|d| (&d.table, &d.action, &d.through)).collect::<Vec<_>>(),
+                    "statements": step.statements, "holds": step.holds,
+                })
+            })
+            .collect();
+        let work = serde_json::json!({
+            "format": self.format, "job": self.job, "now": self.now, "time_zone": self.time_zone,
+            "rules_digest": self.rules_digest, "limits": self.limits, "steps": steps,
+        });
+        self.work_digest = digest(&work)?;
+        self.digest = self.compute_digest()?;
+        Ok(())
+    }
+
+    /// What [`Plan::digest`] must be.
+    pub fn compute_digest(&self) -> anyhow::Result<String> {
+        let mut value = serde_json::to_value(self)?;
+        if let Some(map) = value.as_object_mut() {
+            map.remove("digest");
+        }
+        digest(&value)
+    }
+}
+
+fn digest(value: &serde_json::Value) -> anyhow::Result<String> {
+    Ok(hex::encode(Sha256::digest(serde_json_canonicalizer::to_vec(value)?)))
+}

@@ -1,0 +1,425 @@
+//! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
+
+use super::{
+    DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, UnavailableDatabase,
+    access::Walk,
+    count, guard, order, overlap,
+    resolve::{self, Resolved, Surroundings},
+    sample,
+};
+use crate::{
+    catalog::{Catalog, Table},
+    database::{
+        self, Change, Connection, Database, Dialect, ErrorKind, Statement, Work,
+        statements::{self, KeySelection, Range},
+    },
+    diagnostic::{Code, Diagnostic, Place, Severity},
+    job::Job,
+    rules::{Disposition, Rule, shape::nearest},
+};
+use anyhow::Context as _;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a plan is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only these rules; all of them when empty.
+    pub rules: Vec<String>,
+    /// Examples per step.
+    pub samples: u32,
+    /// The secret of keyed techniques.
+    pub pseudonym_key: Option<Vec<u8>>,
+}
+
+/// A database that is connected, with its schema.
+pub struct OpenDatabase {
+    pub database: Box<dyn Database>,
+    pub connection: Box<dyn Connection>,
+    pub catalog: Catalog,
+    pub dialect: &'static dyn Dialect,
+}
+
+/// Why a database cannot be planned for.
+#[derive(Clone, Debug)]
+pub struct Unavailable {
+    pub reason: String,
+    pub temporary: bool,
+}
+
+/// A plan with what it takes to execute it.
+pub struct Prepared {
+    pub plan: Plan,
+    /// In the order of the plan's steps.
+    pub steps: Vec<PreparedStep>,
+    pub databases: BTreeMap<String, OpenDatabase>,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The executable side of a step.
+pub struct PreparedStep {
+    pub rule: Rule,
+    pub work: Work,
+    pub walk: Walk,
+    pub index: Option<String>,
+}
+
+/// Connects to the databases that `rules` name. Those that cannot be reached are told apart.
+///
+/// # Errors
+/// Diagnostics for databases that the settings do not know.
+pub async fn open_databases<'a>(
+    job: &Job,
+    rules: impl IntoIterator<Item = &'a Rule>,
+) -> (BTreeMap<String, OpenDatabase>, BTreeMap<String, Unavailable>, Vec<Diagnostic>) {
+    let mut open = BTreeMap::new();
+    let mut unavailable = BTreeMap::new();
+    let mut found = Vec::new();
+    for rule in rules {
+        let name = &rule.table.database;
+        let Some(settings) = job.settings.databases.get(name) else {
+            found.push(unknown_database(job, rule));
+            continue;
+        };
+        if open.contains_key(name) || unavailable.contains_key(name) {
+            continue;
+        }
+        match open_database(settings, &job.settings.pace).await {
+            Ok(database) => {
+                open.insert(name.clone(), database);
+            }
+            Err(error) => {
+                let temporary = !matches!(error.kind, ErrorKind::Refused | ErrorKind::Privilege);
+                unavailable.insert(name.clone(), Unavailable { reason: error.to_string(), temporary });
+            }
+        }
+    }
+    (open, unavailable, found)
+}
+
+/// Connects to one database and reads its schema.
+pub async fn open_database(
+    settings: &crate::settings::DatabaseSettings,
+    pace: &crate::settings::Pace,
+) -> Result<OpenDatabase, database::Error> {
+    let database = database::open(settings, pace)?;
+    let mut connection = database.connect().await?;
+    let catalog = database.catalog(connection.as_mut()).await?;
+    let dialect = database::dialect(catalog.engine);
+    Ok(OpenDatabase { database, connection, catalog, dialect })
+}
+
+fn unknown_database(job: &Job, rule: &Rule) -> Diagnostic {
+    let name = &rule.table.database;
+    let known = job.settings.databases.keys().map(String::as_str);
+    let message = format!("database `{name}` is not in sunset.yaml");
+    let error = Diagnostic::error(Code::UnknownDatabase, rule.place.key("table"), message).label("unknown database");
+    match nearest(known.clone(), name) {
+        Some(near) => error.help(format!("did you mean `{near}.{}`?", rule.table.table)),
+        None => error.help(format!("sunset.yaml declares {}", known.collect::<Vec<_>>().join(", "))),
+    }
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// `Ok(Err(diagnostics))` when rules do not fit their databases; nothing is planned then.
+pub async fn prepare(
+    job: &Job,
+    holds: &[Hold],
+    now: Timestamp,
+    options: &Options,
+) -> anyhow::Result<Result<Prepared, Vec<Diagnostic>>> {
+    let mut found = Vec::new();
+    let rules = chosen(job, options, &mut found);
+    let (mut databases, unavailable, unknown) = open_databases(job, rules.iter().copied()).await;
+    found.extend(unknown);
+    found.extend(overlap::check(job.rules()));
+
+    let mut resolved: Vec<(&Rule, Resolved)> = Vec::new();
+    for rule in &rules {
+        let Some(open) = databases.get(&rule.table.database) else { continue };
+        match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
+            Ok(fits) => resolved.push((rule, fits)),
+            Err(diagnostics) => found.extend(diagnostics),
+        }
+    }
+    found.extend(ask_for_overlaps(job, &mut databases, &resolved, holds, now, options).await?);
+    if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        for (_, resolved) in &mut resolved {
+            found.append(&mut resolved.warnings);
+        }
+        return Ok(Err(found));
+    }
+
+    let mut steps = Vec::new();
+    let mut prepared = Vec::new();
+    for position in in_order(&resolved, &databases) {
+        let (rule, resolved) = &resolved[position];
+        let open = databases.get_mut(&rule.table.database).context("a resolved rule has its database open")?;
+        let (step, ready) = plan_step(job, rule, resolved, open, options)
+            .await
+            .with_context(|| format!("rule `{}` cannot be planned", rule.id))?;
+        steps.push(step);
+        prepared.push(ready);
+    }
+
+    let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).collect();
+    let plan = assemble(job, now, steps, &databases, &rules, &unavailable)?;
+    Ok(Ok(Prepared { plan, steps: prepared, databases, warnings }))
+}
+
+/// What `sunset validate` wants to know.
+pub struct Checked {
+    /// Errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many databases were asked.
+    pub databases: usize,
+    pub unavailable: BTreeMap<String, Unavailable>,
+}
+
+/// Holds all rules against the live schemas and counts nothing.
+///
+/// # Errors
+/// A database fails while it is asked.
+pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options) -> anyhow::Result<Checked> {
+    let (mut databases, unavailable, mut diagnostics) = open_databases(job, job.rules()).await;
+    let mut resolved = Vec::new();
+    for rule in job.rules() {
+        let Some(open) = databases.get(&rule.table.database) else { continue };
+        match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
+            Ok(fits) => {
+                diagnostics.extend(fits.warnings.iter().cloned());
+                resolved.push((rule, fits));
+            }
+            Err(found) => diagnostics.extend(found),
+        }
+    }
+    diagnostics.extend(ask_for_overlaps(job, &mut databases, &resolved, holds, now, options).await?);
+    Ok(Checked { diagnostics, databases: databases.len(), unavailable })
+}
+
+fn chosen<'a>(job: &'a Job, options: &Options, found: &mut Vec<Diagnostic>) -> Vec<&'a Rule> {
+    let known: BTreeSet<_> = job.rules().map(|rule| rule.id.as_str()).collect();
+    for id in options.rules.iter().filter(|id| !known.contains(id.as_str())) {
+        let error = Diagnostic::error(Code::UnknownWord, Place::file("--rule"), format!("there is no rule `{id}`"));
+        found.push(match nearest(known.iter().copied(), id) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error,
+        });
+    }
+    job.rules().filter(|rule| options.rules.is_empty() || options.rules.contains(&rule.id)).collect()
+}
+
+/// What rules are resolved with.
+pub fn surroundings<'a>(
+    job: &'a Job,
+    open: &'a OpenDatabase,
+    holds: &'a [Hold],
+    now: Timestamp,
+    options: &'a Options,
+) -> Surroundings<'a> {
+    Surroundings {
+        settings: &job.settings,
+        catalog: &open.catalog,
+        dialect: open.dialect,
+        holds,
+        now,
+        pseudonym_key: options.pseudonym_key.as_deref(),
+    }
+}
+
+/// Overlaps that only the rows can tell: one of the conditions is SQL.
+async fn ask_for_overlaps(
+    job: &Job,
+    databases: &mut BTreeMap<String, OpenDatabase>,
+    resolved: &[(&Rule, Resolved)],
+    holds: &[Hold],
+    now: Timestamp,
+    options: &Options,
+) -> anyhow::Result<Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    for (i, (a, _)) in resolved.iter().enumerate() {
+        for (b, _) in &resolved[i + 1..] {
+            if overlap::overlap(a, b) != overlap::Overlap::Ask {
+                continue;
+            }
+            let Some(open) = databases.get_mut(&a.table.database) else { continue };
+            let Some(table) = open.catalog.table(a.table.schema.as_deref(), &a.table.table) else { continue };
+            let around = surroundings(job, open, holds, now, options);
+            let condition = |rule: &Rule| resolve::condition(&around, table, rule);
+            let (Some(first), Some(second)) = (condition(a), condition(b)) else { continue };
+            let statement = statements::overlap(open.dialect, &table.name, &first, &second);
+            if !open.connection.fetch(&statement).await?.is_empty() {
+                found.push(overlap::diagnostic(a, b));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn in_order(resolved: &[(&Rule, Resolved)], databases: &BTreeMap<String, OpenDatabase>) -> Vec<usize> {
+    let items: Vec<_> = resolved
+        .iter()
+        .map(|(rule, resolved)| order::Item {
+            rule: &rule.id,
+            database: &rule.table.database,
+            table: &resolved.work.table,
+        })
+        .collect();
+    let catalogs = databases.iter().map(|(name, open)| (name.clone(), &open.catalog)).collect();
+    order::order(&items, &catalogs)
+}
+
+async fn plan_step(
+    job: &Job,
+    rule: &Rule,
+    resolved: &Resolved,
+    open: &mut OpenDatabase,
+    options: &Options,
+) -> anyhow::Result<(Step, PreparedStep)> {
+    let OpenDatabase { connection, catalog, dialect, .. } = open;
+    let (connection, dialect) = (connection.as_mut(), *dialect);
+    let work = &resolved.work;
+    let table: &Table = catalog.get(&work.table).context("a resolved rule has its table")?;
+    let limits = guard::effective(&rule.limits, &job.settings.limits);
+    let counts = count::counts(connection, dialect, table, work, &limits).await?;
+    let due = counts.disposable();
+    let (access, walk) =
+        count::access(connection, dialect, catalog, table, work, resolved.index.as_deref(), due).await?;
+    let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
+    let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
+    let samples = match options.samples {
+        0 => Vec::new(),
+        limit => sample::samples(connection, dialect, table, work, limit).await?,
+    };
+    let erase = rule.disposition == Disposition::Erase;
+    let step = Step {
+        rule: rule.id.clone(),
+        category: rule.category.clone(),
+        purpose: rule.purpose.clone(),
+        legal_basis: rule.legal_basis.clone(),
+        database: rule.table.database.clone(),
+        table: work.table.clone(),
+        disposition: rule.disposition,
+        techniques: rule.columns.iter().map(|(name, technique)| (name.clone(), technique.label())).collect(),
+        cut_off: resolved.cut_off.clone(),
+        refusals: guard::refusals(&limits, &counts),
+        counts,
+        dependents,
+        access,
+        estimated_seconds: count::estimated_seconds(catalog.engine, erase, due + along),
+        limits,
+        warnings: resolved.warnings.iter().map(|w| format!("{}: {}", w.code.as_str(), w.message)).collect(),
+        holds: resolved.holds.clone(),
+        statements: planned_statements(dialect, work, &walk),
+        samples,
+    };
+    let ready = PreparedStep { rule: rule.clone(), work: work.clone(), walk, index: resolved.index.clone() };
+    Ok((step, ready))
+}
+
+/// Every statement that the step would send, with words in place of the keys that only a batch knows.
+fn planned_statements(dialect: &dyn Dialect, work: &Work, walk: &Walk) -> Vec<PlannedStatement> {
+    let selection = KeySelection::of(work);
+    let key = |columns: usize| vec!["(key)".to_owned(); columns];
+    let keys = [key(work.locator().len())];
+    let mut shown = vec![("count what is due", statements::tally(dialect, work))];
+    if let Some(missing) = statements::missing(dialect, work) {
+        shown.push(("count what has no starting point", missing));
+    }
+    let after = key(work.locator().len());
+    match walk {
+        Walk::Keys => {
+            shown.push(("take a batch", statements::select_keys(dialect, work, &selection, Some(&after), 1000)));
+        }
+        Walk::StartingPoint(column) => {
+            let from = Some("(starting point)");
+            let statement = statements::select_by_point(dialect, work, column, &selection, from, 1000);
+            shown.push(("take a batch", statement));
+        }
+        Walk::KeyRanges => {
+            let range = Range::Keys { after: Some(after.clone()), through: Some(after.clone()) };
+            shown.push(("find where a batch ends", statements::boundary(dialect, work, Some(&after), 1000)));
+            if !dialect.returns(matches!(work.change, Change::Erase)) {
+                shown.push(("take a batch", statements::select_range(dialect, work, &selection, &range)));
+            }
+            shown.push(("change a batch", statements::change_range(dialect, work, &selection, &range)));
+        }
+        Walk::Blocks => {
+            for leaf in &work.leaves {
+                let range = Range::Blocks { leaf: leaf.clone(), from: 0, to: 64 };
+                shown.push(("change a batch", statements::change_range(dialect, work, &selection, &range)));
+            }
+        }
+    }
+    for dependent in &work.dependents {
+        let keys = [key(dependent.links[dependent.links.len() - 1].columns.len())];
+        shown.push(("change its dependents", statements::change_dependents(dialect, dependent, &keys)));
+    }
+    match (walk, &work.change) {
+        (Walk::Keys | Walk::StartingPoint(_), Change::Compute { computed, .. }) => {
+            let values: Vec<_> = computed
+                .iter()
+                .map(|column| {
+                    let cast = dialect.cast(&column.column);
+                    database::Sql::bound(cast, database::Value::Text("(pseudonym)".to_owned()))
+                })
+                .collect();
+            shown.push(("change a row", statements::change_one(dialect, work, &keys[0], &values)));
+        }
+        (Walk::Keys | Walk::StartingPoint(_), _) => {
+            shown.push(("change a batch", statements::change_keys(dialect, work, &keys)));
+        }
+        _ => {}
+    }
+    shown.into_iter().map(|(purpose, statement)| planned(purpose, &statement)).collect()
+}
+
+fn planned(purpose: &str, statement: &Statement) -> PlannedStatement {
+    let values = statement.args.iter().map(ToString::to_string).collect();
+    PlannedStatement { purpose: purpose.to_owned(), sql: statement.sql.clone(), values }
+}
+
+fn assemble(
+    job: &Job,
+    now: Timestamp,
+    steps: Vec<Step>,
+    databases: &BTreeMap<String, OpenDatabase>,
+    rules: &[&Rule],
+    unavailable: &BTreeMap<String, Unavailable>,
+) -> anyhow::Result<Plan> {
+    let rows = steps
+        .iter()
+        .map(|step| step.counts.disposable() + step.dependents.iter().filter_map(|d| d.rows).sum::<u64>())
+        .sum();
+    let facts =
+        |open: &OpenDatabase| DatabaseFacts { engine: open.catalog.engine, version: open.catalog.version.clone() };
+    let waiting =
+        |name: &String| rules.iter().filter(|rule| rule.table.database == *name).map(|rule| rule.id.clone()).collect();
+    let mut plan = Plan {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        job: job.settings.name.clone(),
+        now,
+        time_zone: job.settings.time_zone.iana_name().unwrap_or("UTC").to_owned(),
+        rules_digest: job.digest(),
+        databases: databases.iter().map(|(name, open)| (name.clone(), facts(open))).collect(),
+        steps,
+        unavailable: unavailable
+            .iter()
+            .map(|(name, why)| UnavailableDatabase {
+                database: name.clone(),
+                rules: waiting(name),
+                reason: why.reason.clone(),
+                temporary: why.temporary,
+            })
+            .collect(),
+        limits: job.settings.limits,
+        refusals: guard::run_refusals(&job.settings.limits, rows),
+        work_digest: String::new(),
+        digest: String::new(),
+    };
+    plan.seal()?;
+    Ok(plan)
+}

@@ -1,0 +1,148 @@
+//! What the rules say of one row: which govern it, what holds it, until when it stays.
+
+use super::{
+    Hold, OpenDatabase, Options,
+    prepare::surroundings,
+    resolve::{self, Resolved},
+};
+use crate::{
+    clock::{self, PointKind, Until},
+    database::{Error, KeyColumn, statements},
+    diagnostic::Diagnostic,
+    job::Job,
+    rules::{Disposition, Rule},
+};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
+use serde::Serialize;
+
+/// What one rule says of a row.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    pub rule: String,
+    pub disposition: Disposition,
+    /// What the starting point is, in words.
+    pub starts: String,
+    /// As the server prints it.
+    pub starting_point: Option<String>,
+    /// Its dates; `None` without a starting point.
+    pub until: Option<Until>,
+    pub state: State,
+    pub held: bool,
+    /// A kept dependent still needs it.
+    pub waiting: bool,
+}
+
+/// Where the row stands under a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The rule's condition does not hold for it.
+    NotGoverned,
+    /// The rule has been carried out on it.
+    AlreadyDone,
+    WithoutStartingPoint,
+    /// Its retention period runs.
+    Kept,
+    Due,
+    Overdue,
+}
+
+/// The verdicts of all rules on the row's table; `None` when there is no such row.
+///
+/// # Errors
+/// The database fails, or (inside) rules do not fit it.
+pub async fn verdicts(
+    job: &Job,
+    open: &mut OpenDatabase,
+    rules: &[&Rule],
+    holds: &[Hold],
+    key: &[String],
+    now: Timestamp,
+    options: &Options,
+) -> Result<Result<Option<Vec<Verdict>>, Vec<Diagnostic>>, Error> {
+    let mut verdicts = Vec::new();
+    for rule in rules {
+        let resolved = match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
+            Ok(resolved) => resolved,
+            Err(found) => return Ok(Err(found)),
+        };
+        let statement = statements::verdict(open.dialect, &resolved.work, key);
+        let Some(row) = open.connection.fetch(&statement).await?.into_iter().next() else { return Ok(Ok(None)) };
+        verdicts.push(verdict(job, rule, &resolved, &row));
+    }
+    Ok(Ok(Some(verdicts)))
+}
+
+/// The key of an existing row as the server prints it.
+///
+/// # Errors
+/// The database fails.
+pub async fn find(
+    open: &mut OpenDatabase,
+    table: &crate::catalog::Table,
+    key: &[String],
+) -> Result<Option<Vec<String>>, Error> {
+    let columns: Vec<_> = table.key_columns().map(KeyColumn::from).collect();
+    let statement = statements::find_row(open.dialect, &table.name, &columns, key);
+    let row = open.connection.fetch(&statement).await?.into_iter().next();
+    Ok(row.map(|row| row.into_iter().map(Option::unwrap_or_default).collect()))
+}
+
+fn verdict(job: &Job, rule: &Rule, resolved: &Resolved, row: &[Option<String>]) -> Verdict {
+    let flag = |index: usize| row.get(index).cloned().flatten().as_deref() == Some("1");
+    let starting_point = row.first().cloned().flatten();
+    let state = match () {
+        () if !flag(1) => State::NotGoverned,
+        () if !flag(2) => State::AlreadyDone,
+        () if flag(4) => State::Overdue,
+        () if flag(3) => State::Due,
+        () if flag(5) => State::WithoutStartingPoint,
+        () => State::Kept,
+    };
+    let zone = &job.settings.time_zone;
+    let column_zone = rule.starting_point.zone.as_ref().and_then(|name| TimeZone::get(name).ok());
+    let day = starting_point
+        .as_deref()
+        .filter(|_| !flag(5))
+        .and_then(|text| day(text, resolved.point_kind, zone, column_zone.as_ref().unwrap_or(zone)));
+    let until = day.map(|start| {
+        let (retention, deletion) = (&rule.retention_period, rule.regular_deletion_period.as_ref());
+        clock::until(start, &rule.starting_point.counted_from, retention, deletion, &job.settings.parameters)
+    });
+    Verdict {
+        rule: rule.id.clone(),
+        disposition: rule.disposition,
+        starts: resolved.cut_off.starting_point.clone(),
+        starting_point,
+        until,
+        state,
+        held: flag(6),
+        waiting: flag(7),
+    }
+}
+
+/// The civil day, in the job's zone, of a starting point as the server prints it.
+fn day(text: &str, kind: PointKind, job_zone: &TimeZone, column_zone: &TimeZone) -> Option<Date> {
+    let head: String = text.chars().take(19).collect::<String>().replace('T', " ");
+    let local = || -> Option<DateTime> {
+        head.parse().ok().or_else(|| head.get(..10)?.parse::<Date>().ok().map(DateTime::from))
+    };
+    match kind {
+        PointKind::Date => head.get(..10)?.parse().ok(),
+        PointKind::DateTime | PointKind::IsoText if job_zone == column_zone => local().map(DateTime::date),
+        PointKind::DateTime | PointKind::IsoText => {
+            Some(job_zone.to_datetime(local()?.to_zoned(column_zone.clone()).ok()?.timestamp()).date())
+        }
+        PointKind::Instant | PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
+            Some(job_zone.to_datetime(local()?.to_zoned(TimeZone::UTC).ok()?.timestamp()).date())
+        }
+        PointKind::IsoTextWithOffset => {
+            let instant: Timestamp = text.replacen(' ', "T", 1).parse().ok()?;
+            Some(job_zone.to_datetime(instant).date())
+        }
+    }
+}

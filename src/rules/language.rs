@@ -1,0 +1,618 @@
+//! The language of rule files and of `sunset.yaml`: every key, what it means, and what may stand there.
+
+use super::{
+    format,
+    shape::{Bounds, Field, MapShape, Shape, Word},
+};
+use crate::diagnostic::Code;
+
+/// A file of `rules/`.
+pub static RULE_FILE: Shape = Shape::Map(&CATEGORY);
+
+/// `sunset.yaml`.
+pub static SETTINGS: Shape = Shape::Map(&JOB);
+
+const fn optional(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
+    Field { name, required: false, doc, shape, example }
+}
+
+const fn required(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
+    Field { required: true, ..optional(name, doc, shape, example) }
+}
+
+const fn at_least(least: f64, code: Code) -> Bounds {
+    Bounds { least: Some(least), most: None, above: false, code }
+}
+
+const fn within(least: f64, most: f64, code: Code) -> Bounds {
+    Bounds { most: Some(most), ..at_least(least, code) }
+}
+
+const TEXT: Shape = Shape::Text(&format::TEXT);
+const PERIOD: Shape = Shape::Text(&format::PERIOD);
+const ANY_NUMBER: Bounds = Bounds { least: None, most: None, above: false, code: Code::BadTechnique };
+
+static CATEGORY: MapShape = MapShape::new(
+    "a rule file",
+    &[
+        required("category", "The data category's id, unique in the job.", Shape::Text(&format::NAME), "customer_core"),
+        optional(
+            "title",
+            "What people call it: a text (English), or one per language.",
+            Shape::Either(&[TEXT, Shape::Named { key: &format::LANGUAGE, value: &TEXT }]),
+            "{en: Contract holders, ja: 契約者情報}",
+        ),
+        optional("owner", "Who answers for the category.", TEXT, "privacy@example.com"),
+        optional(
+            "data_categories",
+            "What sorts of data it holds, as keys of the fideslang taxonomy.",
+            Shape::List { item: &Shape::Text(&format::DATA_CATEGORY), least: 1, unique: true },
+            "[user.name, user.contact.email]",
+        ),
+        required(
+            "rules",
+            "One for each table that the category lives in.",
+            Shape::List { item: &Shape::Map(&RULE), least: 1, unique: false },
+            "[{id: lapsed-customers, …}]",
+        ),
+    ],
+);
+
+static RULE: MapShape = MapShape::new(
+    "a rule",
+    &[
+        required(
+            "id",
+            "Unique in the job; stands in plans, reports and the ledger.",
+            Shape::Text(&format::NAME),
+            "lapsed-customers",
+        ),
+        optional("purpose", "What the data was collected for.", TEXT, "contract management"),
+        optional(
+            "legal_basis",
+            "Why it is kept that long, for the reader of a report.",
+            TEXT,
+            "Civil Code Art. 166 (claims lapse after 5 years)",
+        ),
+        required(
+            "table",
+            "`database.table`, or `database.schema.table`; the database's name is the one in `sunset.yaml`.",
+            Shape::Text(&format::TABLE),
+            "core.customers",
+        ),
+        required(
+            "starting_point",
+            "When a row's time begins: a column of the table, or more about it.",
+            Shape::Either(&[Shape::Text(&format::COLUMN), Shape::Map(&STARTING_POINT)]),
+            "contract_ended_on",
+        ),
+        required(
+            "retention_period",
+            "How long a row must be kept. It is due when this is over.",
+            Shape::Either(&[PERIOD, Shape::Map(&PERIOD_CHOICE)]),
+            "5 years",
+        ),
+        optional(
+            "regular_deletion_period",
+            "By when a row must be gone. It is overdue when this is over. Never shorter than the retention period.",
+            Shape::Either(&[PERIOD, Shape::Map(&PERIOD_CHOICE)]),
+            "5 years 3 months",
+        ),
+        optional(
+            "where",
+            "Only these rows: a map of columns and values that all hold, or one boolean SQL expression. `column: [a, b]` \
+             means one of them, `column: null` no value.",
+            Shape::Either(&[
+                Shape::Text(&format::CONDITION),
+                Shape::Named {
+                    key: &format::COLUMN,
+                    value: &Shape::Either(&[
+                        VALUE,
+                        NUMBER,
+                        Shape::Boolean,
+                        Shape::Null,
+                        VALUES,
+                        Shape::Map(&COMPARISON),
+                    ]),
+                },
+            ]),
+            "{status: [closed, cancelled]}",
+        ),
+        required("disposition", "What becomes of a row that is due.", Shape::Words(DISPOSITIONS), "anonymize"),
+        optional(
+            "columns",
+            "What becomes of each column (`anonymize`, `pseudonymize`), or the names of the columns that become null \
+             (`unlink`). `erase` has none.",
+            Shape::Either(&[
+                Shape::Named { key: &format::COLUMN, value: &TECHNIQUE },
+                Shape::List { item: &Shape::Text(&format::COLUMN), least: 1, unique: true },
+            ]),
+            "{full_name: suppress, birth_date: {generalize: year}}",
+        ),
+        optional(
+            "marker",
+            "The column that tells a row already done. Needed by `hash` and \
+             `tokenize`, which would otherwise be done again every night.",
+            Shape::Text(&format::COLUMN),
+            "pseudonymized_at",
+        ),
+        optional(
+            "dependents",
+            "What becomes of the rows that reference a disposed row. Every foreign key that points here must be named.",
+            Shape::Named {
+                key: &format::TABLE,
+                value: &Shape::Either(&[Shape::Words(DEPENDENTS), Shape::Map(&DEPENDENT)]),
+            },
+            "{core.addresses: erase, core.orders: keep}",
+        ),
+        optional(
+            "recipients",
+            "Third parties that got a copy, and the columns that hold their identifiers. This version knows none.",
+            RECIPIENTS,
+            "[{example: {customer: customer_id}}]",
+        ),
+        optional(
+            "limits",
+            "Guard rails: over one of them, nothing is touched.",
+            Shape::Map(&LIMITS),
+            "{max_rows: 50000, max_share: 5%}",
+        ),
+        optional(
+            "schedule",
+            "When to run it, as a five-field cron expression; the job's by default.",
+            Shape::Text(&format::SCHEDULE),
+            "30 2 * * *",
+        ),
+    ],
+);
+
+static STARTING_POINT: MapShape = MapShape::new(
+    "a starting point",
+    &[
+        optional(
+            "column",
+            "A date, a timestamp with or without zone, or a number or text (see `as`).",
+            Shape::Text(&format::COLUMN),
+            "contract_ended_on",
+        ),
+        optional(
+            "latest",
+            "The latest value among the related rows of another table. A related row without a value means that the time \
+             has not begun.",
+            Shape::Text(&format::RELATED_COLUMN),
+            "core.orders.delivered_on",
+        ),
+        optional(
+            "earliest",
+            "The earliest value among the related rows of another table.",
+            Shape::Text(&format::RELATED_COLUMN),
+            "core.orders.ordered_on",
+        ),
+        optional("through", "The other table's column that references this table.", Shape::Text(&format::COLUMN), "customer_id"),
+        optional("event", "What happened then, in words, for reports.", TEXT, "contract ended"),
+        optional("as", "How the column holds time, where its type does not tell.", Shape::Words(ENCODINGS), "epoch_seconds"),
+        optional("zone", "The zone of times without one; the job's by default.", Shape::Text(&format::TIME_ZONE), "Asia/Tokyo"),
+        optional(
+            "counted_from",
+            "From which day on the period runs; by default the day itself.",
+            Shape::Either(&[Shape::Words(ANCHORS), Shape::Map(&COUNTED_FROM)]),
+            "{fiscal_year_end: 03-31, plus: 2 months}",
+        ),
+        optional("missing", "What is done with rows that have no starting point.", Shape::Words(MISSING), "report"),
+    ],
+)
+.groups(&[&["column"], &["latest", "through"], &["earliest", "through"]]);
+
+static COUNTED_FROM: MapShape = MapShape::new(
+    "`counted_from`",
+    &[
+        optional("calendar_year_end", "31 December of the year that the day lies in.", Shape::True, "true"),
+        optional("month_end", "The last day of the month that the day lies in.", Shape::True, "true"),
+        optional(
+            "fiscal_year_end",
+            "The last day of the fiscal year that the day lies in, as `MM-DD`. 02-28 and 02-29 both mean February's last day.",
+            Shape::Text(&format::MONTH_DAY),
+            "03-31",
+        ),
+        optional("plus", "A period on top.", PERIOD, "2 months"),
+    ],
+)
+.groups(&[&[], &["calendar_year_end"], &["month_end"], &["fiscal_year_end"]]);
+
+static PERIOD_CHOICE: MapShape = MapShape::new(
+    "a choice of periods",
+    &[
+        required("default", "Where no switch is on.", PERIOD, "7 years"),
+        required(
+            "when",
+            "Other periods, each while a switch is on; the first one that is on wins.",
+            Shape::List { item: &Shape::Map(&PERIOD_WHEN), least: 1, unique: false },
+            "[{if: data_sim_law, use: 10 years}]",
+        ),
+    ],
+);
+
+static PERIOD_WHEN: MapShape = MapShape::new(
+    "a switched period",
+    &[
+        required(
+            "if",
+            "A parameter of `sunset.yaml` that is true, or fiscal years.",
+            Shape::Either(&[Shape::Text(&format::NAME), Shape::Map(&SWITCH)]),
+            "data_sim_law",
+        ),
+        required("use", "The period in that case.", PERIOD, "10 years"),
+    ],
+);
+
+static SWITCH: MapShape = MapShape::new(
+    "a switch",
+    &[required(
+        "fiscal_year_ending_in",
+        "The starting point lies in a fiscal year whose last day this parameter lists.",
+        Shape::Text(&format::NAME),
+        "loss_fiscal_years",
+    )],
+);
+
+const VALUE: Shape = Shape::Text(&format::VALUE);
+const NUMBER: Shape = Shape::Number(ANY_NUMBER);
+const VALUES: Shape =
+    Shape::List { item: &Shape::Either(&[VALUE, NUMBER, Shape::Boolean, Shape::Null]), least: 1, unique: false };
+const ORDERED: Shape = Shape::Either(&[VALUE, NUMBER]);
+
+static COMPARISON: MapShape = MapShape::new(
+    "a comparison",
+    &[
+        optional(
+            "not",
+            "None of these values. `not: null` means that there is a value.",
+            Shape::Either(&[VALUE, NUMBER, Shape::Boolean, Shape::Null, VALUES]),
+            "[open, disputed]",
+        ),
+        optional("less_than", "Below this number or text.", ORDERED, "100"),
+        optional("at_most", "Not above this number or text.", ORDERED, "100"),
+        optional("more_than", "Above this number or text.", ORDERED, "0"),
+        optional("at_least", "Not below this number or text.", ORDERED, "1"),
+    ],
+)
+.count(1, usize::MAX);
+
+const fn word(word: &'static str, doc: &'static str) -> Word {
+    Word { word, doc }
+}
+
+static DISPOSITIONS: &[Word] = &[
+    word("erase", "The row goes."),
+    word("anonymize", "The row stays and no longer relates to a person."),
+    word("pseudonymize", "The row stays; whoever has the key can relate it."),
+    word("unlink", "The row stays and its link to a person goes: the named columns become null."),
+];
+
+static DEPENDENTS: &[Word] = &[
+    word("erase", "They go in the same transaction."),
+    word("keep", "They stay; with `erase`, the referenced row waits until none is left."),
+    word("unlink", "Their referencing columns become null."),
+];
+
+static DEPENDENT: MapShape = MapShape::new(
+    "a dependent",
+    &[required(
+        "anonymize",
+        "These columns of theirs are anonymized in the same transaction.",
+        Shape::Named { key: &format::COLUMN, value: &TECHNIQUE },
+        "{recipient_name: suppress}",
+    )],
+);
+
+static ENCODINGS: &[Word] = &[
+    word("epoch_seconds", "Seconds since 1970-01-01T00:00:00Z."),
+    word("epoch_milliseconds", "Milliseconds since 1970-01-01T00:00:00Z."),
+    word("iso_text", "`2026-11-22`, `2026-11-22 02:30:00` or `2026-11-22T02:30:00`, in the starting point's zone."),
+    word("iso_text_with_offset", "The same with `Z` or an offset such as `+09:00`."),
+];
+
+static ANCHORS: &[Word] = &[
+    word("calendar_year_end", "31 December of the year that the day lies in."),
+    word("month_end", "The last day of the month that the day lies in."),
+];
+
+static MISSING: &[Word] = &[
+    word("report", "They stay, and are counted and named in plan and report. The default."),
+    word("ignore", "They stay, uncounted."),
+    word("due", "They are due at once."),
+];
+
+static TECHNIQUE: Shape = Shape::Either(&[Shape::Words(BARE_TECHNIQUES), Shape::Map(&TECHNIQUES)]);
+
+static BARE_TECHNIQUES: &[Word] = &[
+    word("suppress", "Null."),
+    word("mask", "Stars in place of all characters."),
+    word("hash", "A keyed hash (HMAC-SHA-256) in hexadecimal. Pseudonymization only; needs a `marker`."),
+    word("tokenize", "A token of 16 hexadecimal characters. Pseudonymization only; needs a `marker`."),
+];
+
+static TECHNIQUES: MapShape = MapShape::new(
+    "a technique",
+    &[
+        optional(
+            "replace",
+            "A constant text; `{key}` in it stands for the row's primary key.",
+            Shape::Text(&format::TEMPLATE),
+            "\"erased-{key}@invalid.example\"",
+        ),
+        optional("mask", "Stars in place of all characters but some.", Shape::Map(&MASK), "{keep_first: 3}"),
+        optional(
+            "generalize",
+            "A coarser value.",
+            Shape::Either(&[Shape::Words(GENERALIZED), Shape::Map(&GENERALIZE)]),
+            "year",
+        ),
+        optional(
+            "truncate",
+            "The first so many characters only.",
+            Shape::Integer(within(1.0, 65_535.0, Code::BadTechnique)),
+            "10",
+        ),
+        optional("top_code", "Numbers above become this one.", Shape::Number(ANY_NUMBER), "90"),
+        optional("bottom_code", "Numbers below become this one.", Shape::Number(ANY_NUMBER), "0"),
+        optional(
+            "tokenize",
+            "A token of a fixed form, from a keyed hash. Pseudonymization only; needs a `marker`.",
+            Shape::Map(&TOKENIZE),
+            "{prefix: cus_, length: 16}",
+        ),
+    ],
+)
+.count(1, 1);
+
+static MASK: MapShape = MapShape::new(
+    "a mask",
+    &[
+        optional(
+            "keep_first",
+            "So many first characters stay.",
+            Shape::Integer(within(0.0, 65_535.0, Code::BadTechnique)),
+            "3",
+        ),
+        optional(
+            "keep_last",
+            "So many last characters stay.",
+            Shape::Integer(within(0.0, 65_535.0, Code::BadTechnique)),
+            "0",
+        ),
+    ],
+);
+
+static GENERALIZED: &[Word] = &[
+    word("month", "Dates: the month's first day."),
+    word("year", "Dates: the year's first day."),
+    word("decade", "Dates: the first day of the decade."),
+];
+
+static GENERALIZE: MapShape = MapShape::new(
+    "a generalization",
+    &[
+        optional(
+            "bucket",
+            "Numbers: the greatest multiple of this one that is not above.",
+            Shape::Number(Bounds { above: true, ..at_least(0.0, Code::BadTechnique) }),
+            "10",
+        ),
+        optional("ip_prefix", "IP addresses: so many leading bits stay.", Shape::Map(&IP_PREFIX), "{v4: 24, v6: 48}"),
+        optional(
+            "postal_code",
+            "Postal codes: so many leading characters stay.",
+            Shape::Integer(within(1.0, 16.0, Code::BadTechnique)),
+            "3",
+        ),
+    ],
+)
+.count(1, 1);
+
+static IP_PREFIX: MapShape = MapShape::new(
+    "a prefix",
+    &[
+        required("v4", "Bits of an IPv4 address.", Shape::Integer(within(0.0, 32.0, Code::BadTechnique)), "24"),
+        required("v6", "Bits of an IPv6 address.", Shape::Integer(within(0.0, 128.0, Code::BadTechnique)), "48"),
+    ],
+);
+
+static TOKENIZE: MapShape = MapShape::new(
+    "a token",
+    &[
+        optional("prefix", "What every token begins with.", TEXT, "cus_"),
+        optional(
+            "length",
+            "Hexadecimal characters after the prefix; 16 by default.",
+            Shape::Integer(within(8.0, 64.0, Code::BadTechnique)),
+            "16",
+        ),
+    ],
+);
+
+const RECIPIENTS: Shape =
+    Shape::List { item: &Shape::Named { key: &format::NAME, value: &Shape::Any }, least: 1, unique: false };
+
+static LIMITS: MapShape = MapShape::new(
+    "limits",
+    &[
+        optional(
+            "max_rows",
+            "Not more rows than this.",
+            Shape::Integer(within(1.0, 9_007_199_254_740_991.0, Code::BadLimit)),
+            "50000",
+        ),
+        optional("max_share", "Not more than this share of the table's rows.", Shape::Text(&format::SHARE), "5%"),
+    ],
+);
+
+static JOB: MapShape = MapShape::new(
+    "sunset.yaml",
+    &[
+        optional(
+            "name",
+            "The job's name, which the ledger and the locks carry; by default that of the directory.",
+            Shape::Text(&format::JOB_NAME),
+            "demo",
+        ),
+        required(
+            "time_zone",
+            "The zone whose calendar decides when a day is over.",
+            Shape::Text(&format::TIME_ZONE),
+            "Asia/Tokyo",
+        ),
+        required(
+            "databases",
+            "By the names that rules use: the URL, or more about it.",
+            Shape::Named {
+                key: &format::NAME,
+                value: &Shape::Either(&[Shape::Text(&format::URL), Shape::Map(&DATABASE)]),
+            },
+            "{core: \"${CORE_URL}\"}",
+        ),
+        optional(
+            "parameters",
+            "Facts that switch periods: `true` or `false`, or a list of the last days of fiscal years (empty: none).",
+            Shape::Named { key: &format::NAME, value: &Shape::Either(&[Shape::Boolean, DAYS]) },
+            "{data_sim_law: false, loss_fiscal_years: [2024-03-31]}",
+        ),
+        optional("limits", "Guard rails for a whole run.", Shape::Map(&LIMITS), "{max_rows: 500000}"),
+        optional("pace", "How gently to work.", Shape::Map(&PACE), "{batch_target: 50 ms}"),
+        optional(
+            "store",
+            "Where ledger, holds and row tags are kept; `state/sunset.db` in the job directory by default.",
+            Shape::Map(&STORE),
+            "{path: state/sunset.db}",
+        ),
+        optional(
+            "keys",
+            "The keys of ledger and pseudonyms, from variables or files.",
+            Shape::Map(&KEYS),
+            "{tag: \"${SUNSET_TAG_KEY}\"}",
+        ),
+        optional(
+            "schedule",
+            "When to run rules that have no schedule of their own, as a five-field cron expression.",
+            Shape::Text(&format::SCHEDULE),
+            "30 2 * * *",
+        ),
+        optional(
+            "recipients",
+            "Third parties and how to reach them. This version knows none.",
+            Shape::Named { key: &format::NAME, value: &Shape::Any },
+            "{example: {key: \"${EXAMPLE_KEY}\"}}",
+        ),
+    ],
+);
+
+static DATABASE: MapShape = MapShape::new(
+    "a database",
+    &[
+        required(
+            "url",
+            "`postgres://…`, `mysql://…`, `mariadb://…` or `sqlite:path`, with passwords from variables only: \
+             `postgres://sunset:${CORE_PASSWORD}@db.example.com/core`. A relative SQLite path starts at the job directory.",
+            Shape::Text(&format::URL),
+            "\"${CORE_URL}\"",
+        ),
+        optional(
+            "allow_plaintext",
+            "Connect to another machine without TLS; `false` by default.",
+            Shape::Boolean,
+            "false",
+        ),
+    ],
+);
+
+const DAYS: Shape = Shape::List { item: &Shape::Text(&format::DATE), least: 0, unique: true };
+
+static PACE: MapShape = MapShape::new(
+    "a pace",
+    &[
+        optional(
+            "batch_target",
+            "What a batch's changing statement should take; `50 ms` by default.",
+            Shape::Text(&format::DURATION),
+            "50 ms",
+        ),
+        optional(
+            "batch_rows",
+            "No batch has more rows; 50000 by default.",
+            Shape::Integer(within(1.0, 10_000_000.0, Code::BadLimit)),
+            "50000",
+        ),
+        optional(
+            "statement_timeout",
+            "The server ends a statement that takes longer; `30 s` by default.",
+            Shape::Text(&format::DURATION),
+            "30 s",
+        ),
+        optional(
+            "lock_timeout",
+            "The server ends a wait for a lock that takes longer; `5 s` by default.",
+            Shape::Text(&format::DURATION),
+            "5 s",
+        ),
+        optional(
+            "retries",
+            "How often a batch is tried again after a deadlock, a serialization failure or a lock time-out; 5 by default.",
+            Shape::Integer(within(0.0, 1000.0, Code::BadLimit)),
+            "5",
+        ),
+        optional(
+            "max_clock_skew",
+            "A run is refused when a database's clock differs by more; `60 s` by default.",
+            Shape::Text(&format::DURATION),
+            "60 s",
+        ),
+    ],
+);
+
+static STORE: MapShape = MapShape::new(
+    "a store",
+    &[
+        optional(
+            "path",
+            "A SQLite file; a relative path starts at the job directory.",
+            Shape::Text(&format::PATH),
+            "state/sunset.db",
+        ),
+        optional(
+            "url",
+            "A PostgreSQL database, for more than one machine.",
+            Shape::Text(&format::URL),
+            "\"${STORE_URL}\"",
+        ),
+    ],
+)
+.groups(&[&["path"], &["url"]]);
+
+const SEVERAL_KEYS: Shape = Shape::Either(&[
+    Shape::Text(&format::KEY),
+    Shape::List { item: &Shape::Text(&format::KEY), least: 1, unique: true },
+]);
+
+static KEYS: MapShape = MapShape::new(
+    "keys",
+    &[
+        optional(
+            "tag",
+            "Row tags in the ledger. The first one is in use, others are older ones.",
+            SEVERAL_KEYS,
+            "\"${file:/run/secrets/sunset/tag.key}\"",
+        ),
+        optional(
+            "signing",
+            "Checkpoints. The first one is in use, others are older ones.",
+            SEVERAL_KEYS,
+            "\"${file:/run/secrets/sunset/signing.key}\"",
+        ),
+        optional(
+            "pseudonym",
+            "For `hash` and `tokenize`.",
+            Shape::Text(&format::KEY),
+            "\"${file:/run/secrets/sunset/pseudonym.key}\"",
+        ),
+    ],
+);

@@ -1,0 +1,158 @@
+//! Schedules: five-field cron expressions with the meaning that a Kubernetes CronJob gives them.
+
+use super::shape::Fault;
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds, Year},
+};
+use jiff::civil::date;
+
+/// One field: its name, the least and greatest number, and the names that may stand for numbers.
+struct Column {
+    what: &'static str,
+    least: u8,
+    most: u8,
+    names: &'static [&'static str],
+}
+
+const COLUMNS: [Column; 5] = [
+    Column { what: "minute", least: 0, most: 59, names: &[] },
+    Column { what: "hour", least: 0, most: 23, names: &[] },
+    Column { what: "day of the month", least: 1, most: 31, names: &[] },
+    Column {
+        what: "month",
+        least: 1,
+        most: 12,
+        names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+    },
+    Column { what: "day of the week", least: 0, most: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] },
+];
+
+/// Reads a schedule. Minute, hour, day of the month, month, day of the week (0 is Sunday); when both days are given, one
+/// of them is enough.
+///
+/// # Errors
+///
+/// What a CronJob would not take: other numbers of fields, numbers outside a field's range, `@daily`, `L`, `W`, `#`. And
+/// what never comes, such as 30 February.
+pub fn parse(text: &str) -> Result<Cron, Fault> {
+    let fields: Vec<_> = text.split(SPACE).filter(|field| !field.is_empty()).collect();
+    if fields.len() != COLUMNS.len() {
+        let problem = format!("a schedule has five fields, this has {}", fields.len());
+        return Err(Fault::new(problem).help("minute, hour, day of the month, month, day of the week: `30 2 * * *`"));
+    }
+    for (field, column) in fields.iter().zip(&COLUMNS) {
+        check_field(field, column).map_err(|fault| {
+            let start = field.as_ptr().addr() - text.as_ptr().addr();
+            Fault { range: Some(start..start + field.len()), ..fault }
+        })?;
+    }
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    let cron = parser.parse(text).map_err(|error| Fault::new(error.to_string()))?;
+    let start = date(2024, 1, 1).at(0, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC);
+    match start.map(|start| cron.find_next_occurrence(&start, true)) {
+        Ok(Ok(_)) => Ok(cron),
+        _ => Err(Fault::new("the schedule never comes").help("look at the day of the month and the month")),
+    }
+}
+
+const SPACE: [char; 2] = [' ', '\t'];
+
+fn check_field(field: &str, column: &Column) -> Result<(), Fault> {
+    let Column { what, least, most, names } = column;
+    let help = || match names.first() {
+        Some(name) => format!("the {what} is {least} to {most}, a name such as `{name}`, a range, a list, or `*`"),
+        None => format!("the {what} is {least} to {most}, a range, a list, or `*`"),
+    };
+    let wrong = |part: &str| Fault::new(format!("`{part}` is not a {what}")).help(help());
+    let number = |part: &str| -> Result<u8, Fault> {
+        let name = names.iter().position(|name| part.eq_ignore_ascii_case(name));
+        let name = name.and_then(|index| u8::try_from(index).ok()).map(|index| index + least);
+        let digits = (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        let number = name.or_else(|| part.parse().ok().filter(|_| digits));
+        number.filter(|number| (least..=most).contains(&number)).ok_or_else(|| wrong(part))
+    };
+    for item in field.split(',') {
+        let (range, step) = item.split_once('/').map_or((item, None), |(range, step)| (range, Some(step)));
+        if range != "*" {
+            let (from, to) = range.split_once('-').map_or((range, None), |(from, to)| (from, Some(to)));
+            let from = number(from)?;
+            match to.map(number).transpose()? {
+                Some(to) if to < from => return Err(Fault::new(format!("`{range}` runs backwards")).help(help())),
+                Some(_) => {}
+                None if step.is_some() => {
+                    return Err(wrong(item).help(format!("write a range before the step, such as `{from}-{most}/5`")));
+                }
+                None => {}
+            }
+        }
+        if let Some(step) = step {
+            let digits = (1..=2).contains(&step.len()) && step.bytes().all(|byte| byte.is_ascii_digit());
+            if !digits || step.bytes().all(|byte| byte == b'0') || step.parse::<u8>().is_ok_and(|step| step > *most) {
+                return Err(wrong(item).help(format!("a step is 1 to {most}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A regular expression (ECMA 262) of what can be a schedule, for JSON Schema. It lets ranges that run backwards pass.
+pub fn pattern() -> String {
+    let columns = COLUMNS.iter().map(|column| {
+        let numbers = (column.least..=column.most)
+            .map(|number| if number < 10 { format!("0?{number}") } else { number.to_string() });
+        let letters =
+            |name: &&str| -> String { name.chars().map(|c| format!("[{}{c}]", c.to_ascii_uppercase())).collect() };
+        let one =
+            format!("(?:{})", numbers.rev().chain(column.names.iter().map(letters)).collect::<Vec<_>>().join("|"));
+        let step = (1..=column.most).rev().map(|step| if step < 10 { format!("0?{step}") } else { step.to_string() });
+        let step = format!("/(?:{})", step.collect::<Vec<_>>().join("|"));
+        let item = format!("(?:\\*(?:{step})?|{one}-{one}(?:{step})?|{one})");
+        format!("{item}(?:,{item})*")
+    });
+    format!("^[ \\t]*{}[ \\t]*$", columns.collect::<Vec<_>>().join("[ \\t]+"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_what_a_cronjob_takes() {
+        for text in [
+            "30 2 * * *",
+            "*/15 0-6,22 1,15 JAN-mar mon-FRI",
+            "0 0 29 2 *",
+            "0  0 * *\t0",
+            "05 00 01 01 6",
+            "0-30/10 * * * *",
+        ] {
+            parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
+        }
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        let problem = |text: &str| parse(text).expect_err(text).problem;
+        assert_eq!(problem("0 30 2 * * *"), "a schedule has five fields, this has 6");
+        assert_eq!(problem("@daily"), "a schedule has five fields, this has 1");
+        assert_eq!(problem("60 2 * * *"), "`60` is not a minute");
+        assert_eq!(problem("0 2 L * *"), "`L` is not a day of the month");
+        assert_eq!(problem("0 2 * * 7"), "`7` is not a day of the week");
+        assert_eq!(problem("0 2 * * mon#1"), "`mon#1` is not a day of the week");
+        assert_eq!(problem("0 5-1 * * *"), "`5-1` runs backwards");
+        assert_eq!(problem("0 2 30 2 *"), "the schedule never comes");
+        assert_eq!(problem("*/0 2 * * *"), "`*/0` is not a minute");
+        assert_eq!(problem("5/15 2 * * *"), "`5/15` is not a minute");
+        assert_eq!(parse("0 25 * * *").expect_err("hour").range, Some(2..4));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in any::<String>(), close in "[0-9*/, \\-A-Za-z?#@]{0,24}") {
+            let _ = parse(&text);
+            let _ = parse(&close);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Executes a plan: the only part of Sunset that changes other people's data.
+//!
+//! For each step: take the rule's lock, settle what an earlier run left open ([`recover`]), work through the due rows
+//! in batches ([`batch`]), count again ([`verify`]), write down what came of it. A failing step does not stop the
+//! others.
+
+mod batch;
+mod pace;
+mod recover;
+mod report;
+mod step;
+mod verify;
+
+pub use report::{RuleReport, RunReport};
+
+use crate::{
+    database::Error as DatabaseError,
+    job::Job,
+    ledger::{self, Event, Ledger, RuleResult},
+    outcome::Outcome,
+    plan::{Plan, Prepared, UnavailableDatabase},
+};
+use std::{collections::BTreeMap, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Hears how far a run is. Called between batches, never while a transaction is open.
+pub trait Progress: Send + Sync {
+    /// A rule begins, with this many rows to dispose of.
+    fn begin(&self, rule: &str, rows: u64);
+    /// So many more rows are done.
+    fn advance(&self, rows: u64);
+    /// The rule ended.
+    fn end(&self);
+}
+
+/// Tells nobody.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _rule: &str, _rows: u64) {}
+    fn advance(&self, _rows: u64) {}
+    fn end(&self) {}
+}
+
+/// Why a step ended early.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// Somebody asked the run to stop; work is left.
+    #[error("interrupted; the rest waits for the next run")]
+    Interrupted,
+    #[error("another run holds the lock of this rule")]
+    Locked,
+    /// A trigger or rule of the database keeps rows that were to go.
+    #[error("{kept} of {chosen} rows did not change: a trigger or rule of the database keeps them")]
+    Kept { kept: u64, chosen: u64 },
+}
+
+impl Failure {
+    /// What it makes of the rule.
+    fn result(&self) -> RuleResult {
+        use crate::database::ErrorKind;
+        match self {
+            Self::Interrupted | Self::Locked => RuleResult::Temporary,
+            Self::Database(error) => match error.kind {
+                ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => RuleResult::Temporary,
+                ErrorKind::Refused | ErrorKind::Privilege | ErrorKind::Constraint | ErrorKind::Other => {
+                    RuleResult::Failed
+                }
+            },
+            Self::Ledger(error) if error.outcome() == Outcome::Temporary => RuleResult::Temporary,
+            Self::Ledger(_) | Self::Kept { .. } => RuleResult::Failed,
+        }
+    }
+}
+
+/// Executes all steps of a plan, in their order.
+///
+/// # Errors
+/// The ledger cannot be written. Whatever goes wrong with a rule alone is in the report.
+pub async fn execute(
+    job: &Job,
+    prepared: &Prepared,
+    ledger: &mut Ledger,
+    stop: &CancellationToken,
+    progress: &dyn Progress,
+) -> anyhow::Result<RunReport> {
+    let began = Instant::now();
+    let plan = &prepared.plan;
+    tracing::info!(run = ledger.run(), plan = plan.digest, steps = plan.steps.len(), "run started");
+    ledger.append(vec![started(plan)], None).await?;
+
+    let mut rules = Vec::new();
+    for unavailable in &plan.unavailable {
+        rules.extend(skip_unavailable(ledger, unavailable).await?);
+    }
+    if plan.refusals.is_empty() {
+        let mut open = open_intents(ledger).await?;
+        for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
+            let intents = open.remove(&step.rule).unwrap_or_default();
+            let database = prepared.databases.get(&step.database);
+            let Some(database) = database else { continue };
+            rules.push(step::run(job, step, ready, database, intents, ledger, stop, progress).await?);
+        }
+    } else {
+        rules.extend(refuse_run(ledger, plan).await?);
+    }
+
+    let outcome = rules.iter().map(RuleReport::outcome).max().unwrap_or_default();
+    let disposed = rules.iter().map(|rule| rule.disposed).sum();
+    let milliseconds = milliseconds(began);
+    ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], None).await?;
+    let checkpoint = ledger.checkpoint().await?;
+    tracing::info!(run = ledger.run(), disposed, milliseconds, code = outcome.code(), "run finished");
+    Ok(RunReport {
+        run: ledger.run().to_owned(),
+        plan_digest: plan.digest.clone(),
+        now: plan.now,
+        outcome,
+        disposed,
+        milliseconds,
+        rules,
+        checkpoint: checkpoint.note,
+    })
+}
+
+fn started(plan: &Plan) -> Event {
+    Event::RunStarted {
+        job: plan.job.clone(),
+        version: plan.version.clone(),
+        now: plan.now,
+        time_zone: plan.time_zone.clone(),
+        plan_digest: plan.digest.clone(),
+        rules_digest: plan.rules_digest.clone(),
+        rules: plan.steps.iter().map(|step| step.rule.clone()).collect(),
+        databases: plan.databases.iter().map(|(name, facts)| (name.clone(), facts.version.clone())).collect(),
+    }
+}
+
+/// Batches that an earlier run announced and whose end nobody knows, by rule.
+async fn open_intents(ledger: &mut Ledger) -> anyhow::Result<BTreeMap<String, Vec<(u64, ledger::Intent)>>> {
+    let mut by_rule: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for (seq, intent) in ledger.open_intents().await? {
+        by_rule.entry(intent.rule.clone()).or_default().push((seq, intent));
+    }
+    Ok(by_rule)
+}
+
+async fn skip_unavailable(ledger: &mut Ledger, database: &UnavailableDatabase) -> anyhow::Result<Vec<RuleReport>> {
+    let mut reports = Vec::new();
+    for rule in &database.rules {
+        tracing::error!(rule, database = database.database, reason = database.reason, "database unavailable");
+        let result = if database.temporary { RuleResult::Temporary } else { RuleResult::Failed };
+        let failure = Event::Failure { rule: Some(rule.clone()), message: database.reason.clone() };
+        let finished = Event::RuleFinished {
+            rule: rule.clone(),
+            result,
+            disposed: 0,
+            remaining: BTreeMap::new(),
+            milliseconds: 0,
+        };
+        ledger.append(vec![failure, finished], None).await?;
+        let mut report = RuleReport::new(rule, &database.database, result);
+        report.message = Some(database.reason.clone());
+        report.invalid_credentials = !database.temporary;
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// The run's own guard rail: nothing is touched.
+async fn refuse_run(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<Vec<RuleReport>> {
+    let message = plan.refusals.join("; ");
+    tracing::error!(reason = message, "run refused");
+    let refusal = Event::Refusal { rule: None, reason_code: "run_limits".to_owned(), message: message.clone() };
+    ledger.append(vec![refusal], None).await?;
+    let report = |step: &crate::plan::Step| {
+        let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Refused);
+        report.table = Some(step.table.clone());
+        report.message = Some(message.clone());
+        report
+    };
+    Ok(plan.steps.iter().map(report).collect())
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

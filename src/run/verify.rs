@@ -1,0 +1,22 @@
+//! The postcondition: after the work the same predicate is counted again, and what remains must have a reason.
+
+use crate::{
+    database::{Connection, Dialect, Error, Work},
+    plan::{self, Counts},
+};
+use std::collections::BTreeMap;
+
+/// Counts what is due now.
+pub async fn count(connection: &mut dyn Connection, dialect: &dyn Dialect, work: &Work) -> Result<Counts, Error> {
+    plan::recount(connection, dialect, work).await
+}
+
+/// Why rows stay that are past their time, or whose time is unknown.
+pub fn reasons(counts: &Counts) -> BTreeMap<String, u64> {
+    let reasons = [
+        ("held", counts.held),
+        ("needed_by_kept_dependents", counts.waiting),
+        ("without_starting_point", counts.without_starting_point.unwrap_or(0)),
+    ];
+    reasons.into_iter().filter(|(_, rows)| *rows > 0).map(|(reason, rows)| (reason.to_owned(), rows)).collect()
+}
