@@ -727,6 +727,7 @@ async fn a_store_that_was_meddled_with_is_found_and_never_signed() {
 fn settings(directory: &Path, keys: KeySettings) -> Settings {
     Settings {
         name: "demo".into(),
+        unresolved: std::collections::BTreeSet::new(),
         directory: directory.to_owned(),
         time_zone: jiff::tz::TimeZone::UTC,
         databases: BTreeMap::new(),
