@@ -737,6 +737,7 @@ fn settings(directory: &Path, keys: KeySettings) -> Settings {
         store: StoreSettings::Sqlite(directory.join("state/sunset.db")),
         keys,
         schedule: None,
+        unresolved: Default::default(),
     }
 }
 
