@@ -100,7 +100,12 @@ fn outcome_of(error: &anyhow::Error) -> Outcome {
             let ledger = || cause.downcast_ref::<evidence::Error>().map(evidence::Error::outcome);
             let store = || cause.downcast_ref::<store::Error>().map(store::Error::outcome);
             let key = || cause.downcast_ref::<KeyError>().map(|_| Outcome::Invalid);
-            stop.or_else(database).or_else(ledger).or_else(store).or_else(key)
+            let file = || {
+                use std::io::ErrorKind::{AlreadyExists, InvalidData, NotFound, PermissionDenied};
+                let kind = cause.downcast_ref::<std::io::Error>()?.kind();
+                matches!(kind, AlreadyExists | InvalidData | NotFound | PermissionDenied).then_some(Outcome::Invalid)
+            };
+            stop.or_else(database).or_else(ledger).or_else(store).or_else(key).or_else(file)
         })
         .unwrap_or(Outcome::Unexpected)
 }
