@@ -63,7 +63,7 @@ struct ChangedDependents {
 }
 
 /// A place in the walk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Position {
     Start,
     /// After the row with this locator.
@@ -149,6 +149,10 @@ impl<'a> Worker<'a> {
                     attempt = 0;
                     size.took(longest);
                     match next {
+                        // many rows may share a starting point; a key that leads back to itself would never end
+                        Some(next) if next == position && matches!(next, Position::After(_)) => {
+                            return Err(Failure::Stuck);
+                        }
                         Some(next) => position = next,
                         None => return Ok(()),
                     }
