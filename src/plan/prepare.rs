@@ -54,6 +54,8 @@ pub struct Prepared {
     pub steps: Vec<PreparedStep>,
     pub databases: BTreeMap<String, OpenDatabase>,
     pub warnings: Vec<Diagnostic>,
+    /// The number of holds in force and the sum of their ids, by which a run sees that one was added meanwhile.
+    pub holds: (u64, u64),
 }
 
 /// The executable side of a step.
@@ -166,7 +168,8 @@ pub async fn prepare(
 
     let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).collect();
     let plan = assemble(job, now, steps, &databases, &rules, &unavailable)?;
-    Ok(Ok(Prepared { plan, steps: prepared, databases, warnings }))
+    let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
+    Ok(Ok(Prepared { plan, steps: prepared, databases, warnings, holds }))
 }
 
 /// What `sunset validate` wants to know.

@@ -30,8 +30,6 @@ pub struct Surroundings<'a> {
 #[derive(Clone, Debug)]
 pub struct Resolved {
     pub work: Work,
-    /// How the starting point is stored.
-    pub point_kind: PointKind,
     pub cut_off: super::CutOff,
     pub dependents: Vec<dependents::Named>,
     /// The index on the starting point.
@@ -151,7 +149,7 @@ impl Resolver<'_, '_> {
             key: table.key_columns().map(KeyColumn::from).collect(),
             rowid: table.rowid.clone(),
             leaves: if table.partitions.is_empty() { vec![table.name.clone()] } else { table.partitions.clone() },
-            point: Point { shown: dialect.point_shown(&point, kind), value: point },
+            point: Point { value: point, kind },
             point_column: point_column.filter(|_| rule.starting_point.missing != Missing::Due),
             condition: condition.flatten(),
             undone,
@@ -174,15 +172,7 @@ impl Resolver<'_, '_> {
         let starting_point = self.starting_point_words();
         let cut_off = super::CutOff { words, due: due_days, overdue: overdue_days, starting_point };
         let index = index.map(|index| index.name.clone());
-        Some(Resolved {
-            work,
-            point_kind: kind,
-            cut_off,
-            dependents: dependents.named,
-            index,
-            holds: hold_names,
-            warnings: Vec::new(),
-        })
+        Some(Resolved { work, cut_off, dependents: dependents.named, index, holds: hold_names, warnings: Vec::new() })
     }
 
     fn check_table(&mut self, table: &Table) -> Option<()> {
@@ -212,6 +202,11 @@ impl Resolver<'_, '_> {
             };
             self.found.push(Diagnostic::error(Code::NoPrimaryKey, place, message).label("no primary key").help(help));
             return None;
+        }
+        if let Some(obstacle) = &table.obstacle {
+            let message = format!("rows of `{}` cannot be disposed of: {obstacle}", rule.table);
+            let help = "convert the table: `alter table … drop system versioning` or `alter table … engine = InnoDB`";
+            self.found.push(Diagnostic::error(Code::UnsuitedTable, place.clone(), message).help(help));
         }
         if table.row_security {
             let message = format!("row security hides rows of `{}` from this database user", rule.table);
@@ -632,11 +627,11 @@ pub(super) fn sql_condition(
         return Err(Diagnostic::error(Code::BadCondition, place.within(column.range.clone()), message));
     }
     for column in expression.columns() {
-        find_column(table, &column.name, place.within(column.range.clone()))?;
+        if !around.dialect.has_column(table, &column.name) {
+            find_column(table, &column.name, place.within(column.range.clone()))?;
+        }
     }
-    let dialect = around.dialect;
-    let rendered = expression.render(&|name| dialect.quote(name), &|text| dialect.literal(text), row);
-    Ok(Sql::new(format!("({rendered})")))
+    Ok(around.dialect.condition(&expression, row))
 }
 
 /// The text to bind for a literal, if the column can hold it.
