@@ -24,6 +24,7 @@ pub mod clock;
 pub mod commands;
 pub mod database;
 pub mod diagnostic;
+pub mod draft;
 pub mod job;
 pub mod ledger;
 pub mod outcome;

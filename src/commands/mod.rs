@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod console;
 pub mod hold;
+pub mod init;
 pub mod job;
 pub mod keys;
 pub mod ledger;
@@ -51,6 +52,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
             }
         }
         Command::Schema(args) => console.print(&schema::run(args.kind)).map(|()| Outcome::Done).map_err(Into::into),
+        Command::Init(args) => init::run(&cli.global, args, &mut console).await,
         Command::Completions { shell } => completions::run(*shell, &mut console),
         _ => Err(anyhow::anyhow!("not there yet")),
     };

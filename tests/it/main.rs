@@ -6,6 +6,7 @@
 
 mod catalog;
 mod driver;
+mod init;
 mod ledger;
 mod server;
 mod support;
