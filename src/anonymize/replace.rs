@@ -35,7 +35,7 @@ impl Replacement<'_> {
                 _ => needs("a number"),
             },
             ColumnKind::Boolean => match (text, engine) {
-                ("true", Engine::Postgres) | ("false", Engine::Postgres) => Ok(text.to_owned()),
+                ("true" | "false", Engine::Postgres) => Ok(text.to_owned()),
                 ("true", _) => Ok("1".into()),
                 ("false", _) => Ok("0".into()),
                 _ => needs("`true` or `false`"),

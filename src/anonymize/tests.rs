@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalog::{ForeignKey, Index, ReferentialAction, TableKind, TableName};
+use crate::database::PLACEHOLDER;
 use proptest::prelude::*;
 
 fn column(name: &str, kind: ColumnKind, sql_type: &str, max_length: Option<u32>) -> Column {

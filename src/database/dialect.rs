@@ -25,7 +25,7 @@ pub trait Dialect: Send + Sync {
     /// The table with that name given to it, as it stands after `from` and `update`.
     fn target(&self, table: &TableName) -> String;
 
-    /// The same name in a `returning` clause.
+    /// The same name in a `returning` clause; empty where columns stand there alone.
     fn returned_row(&self, table: &TableName) -> String {
         self.row(table)
     }
@@ -112,9 +112,10 @@ pub trait Dialect: Send + Sync {
         sql.finish(|number| self.placeholder(number))
     }
 
-    /// `row.column`, quoted; `row` is quoted already.
+    /// `row.column`, quoted; `row` is quoted already, or empty.
     fn column(&self, row: &str, name: &str) -> String {
-        format!("{row}.{}", self.quote(name))
+        let dot = if row.is_empty() { "" } else { "." };
+        format!("{row}{dot}{}", self.quote(name))
     }
 
     /// `schema.table`, quoted.

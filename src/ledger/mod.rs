@@ -91,8 +91,6 @@ impl Ledger {
     /// # Errors
     /// A key is missing or was destroyed; the store belongs to another job; the newest checkpoint is not signed by a
     /// key of `keys` or covers more entries than there are. The rest of the ledger is not read: see [`verify`].
-    ///
-    /// [`verify`]: self
     pub async fn open(mut store: Store, keys: Keys, origin: &str, clock: Clock) -> Result<Self> {
         if origin.is_empty() || origin.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+') {
             return Err(Error::Name(origin.to_owned()));
@@ -419,8 +417,11 @@ fn refuse_destroyed<'a>(keys: impl Iterator<Item = &'a TagKey>, known: &[StoredK
 fn check_tags(events: &[Event], tags: Option<&BatchTags>) -> Result<()> {
     let intents: Vec<&Intent> =
         events.iter().filter_map(|event| if let Event::Intent(intent) = event { Some(intent) } else { None }).collect();
+    // Rows without a primary key have no tags.
+    let no_tags = hex::encode(Tree::default().root());
     match (&intents[..], tags) {
-        (_, None) => Ok(()),
+        (intents, None) if intents.iter().all(|intent| intent.root == no_tags) => Ok(()),
+        (_, None) => Err(Error::Refused("an intent's tags are missing".into())),
         ([intent], Some(tags))
             if intent.root == hex::encode(tags.root)
                 && intent.rows == tags.count

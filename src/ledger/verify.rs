@@ -244,11 +244,8 @@ impl Verifier {
         }
         let first = self.tree.size() == 0;
         match event {
-            Event::LedgerStarted { format, origin } if first => {
-                if format != FORMAT || origin != self.report.origin {
-                    self.problem("it starts another ledger than the header says");
-                }
-            }
+            Event::LedgerStarted { format, origin } if first && format == FORMAT && origin == self.report.origin => {}
+            Event::LedgerStarted { .. } if first => self.problem("it starts another ledger than the header says"),
             Event::LedgerStarted { .. } => self.problem("a ledger starts in the middle"),
             _ if first => self.problem("the first entry does not start a ledger"),
             Event::KeyIntroduced { public_key, .. } => self.introduced.extend(public_key),

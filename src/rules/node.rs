@@ -81,7 +81,8 @@ impl Node {
     pub fn sort(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
-            Self::Bool(_) => "a truth value",
+            Self::Bool(true) => "`true`",
+            Self::Bool(false) => "`false`",
             Self::Number(_) => "a number",
             Self::Text(_) => "text",
             Self::List(_) => "a list",
@@ -102,10 +103,25 @@ impl Node {
     }
 }
 
-/// The text of a parser's error without path and position, which are shown in another way.
+/// What is put before our own messages: the library writes the path to the node before it, which is shown by the place.
+const OURS: char = '\u{1}';
+
+/// The text of a parser's error without path and positions.
 fn plain(message: &str) -> String {
-    let end = message.rfind(" at line ").unwrap_or(message.len());
-    message[..end].to_owned()
+    let begin = message.rfind(OURS).map(|at| at + 1).or_else(|| message.find("invalid type: ")).unwrap_or(0);
+    let mut parts = message[begin..].split(" at line ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text += part
+            .trim_start_matches(|c: char| c.is_ascii_digit())
+            .trim_start_matches(" column ")
+            .trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    text
+}
+
+fn refuse<E: Error>(message: &str) -> E {
+    E::custom(format!("{OURS}{message}"))
 }
 
 /// Makes a [`Node`] of whatever comes.
@@ -118,7 +134,7 @@ impl<'de> DeserializeSeed<'de> for Build<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
         self.0.set(self.0.get() + 1);
         if self.0.get() > MOST_NODES {
-            return Err(D::Error::custom(format!("the file holds more than {MOST_NODES} values, aliases written out")));
+            return Err(refuse(&format!("the file holds more than {MOST_NODES} values, aliases written out")));
         }
         deserializer.deserialize_any(self)
     }
@@ -128,7 +144,15 @@ impl<'de> Visitor<'de> for Build<'_> {
     type Value = Node;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a number of up to 19 digits (put longer ones in quotes)")
+        f.write_str("a value")
+    }
+
+    fn visit_u128<E: Error>(self, _: u128) -> Result<Node, E> {
+        Err(refuse("a whole number of more than 19 digits: put it in quotes"))
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<Node, E> {
+        self.visit_u128(0)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Node, E> {
@@ -153,7 +177,7 @@ impl<'de> Visitor<'de> for Build<'_> {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
         let number = serde_json::Number::from_f64(value);
-        number.map(Node::Number).ok_or_else(|| E::custom("infinity and NaN are not numbers to work with"))
+        number.map(Node::Number).ok_or_else(|| refuse("infinity and NaN are not numbers to work with"))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Node, E> {
@@ -177,7 +201,7 @@ impl<'de> Visitor<'de> for Build<'_> {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Node, A::Error> {
-        Err(A::Error::custom("tags such as `!name` have no meaning here"))
+        Err(refuse("tags such as `!name` have no meaning here"))
     }
 }
 
@@ -229,7 +253,13 @@ mod tests {
         assert_eq!(error("a: 1\n---\nb: 2\n").0, "the file holds more than one YAML document");
         assert_eq!(error("a: *b\n"), ("unknown anchor".to_owned(), Spot::Bytes(3..4)));
         assert!(error("a: !secret x\n").0.contains("tags"));
-        assert!(error("[a]: 1\n").0.contains("expected a key"));
+        assert_eq!(error("x:\n  [a]: 1\n").0, "invalid type: sequence, expected a key");
+        assert_eq!(
+            error("a: [1, 99999999999999999999]\n").0,
+            "a whole number of more than 19 digits: put it in quotes"
+        );
+        assert!(error("a: .nan\n").0.starts_with("infinity and NaN"));
+        assert_eq!(error("a: {b: 1\n").0, "did not find expected ',' or '}', while parsing a flow mapping");
     }
 
     #[test]

@@ -64,7 +64,8 @@ fn check_field(field: &str, column: &Column) -> Result<(), Fault> {
         Some(name) => format!("the {what} is {least} to {most}, a name such as `{name}`, a range, a list, or `*`"),
         None => format!("the {what} is {least} to {most}, a range, a list, or `*`"),
     };
-    let wrong = |part: &str| Fault::new(format!("`{part}` is not a {what}")).help(help());
+    let article = if *what == "hour" { "an" } else { "a" };
+    let wrong = |part: &str| Fault::new(format!("`{part}` is not {article} {what}")).help(help());
     let number = |part: &str| -> Result<u8, Fault> {
         let name = names.iter().position(|name| part.eq_ignore_ascii_case(name));
         let name = name.and_then(|index| u8::try_from(index).ok()).map(|index| index + least);

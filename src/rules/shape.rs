@@ -5,7 +5,7 @@
 
 use super::node::Node;
 use crate::diagnostic::{Code, Diagnostic, Place, Spot, Step};
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 /// What a node may be.
 #[derive(Clone, Copy, Debug)]
@@ -276,12 +276,13 @@ impl Bounds {
 }
 
 fn check_map(map: &MapShape, entries: &[(String, Node)], place: &Place, diagnostics: &mut Vec<Diagnostic>) {
-    let mut meant = Vec::new();
+    let (mut meant, mut known) = (Vec::new(), BTreeSet::new());
     for (index, (name, node)) in entries.iter().enumerate() {
         let entry = place.step(Step::Entry(index)).name();
         if is_duplicate(entries, index) {
             diagnostics.push(duplicate(name, &entry));
         } else if let Some(field) = map.fields.iter().find(|field| field.name == name) {
+            known.insert(field.name);
             check(&field.shape, node, &place.key(name), diagnostics);
         } else {
             let label = format!("not a key of {}", map.what);
@@ -306,14 +307,11 @@ fn check_map(map: &MapShape, entries: &[(String, Node)], place: &Place, diagnost
         let diagnostic = diagnostic.label(format!("{} needs `{}`", map.what, field.name));
         diagnostics.push(diagnostic.help(format!("for example `{}: {}`", field.name, field.example)));
     }
-    if meant.is_empty() {
+    // An unknown key may be any of those that seem to be missing.
+    if entries.iter().all(|(name, _)| known.contains(name.as_str())) {
         check_groups(map, entries, place, diagnostics);
         let (least, most) = map.count;
-        let known = entries.iter().enumerate().filter(|(index, (name, _))| {
-            !is_duplicate(entries, *index) && map.fields.iter().any(|field| field.name == name)
-        });
-        let count = known.count();
-        if count < least || count > most {
+        if known.len() < least || known.len() > most {
             let names = list(map.fields.iter().map(|field| field.name));
             let wanted = if most == 1 { "exactly one" } else { "at least one" };
             let message = format!("{} takes {wanted} of {names}", map.what);

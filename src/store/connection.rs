@@ -105,16 +105,16 @@ impl Connection {
     pub(super) async fn raw(&mut self, sql: &str) -> Result<(), Error> {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         match self {
-            Self::Sqlite(connection) => drop(connection.execute(sql).await?),
-            Self::Postgres(connection) => drop(connection.execute(sql).await?),
+            Self::Sqlite(connection) => connection.execute(sql).await.map(|_| ())?,
+            Self::Postgres(connection) => connection.execute(sql).await.map(|_| ())?,
         }
         Ok(())
     }
 
     pub(super) async fn execute(&mut self, sql: &'static str, arguments: Vec<Argument>) -> Result<(), Error> {
         match self {
-            Self::Sqlite(connection) => drop(connection.execute(bind::<Sqlite>(sql, arguments)).await?),
-            Self::Postgres(connection) => drop(connection.execute(bind::<Postgres>(sql, arguments)).await?),
+            Self::Sqlite(connection) => connection.execute(bind::<Sqlite>(sql, arguments)).await.map(|_| ())?,
+            Self::Postgres(connection) => connection.execute(bind::<Postgres>(sql, arguments)).await.map(|_| ())?,
         }
         Ok(())
     }

@@ -22,11 +22,14 @@ pub enum KeyStatus {
     Destroyed(Timestamp),
 }
 
+/// Kind, id, public key, introducing entry, time of destruction.
+type KeyRow = (String, String, Option<String>, i64, Option<String>);
+
 impl Store {
     /// All keys that the ledger has introduced, oldest first.
     pub async fn known_keys(&mut self) -> Result<Vec<StoredKey>, Error> {
         let sql = "select kind, id, public_key, introduced, destroyed_at from known_keys order by introduced";
-        let rows: Vec<(String, String, Option<String>, i64, Option<String>)> = self.fetch(sql, vec![]).await?;
+        let rows: Vec<KeyRow> = self.fetch(sql, vec![]).await?;
         rows.into_iter()
             .map(|(kind, id, public_key, introduced, destroyed_at)| {
                 let status = match destroyed_at {

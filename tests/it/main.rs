@@ -8,6 +8,8 @@ mod catalog;
 mod driver;
 mod init;
 mod ledger;
+mod rules;
 mod server;
 mod support;
 mod support_check;
+mod techniques;

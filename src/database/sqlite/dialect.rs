@@ -31,6 +31,11 @@ impl Dialect for Sqlite {
         "t".to_owned()
     }
 
+    /// SQLite forgets the alias before it returns.
+    fn returned_row(&self, _table: &TableName) -> String {
+        String::new()
+    }
+
     fn target(&self, table: &TableName) -> String {
         format!("{} as t", self.table(table))
     }
