@@ -221,7 +221,7 @@ impl Drafter<'_> {
              category: {name}\n\
              title: {title}  # what people call it, or one per language: {{en: Contract holders, ja: 契約者情報}}\n\
              # owner: privacy@example.com  # who answers for it\n\
-             data_categories: [{categories}]\n\
+             data_categories:\n{categories}\
              \n\
              rules:\n\
              \x20 - id: {rule}\n\
@@ -230,7 +230,7 @@ impl Drafter<'_> {
              \x20   table: {path}\n\
              \n",
             table_name = one_line(&table.name.to_string()),
-            categories = categories.join(", "),
+            categories = categories.iter().map(|category| format!("  - {category}\n")).collect::<String>(),
             rule = name.replace('_', "-"),
             path = scalar(path),
         );

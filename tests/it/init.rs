@@ -136,7 +136,6 @@ async fn drafts_become_valid_by_two_decisions_each() {
             &[
                 "    starting_point: closed_at\n",
                 "{latest: core.addresses.left_on, through: customer_id}",
-                "      email: {replace: erased-",
                 "      full_name: {replace: erased}",
                 "      phone: suppress",
                 "      birth_date: {generalize: year}",

@@ -737,7 +737,6 @@ fn settings(directory: &Path, keys: KeySettings) -> Settings {
         store: StoreSettings::Sqlite(directory.join("state/sunset.db")),
         keys,
         schedule: None,
-        unresolved: Default::default(),
     }
 }
 
