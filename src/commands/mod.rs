@@ -4,6 +4,7 @@ pub mod completions;
 pub mod console;
 pub mod demo;
 pub mod hold;
+pub mod init;
 pub mod job;
 pub mod keys;
 pub mod ledger;
@@ -53,6 +54,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         }
         Command::Schema(args) => console.print(&schema::run(args.kind)).map(|()| Outcome::Done).map_err(Into::into),
         Command::Demo(args) => demo::run(&cli.global, args, &mut console).await,
+        Command::Init(args) => init::run(&cli.global, args, &mut console).await,
         Command::Completions { shell } => completions::run(*shell, &mut console),
         _ => Err(anyhow::anyhow!("not there yet")),
     };
