@@ -103,7 +103,7 @@ impl Resolver<'_, '_> {
             key: table.key_columns().map(KeyColumn::from).collect(),
             rowid: table.rowid.clone(),
             leaves: if table.partitions.is_empty() { vec![table.name.clone()] } else { table.partitions.clone() },
-            point: Point { value: point, kind },
+            point: Point { value: point, kind, related: point_column.is_none() },
             point_column: point_column.filter(|_| rule.starting_point.missing != Missing::Due),
             condition: condition.flatten(),
             undone,
