@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod console;
+pub mod grants;
 pub mod hold;
 pub mod init;
 pub mod job;
@@ -52,6 +53,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
             }
         }
         Command::Schema(args) => console.print(&schema::run(args.kind)).map(|()| Outcome::Done).map_err(Into::into),
+        Command::Grants(args) => grants::run(&cli.global, args, &mut console).await,
         Command::Init(args) => init::run(&cli.global, args, &mut console).await,
         Command::Completions { shell } => completions::run(*shell, &mut console),
         _ => Err(anyhow::anyhow!("not there yet")),

@@ -34,6 +34,8 @@ pub struct Resolved {
     pub point_kind: PointKind,
     pub cut_off: super::CutOff,
     pub dependents: Vec<dependents::Named>,
+    /// Columns of tables that are neither the rule's own nor changed along.
+    pub looked_at: Vec<(TableName, Vec<String>)>,
     /// The index on the starting point.
     pub index: Option<String>,
     pub holds: Vec<String>,
@@ -115,10 +117,12 @@ impl Resolver<'_, '_> {
         self.check_table(table)?;
         let row = dialect.row(&table.name);
 
-        let point = self.starting_point(table, &row);
+        let mut looked_at = Vec::new();
+        let point = self.starting_point(table, &row, &mut looked_at);
         let condition = rule.condition.as_ref().map(|condition| self.condition(table, &row, condition));
         let change = self.change(table, &row);
         let dependents = dependents::resolve(rule, table, around, self.found);
+        looked_at.extend(dependents.looked_at.iter().cloned());
         let (point, kind, point_column) = point?;
         let (change, undone) = change?;
 
@@ -179,6 +183,7 @@ impl Resolver<'_, '_> {
             point_kind: kind,
             cut_off,
             dependents: dependents.named,
+            looked_at,
             index,
             holds: hold_names,
             warnings: Vec::new(),
@@ -230,7 +235,12 @@ impl Resolver<'_, '_> {
     }
 
     /// The starting point as SQL, how it is stored, and its column if it is one of the table itself.
-    fn starting_point(&mut self, table: &Table, row: &str) -> Option<(Sql, PointKind, Option<KeyColumn>)> {
+    fn starting_point(
+        &mut self,
+        table: &Table,
+        row: &str,
+        looked_at: &mut Vec<(TableName, Vec<String>)>,
+    ) -> Option<(Sql, PointKind, Option<KeyColumn>)> {
         let start = &self.rule.starting_point;
         let place = self.rule.place.key("starting_point");
         match &start.source {
@@ -256,6 +266,7 @@ impl Resolver<'_, '_> {
                 let through_place = self.rule.place.key("starting_point").key("through");
                 let pairs = self.keep(path_between(table, related, through, through_place))?;
                 let theirs: Vec<_> = pairs.iter().map(|(theirs, _)| theirs.name.clone()).collect();
+                looked_at.push((related.name.clone(), [&theirs[..], std::slice::from_ref(name)].concat()));
                 if related.index_on(&theirs).is_none() {
                     let message = format!("no index of `{path}` serves `{through}`: it is read once for each row");
                     let place = self.rule.place.key("starting_point").key("through");

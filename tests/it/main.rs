@@ -6,6 +6,7 @@
 
 mod catalog;
 mod driver;
+mod grants;
 mod init;
 mod ledger;
 mod rules;
