@@ -23,6 +23,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod database;
+pub mod demo;
 pub mod diagnostic;
 pub mod draft;
 pub mod job;

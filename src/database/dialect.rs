@@ -2,8 +2,9 @@
 
 use super::{KeyColumn, Privilege, Sql, Statement, Value};
 use crate::{
-    catalog::{Engine, TableName},
+    catalog::{Engine, Table, TableName},
     clock::PointKind,
+    rules::condition::Expression,
 };
 
 /// One engine's SQL.
@@ -111,6 +112,21 @@ pub trait Dialect: Send + Sync {
     /// the database's name on its server.
     fn grant(&self, _privilege: &Privilege, _user: &str, _database: &str) -> Option<String> {
         None
+    }
+
+    /// The table has a column of that name, as the engine compares names.
+    fn has_column(&self, table: &Table, name: &str) -> bool {
+        match self.engine() {
+            Engine::Postgres => table.column(name).is_some(),
+            Engine::Mysql | Engine::Sqlite => {
+                table.columns.iter().any(|c| c.name.to_lowercase() == name.to_lowercase())
+            }
+        }
+    }
+
+    /// A condition that somebody wrote, on rows called `row`.
+    fn condition(&self, expression: &Expression, row: &str) -> Sql {
+        Sql::new(expression.render(&|name| self.quote(name), &|text| self.literal(text), row)).nested()
     }
 
     /// Makes a statement of a piece of SQL.

@@ -128,8 +128,9 @@ pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
         }
         waiting
     });
-    let mut oldest = work.point.shown.clone();
+    let mut oldest = work.point.value.clone();
     oldest.text = format!("min({})", oldest.text);
+    let oldest = dialect.point_shown(&oldest, work.point.kind);
     let columns = [
         Sql::new(dialect.shown("count(*)")),
         count(work.overdue.clone()),
@@ -160,7 +161,7 @@ pub fn verdict(dialect: &dyn Dialect, work: &Work, key: &[String]) -> Statement 
         sql
     };
     let columns = [
-        work.point.shown.clone(),
+        dialect.point_shown(&work.point.value, work.point.kind),
         flag(work.condition.as_ref(), "1 = 1"),
         flag(work.undone.as_ref(), "1 = 1"),
         flag(Some(&work.due), ""),
