@@ -7,6 +7,7 @@
 mod catalog;
 mod contract;
 mod driver;
+mod grants;
 mod init;
 mod ledger;
 mod rules;
