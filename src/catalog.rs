@@ -79,6 +79,8 @@ pub struct Table {
     pub partition_of: Option<TableName>,
     /// Row security applies to the connected user: rows may be invisible.
     pub row_security: bool,
+    /// Why a change of its rows would not be what it claims: old versions are kept, or nothing can be rolled back.
+    pub obstacle: Option<String>,
     /// SQLite: the name under which the table's row id can be addressed (`rowid`, `_rowid_` or `oid`, one that no
     /// column hides). `None` on `WITHOUT ROWID` tables and on other engines.
     pub rowid: Option<String>,

@@ -104,6 +104,9 @@ pub struct PlanArgs {
     /// Show the exact SQL
     #[arg(long)]
     pub sql: bool,
+    /// Show the table of all rules and not each rule in words
+    #[arg(long, conflicts_with_all = ["sql", "sample"])]
+    pub brief: bool,
 }
 
 #[derive(Debug, Args)]
@@ -266,6 +269,6 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// How many customers the invented company has
-    #[arg(long, default_value_t = 30_000)]
+    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
     pub customers: u32,
 }

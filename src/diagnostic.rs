@@ -212,6 +212,7 @@ codes! {
     NotATable "E0411" "views and foreign tables hold no rows of their own",
     RowSecurity "E0412" "row security hides rows from this database user",
     Privilege "E0413" "the database user lacks a privilege that the rule needs",
+    UnsuitedTable "E0414" "a change of the table's rows would not be what it claims",
     // E05: technique against column
     NotNull "E0501" "the technique would write null into a column that refuses it",
     UniqueColumn "E0502" "the technique would write equal values into a unique column",

@@ -102,7 +102,12 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
     match settings {
         Some(settings) => {
             let complete = !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-            diagnostics.extend(check_against_settings(&files, &settings, complete));
+            // A key whose variable is not there has been told already.
+            let pseudonym = Place::root(SETTINGS_FILE).key("keys").key("pseudonym");
+            let told = diagnostics.iter().filter_map(|diagnostic| diagnostic.place.as_ref());
+            let told = told.filter(|place| place.file == SETTINGS_FILE).any(|place| place.steps() == pseudonym.steps());
+            let has_key = told || settings.keys.pseudonym.is_some();
+            diagnostics.extend(check_against_settings(&files, &settings, has_key, complete));
             files.iter_mut().for_each(|file| file.rules.retain(|rule| !is_refused(rule, &diagnostics)));
             Ok(Job { directory, settings, files, sources, diagnostics })
         }
@@ -170,7 +175,7 @@ fn rule_files(directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<String
 
 /// What can only be seen with rules and settings side by side. What nobody names is only told when the rules are
 /// `complete`: a rule that could not be read may name it.
-fn check_against_settings(files: &[RuleFile], settings: &Settings, complete: bool) -> Vec<Diagnostic> {
+fn check_against_settings(files: &[RuleFile], settings: &Settings, has_key: bool, complete: bool) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     let (mut databases, mut parameters) = (BTreeSet::new(), BTreeSet::new());
     for rule in files.iter().flat_map(|file| &file.rules) {
@@ -181,7 +186,7 @@ fn check_against_settings(files: &[RuleFile], settings: &Settings, complete: boo
             parameters.insert(name.as_str());
         }
         check_database(rule, settings, &mut diagnostics);
-        check_key(rule, settings, &mut diagnostics);
+        check_key(rule, has_key, &mut diagnostics);
     }
     if complete {
         let mut unused = |list: &str, name: &str| {
@@ -222,13 +227,11 @@ fn check_database(rule: &Rule, settings: &Settings, diagnostics: &mut Vec<Diagno
     }
 }
 
-fn check_key(rule: &Rule, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+fn check_key(rule: &Rule, has_key: bool, diagnostics: &mut Vec<Diagnostic>) {
     let keyed =
         |(_, technique): &&(String, Technique)| matches!(technique, Technique::Hash(_) | Technique::Tokenize(_));
-    // With a variable that is not there, the key is absent too, and has been told already.
-    let absent = settings.keys.pseudonym.is_none() && settings.unresolved.is_empty();
     if let Some((column, _)) = rule.columns.iter().find(keyed)
-        && absent
+        && !has_key
     {
         let message = "a keyed technique needs `keys.pseudonym` in sunset.yaml";
         let diagnostic = Diagnostic::error(Code::BadKey, rule.place.key("columns").key(column), message);

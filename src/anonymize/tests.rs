@@ -35,6 +35,7 @@ fn table(columns: Vec<Column>) -> Table {
         partitions: Vec::new(),
         partition_of: None,
         row_security: false,
+        obstacle: None,
         rowid: None,
         estimated_rows: 0,
     }

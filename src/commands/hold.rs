@@ -4,7 +4,7 @@ use super::{Stop, console::Console, job as loading};
 use crate::{
     catalog::Table,
     cli::{Format, Global, HoldAddArgs, HoldCommand, HoldReleaseArgs},
-    database::{KeyColumn, Sql, statements},
+    database::{KeyColumn, statements},
     diagnostic::Place,
     job::Job,
     ledger::{Keys, Ledger},
@@ -53,8 +53,8 @@ async fn add(job: &Job, args: &HoldAddArgs, console: &mut Console) -> anyhow::Re
     };
     let hold = ledger.add_hold(new).await?;
     ledger.into_store().close().await?;
-    let rows = output::count(rows);
-    console.note(&format!("hold {} is in force: {rows} rows of {full_table} stay whatever the rules say", hold.id));
+    let stay = if rows == 1 { "1 row stays".to_owned() } else { format!("{} rows stay", output::count(rows)) };
+    console.note(&format!("hold {} is in force: {stay} in {full_table} whatever the rules say", hold.id));
     console.print(&format!("{}\n", hold.id))?;
     Ok(Outcome::Done)
 }
@@ -114,13 +114,12 @@ async fn rows_that_meet(open: &mut OpenDatabase, table: &Table, text: &str) -> a
         let problems: Vec<_> = errors.iter().map(|error| error.problem.as_str()).collect();
         Stop::invalid(format!("--where cannot be used: {}", problems.join("; ")))
     })?;
-    if let Some(unknown) = expression.columns().iter().find(|column| table.column(&column.name).is_none()) {
+    if let Some(unknown) = expression.columns().iter().find(|column| !open.dialect.has_column(table, &column.name)) {
         return Err(Stop::invalid(format!("column `{}` is not in {}", unknown.name, table.name)));
     }
     let dialect = open.dialect;
-    let row = dialect.row(&table.name);
-    let rendered = expression.render(&|name| dialect.quote(name), &|text| dialect.literal(text), &row);
-    let statement = statements::count_where(dialect, &table.name, &Sql::new(format!("({rendered})")));
+    let condition = dialect.condition(&expression, &dialect.row(&table.name));
+    let statement = statements::count_where(dialect, &table.name, &condition);
     let rows = open.connection.fetch(&statement).await?;
     Ok(rows.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok()).unwrap_or(0))
 }

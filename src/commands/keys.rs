@@ -9,15 +9,8 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
 use serde::Serialize;
-use std::{
-    fs::{DirBuilder, OpenOptions},
-    io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
-    sync::Arc,
-};
+use std::{fs::DirBuilder, io::Write, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 /// Runs `sunset keys …`. Knows the formats text and JSON. `settings` may be absent for `new` alone: the settings of a new
 /// job cannot be read before its keys exist.
@@ -52,7 +45,7 @@ fn new(directory: &Path, kinds: &[KeyKind], out: &mut dyn Write) -> anyhow::Resu
         let key = Key::generate(kind)?;
         // The id in the name keeps an older key's file from being written over.
         let path = directory.join(format!("{}-{}.key", kind.name(), key.id()));
-        write(&path, &key).with_context(|| path.display().to_string())?;
+        key.write(&path).with_context(|| path.display().to_string())?;
         writeln!(out, "wrote {} key {} to {}", kind.name(), key.id(), path.display())?;
         lines += &match kind {
             KeyKind::Pseudonym => format!("  pseudonym: ${{file:{}}}\n", path.display()),
@@ -65,13 +58,6 @@ fn new(directory: &Path, kinds: &[KeyKind], out: &mut dyn Write) -> anyhow::Resu
         "keep copies of these files apart from the databases' backups; `sunset keys list` shows public keys"
     )?;
     Ok(())
-}
-
-/// Writes a new file that nobody else can read.
-fn write(path: &Path, key: &Key) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    writeln!(file, "{}", key.text().expose_secret())?;
-    file.sync_all()
 }
 
 /// A key as `keys list` shows it.

@@ -38,8 +38,9 @@ pub async fn run(
         (LedgerCommand::Export { out: file }, Some(settings)) => export(file.as_deref(), settings, out).await,
         (LedgerCommand::Prove(row), Some(settings)) => {
             let mut store = Store::open_existing(&settings.store).await?;
+            let row = RowArgs { table: full_table(&mut store, &row.table).await?, key: row.key.clone() };
             let findings = prove(&mut store, &Keys::parse(&settings.keys)?.tag, &row.table, &row.key).await?;
-            print_findings(&findings, row, format, out)?;
+            print_findings(&findings, &row, format, out)?;
             Ok(Outcome::Done)
         }
         (LedgerCommand::Checkpoint, Some(settings)) => {
@@ -52,6 +53,25 @@ pub async fn run(
             Ok(Outcome::Done)
         }
         (_, None) => bail!("this needs the job's settings: name its directory with --jobs"),
+    }
+}
+
+/// The table's whole name: the ledger has its schema, people leave it out where there is but one of that name.
+async fn full_table(store: &mut Store, table: &str) -> anyhow::Result<String> {
+    let known = store.tagged_tables().await?;
+    let Some((database, name)) = table.split_once('.').filter(|_| !known.iter().any(|known| known == table)) else {
+        return Ok(table.to_owned());
+    };
+    let fits = |full: &&String| {
+        full.strip_prefix(database).is_some_and(|rest| rest.starts_with('.')) && full.ends_with(&format!(".{name}"))
+    };
+    match known.iter().filter(fits).collect::<Vec<_>>().as_slice() {
+        [] => Ok(table.to_owned()),
+        [only] => Ok((*only).clone()),
+        several => bail!(
+            "{table} may be {}: write one of them",
+            several.iter().map(|t| t.as_str()).collect::<Vec<_>>().join(" or ")
+        ),
     }
 }
 

@@ -27,7 +27,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
         console.diagnostics(&prepared.warnings, &job.sources)?;
     }
     let plan = &prepared.plan;
-    let style = PlanStyle { sql: args.sql, explain: args.sql || global.verbose > 0 };
+    let style = PlanStyle { brief: args.brief, sql: args.sql, explain: args.sql || global.verbose > 0 };
     console.print(&output::plan(plan, global.format, style)?)?;
     if let Some(path) = &args.out {
         let text = serde_json::to_string_pretty(plan)? + "\n";

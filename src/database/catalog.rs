@@ -32,6 +32,7 @@ impl Assembly {
             partitions: Vec::new(),
             partition_of: None,
             row_security: false,
+            obstacle: None,
             rowid: None,
             estimated_rows: 0,
         })

@@ -2,8 +2,9 @@
 
 use super::{KeyColumn, Sql, Statement, Value};
 use crate::{
-    catalog::{Engine, TableName},
+    catalog::{Engine, Table, TableName},
     clock::PointKind,
+    rules::condition::Expression,
 };
 
 /// One engine's SQL.
@@ -105,6 +106,21 @@ pub trait Dialect: Send + Sync {
     /// One text: what became of the transaction of that name: `committed`, `aborted`, anything else.
     fn transaction_status(&self, _id: &str) -> Option<Statement> {
         None
+    }
+
+    /// The table has a column of that name, as the engine compares names.
+    fn has_column(&self, table: &Table, name: &str) -> bool {
+        match self.engine() {
+            Engine::Postgres => table.column(name).is_some(),
+            Engine::Mysql | Engine::Sqlite => {
+                table.columns.iter().any(|c| c.name.to_lowercase() == name.to_lowercase())
+            }
+        }
+    }
+
+    /// A condition that somebody wrote, on rows called `row`.
+    fn condition(&self, expression: &Expression, row: &str) -> Sql {
+        Sql::new(expression.render(&|name| self.quote(name), &|text| self.literal(text), row)).nested()
     }
 
     /// Makes a statement of a piece of SQL.

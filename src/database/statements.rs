@@ -98,7 +98,20 @@ impl Work {
 
     /// Due, neither held nor needed by a kept dependent: what a batch may touch.
     pub fn disposable_rows(&self) -> Sql {
-        let mut sql = self.due_rows();
+        self.without_obstacles(self.due_rows())
+    }
+
+    /// The same for rows that a batch has locked, at the moment of their change. A starting point in related rows is
+    /// not asked for again: they may have gone along a moment ago, and the locked row lets no others come.
+    fn still_disposable_rows(&self) -> Sql {
+        if self.point.related && !self.dependents.is_empty() {
+            self.without_obstacles(Sql::all(self.claimed()))
+        } else {
+            self.disposable_rows()
+        }
+    }
+
+    fn without_obstacles(&self, mut sql: Sql) -> Sql {
         for obstacle in [&self.held, &self.waiting].into_iter().flatten() {
             sql.push(" and ").append(&obstacle.clone().negated());
         }
@@ -128,8 +141,9 @@ pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
         }
         waiting
     });
-    let mut oldest = work.point.shown.clone();
+    let mut oldest = work.point.value.clone();
     oldest.text = format!("min({})", oldest.text);
+    let oldest = dialect.point_shown(&oldest, work.point.kind);
     let columns = [
         Sql::new(dialect.shown("count(*)")),
         count(work.overdue.clone()),
@@ -160,7 +174,7 @@ pub fn verdict(dialect: &dyn Dialect, work: &Work, key: &[String]) -> Statement 
         sql
     };
     let columns = [
-        work.point.shown.clone(),
+        dialect.point_shown(&work.point.value, work.point.kind),
         flag(work.condition.as_ref(), "1 = 1"),
         flag(work.undone.as_ref(), "1 = 1"),
         flag(Some(&work.due), ""),
@@ -305,7 +319,7 @@ fn limited(
 pub fn change_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), keys);
-    condition.push(" and ").append(&work.disposable_rows());
+    condition.push(" and ").append(&work.still_disposable_rows());
     dialect.finish(changing(dialect, &work.table, &work.change, &condition))
 }
 
@@ -316,7 +330,7 @@ pub fn change_one(dialect: &dyn Dialect, work: &Work, key: &[String], values: &[
     updates.extend(computed.iter().zip(values).map(|(column, value)| (column.column.name.clone(), value.clone())));
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), &[key.to_vec()]);
-    condition.push(" and ").append(&work.disposable_rows());
+    condition.push(" and ").append(&work.still_disposable_rows());
     dialect.finish(changing(dialect, &work.table, &Change::Update(updates), &condition))
 }
 

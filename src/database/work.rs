@@ -1,7 +1,11 @@
 //! What is to be done with the rows of one table, as pieces of SQL: the executable side of a plan's step.
 
 use super::Sql;
-use crate::catalog::{Column, ColumnKind, TableName};
+use crate::{
+    catalog::{Column, ColumnKind, TableName},
+    clock::PointKind,
+    rules::Disposition,
+};
 
 /// One rule on one table.
 #[derive(Clone, Debug)]
@@ -74,6 +78,8 @@ pub struct DependentWork {
     /// From the dependent to the rule's own table: `links[0]` is a foreign key of the dependent, the last one points at
     /// the rule's table.
     pub links: Vec<Link>,
+    /// What the rule calls it.
+    pub disposition: Disposition,
     pub change: Change,
     /// For `Update`: not yet carried out on it.
     pub undone: Option<Sql>,
@@ -107,6 +113,8 @@ impl From<&Column> for KeyColumn {
 pub struct Point {
     /// The value as it is stored.
     pub value: Sql,
-    /// The value as text for people, in UTC where it has a zone.
-    pub shown: Sql,
+    /// How it is stored.
+    pub kind: PointKind,
+    /// It stands in rows of another table.
+    pub related: bool,
 }

@@ -155,8 +155,11 @@ pub struct Intent {
     /// The batch's number within rule and run.
     pub batch: u64,
     pub rows: u64,
-    /// Other tables' rows that go with them: table to number of rows.
+    /// Other tables' rows that go with them: table to number of rows. Each has an intent of its own after this one.
     pub dependents: BTreeMap<String, u64>,
+    /// For rows that go along: the table of the rule. Intents of one batch come to the same end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub along_with: Option<String>,
     /// Merkle root over the sorted row tags, in hexadecimal.
     pub root: String,
     /// The id of the key that made the tags.
@@ -164,6 +167,13 @@ pub struct Intent {
     /// The server's name for the transaction, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<String>,
+}
+
+impl Intent {
+    /// Rows of a table without a primary key have no tags: their root is the empty tree's.
+    pub fn has_tags(&self) -> bool {
+        self.root != hex::encode(merkle::Tree::default().root())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

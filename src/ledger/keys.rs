@@ -9,7 +9,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use ed25519_dalek::{Signer, SigningKey as Ed25519};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use std::fmt;
+use std::{fmt, fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 use zeroize::Zeroizing;
 
 /// What is wrong with a key's text. Never quotes it.
@@ -79,6 +79,16 @@ impl Key {
     pub fn text(&self) -> SecretString {
         let encoded = Zeroizing::new(BASE64_STANDARD.encode(*self.secret));
         format!("sunset-{}-key:1:{}:{}", self.kind.name(), self.id(), *encoded).into()
+    }
+
+    /// Writes a new file that nobody else can read.
+    ///
+    /// # Errors
+    /// The file exists already, or cannot be written.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        writeln!(file, "{}", self.text().expose_secret())?;
+        file.sync_all()
     }
 
     /// Eight hexadecimal digits.

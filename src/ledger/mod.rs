@@ -152,11 +152,11 @@ impl Ledger {
     }
 
     /// Appends entries in one transaction, which is on disk when this returns, and gives their numbers. `tags` belong to
-    /// the one intent among the events.
+    /// the intents among the events, in their order; intents over rows without a key have none.
     ///
     /// # Errors
     /// [`Error::Refused`] when an outcome names no open intent, or tags do not fit the intent; nothing is written then.
-    pub async fn append(&mut self, events: Vec<Event>, tags: Option<&BatchTags>) -> Result<Vec<u64>> {
+    pub async fn append(&mut self, events: Vec<Event>, tags: &[BatchTags]) -> Result<Vec<u64>> {
         self.store.begin().await?;
         let written = self.write(events, tags).await;
         self.end(written).await
@@ -234,7 +234,7 @@ impl Ledger {
             owner: hold.owner.clone(),
             review: hold.review,
         };
-        self.write(vec![event], None).await?;
+        self.write(vec![event], &[]).await?;
         Ok(hold)
     }
 
@@ -245,13 +245,13 @@ impl Ledger {
             Error::Refused(format!("no hold {id} is in force: `sunset hold list` shows those that are"))
         })?;
         let (table, matter) = (hold.table.clone(), hold.matter.clone());
-        self.write(vec![Event::HoldReleased { hold: id, table, matter, owner: owner.to_owned() }], None).await?;
+        self.write(vec![Event::HoldReleased { hold: id, table, matter, owner: owner.to_owned() }], &[]).await?;
         Ok(hold)
     }
 
     async fn write_destruction(&mut self, id: &str, reason: &str, owner: &str) -> Result<()> {
         let (id, reason, owner) = (id.to_owned(), reason.to_owned(), owner.to_owned());
-        self.write(vec![Event::TagKeyDestroyed { id: id.clone(), reason, owner }], None).await?;
+        self.write(vec![Event::TagKeyDestroyed { id: id.clone(), reason, owner }], &[]).await?;
         if self.store.mark_tag_key_destroyed(&id, (self.clock)()).await? {
             Ok(())
         } else {
@@ -276,7 +276,7 @@ impl Ledger {
     }
 
     /// Writes entries within the open transaction, led by those that the ledger itself owes.
-    async fn write(&mut self, events: Vec<Event>, tags: Option<&BatchTags>) -> Result<Vec<u64>> {
+    async fn write(&mut self, events: Vec<Event>, tags: &[BatchTags]) -> Result<Vec<u64>> {
         check_tags(&events, tags)?;
         let mut head = match self.store.last_entry().await? {
             Some((seq, line)) => (seq, entry::hash(&line)),
@@ -294,8 +294,13 @@ impl Ledger {
         }
         head = self.introduce_keys(head).await?;
         let mut numbers = Vec::with_capacity(events.len());
+        let mut tags = tags.iter();
         for event in events {
-            head = self.write_one(head, event, tags).await?;
+            let own = match &event {
+                Event::Intent(intent) if intent.has_tags() => tags.next(),
+                _ => None,
+            };
+            head = self.write_one(head, event, own).await?;
             numbers.push(head.0);
         }
         Ok(numbers)
@@ -414,24 +419,22 @@ fn refuse_destroyed<'a>(keys: impl Iterator<Item = &'a TagKey>, known: &[StoredK
 }
 
 /// Tags come with exactly one intent, and fit it.
-fn check_tags(events: &[Event], tags: Option<&BatchTags>) -> Result<()> {
-    let intents: Vec<&Intent> =
-        events.iter().filter_map(|event| if let Event::Intent(intent) = event { Some(intent) } else { None }).collect();
-    // Rows without a primary key have no tags.
-    let no_tags = hex::encode(Tree::default().root());
-    match (&intents[..], tags) {
-        (intents, None) if intents.iter().all(|intent| intent.root == no_tags) => Ok(()),
-        (_, None) => Err(Error::Refused("an intent's tags are missing".into())),
-        ([intent], Some(tags))
-            if intent.root == hex::encode(tags.root)
-                && intent.rows == tags.count
-                && intent.table == tags.table
-                && intent.tag_key == tags.tag_key =>
-        {
-            Ok(())
-        }
-        ([_], Some(_)) => Err(Error::Refused("the tags do not fit their intent".into())),
-        _ => Err(Error::Refused("tags come with exactly one intent".into())),
+/// Pairs each intent that has tags with them.
+fn check_tags(events: &[Event], tags: &[BatchTags]) -> Result<()> {
+    let tagged = |event: &Event| matches!(event, Event::Intent(intent) if intent.has_tags());
+    if events.iter().filter(|event| tagged(event)).count() != tags.len() {
+        return Err(Error::Refused("tags come with their intents, in the same order".into()));
+    }
+    let intents = events.iter().filter_map(|event| if let Event::Intent(intent) = event { Some(intent) } else { None });
+    let fits = |(intent, tags): (&Intent, &BatchTags)| {
+        intent.root == hex::encode(tags.root)
+            && intent.rows == tags.count
+            && intent.table == tags.table
+            && intent.tag_key == tags.tag_key
+    };
+    match intents.filter(|intent| intent.has_tags()).zip(tags).all(fits) {
+        true => Ok(()),
+        false => Err(Error::Refused("the tags do not fit their intent".into())),
     }
 }
 

@@ -26,7 +26,7 @@ fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
 pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
     let mut out = format!("# Plan of {} for {}\n\n", plan.job, time(plan));
     out.push_str(&table(&plan::HEAD, plan.steps.iter().map(plan::row)));
-    for step in &plan.steps {
+    for step in plan.steps.iter().filter(|_| !style.brief) {
         let _ = writeln!(out, "\n## {}\n", step.rule);
         let mut item = |name: &str, text: &str| {
             let _ = writeln!(out, "- **{name}**: {text}");

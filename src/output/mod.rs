@@ -13,6 +13,8 @@ use crate::{cli::Format, plan::Plan, run::RunReport};
 /// How a plan is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlanStyle {
+    /// Show the table of all rules and not each rule in words.
+    pub brief: bool,
     /// Show the exact statements.
     pub sql: bool,
     /// Show the server's own plan.

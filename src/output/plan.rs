@@ -42,7 +42,7 @@ pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
     } else {
         out.push_str(&table(&HEAD, plan.steps.iter().map(row).collect()));
     }
-    for step in &plan.steps {
+    for step in plan.steps.iter().filter(|_| !style.brief) {
         out.push('\n');
         describe(&mut out, step, style);
     }

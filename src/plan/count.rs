@@ -64,7 +64,7 @@ pub async fn dependents(
         };
         counts.push(DependentCount {
             table: dependent.table.clone(),
-            action: dependent.action.to_owned(),
+            action: dependent.action.clone(),
             through: dependent.through.clone(),
             rows,
         });

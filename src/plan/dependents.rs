@@ -1,6 +1,6 @@
 //! What goes along: every foreign key that points at a changed row must be named by the rule.
 
-use super::resolve::{Surroundings, changes};
+use super::{change::changes, find::find_table, resolve::Surroundings};
 use crate::{
     anonymize::Technique,
     catalog::{ForeignKey, ReferentialAction, Table, TableName},
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug)]
 pub struct Named {
     pub table: TableName,
-    pub action: &'static str,
+    pub action: String,
     /// The chain of foreign key columns, in words.
     pub through: String,
     /// Its position in the list of works; kept ones have none.
@@ -97,12 +97,17 @@ impl Walker<'_, '_> {
         let place = rule.place.key("dependents").key(&written.to_string());
         let through = chain.iter().map(|link| names(&link.columns)).collect::<Vec<_>>().join(" → ");
         let key_columns = || child.key_columns().map(KeyColumn::from).collect::<Vec<_>>();
-        let (label, change, undone) = match action {
+        let (disposition, change, undone) = match action {
             Dependent::Keep => {
                 if erased {
                     self.waiting.push(statements::exists_dependent(around.dialect, &self.root.name, &chain, None));
                 }
-                self.resolved.named.push(Named { table: child.name.clone(), action: "keep", through, work: None });
+                self.resolved.named.push(Named {
+                    table: child.name.clone(),
+                    action: "keep".to_owned(),
+                    through,
+                    work: None,
+                });
                 return;
             }
             Dependent::Erase => {
@@ -115,7 +120,7 @@ impl Walker<'_, '_> {
                 path.push(child.name.clone());
                 self.visit(child, &chain, true, path);
                 path.pop();
-                ("erase", Change::Erase, None)
+                (Disposition::Erase, Change::Erase, None)
             }
             Dependent::Unlink => {
                 let fixed: Vec<_> = key
@@ -133,7 +138,7 @@ impl Walker<'_, '_> {
                 // a composite key is unlinked as soon as one of its columns is null
                 let columns = key.columns.iter().filter(|name| !fixed.contains(name));
                 let updates = columns.map(|name| (name.clone(), Sql::new("null"))).collect();
-                ("unlink", Change::Update(updates), None)
+                (Disposition::Unlink, Change::Update(updates), None)
             }
             Dependent::Anonymize(columns) => {
                 let unlinks = key.columns.iter().any(|name| columns.contains(&(name.clone(), Technique::Suppress)));
@@ -155,13 +160,21 @@ impl Walker<'_, '_> {
                     self.found.push(Diagnostic::error(Code::TechniqueType, place, message));
                     return;
                 }
-                ("anonymize", Change::Update(found.sql), Some(found.undone))
+                (Disposition::Anonymize, Change::Update(found.sql), Some(found.undone))
             }
         };
+        if let Some(obstacle) = &child.obstacle {
+            let message = format!("rows of `{written}` cannot go along: {obstacle}");
+            self.found.push(Diagnostic::error(Code::UnsuitedTable, place.clone(), message));
+        }
+        if child.row_security {
+            let message = format!("row security hides rows of `{written}` from this database user");
+            self.found.push(Diagnostic::error(Code::RowSecurity, place.clone(), message));
+        }
         self.warn(child, key, &change, erased);
         self.resolved.named.push(Named {
             table: child.name.clone(),
-            action: label,
+            action: disposition.to_string(),
             through,
             work: Some(self.resolved.work.len()),
         });
@@ -169,6 +182,7 @@ impl Walker<'_, '_> {
             table: child.name.clone(),
             key: key_columns(),
             links: chain,
+            disposition,
             change,
             undone,
         });
@@ -234,7 +248,7 @@ impl Walker<'_, '_> {
                 self.found.push(Diagnostic::error(Code::NotADependent, place, message));
                 continue;
             }
-            match super::resolve::find_table(self.around.catalog, table, place.clone()) {
+            match find_table(self.around.catalog, table, place.clone()) {
                 Err(diagnostic) => self.found.push(diagnostic),
                 Ok(_) => {
                     let message =

@@ -47,11 +47,13 @@ pub fn held(
             HoldScope::Condition(text) => {
                 let expression = condition::check(text, catalog.engine)
                     .map_err(|errors| format!("hold {}: {}", hold.id, errors.first().map_or("", |e| &e.problem)))?;
-                if let Some(column) = expression.columns().iter().find(|column| table.column(&column.name).is_none()) {
+                let unknown = expression.columns().iter().find(|column| !dialect.has_column(table, &column.name));
+                if let Some(column) = unknown {
                     return Err(format!("hold {}: column `{}` is not in {}", hold.id, column.name, table.name));
                 }
-                let rendered = expression.render(&|name| dialect.quote(name), &|text| dialect.literal(text), row);
-                pieces.push(Sql::new(format!("coalesce(({rendered}), false)")));
+                let mut condition = dialect.condition(&expression, row);
+                condition.text = format!("coalesce({}, false)", condition.text);
+                pieces.push(condition);
             }
         }
     }

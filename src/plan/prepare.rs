@@ -3,6 +3,7 @@
 use super::{
     DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, UnavailableDatabase,
     access::Walk,
+    condition::rule_condition,
     count, guard, order, overlap,
     resolve::{self, Resolved, Surroundings},
     sample,
@@ -54,6 +55,8 @@ pub struct Prepared {
     pub steps: Vec<PreparedStep>,
     pub databases: BTreeMap<String, OpenDatabase>,
     pub warnings: Vec<Diagnostic>,
+    /// The number of holds in force and the sum of their ids, by which a run sees that one was added meanwhile.
+    pub holds: (u64, u64),
 }
 
 /// The executable side of a step.
@@ -166,7 +169,8 @@ pub async fn prepare(
 
     let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).collect();
     let plan = assemble(job, now, steps, &databases, &rules, &unavailable)?;
-    Ok(Ok(Prepared { plan, steps: prepared, databases, warnings }))
+    let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
+    Ok(Ok(Prepared { plan, steps: prepared, databases, warnings, holds }))
 }
 
 /// What `sunset validate` wants to know.
@@ -247,7 +251,7 @@ async fn ask_for_overlaps(
             let Some(open) = databases.get_mut(&a.table.database) else { continue };
             let Some(table) = open.catalog.table(a.table.schema.as_deref(), &a.table.table) else { continue };
             let around = surroundings(job, open, holds, now, options);
-            let condition = |rule: &Rule| resolve::condition(&around, table, rule);
+            let condition = |rule: &Rule| rule_condition(&around, table, rule);
             let (Some(first), Some(second)) = (condition(a), condition(b)) else { continue };
             let statement = statements::overlap(open.dialect, &table.name, &first, &second);
             if !open.connection.fetch(&statement).await?.is_empty() {

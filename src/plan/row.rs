@@ -108,7 +108,7 @@ fn verdict(job: &Job, rule: &Rule, resolved: &Resolved, row: &[Option<String>]) 
     let day = starting_point
         .as_deref()
         .filter(|_| !flag(5))
-        .and_then(|text| day(text, resolved.point_kind, zone, column_zone.as_ref().unwrap_or(zone)));
+        .and_then(|text| day(text, resolved.work.point.kind, zone, column_zone.as_ref().unwrap_or(zone)));
     let until = day.map(|start| {
         let (retention, deletion) = (&rule.retention_period, rule.regular_deletion_period.as_ref());
         clock::until(start, &rule.starting_point.counted_from, retention, deletion, &job.settings.parameters)

@@ -11,8 +11,9 @@ use crate::{
         statements::{self, KeySelection, Range},
     },
     job::Job,
-    ledger::{BatchEvidence, BatchResult, Event, Intent, Ledger, SettledBy},
+    ledger::{self, BatchEvidence, BatchResult, Event, Intent, Ledger, SettledBy},
     plan::{PreparedStep, Step, Walk},
+    rules::Disposition,
     settings::Pace,
 };
 use std::{
@@ -33,6 +34,8 @@ pub(super) struct Worker<'a> {
     stop: &'a CancellationToken,
     progress: &'a dyn Progress,
     pace: &'a Pace,
+    /// The mark of the holds that the plan knows.
+    holds: (u64, u64),
     /// Outcomes that wait for the next flush.
     pending: Vec<Event>,
     batches: u64,
@@ -44,11 +47,19 @@ pub(super) struct Worker<'a> {
 struct Changed {
     rows: u64,
     evidence: BatchEvidence,
-    dependents: BTreeMap<String, u64>,
+    /// In the order in which they were changed.
+    dependents: Vec<ChangedDependents>,
     /// How long its longest statement took.
     longest: Duration,
     /// Where the next batch begins; `None` when there is no next one.
     next: Option<Position>,
+}
+
+/// Rows of another table that went along.
+struct ChangedDependents {
+    rows: u64,
+    disposition: Disposition,
+    evidence: BatchEvidence,
 }
 
 /// A place in the walk.
@@ -77,6 +88,7 @@ impl<'a> Worker<'a> {
         ledger: &'a mut Ledger,
         stop: &'a CancellationToken,
         progress: &'a dyn Progress,
+        holds: (u64, u64),
     ) -> Self {
         Self {
             step,
@@ -89,6 +101,7 @@ impl<'a> Worker<'a> {
             stop,
             progress,
             pace: &job.settings.pace,
+            holds,
             pending: Vec::new(),
             batches: 0,
             disposed: 0,
@@ -107,7 +120,7 @@ impl<'a> Worker<'a> {
     /// Writes outcomes that no intent has taken along.
     pub async fn flush(&mut self) -> Result<(), Failure> {
         if !self.pending.is_empty() {
-            self.ledger.append(std::mem::take(&mut self.pending), None).await?;
+            self.ledger.append(std::mem::take(&mut self.pending), &[]).await?;
         }
         Ok(())
     }
@@ -127,6 +140,9 @@ impl<'a> Worker<'a> {
         loop {
             if self.stop.is_cancelled() {
                 return Err(Failure::Interrupted);
+            }
+            if self.ledger.store().holds_mark().await.map_err(ledger::Error::from)? != self.holds {
+                return Err(Failure::HoldsChanged);
             }
             match self.batch(&position, size.current(), &leaves).await {
                 Ok((longest, next)) => {
@@ -187,8 +203,9 @@ impl<'a> Worker<'a> {
             self.connection.rollback().await?;
             return Ok((longest, next));
         }
-        let intent = match self.announce(rows, evidence, &dependents).await {
-            Ok(intent) => intent,
+        let along = sums(&dependents);
+        let intents = match self.announce(rows, evidence, dependents).await {
+            Ok(intents) => intents,
             Err(failure) => {
                 let _ = self.connection.rollback().await;
                 return Err(failure);
@@ -203,47 +220,69 @@ impl<'a> Worker<'a> {
         };
         if let Some(result) = result {
             let (milliseconds, settled_by) = (milliseconds(began), SettledBy::Direct);
-            self.pending.push(Event::Outcome { intent, result, milliseconds, settled_by });
+            let outcome = |intent| Event::Outcome { intent, result, milliseconds, settled_by };
+            self.pending.extend(intents.into_iter().map(outcome));
         }
         committed?;
         self.disposed += rows;
-        for (table, rows) in dependents {
+        for (table, rows) in along {
             *self.dependents.entry(table).or_default() += rows;
         }
-        tracing::debug!(rule = self.step.rule, batch = self.batches, rows, milliseconds = milliseconds(began), "batch");
+        let longest_milliseconds = longest.as_secs_f64() * 1000.0;
+        let milliseconds = milliseconds(began);
+        tracing::debug!(rule = self.step.rule, batch = self.batches, rows, longest_milliseconds, milliseconds, "batch");
         self.progress.advance(rows);
         Ok((longest, next))
     }
 
-    /// Puts the intent into the ledger, together with what is still to be reported of the batch before.
+    /// Puts the batch's intents into the ledger, together with what is still to be reported of the batch before.
     async fn announce(
         &mut self,
         rows: u64,
         evidence: BatchEvidence,
-        dependents: &BTreeMap<String, u64>,
-    ) -> Result<u64, Failure> {
+        dependents: Vec<ChangedDependents>,
+    ) -> Result<Vec<u64>, Failure> {
         let transaction = match self.dialect.transaction_id() {
             Some(statement) => self.connection.fetch(&statement).await?.into_iter().flatten().next().flatten(),
             None => None,
         };
         self.batches += 1;
         let tags = evidence.finish();
-        let intent = Event::Intent(Intent {
+        let main = Intent {
             rule: self.step.rule.clone(),
-            table: self.step.full_table(),
+            table: tags.table.clone(),
             disposition: self.step.disposition.to_string(),
             batch: self.batches,
             rows,
-            dependents: dependents.clone(),
+            dependents: sums(&dependents),
+            along_with: None,
             root: hex::encode(tags.root),
             tag_key: tags.tag_key.clone(),
             transaction,
-        });
-        let mut events = self.pending.clone();
-        events.push(intent);
-        let numbers = self.ledger.append(events, Some(&tags)).await?;
+        };
+        let mut intents = vec![main.clone()];
+        let mut all_tags = vec![tags];
+        for ChangedDependents { rows, disposition, evidence } in dependents {
+            let tags = evidence.finish();
+            intents.push(Intent {
+                table: tags.table.clone(),
+                disposition: disposition.to_string(),
+                rows,
+                dependents: BTreeMap::new(),
+                along_with: Some(main.table.clone()),
+                root: hex::encode(tags.root),
+                ..main.clone()
+            });
+            if tags.count > 0 {
+                all_tags.push(tags);
+            }
+        }
+        let (outcomes, announced) = (self.pending.len(), intents.len());
+        let events = self.pending.iter().cloned().chain(intents.into_iter().map(Event::Intent)).collect();
+        let numbers = self.ledger.append(events, &all_tags).await?;
         self.pending.clear();
-        Ok(numbers.last().copied().unwrap_or_default())
+        debug_assert_eq!(numbers.len(), outcomes + announced);
+        Ok(numbers[outcomes..].to_vec())
     }
 
     async fn change(&mut self, position: &Position, size: u64, leaves: &[u64]) -> Result<Changed, Failure> {
@@ -283,7 +322,7 @@ impl<'a> Worker<'a> {
         let mut changed = Changed {
             rows: 0,
             evidence: BatchEvidence::new(self.step.full_table(), self.ledger.tag_key()),
-            dependents: BTreeMap::new(),
+            dependents: Vec::new(),
             longest: Duration::ZERO,
             next,
         };
@@ -296,8 +335,10 @@ impl<'a> Worker<'a> {
             changed.evidence.push(self.ledger.tag_key().tag(&table, &self.selection.key(row)));
         }
         for dependent in &work.dependents {
-            let count = watch.time(self.change_dependents(dependent, &rows)).await?;
-            *changed.dependents.entry(format!("{}.{}", self.step.database, dependent.table)).or_default() += count;
+            let along = watch.time(self.change_dependents(dependent, &rows)).await?;
+            if along.rows > 0 {
+                changed.dependents.push(along);
+            }
         }
         let keys: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
         changed.rows = match &work.change {
@@ -334,7 +375,11 @@ impl<'a> Worker<'a> {
     }
 
     /// Changes the rows of a dependent that lead to `rows`.
-    async fn change_dependents(&mut self, dependent: &DependentWork, rows: &[Row]) -> Result<u64, Error> {
+    async fn change_dependents(
+        &mut self,
+        dependent: &DependentWork,
+        rows: &[Row],
+    ) -> Result<ChangedDependents, Failure> {
         let referenced = &dependent.links[dependent.links.len() - 1].referenced;
         let keys: Vec<Vec<String>> = rows
             .iter()
@@ -342,12 +387,37 @@ impl<'a> Worker<'a> {
                 referenced.iter().map(|column| row[self.selection.position(&column.name)?].clone()).collect()
             })
             .collect();
+        let table = format!("{}.{}", self.step.database, dependent.table);
+        let selection = KeySelection::names(&dependent.key);
+        let tag_key = self.ledger.tag_key();
+        let mut evidence = BatchEvidence::new(&table, tag_key);
         let mut count = 0;
+        let erase = matches!(dependent.change, Change::Erase);
         let chunk = self.dialect.most_keys(referenced).map_or(keys.len(), |most| usize::try_from(most).unwrap_or(1000));
         for keys in keys.chunks(chunk.max(1)) {
-            count += self.connection.execute(&statements::change_dependents(self.dialect, dependent, keys)).await?;
+            let change = statements::change_dependents(self.dialect, dependent, keys);
+            if dependent.key.is_empty() {
+                count += self.connection.execute(&change).await?;
+                continue;
+            }
+            let mut taken = 0;
+            let mut take = |row: Row| {
+                taken += 1;
+                evidence.push(tag_key.tag(&table, &selection.key(&row)));
+            };
+            if self.dialect.returns(erase) {
+                self.connection.stream(&change, &mut take).await?;
+            } else {
+                let select = statements::select_dependents(self.dialect, dependent, keys);
+                self.connection.stream(&select, &mut take).await?;
+                let changed = if taken > 0 { self.connection.execute(&change).await? } else { 0 };
+                if changed != taken {
+                    return Err(Failure::Kept { kept: taken.abs_diff(changed), chosen: taken });
+                }
+            }
+            count += taken;
         }
-        Ok(count)
+        Ok(ChangedDependents { rows: count, disposition: dependent.disposition, evidence })
     }
 
     /// Changes what is due between two keys.
@@ -376,7 +446,7 @@ impl<'a> Worker<'a> {
         }
         if leaf >= leaves.len() {
             let evidence = BatchEvidence::new(self.step.full_table(), self.ledger.tag_key());
-            return Ok(Changed { rows: 0, evidence, dependents: BTreeMap::new(), longest: Duration::ZERO, next: None });
+            return Ok(Changed { rows: 0, evidence, dependents: Vec::new(), longest: Duration::ZERO, next: None });
         }
         let to = (block + size).min(leaves[leaf]);
         let range = Range::Blocks { leaf: self.work.leaves[leaf].clone(), from: block, to };
@@ -411,8 +481,17 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        Ok(Changed { rows, evidence, dependents: BTreeMap::new(), longest: watch.longest, next })
+        Ok(Changed { rows, evidence, dependents: Vec::new(), longest: watch.longest, next })
     }
+}
+
+/// By table.
+fn sums(dependents: &[ChangedDependents]) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for dependent in dependents {
+        *sums.entry(dependent.evidence.table().to_owned()).or_default() += dependent.rows;
+    }
+    sums
 }
 
 fn is_worth_another_try(error: &Error) -> bool {

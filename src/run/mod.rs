@@ -52,6 +52,8 @@ enum Failure {
     /// Somebody asked the run to stop; work is left.
     #[error("interrupted; the rest waits for the next run")]
     Interrupted,
+    #[error("holds were added or released meanwhile; the next run honours them")]
+    HoldsChanged,
     #[error("another run holds the lock of this rule")]
     Locked,
     /// A trigger or rule of the database keeps rows that were to go.
@@ -67,7 +69,7 @@ impl Failure {
     fn result(&self) -> RuleResult {
         use crate::database::ErrorKind;
         match self {
-            Self::Interrupted | Self::Locked => RuleResult::Temporary,
+            Self::Interrupted | Self::Locked | Self::HoldsChanged => RuleResult::Temporary,
             Self::Database(error) => match error.kind {
                 ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => RuleResult::Temporary,
                 ErrorKind::Refused | ErrorKind::Privilege | ErrorKind::Constraint | ErrorKind::Other => {
@@ -94,7 +96,7 @@ pub async fn execute(
     let began = Instant::now();
     let plan = &prepared.plan;
     tracing::info!(run = ledger.run(), plan = plan.digest, steps = plan.steps.len(), "run started");
-    ledger.append(vec![started(plan)], None).await?;
+    ledger.append(vec![started(plan)], &[]).await?;
 
     let mut rules = Vec::new();
     for unavailable in &plan.unavailable {
@@ -106,7 +108,7 @@ pub async fn execute(
             let intents = open.remove(&step.rule).unwrap_or_default();
             let database = prepared.databases.get(&step.database);
             let Some(database) = database else { continue };
-            rules.push(step::run(job, step, ready, database, intents, ledger, stop, progress).await?);
+            rules.push(step::run(job, step, ready, database, intents, ledger, stop, progress, prepared.holds).await?);
         }
     } else {
         rules.extend(refuse_run(ledger, plan).await?);
@@ -115,7 +117,7 @@ pub async fn execute(
     let outcome = rules.iter().map(RuleReport::outcome).max().unwrap_or_default();
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let milliseconds = milliseconds(began);
-    ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], None).await?;
+    ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
     let checkpoint = ledger.checkpoint().await?;
     tracing::info!(run = ledger.run(), disposed, milliseconds, code = outcome.code(), "run finished");
     Ok(RunReport {
@@ -165,7 +167,7 @@ async fn skip_unavailable(ledger: &mut Ledger, database: &UnavailableDatabase) -
             remaining: BTreeMap::new(),
             milliseconds: 0,
         };
-        ledger.append(vec![failure, finished], None).await?;
+        ledger.append(vec![failure, finished], &[]).await?;
         let mut report = RuleReport::new(rule, &database.database, result);
         report.message = Some(database.reason.clone());
         report.invalid_credentials = !database.temporary;
@@ -179,7 +181,7 @@ async fn refuse_run(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<Vec<Rule
     let message = plan.refusals.join("; ");
     tracing::error!(reason = message, "run refused");
     let refusal = Event::Refusal { rule: None, reason_code: "run_limits".to_owned(), message: message.clone() };
-    ledger.append(vec![refusal], None).await?;
+    ledger.append(vec![refusal], &[]).await?;
     let report = |step: &crate::plan::Step| {
         let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Refused);
         report.table = Some(step.table.clone());

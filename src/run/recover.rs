@@ -26,15 +26,19 @@ pub(super) async fn settle(
     open: Vec<(u64, Intent)>,
     ledger: &mut Ledger,
 ) -> Result<(), Failure> {
+    // what went along came to the same end as the rows that it went with, whose intent stands before
+    let mut batch = None;
     for (seq, intent) in open {
-        let committed = match by_transaction(connection, dialect, &intent).await? {
-            Some(committed) => committed,
-            None => by_rows(connection, dialect, step, work, seq, &intent, ledger).await?,
+        let committed = match (batch, by_transaction(connection, dialect, &intent).await?) {
+            (_, Some(committed)) => committed,
+            (Some((number, committed)), None) if intent.along_with.is_some() && number == intent.batch => committed,
+            _ => by_rows(connection, dialect, step, work, seq, &intent, ledger).await?,
         };
+        batch = Some((intent.batch, committed));
         let result = if committed { BatchResult::Committed } else { BatchResult::RolledBack };
         tracing::warn!(rule = step.rule, intent = seq, rows = intent.rows, ?result, "settled what a crash left open");
         let settled_by = SettledBy::Recovery;
-        ledger.append(vec![Event::Outcome { intent: seq, result, milliseconds: 0, settled_by }], None).await?;
+        ledger.append(vec![Event::Outcome { intent: seq, result, milliseconds: 0, settled_by }], &[]).await?;
     }
     Ok(())
 }

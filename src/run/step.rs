@@ -20,6 +20,7 @@ pub(super) async fn run(
     ledger: &mut Ledger,
     stop: &CancellationToken,
     progress: &dyn Progress,
+    holds: (u64, u64),
 ) -> anyhow::Result<RuleReport> {
     let began = Instant::now();
     let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Done);
@@ -35,7 +36,7 @@ pub(super) async fn run(
         };
         report.result = RuleResult::Refused;
         report.message = Some(message);
-        ledger.append(vec![started(step), refusal, finished(&report)], None).await?;
+        ledger.append(vec![started(step), refusal, finished(&report)], &[]).await?;
         return Ok(report);
     }
     if step.counts.due == 0 && open.is_empty() {
@@ -44,14 +45,14 @@ pub(super) async fn run(
         report.result = if report.remaining.is_empty() { RuleResult::NothingDue } else { RuleResult::ExplainedRest };
         report.milliseconds = milliseconds(began);
         tracing::info!(rule = step.rule, "nothing due");
-        ledger.append(vec![started(step), finished(&report)], None).await?;
+        ledger.append(vec![started(step), finished(&report)], &[]).await?;
         return Ok(report);
     }
 
-    ledger.append(vec![started(step)], None).await?;
+    ledger.append(vec![started(step)], &[]).await?;
     tracing::info!(rule = step.rule, table = %step.table, due = step.counts.due, "rule started");
     progress.begin(&step.rule, step.counts.disposable());
-    let ended = work(job, step, ready, database, open, ledger, stop, progress, &mut report).await;
+    let ended = work(job, step, ready, database, open, ledger, stop, progress, holds, &mut report).await;
     progress.end();
     let mut events = Vec::new();
     if let Err(failure) = ended {
@@ -62,7 +63,7 @@ pub(super) async fn run(
     }
     report.milliseconds = milliseconds(began);
     events.push(finished(&report));
-    ledger.append(events, None).await?;
+    ledger.append(events, &[]).await?;
     tracing::info!(rule = step.rule, disposed = report.disposed, result = ?report.result, "rule finished");
     Ok(report)
 }
@@ -77,6 +78,7 @@ async fn work(
     ledger: &mut Ledger,
     stop: &CancellationToken,
     progress: &dyn Progress,
+    holds: (u64, u64),
     report: &mut RuleReport,
 ) -> Result<(), Failure> {
     let mut connection = database.database.connect().await?;
@@ -86,7 +88,7 @@ async fn work(
     };
     recover::settle(connection.as_mut(), database.dialect, step, &ready.work, open, ledger).await?;
 
-    let mut worker = Worker::new(job, step, ready, database.dialect, connection, ledger, stop, progress);
+    let mut worker = Worker::new(job, step, ready, database.dialect, connection, ledger, stop, progress, holds);
     // Rows that others let become due while a pass went by are left to a next one; few passes, since a writer that is
     // faster than the run must not keep it for ever.
     let mut counts = step.counts.clone();
@@ -116,7 +118,7 @@ async fn work(
         ok: left == 0,
     };
     worker.close().await;
-    ledger.append(vec![verification], None).await?;
+    ledger.append(vec![verification], &[]).await?;
     if left > 0 {
         report.remaining.insert("unexplained".to_owned(), left);
         report.message = Some(format!("{left} rows are still due and nothing explains them"));

@@ -71,6 +71,13 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
+    /// How many holds are in force, and the sum of their ids: together they tell whether any was added or released.
+    pub async fn holds_mark(&mut self) -> Result<(u64, u64), Error> {
+        let sql = "select count(*), cast(coalesce(sum(id), 0) as bigint) from holds where released_at is null";
+        let (count, sum): (i64, i64) = self.fetch_one(sql, vec![]).await?.unwrap_or_default();
+        Ok((unsigned(count)?, unsigned(sum)?))
+    }
+
     /// All holds, released ones too, oldest first.
     pub async fn all_holds(&mut self) -> Result<Vec<Hold>, Error> {
         self.fetch("select id, hold from holds order by id", vec![]).await?.into_iter().map(read).collect()

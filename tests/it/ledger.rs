@@ -87,6 +87,7 @@ pub fn batch(ledger: &Ledger, number: u64, first: u64, rows: u64) -> (Event, Bat
         disposition: "erase".into(),
         batch: number,
         rows,
+        along_with: None,
         dependents: BTreeMap::from([("core.main.addresses".into(), 2 * rows)]),
         root: hex::encode(tags.root),
         tag_key: tags.tag_key.clone(),
@@ -110,22 +111,25 @@ async fn entries_form_a_chain_and_intents_stay_open_until_their_outcome() {
         let mut ledger = open(&settings, &keys).await;
         let (intent, tags) = batch(&ledger, 1, 1, 5);
         // Entry 1 starts the ledger, 2 and 3 introduce the keys.
-        assert_eq!(ledger.append(vec![failure("one"), intent.clone()], Some(&tags)).await.unwrap(), [4, 5]);
+        assert_eq!(
+            ledger.append(vec![failure("one"), intent.clone()], std::slice::from_ref(&tags)).await.unwrap(),
+            [4, 5]
+        );
         let Event::Intent(expected) = intent.clone() else { panic!() };
         assert_eq!(ledger.open_intents().await.unwrap(), [(5, expected)]);
         assert_eq!(ledger.tags_of(5).await.unwrap().unwrap().tags, tags.tags);
-        assert_eq!(ledger.append(vec![outcome(5)], None).await.unwrap(), [6]);
+        assert_eq!(ledger.append(vec![outcome(5)], &[]).await.unwrap(), [6]);
         assert_eq!(ledger.open_intents().await.unwrap(), []);
         assert_eq!(ledger.store().outcome_of(5).await.unwrap(), Some(6));
 
         // A second outcome, one without intent, and tags that belong to nothing: nothing is written.
         for (events, tags) in [
-            (vec![failure("lost"), outcome(5)], None),
-            (vec![outcome(4)], None),
-            (vec![outcome(77)], None),
-            (vec![failure("lost")], Some(&tags)),
-            (vec![intent.clone(), batch(&ledger, 2, 9, 1).0], Some(&tags)),
-            (vec![batch(&ledger, 2, 9, 5).0], Some(&tags)),
+            (vec![failure("lost"), outcome(5)], &[][..]),
+            (vec![outcome(4)], &[]),
+            (vec![outcome(77)], &[]),
+            (vec![failure("lost")], std::slice::from_ref(&tags)),
+            (vec![intent.clone(), batch(&ledger, 2, 9, 1).0], std::slice::from_ref(&tags)),
+            (vec![batch(&ledger, 2, 9, 5).0], std::slice::from_ref(&tags)),
         ] {
             let error = ledger.append(events, tags).await.unwrap_err();
             assert!(error.to_string().starts_with("the ledger refuses the entry: "), "{error}");
@@ -148,7 +152,7 @@ async fn entries_form_a_chain_and_intents_stay_open_until_their_outcome() {
 
         // The next run starts with the checkpoint of the one before.
         let mut ledger = open(&settings, &keys).await;
-        assert_eq!(ledger.append(vec![failure("next")], None).await.unwrap(), [8]);
+        assert_eq!(ledger.append(vec![failure("next")], &[]).await.unwrap(), [8]);
         assert_eq!(ledger.checkpoint().await.unwrap().checkpoint.size, 8);
     })
     .await;
@@ -187,8 +191,8 @@ fn hold(target: HoldTarget) -> NewHold {
 /// One batch with its outcome.
 async fn dispose(ledger: &mut Ledger, number: u64, first: u64, rows: u64) -> u64 {
     let (intent, tags) = batch(ledger, number, first, rows);
-    let intent = ledger.append(vec![intent], Some(&tags)).await.unwrap()[0];
-    ledger.append(vec![outcome(intent)], None).await.unwrap();
+    let intent = ledger.append(vec![intent], std::slice::from_ref(&tags)).await.unwrap()[0];
+    ledger.append(vec![outcome(intent)], &[]).await.unwrap();
     intent
 }
 
@@ -214,7 +218,7 @@ fn fixture() -> &'static Fixture {
                     keys.signing.insert(0, Key::generate(KeyKind::Signing).unwrap().text());
                 }
                 let mut ledger = open(&settings, &keys).await;
-                ledger.append(vec![failure("naïve \u{1f600} \"退会\" \\ \u{7}")], None).await.unwrap();
+                ledger.append(vec![failure("naïve \u{1f600} \"退会\" \\ \u{7}")], &[]).await.unwrap();
                 ledger.add_hold(hold(HoldTarget::Key(vec![format!("{run}")]))).await.unwrap();
                 for number in 0..2 {
                     dispose(&mut ledger, number, 100 * run + 10 * number, 3).await;
@@ -465,9 +469,9 @@ async fn an_append_that_is_dropped_halfway_leaves_nothing() {
     on_both(|settings| async move {
         let keys = key_settings();
         let mut ledger = open(&settings, &keys).await;
-        ledger.append(vec![failure("first")], None).await.unwrap();
+        ledger.append(vec![failure("first")], &[]).await.unwrap();
         for polls in 1..30 {
-            let mut append = Box::pin(ledger.append(vec![failure("dropped")], None));
+            let mut append = Box::pin(ledger.append(vec![failure("dropped")], &[]));
             let mut done = None;
             for _ in 0..polls {
                 done = (&mut append).now_or_never();
@@ -478,7 +482,7 @@ async fn an_append_that_is_dropped_halfway_leaves_nothing() {
             }
             drop(append);
             if done.is_none() {
-                ledger.append(vec![failure("kept")], None).await.unwrap();
+                ledger.append(vec![failure("kept")], &[]).await.unwrap();
             }
         }
         ledger.checkpoint().await.unwrap();
@@ -507,7 +511,7 @@ async fn nobody_else_may_read_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state/deep/sunset.db");
     let mut ledger = open(&StoreSettings::Sqlite(path.clone()), &key_settings()).await;
-    ledger.append(vec![failure("one")], None).await.unwrap();
+    ledger.append(vec![failure("one")], &[]).await.unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     for name in ["sunset.db", "sunset.db-wal", "sunset.db-shm"] {
@@ -534,7 +538,7 @@ async fn a_store_that_cannot_be_opened_says_why_without_its_url() {
 async fn a_store_belongs_to_one_job() {
     on_both(|settings| async move {
         let keys = key_settings();
-        open(&settings, &keys).await.append(vec![failure("one")], None).await.unwrap();
+        open(&settings, &keys).await.append(vec![failure("one")], &[]).await.unwrap();
         let store = Store::open(&settings).await.unwrap();
         let error = Ledger::open(store, Keys::parse(&keys).unwrap(), "other", clock()).await.err().unwrap();
         assert!(matches!(error, Error::OtherJob { .. }), "{error}");
@@ -569,7 +573,7 @@ async fn a_destroyed_key_is_refused_everywhere() {
         assert!(matches!(&error, Error::DestroyedKey { id, .. } if *id == old), "{error}");
         assert_eq!(error.outcome(), Outcome::Invalid);
         // A process that was at work with it all the time.
-        let error = first.append(vec![failure("late")], None).await.unwrap_err();
+        let error = first.append(vec![failure("late")], &[]).await.unwrap_err();
         assert!(matches!(&error, Error::DestroyedKey { id, .. } if *id == old), "{error}");
 
         let found = prove(first.store(), &tag_keys, "core.customers", &row).await.unwrap();
@@ -686,7 +690,7 @@ async fn a_store_that_was_meddled_with_is_found_and_never_signed() {
         let size = ledger.checkpoint().await.unwrap().checkpoint.size;
         let mut failures = Vec::new();
         for number in 0..3 {
-            failures.push(ledger.append(vec![failure(&format!("number {number}"))], None).await.unwrap()[0]);
+            failures.push(ledger.append(vec![failure(&format!("number {number}"))], &[]).await.unwrap()[0]);
         }
         assert_eq!((size, &failures[..]), (5, &[7, 8, 9][..]));
         assert!(verify(&settings, &keys).await.is_sound());
@@ -714,7 +718,7 @@ async fn a_store_that_was_meddled_with_is_found_and_never_signed() {
         meddle(&settings, "delete from entries where seq > 4").await;
         let error = try_open(&settings, &keys).await.err().unwrap();
         assert!(error.to_string().contains("the checkpoint of 5 entries: there are fewer entries"), "{error}");
-        ledger.append(vec![failure("late")], None).await.unwrap_err();
+        ledger.append(vec![failure("late")], &[]).await.unwrap_err();
         let report = verify(&settings, &keys).await;
         assert!(
             report.problems.iter().any(|problem| problem.message.contains("covers 5 entries, but 4 stand before")),
@@ -726,8 +730,8 @@ async fn a_store_that_was_meddled_with_is_found_and_never_signed() {
 
 fn settings(directory: &Path, keys: KeySettings) -> Settings {
     Settings {
-        name: "demo".into(),
         unresolved: std::collections::BTreeSet::new(),
+        name: "demo".into(),
         directory: directory.to_owned(),
         time_zone: jiff::tz::TimeZone::UTC,
         databases: BTreeMap::new(),

@@ -7,6 +7,7 @@
 mod catalog;
 mod contract;
 mod driver;
+mod init;
 mod ledger;
 mod rules;
 mod server;

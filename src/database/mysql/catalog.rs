@@ -15,7 +15,7 @@ const REFERRERS: &str = "select distinct cast(table_schema as char), cast(table_
     from information_schema.key_column_usage where referenced_table_schema = ? and table_schema <> ?";
 
 const TABLES: &str = "select cast(table_schema as char), cast(table_name as char), cast(table_type as char),
-        cast(table_rows as char)
+        cast(table_rows as char), cast(engine as char)
     from information_schema.tables where ";
 
 const COLUMNS: &str = "select cast(table_schema as char), cast(table_name as char), cast(column_name as char),
@@ -72,14 +72,22 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
     let mut assembly = Assembly::default();
 
     for row in connection.fetch(&within(TABLES, "table_schema", "table_name", "")).await? {
-        let [schema, name, table_type, rows] = fields(row)?;
+        let [schema, name, table_type, rows, storage] = fields(row)?;
         let kind = match table_type.as_str() {
             "BASE TABLE" | "SYSTEM VERSIONED" => TableKind::Plain,
             "VIEW" => TableKind::View,
             // Sequences and temporary tables.
             _ => continue,
         };
-        assembly.table(TableName { schema, name }, kind).estimated_rows = rows.parse().unwrap_or_default();
+        let table = assembly.table(TableName { schema, name }, kind);
+        table.estimated_rows = rows.parse().unwrap_or_default();
+        table.obstacle = match (table_type.as_str(), storage.as_str()) {
+            ("SYSTEM VERSIONED", _) => Some("it is system-versioned: erased rows stay in its history".to_owned()),
+            (_, "MyISAM" | "Aria" | "MEMORY" | "CSV" | "ARCHIVE") if kind == TableKind::Plain => {
+                Some(format!("its storage engine {storage} knows no transactions: a batch could be left half done"))
+            }
+            _ => None,
+        };
     }
     let order = " order by table_schema, table_name, ordinal_position";
     for row in connection.fetch(&within(COLUMNS, "table_schema", "table_name", order)).await? {

@@ -1,0 +1,114 @@
+//! The demo: a job directory with an invented company in it, on which everything can be tried.
+//!
+//! The rules are those of `jobs/demo` in the repository, the keys are made on the spot, and the database is new.
+
+mod company;
+mod names;
+mod random;
+mod rows;
+
+pub use company::Story;
+
+use crate::{cli::KeyKind, ledger::Key};
+use anyhow::Context as _;
+use jiff::civil::Date;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+use std::{fs, path::Path};
+
+/// The company's database, in the job directory.
+pub const DATABASE: &str = "core.db";
+
+macro_rules! job_files {
+    ($($path:literal),* $(,)?) => {
+        /// The files of `jobs/demo`: path and text.
+        pub const JOB_FILES: &[(&str, &str)] = &[$(($path, include_str!(concat!("../../jobs/demo/", $path)))),*];
+    };
+}
+
+job_files![
+    "sunset.yaml",
+    "rules/applications.yaml",
+    "rules/billing.yaml",
+    "rules/communications.yaml",
+    "rules/contracts.yaml",
+    "rules/customers.yaml",
+    "rules/devices.yaml",
+    "rules/identity.yaml",
+    "rules/inquiries.yaml",
+];
+
+/// Writes settings, rules and new keys into an empty directory.
+///
+/// # Errors
+/// Something cannot be written.
+pub fn lay_out(directory: &Path) -> anyhow::Result<()> {
+    for subdirectory in ["rules", "keys"] {
+        let path = directory.join(subdirectory);
+        fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    }
+    let cannot_be_written = |path: &Path| format!("{} cannot be written", path.display());
+    for (path, text) in JOB_FILES {
+        let path = directory.join(path);
+        fs::write(&path, text).with_context(|| cannot_be_written(&path))?;
+    }
+    for kind in [KeyKind::Tag, KeyKind::Signing, KeyKind::Pseudonym] {
+        let path = directory.join(format!("keys/{}.key", kind.name()));
+        Key::generate(kind)?.write(&path).with_context(|| cannot_be_written(&path))?;
+    }
+    Ok(())
+}
+
+/// Makes the database of a company of so many customers, as it stands on the day `today`.
+///
+/// # Errors
+/// The database cannot be written.
+pub async fn found_company(directory: &Path, customers: u32, today: Date) -> anyhow::Result<()> {
+    let path = directory.join(DATABASE);
+    company::create(&path, customers, today).await.with_context(|| format!("{} cannot be filled", path.display()))
+}
+
+/// What there is to see of the company from outside, before a run and after it.
+pub struct Snapshot {
+    /// Tables and their numbers of rows.
+    pub rows: Vec<(&'static str, i64)>,
+    /// One customer, column by column.
+    pub customer: Vec<(&'static str, Option<String>)>,
+}
+
+/// Looks at the company's tables, and at the customer with this id.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn look_at(directory: &Path, customer: u32) -> anyhow::Result<Snapshot> {
+    let options = SqliteConnectOptions::new().filename(directory.join(DATABASE)).read_only(true);
+    let mut connection = options.disable_statement_logging().connect().await?;
+    let mut rows = Vec::with_capacity(company::TABLES.len());
+    for table in company::TABLES {
+        let sql = format!("select count(*) from {table}");
+        rows.push((*table, sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await?));
+    }
+    let mut values = Vec::with_capacity(SHOWN_COLUMNS.len());
+    for column in SHOWN_COLUMNS {
+        let sql = format!("select cast({column} as text) from customers where id = ?");
+        let value = sqlx::query_scalar(AssertSqlSafe(sql)).bind(customer).fetch_optional(&mut connection).await?;
+        values.push((*column, value.flatten()));
+    }
+    connection.close().await?;
+    Ok(Snapshot { rows, customer: values })
+}
+
+/// The columns of a customer that the demo shows.
+const SHOWN_COLUMNS: &[&str] = &[
+    "full_name",
+    "name_kana",
+    "email",
+    "phone",
+    "birth_date",
+    "gender",
+    "postal_code",
+    "prefecture",
+    "monthly_gb",
+    "rental_count",
+    "joined_on",
+    "closed_on",
+];
