@@ -302,11 +302,22 @@ fn limited(
     dialect.finish(sql)
 }
 
-/// Changes those of the rows with these locators that are still disposable.
+/// One number: how many of the rows with these locators are disposable.
+pub fn count_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
+    let mut condition = dialect.one_of(&dialect.row(&work.table), &work.locator(), keys);
+    condition.push(" and ").append(&work.disposable_rows());
+    dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition))
+}
+
+/// Changes those of the rows with these locators that are still disposable. Rows with dependents are locked since they
+/// were chosen, and their dependents have been changed by now: they are not asked again, because a starting point among
+/// the dependents would have gone with them.
 pub fn change_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), keys);
-    condition.push(" and ").append(&work.disposable_rows());
+    if work.dependents.is_empty() {
+        condition.push(" and ").append(&work.disposable_rows());
+    }
     dialect.finish(changing(dialect, &work.table, &work.change, &condition))
 }
 
@@ -317,7 +328,9 @@ pub fn change_one(dialect: &dyn Dialect, work: &Work, key: &[String], values: &[
     updates.extend(computed.iter().zip(values).map(|(column, value)| (column.column.name.clone(), value.clone())));
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), &[key.to_vec()]);
-    condition.push(" and ").append(&work.disposable_rows());
+    if work.dependents.is_empty() {
+        condition.push(" and ").append(&work.disposable_rows());
+    }
     dialect.finish(changing(dialect, &work.table, &Change::Update(updates), &condition))
 }
 

@@ -16,7 +16,7 @@ pub mod row;
 mod sample;
 
 pub use access::Walk;
-pub use count::tally as recount;
+pub use count::recount;
 pub use holds::{Hold, HoldScope};
 pub use overlap::check as overlaps;
 pub use prepare::{

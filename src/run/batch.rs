@@ -326,6 +326,18 @@ impl<'a> Worker<'a> {
             changed.longest = watch.longest;
             return Ok(changed);
         }
+        let keys: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
+        let chosen = rows.len() as u64;
+        // Whoever added a dependent just before the lock may have woken its row up; behind the lock nobody can. Where one
+        // writer keeps out all others (SQLite) there is no such moment.
+        if !work.dependents.is_empty() && !dialect.lock_rows().is_empty() {
+            let counted = watch.time(self.connection.fetch(&statements::count_keys(dialect, work, &keys))).await?;
+            let still = counted.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok());
+            if still != Some(chosen) {
+                let message = "dependents changed while their rows were being locked";
+                return Err(Error::new(ErrorKind::Transient, message).into());
+            }
+        }
         let table = self.step.full_table();
         for row in &rows {
             changed.evidence.push(self.ledger.tag_key().tag(&table, &self.selection.key(row)));
@@ -336,12 +348,10 @@ impl<'a> Worker<'a> {
                 changed.dependents.push(along);
             }
         }
-        let keys: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
         changed.rows = match &work.change {
             Change::Compute { .. } => watch.time(self.change_computed(&rows)).await?,
             _ => watch.time(self.connection.execute(&statements::change_keys(dialect, work, &keys))).await?,
         };
-        let chosen = rows.len() as u64;
         if changed.rows != chosen {
             return Err(Failure::Kept { kept: chosen.abs_diff(changed.rows), chosen });
         }

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where, and stop")]
 
 mod catalog;
+mod demo;
 mod driver;
 mod ledger;
 mod rules;
