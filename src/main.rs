@@ -13,7 +13,7 @@ fn main() -> ExitCode {
             return if asked { Outcome::Done } else { Outcome::Invalid }.into();
         }
     };
-    commands::telemetry::start(&cli.global);
+    commands::telemetry::start(&cli);
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(commands::dispatch(cli)).into(),
         Err(_) => Outcome::Unexpected.into(),

@@ -1,16 +1,17 @@
 //! The log: one line per action on standard error, pretty on a terminal, JSON elsewhere. It holds no row's values.
 
-use crate::cli::Global;
+use crate::cli::{Cli, Command};
 use std::io::{self, IsTerminal};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// Starts the log. `SUNSET_LOG` overrides what `-q` and `-v` say, in tracing-subscriber's filter syntax.
-pub fn start(global: &Global) {
+pub fn start(Cli { global, command }: &Cli) {
     let terminal = io::stderr().is_terminal();
+    let for_people = terminal || matches!(command, Command::Demo(_));
     // a person at a terminal sees tables and bars; the log is for those who ask, and for the night
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (false, 0) if terminal => "sunset=warn",
+        (false, 0) if for_people => "sunset=warn",
         (false, 0 | 1) => "sunset=info",
         (false, _) => "sunset=debug",
     };

@@ -315,7 +315,16 @@ fn limited(
     dialect.finish(sql)
 }
 
-/// Changes those of the rows with these locators that are still disposable.
+/// One number: how many of the rows with these locators are disposable.
+pub fn count_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
+    let mut condition = dialect.one_of(&dialect.row(&work.table), &work.locator(), keys);
+    condition.push(" and ").append(&work.disposable_rows());
+    dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition))
+}
+
+/// Changes those of the rows with these locators that are still disposable. Rows with dependents are locked since they
+/// were chosen, and their dependents have been changed by now: they are not asked again, because a starting point among
+/// the dependents would have gone with them.
 pub fn change_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), keys);

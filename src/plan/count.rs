@@ -18,10 +18,7 @@ pub async fn counts(
     work: &Work,
     limits: &Limits,
 ) -> Result<Counts, Error> {
-    let mut counts = tally(connection, dialect, work).await?;
-    if let Some(statement) = statements::missing(dialect, work) {
-        counts.without_starting_point = Some(number(&connection.fetch(&statement).await?, 0));
-    }
+    let mut counts = recount(connection, dialect, work).await?;
     counts.table_rows = table.estimated_rows;
     let judged = limits.max_share_percent.is_some() && counts.due > 0;
     if judged || counts.due > table.estimated_rows || (counts.due > 0 && table.estimated_rows < SMALL) {
@@ -31,10 +28,15 @@ pub async fn counts(
     Ok(counts)
 }
 
-/// Due, overdue, held and waiting rows, and the oldest: one pass over the due rows.
-pub async fn tally(connection: &mut dyn Connection, dialect: &dyn Dialect, work: &Work) -> Result<Counts, Error> {
+/// Due, overdue, held and waiting rows, and the oldest, in one pass over the due rows; and those without starting point.
+pub async fn recount(connection: &mut dyn Connection, dialect: &dyn Dialect, work: &Work) -> Result<Counts, Error> {
+    let without_starting_point = match statements::missing(dialect, work) {
+        Some(statement) => Some(number(&connection.fetch(&statement).await?, 0)),
+        None => None,
+    };
     let rows = connection.fetch(&statements::tally(dialect, work)).await?;
     Ok(Counts {
+        without_starting_point,
         due: number(&rows, 0),
         overdue: work.overdue.as_ref().map(|_| number(&rows, 1)),
         held: number(&rows, 2),

@@ -21,7 +21,7 @@ mod sample;
 mod starting_point;
 
 pub use access::Walk;
-pub use count::tally as recount;
+pub use count::recount;
 pub use find::find_table;
 pub use holds::{Hold, HoldScope};
 pub use overlap::check as overlaps;

@@ -4,7 +4,7 @@
 use super::{Failure, Surroundings};
 use crate::{
     database::{
-        Change, Connection, DependentWork, Dialect, Error, Row, Sql, Value, Work,
+        Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Value, Work,
         statements::{self, KeySelection, Range},
     },
     ledger::{BatchEvidence, TagKey},
@@ -183,6 +183,18 @@ impl<'a> Batches<'a> {
             changed.longest = watch.longest;
             return Ok(changed);
         }
+        let keys: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
+        let chosen = rows.len() as u64;
+        // Whoever added a dependent just before the lock may have woken its row up; behind the lock nobody can. Where one
+        // writer keeps out all others (SQLite) there is no such moment.
+        if !work.dependents.is_empty() && !dialect.lock_rows().is_empty() {
+            let counted = watch.time(connection.fetch(&statements::count_keys(dialect, work, &keys))).await?;
+            let still = counted.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok());
+            if still != Some(chosen) {
+                let message = "dependents changed while their rows were being locked";
+                return Err(Error::new(ErrorKind::Transient, message).into());
+            }
+        }
         for row in &rows {
             changed.evidence.push(self.tag_key.tag(&self.table, &self.selection.key(row)));
         }
@@ -192,12 +204,10 @@ impl<'a> Batches<'a> {
                 changed.dependents.push(along);
             }
         }
-        let keys: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
         changed.rows = match &work.change {
             Change::Compute { .. } => watch.time(self.change_computed(connection, &rows)).await?,
             _ => watch.time(connection.execute(&statements::change_keys(dialect, work, &keys))).await?,
         };
-        let chosen = rows.len() as u64;
         if changed.rows != chosen {
             return Err(Failure::Kept { kept: chosen.abs_diff(changed.rows), chosen });
         }

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod contract;
+mod demo;
 mod driver;
 mod grants;
 mod init;
