@@ -146,11 +146,12 @@ pub trait Dialect: Send + Sync {
     }
 }
 
-/// The dialect of an engine.
-pub fn dialect(engine: Engine) -> &'static dyn Dialect {
+/// The dialect of a server that calls itself `version`.
+pub fn dialect(engine: Engine, version: &str) -> &'static dyn Dialect {
     match engine {
         Engine::Postgres => &super::postgres::dialect::Postgres,
-        Engine::Mysql => &super::mysql::dialect::Mysql,
+        Engine::Mysql if version.contains("MariaDB") => &super::mysql::dialect::Mysql { mariadb: true },
+        Engine::Mysql => &super::mysql::dialect::Mysql { mariadb: false },
         Engine::Sqlite => &super::sqlite::dialect::Sqlite,
     }
 }

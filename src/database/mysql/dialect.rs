@@ -6,7 +6,10 @@ use crate::{
     database::{Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value, dialect::quoted},
 };
 
-pub struct Mysql;
+/// MySQL, or MariaDB, which differs in little.
+pub struct Mysql {
+    pub mariadb: bool,
+}
 
 const ISO: &str = "'^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'";
 
@@ -101,9 +104,9 @@ impl Dialect for Mysql {
         " for update"
     }
 
-    /// MariaDB knows `delete … returning`, MySQL does not; a select of the same rows costs little on both.
-    fn returns(&self, _erase: bool) -> bool {
-        false
+    /// MariaDB knows `delete … returning`; MySQL knows none.
+    fn returns(&self, erase: bool) -> bool {
+        self.mariadb && erase
     }
 
     fn comparable(&self, point: &Sql, kind: PointKind, by_time: bool) -> Sql {
