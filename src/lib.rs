@@ -25,6 +25,7 @@ pub mod commands;
 pub mod database;
 pub mod demo;
 pub mod diagnostic;
+pub mod draft;
 pub mod job;
 pub mod ledger;
 pub mod outcome;

@@ -30,7 +30,7 @@ mod replace;
 mod suppress;
 mod truncate;
 
-pub use personal::{Personal, personal};
+pub use personal::{Certainty, Personal, names_people, personal};
 
 #[cfg(test)]
 mod tests;

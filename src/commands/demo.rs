@@ -40,8 +40,20 @@ pub async fn run(global: &Global, args: &DemoArgs, console: &mut Console) -> any
     let review = today.saturating_add(6.months()).to_string();
     let suing = Story::Lawsuit.customer_id().to_string();
     let hold = [
-        "hold", "add", "--table", "core.customers", "--key", &suing, "--matter", "2026-wa-1234", "--reason",
-        "lawsuit over a deposit", "--owner", "legal", "--review", &review,
+        "hold",
+        "add",
+        "--table",
+        "core.customers",
+        "--key",
+        &suing,
+        "--matter",
+        "2026-wa-1234",
+        "--reason",
+        "lawsuit over a deposit",
+        "--owner",
+        "legal",
+        "--review",
+        &review,
     ];
     let steps: [(&str, &[&str]); 5] = [
         ("One customer is suing: whatever the rules say, the row stays", &hold),
@@ -109,7 +121,11 @@ fn prompt(global: &Global, words: &[&str]) -> String {
 /// A word for the shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 fn count(rows: i64) -> String {

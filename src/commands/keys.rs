@@ -10,13 +10,7 @@ use crate::{
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::{
-    fs::DirBuilder,
-    io::Write,
-    os::unix::fs::DirBuilderExt,
-    path::Path,
-    sync::Arc,
-};
+use std::{fs::DirBuilder, io::Write, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 /// Runs `sunset keys …`. Knows the formats text and JSON. `settings` may be absent for `new` alone: the settings of a new
 /// job cannot be read before its keys exist.

@@ -4,6 +4,7 @@ pub mod completions;
 pub mod console;
 pub mod demo;
 pub mod hold;
+pub mod init;
 pub mod job;
 pub mod keys;
 pub mod ledger;
@@ -53,6 +54,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         }
         Command::Schema(args) => console.print(&schema::run(args.kind)).map(|()| Outcome::Done).map_err(Into::into),
         Command::Demo(args) => demo::run(&cli.global, args, &mut console).await,
+        Command::Init(args) => init::run(&cli.global, args, &mut console).await,
         Command::Completions { shell } => completions::run(*shell, &mut console),
         _ => Err(anyhow::anyhow!("not there yet")),
     };
@@ -102,7 +104,12 @@ fn outcome_of(error: &anyhow::Error) -> Outcome {
             let ledger = || cause.downcast_ref::<evidence::Error>().map(evidence::Error::outcome);
             let store = || cause.downcast_ref::<store::Error>().map(store::Error::outcome);
             let key = || cause.downcast_ref::<KeyError>().map(|_| Outcome::Invalid);
-            stop.or_else(database).or_else(ledger).or_else(store).or_else(key)
+            let file = || {
+                use std::io::ErrorKind::{AlreadyExists, InvalidData, NotFound, PermissionDenied};
+                let kind = cause.downcast_ref::<std::io::Error>()?.kind();
+                matches!(kind, AlreadyExists | InvalidData | NotFound | PermissionDenied).then_some(Outcome::Invalid)
+            };
+            stop.or_else(database).or_else(ledger).or_else(store).or_else(key).or_else(file)
         })
         .unwrap_or(Outcome::Unexpected)
 }

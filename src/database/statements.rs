@@ -98,7 +98,20 @@ impl Work {
 
     /// Due, neither held nor needed by a kept dependent: what a batch may touch.
     pub fn disposable_rows(&self) -> Sql {
-        let mut sql = self.due_rows();
+        self.without_obstacles(self.due_rows())
+    }
+
+    /// The same for rows that a batch has locked, at the moment of their change. A starting point in related rows is
+    /// not asked for again: they may have gone along a moment ago, and the locked row lets no others come.
+    fn still_disposable_rows(&self) -> Sql {
+        if self.point.related && !self.dependents.is_empty() {
+            self.without_obstacles(Sql::all(self.claimed()))
+        } else {
+            self.disposable_rows()
+        }
+    }
+
+    fn without_obstacles(&self, mut sql: Sql) -> Sql {
         for obstacle in [&self.held, &self.waiting].into_iter().flatten() {
             sql.push(" and ").append(&obstacle.clone().negated());
         }
@@ -309,15 +322,11 @@ pub fn count_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> S
     dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition))
 }
 
-/// Changes those of the rows with these locators that are still disposable. Rows with dependents are locked since they
-/// were chosen, and their dependents have been changed by now: they are not asked again, because a starting point among
-/// the dependents would have gone with them.
+/// Changes those of the rows with these locators that are still disposable.
 pub fn change_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), keys);
-    if work.dependents.is_empty() {
-        condition.push(" and ").append(&work.disposable_rows());
-    }
+    condition.push(" and ").append(&work.still_disposable_rows());
     dialect.finish(changing(dialect, &work.table, &work.change, &condition))
 }
 
@@ -328,9 +337,7 @@ pub fn change_one(dialect: &dyn Dialect, work: &Work, key: &[String], values: &[
     updates.extend(computed.iter().zip(values).map(|(column, value)| (column.column.name.clone(), value.clone())));
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), &[key.to_vec()]);
-    if work.dependents.is_empty() {
-        condition.push(" and ").append(&work.disposable_rows());
-    }
+    condition.push(" and ").append(&work.still_disposable_rows());
     dialect.finish(changing(dialect, &work.table, &Change::Update(updates), &condition))
 }
 

@@ -115,4 +115,6 @@ pub struct Point {
     pub value: Sql,
     /// How it is stored.
     pub kind: PointKind,
+    /// It stands in rows of another table.
+    pub related: bool,
 }

@@ -22,7 +22,24 @@ const YEARS: i32 = 13;
 
 /// All tables of the schema.
 pub const TABLES: &[&str] = &[
-    "customers", "addresses", "applications", "application_documents", "contracts", "contract_changes", "identity_checks", "devices", "rentals", "invoices", "invoice_lines", "journal_entries", "arrears", "arrears_letters", "inquiries", "inquiry_messages", "connection_logs", "mail_log",
+    "customers",
+    "addresses",
+    "applications",
+    "application_documents",
+    "contracts",
+    "contract_changes",
+    "identity_checks",
+    "devices",
+    "rentals",
+    "invoices",
+    "invoice_lines",
+    "journal_entries",
+    "arrears",
+    "arrears_letters",
+    "inquiries",
+    "inquiry_messages",
+    "connection_logs",
+    "mail_log",
 ];
 
 const PLANS: &[(&str, u32)] = &[("light 20 GB", 1_980), ("standard 100 GB", 3_480), ("unlimited", 4_480)];
@@ -175,8 +192,20 @@ impl Company {
             customers: Rows::new(
                 "customers",
                 &[
-                    "full_name", "name_kana", "email", "phone", "birth_date", "gender", "postal_code", "prefecture",
-                    "monthly_gb", "rental_count", "balance_yen", "status", "joined_on", "closed_on",
+                    "full_name",
+                    "name_kana",
+                    "email",
+                    "phone",
+                    "birth_date",
+                    "gender",
+                    "postal_code",
+                    "prefecture",
+                    "monthly_gb",
+                    "rental_count",
+                    "balance_yen",
+                    "status",
+                    "joined_on",
+                    "closed_on",
                 ],
             ),
             addresses: Rows::new(
@@ -554,7 +583,9 @@ impl Company {
             return format!("{name} 様 お問い合わせありがとうございます。「{subject}」の件、確認いたしました。");
         }
         match (self.random.below(3), phone, email) {
-            (0, Some(phone), _) => format!("お世話になっております。{name}です。{subject}、{phone} までお電話ください。"),
+            (0, Some(phone), _) => {
+                format!("お世話になっております。{name}です。{subject}、{phone} までお電話ください。")
+            }
             (1, _, Some(email)) => format!("{name}と申します。{subject}、{email} までご連絡をお願いします。"),
             _ => format!("{name}です。引っ越したので {} に届けてください。{subject}。", address.line()),
         }
@@ -566,7 +597,8 @@ impl Company {
         for number in 0..self.random.skewed(9) {
             let day = self.within(first, self.today);
             let sent_at = self.time_on(day);
-            let kind = if number == 0 { "consent" } else { self.random.pick(&["newsletter", "newsletter", "reminder"]) };
+            let kind =
+                if number == 0 { "consent" } else { self.random.pick(&["newsletter", "newsletter", "reminder"]) };
             let bounced = self.random.percent(4);
             let opened = !bounced && self.random.percent(45);
             let opened_at = opened.then(|| sent_at.saturating_add(seconds(self.random.between(60, 90_000))));

@@ -99,6 +99,16 @@ pub async fn look_at(directory: &Path, customer: u32) -> anyhow::Result<Snapshot
 
 /// The columns of a customer that the demo shows.
 const SHOWN_COLUMNS: &[&str] = &[
-    "full_name", "name_kana", "email", "phone", "birth_date", "gender", "postal_code", "prefecture", "monthly_gb",
-    "rental_count", "joined_on", "closed_on",
+    "full_name",
+    "name_kana",
+    "email",
+    "phone",
+    "birth_date",
+    "gender",
+    "postal_code",
+    "prefecture",
+    "monthly_gb",
+    "rental_count",
+    "joined_on",
+    "closed_on",
 ];

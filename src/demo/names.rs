@@ -177,7 +177,9 @@ impl Address {
     /// On one line, as an invoice has it.
     pub fn line(&self) -> String {
         let building = self.building.as_deref().unwrap_or_default();
-        format!("〒{} {}{}{} {building}", self.postal_code, self.prefecture, self.city, self.street).trim_end().to_owned()
+        format!("〒{} {}{}{} {building}", self.postal_code, self.prefecture, self.city, self.street)
+            .trim_end()
+            .to_owned()
     }
 
     /// A landline's number: it begins with 0 after the area code, as none does.
@@ -198,7 +200,9 @@ pub fn mobile(random: &mut Random) -> String {
 /// From the blocks that are reserved for documentation (RFC 5737, RFC 3849).
 pub fn ip_address(random: &mut Random) -> String {
     match random.below(10) {
-        0..3 => format!("2001:db8:{:x}:{:x}::{:x}", random.below(65_536), random.below(65_536), random.between(1, 65_535)),
+        0..3 => {
+            format!("2001:db8:{:x}:{:x}::{:x}", random.below(65_536), random.below(65_536), random.between(1, 65_535))
+        }
         block => {
             let network = ["192.0.2", "198.51.100", "203.0.113"][block as usize % 3];
             format!("{network}.{}", random.between(1, 254))
@@ -215,7 +219,8 @@ pub fn imei(number: u32) -> String {
 
 /// Luhn's, for an even number of digits before it.
 fn check_digit(digits: &str) -> u32 {
-    let weighted = digits.bytes().zip([1, 2].into_iter().cycle()).map(|(digit, weight)| u32::from(digit - b'0') * weight);
+    let weighted =
+        digits.bytes().zip([1, 2].into_iter().cycle()).map(|(digit, weight)| u32::from(digit - b'0') * weight);
     let sum: u32 = weighted.map(|product| product / 10 + product % 10).sum();
     (10 - sum % 10) % 10
 }

@@ -1,6 +1,6 @@
 //! What goes along: every foreign key that points at a changed row must be named by the rule.
 
-use super::resolve::{Surroundings, changes};
+use super::{change::changes, find::find_table, resolve::Surroundings};
 use crate::{
     anonymize::Technique,
     catalog::{ForeignKey, ReferentialAction, Table, TableName},
@@ -248,7 +248,7 @@ impl Walker<'_, '_> {
                 self.found.push(Diagnostic::error(Code::NotADependent, place, message));
                 continue;
             }
-            match super::resolve::find_table(self.around.catalog, table, place.clone()) {
+            match find_table(self.around.catalog, table, place.clone()) {
                 Err(diagnostic) => self.found.push(diagnostic),
                 Ok(_) => {
                     let message =

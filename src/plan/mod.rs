@@ -4,8 +4,11 @@
 //! line, [`count`] asks the databases how many rows are concerned, [`guard`] holds the counts against the limits.
 
 mod access;
+mod change;
+mod condition;
 mod count;
 mod dependents;
+mod find;
 mod guard;
 mod holds;
 mod order;
@@ -14,15 +17,17 @@ mod prepare;
 mod resolve;
 pub mod row;
 mod sample;
+mod starting_point;
 
 pub use access::Walk;
 pub use count::recount;
+pub use find::find_table;
 pub use holds::{Hold, HoldScope};
 pub use overlap::check as overlaps;
 pub use prepare::{
     Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, open_database, open_databases, prepare,
 };
-pub use resolve::{Resolved, find_table, resolve_rule};
+pub use resolve::{Resolved, resolve_rule};
 
 use crate::{
     catalog::{Engine, TableName},

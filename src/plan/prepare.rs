@@ -3,6 +3,7 @@
 use super::{
     DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, UnavailableDatabase,
     access::Walk,
+    condition::rule_condition,
     count, guard, order, overlap,
     resolve::{self, Resolved, Surroundings},
     sample,
@@ -250,7 +251,7 @@ async fn ask_for_overlaps(
             let Some(open) = databases.get_mut(&a.table.database) else { continue };
             let Some(table) = open.catalog.table(a.table.schema.as_deref(), &a.table.table) else { continue };
             let around = surroundings(job, open, holds, now, options);
-            let condition = |rule: &Rule| resolve::condition(&around, table, rule);
+            let condition = |rule: &Rule| rule_condition(&around, table, rule);
             let (Some(first), Some(second)) = (condition(a), condition(b)) else { continue };
             let statement = statements::overlap(open.dialect, &table.name, &first, &second);
             if !open.connection.fetch(&statement).await?.is_empty() {

@@ -59,6 +59,9 @@ enum Failure {
     /// A trigger or rule of the database keeps rows that were to go.
     #[error("{kept} of {chosen} rows did not change: a trigger or rule of the database keeps them")]
     Kept { kept: u64, chosen: u64 },
+    /// The next batch would begin where this one did.
+    #[error("the database does not order the table's keys in a way that a run can follow")]
+    Stuck,
 }
 
 impl Failure {
@@ -74,7 +77,7 @@ impl Failure {
                 }
             },
             Self::Ledger(error) if error.outcome() == Outcome::Temporary => RuleResult::Temporary,
-            Self::Ledger(_) | Self::Kept { .. } => RuleResult::Failed,
+            Self::Ledger(_) | Self::Kept { .. } | Self::Stuck => RuleResult::Failed,
         }
     }
 }

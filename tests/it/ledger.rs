@@ -730,6 +730,7 @@ async fn a_store_that_was_meddled_with_is_found_and_never_signed() {
 
 fn settings(directory: &Path, keys: KeySettings) -> Settings {
     Settings {
+        unresolved: std::collections::BTreeSet::new(),
         name: "demo".into(),
         directory: directory.to_owned(),
         time_zone: jiff::tz::TimeZone::UTC,
@@ -740,7 +741,6 @@ fn settings(directory: &Path, keys: KeySettings) -> Settings {
         store: StoreSettings::Sqlite(directory.join("state/sunset.db")),
         keys,
         schedule: None,
-        unresolved: Default::default(),
     }
 }
 

@@ -5,8 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where, and stop")]
 
 mod catalog;
+mod contract;
 mod demo;
 mod driver;
+mod init;
 mod ledger;
 mod rules;
 mod server;

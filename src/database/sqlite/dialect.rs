@@ -10,6 +10,11 @@ pub struct Sqlite;
 
 const ISO: &str = "'[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]*'";
 
+/// What [`Sqlite::text`] showed as `x` and hexadecimal digits is a blob; other text is itself.
+fn blob_or_text(expression: &str) -> String {
+    format!("coalesce(case when {expression} glob 'x*' then unhex(substr({expression}, 2)) end, {expression})")
+}
+
 impl Dialect for Sqlite {
     fn engine(&self) -> Engine {
         Engine::Sqlite
@@ -56,6 +61,9 @@ impl Dialect for Sqlite {
         match column.kind {
             ColumnKind::Integer | ColumnKind::Boolean => format!("cast({PLACEHOLDER} as integer)"),
             ColumnKind::Decimal | ColumnKind::Float => format!("cast({PLACEHOLDER} as numeric)"),
+            ColumnKind::Bytes | ColumnKind::Other => {
+                format!("(select {} from (select {PLACEHOLDER} as value))", blob_or_text("value"))
+            }
             _ => PLACEHOLDER.to_string(),
         }
     }
@@ -71,9 +79,7 @@ impl Dialect for Sqlite {
                 match column.kind {
                     ColumnKind::Integer | ColumnKind::Boolean => format!("cast({field} as integer)"),
                     ColumnKind::Decimal | ColumnKind::Float => format!("cast({field} as numeric)"),
-                    ColumnKind::Bytes | ColumnKind::Other => {
-                        format!("case when {field} glob 'x[0-9A-F]*' then unhex(substr({field}, 2)) else {field} end")
-                    }
+                    ColumnKind::Bytes | ColumnKind::Other => blob_or_text(&field),
                     _ => field,
                 }
             })

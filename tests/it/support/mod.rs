@@ -1,3 +1,5 @@
 //! What the tests share.
 
+pub mod bench;
+pub mod command;
 pub mod servers;

@@ -1,0 +1,193 @@
+//! A rule's starting point as SQL: where it stands, how it is stored, when it is past.
+
+use super::{
+    find::{find_column, find_table},
+    resolve::Resolver,
+};
+use crate::{
+    catalog::{Column, ColumnKind, Engine, ForeignKey, Table},
+    clock::{Cutoffs, DueDays, PointKind},
+    database::{KeyColumn, Sql, Value, statements},
+    diagnostic::{Code, Diagnostic, Place},
+    rules::{Encoding, Pick, Source},
+};
+use jiff::tz::TimeZone;
+
+impl Resolver<'_, '_> {
+    /// The starting point as SQL, how it is stored, and its column if it is one of the table itself.
+    pub(super) fn starting_point(&mut self, table: &Table, row: &str) -> Option<(Sql, PointKind, Option<KeyColumn>)> {
+        let start = &self.rule.starting_point;
+        let place = self.rule.place.key("starting_point");
+        match &start.source {
+            Source::Column(name) => {
+                let column = self.keep(find_column(table, name, place.key("column")))?;
+                let kind = self.point_kind(column, start.encoding, place.key("column"))?;
+                let value = Sql::new(self.around.dialect.column(row, name));
+                Some((value, kind, Some(KeyColumn::from(column))))
+            }
+            Source::Related { pick, table: path, column: name, through } => {
+                let place = place.key(match pick {
+                    Pick::Latest => "latest",
+                    Pick::Earliest => "earliest",
+                });
+                if path.database != self.rule.table.database {
+                    let message = format!("`{path}` lies in another database than `{}`", self.rule.table);
+                    self.found.push(Diagnostic::error(Code::UnknownTable, place, message));
+                    return None;
+                }
+                let related = self.keep(find_table(self.around.catalog, path, place.clone()))?;
+                let column = self.keep(find_column(related, name, place.clone()))?;
+                let kind = self.point_kind(column, start.encoding, place);
+                let through_place = self.rule.place.key("starting_point").key("through");
+                let pairs = self.keep(path_between(table, related, through, through_place))?;
+                let theirs: Vec<_> = pairs.iter().map(|(theirs, _)| theirs.name.clone()).collect();
+                if related.index_on(&theirs).is_none() {
+                    let message = format!("no index of `{path}` serves `{through}`: it is read once for each row");
+                    let place = self.rule.place.key("starting_point").key("through");
+                    self.found.push(Diagnostic::warning(Code::NoDependentIndex, place, message));
+                }
+                let latest = *pick == Pick::Latest;
+                let dialect = self.around.dialect;
+                let value = statements::related_point(dialect, &table.name, &related.name, &pairs, name, latest);
+                Some((value, kind?, None))
+            }
+        }
+    }
+
+    fn point_kind(&mut self, column: &Column, encoding: Option<Encoding>, place: Place) -> Option<PointKind> {
+        let kind = match (self.around.catalog.engine, column.kind, encoding) {
+            // SQLite has no types for time: the declared one tells what is meant, `as` what is stored
+            (Engine::Sqlite, ColumnKind::Date | ColumnKind::DateTime, None) => Some(PointKind::IsoText),
+            (Engine::Sqlite, _, Some(encoding)) => Some(match encoding {
+                Encoding::EpochSeconds => PointKind::EpochSeconds,
+                Encoding::EpochMilliseconds => PointKind::EpochMilliseconds,
+                Encoding::IsoText => PointKind::IsoText,
+                Encoding::IsoTextWithOffset => PointKind::IsoTextWithOffset,
+            }),
+            (_, kind, encoding) => PointKind::of(kind, encoding),
+        };
+        if kind.is_none() {
+            let (label, help) = match (column.kind, encoding) {
+                (ColumnKind::Integer | ColumnKind::Decimal | ColumnKind::Float, None) => {
+                    ("a number", "if it counts time, add `as: epoch_seconds` or `as: epoch_milliseconds`".to_owned())
+                }
+                (ColumnKind::Text, None) => {
+                    ("a text", "if it holds dates, add `as: iso_text` or `as: iso_text_with_offset`".to_owned())
+                }
+                (ColumnKind::Date | ColumnKind::DateTime | ColumnKind::Instant, Some(_)) => {
+                    ("tells time by itself", "leave `as` out".to_owned())
+                }
+                _ => ("not a point in time", "take a date, a timestamp, an epoch number or an ISO text".to_owned()),
+            };
+            let message = format!("starting point `{}` has the type {}", column.name, column.sql_type);
+            self.found.push(Diagnostic::error(Code::StartingPointType, place, message).label(label).help(help));
+        }
+        kind
+    }
+
+    /// The starting point lies in one of the ranges.
+    pub(super) fn past(&self, point: &Sql, kind: PointKind, days: &DueDays) -> Sql {
+        let dialect = self.around.dialect;
+        let job_zone = &self.around.settings.time_zone;
+        let column_zone = self.rule.starting_point.zone.as_ref().and_then(|name| TimeZone::get(name).ok());
+        let Cutoffs { ranges } = days.cutoffs(kind, job_zone, column_zone.as_ref().unwrap_or(job_zone));
+        let alternatives: Vec<_> = ranges
+            .iter()
+            .map(|range| {
+                let mut sql = Sql::default();
+                let bounds = [range.from.as_ref().map(|from| (">=", from)), Some(("<", &range.before))];
+                for (operator, bound) in bounds.into_iter().flatten() {
+                    let by_time = bound.contains(' ');
+                    sql.push(if sql.text.is_empty() { "" } else { " and " });
+                    sql.append(&dialect.comparable(point, kind, by_time));
+                    sql.append(&Sql::bound(format!(" {operator} {}", dialect.bound(kind)), Value::Text(bound.clone())));
+                }
+                sql
+            })
+            .collect();
+        if alternatives.is_empty() {
+            return Sql::new("1 = 0");
+        }
+        let mut sql = dialect.readable(point, kind);
+        let ranges = Sql::join(&alternatives, " or ");
+        sql.push(" and ").append(&if alternatives.len() > 1 { ranges.nested() } else { ranges });
+        sql.nested()
+    }
+
+    pub(super) fn starting_point_words(&self) -> String {
+        let start = &self.rule.starting_point;
+        let source = match &start.source {
+            Source::Column(name) => name.clone(),
+            Source::Related { pick, table, column, .. } => {
+                let pick = if *pick == Pick::Latest { "latest" } else { "earliest" };
+                format!("{pick} {table}.{column}")
+            }
+        };
+        match &start.event {
+            Some(event) => format!("{source} ({event})"),
+            None => source,
+        }
+    }
+
+    pub(super) fn warn_without_index(&mut self, table: &Table, column: Option<&KeyColumn>) {
+        let Some(column) = column else { return };
+        let dialect = self.around.dialect;
+        let message = format!("no index of `{}` serves the starting point `{}`", self.rule.table, column.name);
+        let help = format!(
+            "a night with nothing due reads the whole table; `create index on {} ({})` would end that",
+            dialect.table(&table.name),
+            dialect.quote(&column.name)
+        );
+        let place = self.rule.place.key("starting_point");
+        self.found.push(Diagnostic::warning(Code::NoIndex, place, message).help(help));
+    }
+}
+
+/// Column pairs (related, own) that lead from a row of `table` to its related rows.
+fn path_between(
+    table: &Table,
+    related: &Table,
+    through: &str,
+    place: Place,
+) -> Result<Vec<(KeyColumn, KeyColumn)>, Diagnostic> {
+    let pairs = |theirs: &Table, their_names: &[String], ours: &Table, our_names: &[String]| -> Option<Vec<_>> {
+        their_names
+            .iter()
+            .zip(our_names)
+            .map(|(a, b)| Some((KeyColumn::from(theirs.column(a)?), KeyColumn::from(ours.column(b)?))))
+            .collect()
+    };
+    let has = |key: &&ForeignKey| key.columns.iter().any(|column| column == through);
+    // a foreign key of the related table that points here
+    let down = related.foreign_keys.iter().filter(|key| key.references == table.name).find(has);
+    if let Some(pairs) = down.and_then(|key| pairs(related, &key.columns, table, &key.referenced_columns)) {
+        return Ok(pairs);
+    }
+    // a foreign key of this table that points there
+    let up = table.foreign_keys.iter().filter(|key| key.references == related.name).find(has);
+    if let Some(pairs) = up.and_then(|key| pairs(related, &key.referenced_columns, table, &key.columns)) {
+        return Ok(pairs);
+    }
+    // no declared key: a column of that name in both, or against the other's single-column primary key
+    let name = |name: &str| vec![name.to_owned()];
+    let guesses = [
+        (name(through), name(through)),
+        (name(through), table.primary_key.clone()),
+        (related.primary_key.clone(), name(through)),
+    ];
+    for (theirs, ours) in guesses {
+        let known = theirs.iter().all(|name| related.column(name).is_some())
+            && ours.iter().all(|name| table.column(name).is_some());
+        if theirs.len() == 1
+            && ours.len() == 1
+            && known
+            && let Some(pairs) = pairs(related, &theirs, table, &ours)
+        {
+            return Ok(pairs);
+        }
+    }
+    let message = format!("`{through}` does not lead from `{}` to `{}`", table.name, related.name);
+    Err(Diagnostic::error(Code::NoPath, place, message)
+        .label("no such way")
+        .help(format!("name the column of `{}` that refers to `{}`, or the other way round", related.name, table.name)))
+}

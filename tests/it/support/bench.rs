@@ -1,0 +1,450 @@
+//! A job of a test's own: a database on one engine, a job directory with keys, and the real program to run on them.
+//!
+//! What the program did is judged by [`Bench::rows`] and its kin, which send SQL written in the test and nothing that
+//! Sunset made.
+
+use crate::server::Scratch;
+use serde_json::Value as Json;
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection, Row as _, SqliteConnection, raw_sql,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+use sunset::catalog::Engine;
+
+/// Makes of each function one test per engine: `on_every_engine!(a)` gives `a::postgres`, `a::mariadb`, `a::sqlite`.
+macro_rules! on_every_engine {
+    ($($name:ident),* $(,)?) => { $(
+        mod $name {
+            use crate::support::bench::Bench;
+            use sunset::catalog::Engine;
+
+            #[tokio::test]
+            async fn postgres() {
+                super::$name(Bench::new(Engine::Postgres).await).await;
+            }
+
+            #[tokio::test]
+            async fn mariadb() {
+                super::$name(Bench::new(Engine::Mysql).await).await;
+            }
+
+            #[tokio::test]
+            async fn sqlite() {
+                super::$name(Bench::new(Engine::Sqlite).await).await;
+            }
+        }
+    )* };
+}
+pub(crate) use on_every_engine;
+
+/// The present time of runs that say nothing else.
+pub const NOW: &str = "2026-11-22";
+
+/// How rules call the database.
+pub const DATABASE: &str = "core";
+
+/// Words in the tests' DDL and what they mean on PostgreSQL, MariaDB and SQLite.
+const TYPES: [(&str, [&str; 3]); 13] = [
+    ("{int}", ["integer", "int", "integer"]),
+    ("{bigint}", ["bigint", "bigint", "integer"]),
+    // PostgreSQL knows no unsigned ones
+    ("{unsigned}", ["numeric(20)", "bigint unsigned", "integer"]),
+    ("{text}", ["text", "varchar(190)", "text"]),
+    ("{uuid}", ["uuid", "uuid", "text"]),
+    ("{bytes}", ["bytea", "varbinary(64)", "blob"]),
+    ("{numeric}", ["numeric(30,10)", "decimal(30,10)", "numeric"]),
+    ("{boolean}", ["boolean", "boolean", "boolean"]),
+    ("{date}", ["date", "date", "date"]),
+    ("{timestamp}", ["timestamp", "datetime(6)", "timestamp"]),
+    ("{timestamptz}", ["timestamptz", "timestamp(6) null", "text"]),
+    ("{float}", ["double precision", "double", "real"]),
+    ("{inet}", ["inet", "inet6", "text"]),
+];
+
+/// No call of the program in these tests takes nearly as long.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+pub struct Bench {
+    pub engine: Engine,
+    pub database: Scratch,
+    directory: tempfile::TempDir,
+    keys: String,
+}
+
+/// What a call of the program came to.
+#[derive(Debug)]
+pub struct Call {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Bench {
+    pub async fn new(engine: Engine) -> Self {
+        Self::on(Scratch::new(engine).await)
+    }
+
+    /// A job on a database that is there already.
+    pub fn on(database: Scratch) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("rules")).unwrap();
+        let mut bench = Self { engine: database.engine, database, directory, keys: String::new() };
+        let keys = bench.path("keys");
+        let made = bench.sunset(&["keys", "new", "--out", keys.to_str().unwrap()]).expect(0);
+        let start = made.out.find("keys:\n").unwrap();
+        let end = made.out[start..].find("\n\n").unwrap();
+        bench.keys = made.out[start..start + end + 1].to_owned();
+        bench.settings("time_zone: Asia/Tokyo");
+        bench
+    }
+
+    /// A path in the job directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes `sunset.yaml`: databases and keys are added to `yaml`.
+    pub fn settings(&self, yaml: &str) {
+        let text = format!("name: bench\n{yaml}\ndatabases: {{{DATABASE}: \"${{BENCH_URL}}\"}}\n{}", self.keys);
+        fs::write(self.path("sunset.yaml"), text).unwrap();
+    }
+
+    /// Writes the job's only rule file. `yaml` lists the rules, each beginning with `- id: `.
+    pub fn rules(&self, yaml: &str) {
+        self.rule_file("category", yaml);
+    }
+
+    pub fn rule_file(&self, category: &str, yaml: &str) {
+        let rules: String = yaml.trim_matches('\n').lines().map(|line| format!("  {line}\n")).collect();
+        let text = format!("category: {category}\nrules:\n{rules}");
+        fs::write(self.path("rules").join(format!("{category}.yaml")), text).unwrap();
+    }
+
+    /// Runs statements. Words such as `{uuid}` become the engine's types; identifiers stand in double quotes.
+    pub async fn script(&self, sql: &str) {
+        self.send(&self.translated(sql)).await;
+    }
+
+    /// Runs statements on PostgreSQL, on MariaDB or on SQLite.
+    pub async fn script_for(&self, postgres: &str, mariadb: &str, sqlite: &str) {
+        let sql = match self.engine {
+            Engine::Postgres => postgres,
+            Engine::Mysql => mariadb,
+            Engine::Sqlite => sqlite,
+        };
+        self.script(sql).await;
+    }
+
+    /// SQL with the engine's types.
+    pub fn translated(&self, sql: &str) -> String {
+        let index = match self.engine {
+            Engine::Postgres => 0,
+            Engine::Mysql => 1,
+            Engine::Sqlite => 2,
+        };
+        TYPES.iter().fold(sql.to_owned(), |sql, (word, types)| sql.replace(word, types[index]))
+    }
+
+    async fn send(&self, sql: &str) {
+        let url = self.database.url.as_str();
+        let sql = raw_sql(AssertSqlSafe(sql.to_owned()));
+        match self.engine {
+            Engine::Postgres => drop(PgConnection::connect(url).await.unwrap().execute(sql).await.unwrap()),
+            Engine::Mysql => drop(mysql(url).await.execute(sql).await.unwrap()),
+            Engine::Sqlite => {
+                let mut connection = SqliteConnection::connect(url).await.unwrap();
+                connection.execute(sql).await.unwrap();
+                connection.close().await.unwrap();
+            }
+        }
+    }
+
+    /// All columns of all rows as text; `NULL` where there is no value.
+    pub async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let url = self.database.url.as_str();
+        let sql = raw_sql(AssertSqlSafe(sql.to_owned()));
+        // Statements without parameters come back in the servers' text form, which needs no knowledge of types.
+        macro_rules! texts {
+            ($rows:expr) => {
+                $rows
+                    .iter()
+                    .map(|row| {
+                        (0..row.len())
+                            .map(|index| row.get_unchecked::<Option<String>, _>(index).unwrap_or("NULL".into()))
+                            .collect()
+                    })
+                    .collect()
+            };
+        }
+        match self.engine {
+            Engine::Postgres => texts!(PgConnection::connect(url).await.unwrap().fetch_all(sql).await.unwrap()),
+            Engine::Mysql => texts!(mysql(url).await.fetch_all(sql).await.unwrap()),
+            Engine::Sqlite => {
+                let mut connection = SqliteConnection::connect(url).await.unwrap();
+                let rows = connection.fetch_all(sql).await.unwrap();
+                connection.close().await.unwrap();
+                texts!(rows)
+            }
+        }
+    }
+
+    /// The rows of `rows`, each as one text: `1|Hanako|NULL`.
+    pub async fn lines(&self, sql: &str) -> Vec<String> {
+        self.rows(sql).await.into_iter().map(|row| row.join("|")).collect()
+    }
+
+    /// The lines in one: `1 2 3`.
+    pub async fn list(&self, sql: &str) -> String {
+        self.lines(sql).await.join(" ")
+    }
+
+    /// One number.
+    pub async fn count(&self, sql: &str) -> u64 {
+        self.list(sql).await.parse().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sunset"));
+        command.args(arguments).arg("--jobs").arg(self.directory.path());
+        command.env("BENCH_URL", &self.database.url).env_remove("SUNSET_LOG").env_remove("SUNSET_JOBS");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Calls the program and waits for its end.
+    pub fn sunset(&self, arguments: &[&str]) -> Call {
+        Call::of(self.start(arguments))
+    }
+
+    /// Starts the program.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    /// `sunset run` for [`NOW`], which must end with this code; gives the report.
+    pub fn run(&self, code: i32) -> Report {
+        self.run_at(NOW, code)
+    }
+
+    pub fn run_at(&self, now: &str, code: i32) -> Report {
+        let call = self.sunset(&["run", "--now", now, "--format", "json"]).expect(code);
+        Report(serde_json::from_str(&call.out).unwrap_or_else(|error| panic!("no report ({error}): {call:?}")))
+    }
+
+    /// `sunset plan` for [`NOW`], as JSON.
+    pub fn plan(&self) -> Json {
+        let call = self.sunset(&["plan", "--now", NOW, "--format", "json"]).expect(0);
+        serde_json::from_str(&call.out).unwrap()
+    }
+
+    /// Runs, which must go well, and once more, which must find nothing due and change nothing; gives the first report.
+    pub fn run_to_the_end(&self) -> Report {
+        let report = self.run(0);
+        let again = self.run(0);
+        assert_eq!(again.disposed(), 0, "a second run found something to do: {again:?}");
+        for rule in again.rules() {
+            let result = rule["result"].as_str().unwrap();
+            assert!(["nothing_due", "explained_rest"].contains(&result), "after a second run: {rule}");
+        }
+        self.evidence();
+        report
+    }
+
+    /// The codes of the diagnostics with which `plan` and `run` refuse the rules, both with exit code 2.
+    pub fn refused(&self) -> BTreeSet<String> {
+        let codes = |command: &str| -> BTreeSet<String> {
+            let call = self.sunset(&[command, "--now", NOW, "--format", "json"]).expect(2);
+            let lines = call.out.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+            lines
+                .filter(|diagnostic| diagnostic["severity"] == "error")
+                .map(|diagnostic| diagnostic["code"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        let found = codes("plan");
+        assert_eq!(found, codes("run"), "plan and run refuse for different reasons");
+        assert_eq!(found, codes("validate"), "validate and run refuse for different reasons");
+        found
+    }
+
+    /// The ledger, verified and read.
+    pub fn evidence(&self) -> Evidence {
+        let verified = self.sunset(&["ledger", "verify", "--format", "json"]).expect(0);
+        let verified: Json = serde_json::from_str(&verified.out).unwrap();
+        let exported = self.sunset(&["ledger", "export"]).expect(0).out;
+        let evidence = Evidence::read(&exported);
+        assert_eq!(verified["rows"], evidence.committed_rows(), "verify and export count different rows");
+        evidence
+    }
+
+    /// How many committed batches held the row with this key.
+    pub fn proven(&self, table: &str, key: &[&str]) -> usize {
+        let mut arguments = vec!["ledger", "prove", "--format", "json", "--", table];
+        arguments.extend(key);
+        // `--jobs` has to stand before `--`
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sunset"));
+        command.arg("--jobs").arg(self.directory.path()).args(arguments).env("BENCH_URL", &self.database.url);
+        let call = Call::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).expect(0);
+        let findings: Json = serde_json::from_str(&call.out).unwrap();
+        let committed = |proof: &&Json| {
+            let line = proof["outcome"]["line"].as_str().unwrap_or_default();
+            line.contains(r#""result":"committed""#)
+        };
+        findings["proofs"].as_array().unwrap().iter().filter(committed).count()
+    }
+
+    /// The job directory.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The whole text of every file of the job's store, its companions included.
+    pub fn store_bytes(&self) -> Vec<u8> {
+        let files = fs::read_dir(self.path("state")).unwrap().map(|entry| entry.unwrap().path());
+        files.flat_map(|path| fs::read(path).unwrap()).collect()
+    }
+}
+
+/// A session in which double quotes surround identifiers, as elsewhere.
+pub async fn mysql(url: &str) -> MySqlConnection {
+    let mut connection = MySqlConnection::connect(url).await.unwrap();
+    let sql = "set names utf8mb4; set time_zone = '+00:00'; set session sql_mode = concat(@@sql_mode, ',ANSI_QUOTES,NO_BACKSLASH_ESCAPES')";
+    connection.execute(raw_sql(sql)).await.unwrap();
+    connection
+}
+
+/// Sends a signal to a process that a test started.
+pub fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).stderr(Stdio::null()).status().unwrap();
+    // one that has just ended cannot be signalled any more
+    let _ = sent;
+}
+
+impl Call {
+    /// Waits for the end, which must come within minutes: a run that hangs should fail its test, not the whole suite.
+    pub fn of(child: Child) -> Self {
+        let (id, (ended, end)) = (child.id(), mpsc::channel::<()>());
+        let watch = thread::spawn(move || {
+            if end.recv_timeout(DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                signal("KILL", id);
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(ended);
+        watch.join().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        // -1 stands for a process that a signal ended
+        Self { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// The call ended with this code.
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "exit code\n--- stdout\n{}\n--- stderr\n{}", self.out, self.err);
+        self
+    }
+}
+
+/// What `sunset run --format json` printed.
+#[derive(Debug)]
+pub struct Report(pub Json);
+
+impl Report {
+    pub fn disposed(&self) -> u64 {
+        self.0["disposed"].as_u64().unwrap()
+    }
+
+    pub fn rules(&self) -> &Vec<Json> {
+        self.0["rules"].as_array().unwrap()
+    }
+
+    pub fn rule(&self, id: &str) -> &Json {
+        self.rules().iter().find(|rule| rule["rule"] == id).unwrap_or_else(|| panic!("no rule {id} in {self:?}"))
+    }
+
+    /// `done 3`, `explained_rest 2 held=1`: the rule's result, rows disposed of, rows that stay by reason.
+    pub fn line(&self, id: &str) -> String {
+        let rule = self.rule(id);
+        let mut line = format!("{} {}", rule["result"].as_str().unwrap(), rule["disposed"]);
+        for (reason, rows) in rule["remaining"].as_object().unwrap() {
+            line += &format!(" {reason}={rows}");
+        }
+        line
+    }
+
+    /// Rows of a dependent that went along.
+    pub fn along(&self, id: &str, table: &str) -> u64 {
+        let dependents = self.rule(id)["dependents"].as_object().unwrap();
+        let named = |full: &&String| full.rsplit('.').next() == Some(table);
+        dependents.keys().filter(named).map(|full| dependents[full].as_u64().unwrap()).sum()
+    }
+}
+
+/// The entries of an exported ledger, after what must hold for any of them has been checked.
+#[derive(Debug)]
+pub struct Evidence {
+    pub entries: Vec<Json>,
+    /// Number of the intent and its entry.
+    pub intents: BTreeMap<u64, Json>,
+    /// Number of the intent, and whether it was committed.
+    pub outcomes: BTreeMap<u64, bool>,
+}
+
+impl Evidence {
+    fn read(exported: &str) -> Self {
+        let mut evidence = Self { entries: Vec::new(), intents: BTreeMap::new(), outcomes: BTreeMap::new() };
+        for line in exported.lines() {
+            let line: Json = serde_json::from_str(line).unwrap();
+            if line.get("seq").is_none() {
+                continue;
+            }
+            let (seq, event) = (line["seq"].as_u64().unwrap(), &line["event"]);
+            assert_eq!(seq, evidence.entries.len() as u64 + 1, "the ledger has a gap");
+            match event["type"].as_str().unwrap() {
+                "intent" => drop(evidence.intents.insert(seq, event.clone())),
+                "outcome" => {
+                    let intent = event["intent"].as_u64().unwrap();
+                    let committed = event["result"] == "committed";
+                    assert!(evidence.intents.contains_key(&intent), "outcome {seq} is of no intent");
+                    assert!(evidence.outcomes.insert(intent, committed).is_none(), "intent {intent} settled twice");
+                }
+                _ => {}
+            }
+            evidence.entries.push(line);
+        }
+        evidence
+    }
+
+    pub fn committed(&self) -> impl Iterator<Item = &Json> {
+        self.intents.iter().filter(|(seq, _)| self.outcomes.get(seq) == Some(&true)).map(|(_, intent)| intent)
+    }
+
+    /// Rows of the rules' own tables in committed batches.
+    pub fn committed_rows(&self) -> u64 {
+        self.committed().map(|intent| intent["rows"].as_u64().unwrap()).sum()
+    }
+
+    /// Rows of other tables that went with them.
+    pub fn committed_dependents(&self) -> u64 {
+        let along = |intent: &Json| -> u64 {
+            intent["dependents"].as_object().unwrap().values().map(|rows| rows.as_u64().unwrap()).sum()
+        };
+        self.committed().map(along).sum()
+    }
+
+    /// Every batch has come to an end that somebody knows.
+    pub fn is_settled(&self) -> bool {
+        self.intents.keys().all(|intent| self.outcomes.contains_key(intent))
+    }
+
+    /// The events of one type.
+    pub fn events(&self, kind: &str) -> Vec<&Json> {
+        self.entries.iter().map(|entry| &entry["event"]).filter(|event| event["type"] == kind).collect()
+    }
+}
