@@ -322,9 +322,7 @@ pub fn count_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> S
     dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition))
 }
 
-/// Changes those of the rows with these locators that are still disposable. Rows with dependents are locked since they
-/// were chosen, and their dependents have been changed by now: they are not asked again, because a starting point among
-/// the dependents would have gone with them.
+/// Changes those of the rows with these locators that are still disposable.
 pub fn change_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), keys);

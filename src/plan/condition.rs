@@ -59,17 +59,19 @@ impl Resolver<'_, '_> {
                 let null = values.contains(&Literal::Null);
                 let values: Vec<_> =
                     values.iter().filter(|value| **value != Literal::Null).map(bind).collect::<Option<_>>()?;
-                let mut alternatives = Vec::new();
+                let mut terms = Vec::new();
                 if !values.is_empty() {
-                    let mut sql = Sql::new(format!("{here} in ("));
+                    let mut sql = Sql::new(format!("{here} {} (", if negative { "not in" } else { "in" }));
                     sql.append(&Sql::join(&values, ", ")).push(")");
-                    alternatives.push(sql);
+                    terms.push(sql);
                 }
-                if null {
-                    alternatives.push(Sql::new(format!("{here} is null")));
+                if negative {
+                    // a row without a value is in doubt, and rows in doubt stay
+                    terms.push(Sql::new(format!("{here} is not null")));
+                } else if null {
+                    terms.push(Sql::new(format!("{here} is null")));
                 }
-                let sql = Sql::join(&alternatives, " or ").nested();
-                Some(if negative { sql.negated() } else { sql })
+                Some(Sql::join(&terms, if negative { " and " } else { " or " }).nested())
             }
         }
     }

@@ -266,7 +266,7 @@ static COMPARISON: MapShape = MapShape::new(
     &[
         optional(
             "not",
-            "None of these values. `not: null` means that there is a value.",
+            "None of these values; rows without a value are not among them. `not: null` means that there is a value.",
             Shape::Either(&[VALUE, NUMBER, Shape::Boolean, Shape::Null, VALUES]),
             "[open, disputed]",
         ),

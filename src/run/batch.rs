@@ -185,13 +185,14 @@ impl<'a> Batches<'a> {
         }
         let keys: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
         let chosen = rows.len() as u64;
-        // Whoever added a dependent just before the lock may have woken its row up; behind the lock nobody can. Where one
-        // writer keeps out all others (SQLite) there is no such moment.
-        if !work.dependents.is_empty() && !dialect.lock_rows().is_empty() {
+        // Whoever added a related row just before the lock may have moved a starting point; behind the lock nobody can.
+        // This is the last moment to see it, because dependents go first. Where one writer keeps out all others (SQLite)
+        // there is nothing to see.
+        if work.point.related && !work.dependents.is_empty() && !dialect.lock_rows().is_empty() {
             let counted = watch.time(connection.fetch(&statements::count_keys(dialect, work, &keys))).await?;
             let still = counted.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok());
             if still != Some(chosen) {
-                let message = "dependents changed while their rows were being locked";
+                let message = "starting points moved while their rows were being locked";
                 return Err(Error::new(ErrorKind::Transient, message).into());
             }
         }
