@@ -38,7 +38,7 @@ async fn conditions_as_data(bench: Bench) {
         ("{status: null}", "status is null"),
         ("{status: {not: null}}", "status is not null"),
         // no status is none of these too
-        ("{status: {not: open}}", "status <> 'open' or status is null"),
+        ("{status: {not: open}}", "status <> 'open'"),
         ("{status: {not: [open, null]}}", "status <> 'open' and status is not null"),
         (r#"{status: "Bob's \\ 100%"}"#, r"status = 'Bob''s \ 100%'"),
         (r#"{status: ""}"#, "status = ''"),
@@ -47,7 +47,7 @@ async fn conditions_as_data(bench: Bench) {
         ("{pieces: {more_than: 1}}", "pieces = 2"),
         ("{pieces: [0, 2], paid: true}", "(pieces = 0 or pieces = 2) and paid"),
         ("{paid: false}", "not paid"),
-        ("{paid: {not: true}}", "not paid or paid is null"),
+        ("{paid: {not: true}}", "not paid"),
         ("{paid: [true, null]}", "paid or paid is null"),
         ("{price: 10}", "price > 9.999 and price < 10.001"),
         ("{price: {more_than: 10}}", "price > 10.001"),
