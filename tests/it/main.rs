@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where, and stop")]
 
 mod catalog;
+mod concurrency;
 mod contract;
 mod crash;
 mod demo;
@@ -12,6 +13,7 @@ mod driver;
 mod grants;
 mod init;
 mod ledger;
+mod privacy;
 mod rules;
 mod server;
 mod support;

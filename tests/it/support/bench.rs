@@ -13,7 +13,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -71,8 +71,9 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 pub struct Bench {
     pub engine: Engine,
-    pub database: Scratch,
+    pub database: Arc<Scratch>,
     directory: tempfile::TempDir,
+    name: &'static str,
     keys: String,
     /// What the program shall take for the present time.
     pub now: &'static str,
@@ -88,14 +89,19 @@ pub struct Call {
 
 impl Bench {
     pub async fn new(engine: Engine) -> Self {
-        Self::on(Scratch::new(engine).await)
+        Self::on(Arc::new(Scratch::new(engine).await), "bench")
     }
 
-    /// A job on a database that is there already.
-    pub fn on(database: Scratch) -> Self {
+    /// Another job on the same database.
+    pub fn beside(&self, name: &'static str) -> Self {
+        Self::on(Arc::clone(&self.database), name)
+    }
+
+    fn on(database: Arc<Scratch>, name: &'static str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("rules")).unwrap();
-        let mut bench = Self { engine: database.engine, database, directory, keys: String::new(), now: "2026-11-22" };
+        let mut bench =
+            Self { engine: database.engine, database, directory, name, keys: String::new(), now: "2026-11-22" };
         let keys = bench.path("keys");
         let made = bench.sunset(&["keys", "new", "--out", keys.to_str().unwrap()]).expect(0);
         let start = made.out.find("keys:\n").unwrap();
@@ -112,7 +118,7 @@ impl Bench {
 
     /// Writes `sunset.yaml`: databases and keys are added to `yaml`.
     pub fn settings(&self, yaml: &str) {
-        let text = format!("name: bench\n{yaml}\ndatabases: {{{DATABASE}: \"${{BENCH_URL}}\"}}\n{}", self.keys);
+        let text = format!("name: {}\n{yaml}\ndatabases: {{{DATABASE}: \"${{BENCH_URL}}\"}}\n{}", self.name, self.keys);
         fs::write(self.path("sunset.yaml"), text).unwrap();
     }
 
@@ -319,12 +325,6 @@ impl Bench {
     /// The job directory.
     pub fn directory(&self) -> &Path {
         self.directory.path()
-    }
-
-    /// The whole text of every file of the job's store, its companions included.
-    pub fn store_bytes(&self) -> Vec<u8> {
-        let files = fs::read_dir(self.path("state")).unwrap().map(|entry| entry.unwrap().path());
-        files.flat_map(|path| fs::read(path).unwrap()).collect()
     }
 }
 

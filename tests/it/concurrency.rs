@@ -1,0 +1,243 @@
+//! Several at work on the same rows: two runs, two rules, and the company itself.
+
+use crate::support::bench::{Bench, Call, on_every_engine};
+use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection, raw_sql};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+use sunset::catalog::Engine;
+
+const RULE: &str = "- {id: t, table: core.t, starting_point: at_day, retention_period: 5 years, disposition: erase}";
+
+/// A table with so many due rows, and one that is not.
+async fn due_rows(bench: &Bench, table: &str, rows: u64) {
+    bench.script(&format!("create table {table} (id {{int}} primary key, at_day {{date}}, state {{text}})")).await;
+    let values: Vec<_> = (1..=rows).map(|id| format!("({id}, '2001-01-01', 'old')")).collect();
+    bench.script(&format!("insert into {table} values (0, '2025-01-01', 'new'), {}", values.join(", "))).await;
+}
+
+/// Runs of one job at the same time: each ends well or says that another one is at work, and what is due goes once.
+async fn runs_of_one_job(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 10}");
+    due_rows(&bench, "t", 2000).await;
+    bench.rules(RULE);
+    let runs: Vec<_> = (0..4).map(|_| bench.start(&["run", "--now", bench.now, "--format", "json"])).collect();
+    let calls: Vec<_> = runs.into_iter().map(Call::of).collect();
+    assert!(calls.iter().any(|call| call.code == 0), "{calls:?}");
+    assert!(calls.iter().all(|call| [0, 75].contains(&call.code)), "{calls:?}");
+    assert_eq!(bench.list("select id from t").await, "0");
+    let evidence = bench.evidence();
+    assert!(evidence.is_settled());
+    assert_eq!(evidence.committed_rows(), 2000, "rows were counted by two runs");
+    bench.run(0);
+}
+
+/// Two jobs, each with a ledger of its own, on the same table.
+async fn two_jobs_on_one_table(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 10}");
+    due_rows(&bench, "t", 2000).await;
+    bench.rules(RULE);
+    let other = bench.beside("other");
+    other.rules(RULE);
+    let runs = [&bench, &other].map(|bench| bench.start(&["run", "--now", bench.now]));
+    for call in runs.map(Call::of) {
+        assert!([0, 75].contains(&call.code), "{call:?}");
+    }
+    for bench in [&bench, &other] {
+        bench.run(0);
+    }
+    assert_eq!(bench.list("select id from t").await, "0");
+    assert_eq!(bench.evidence().committed_rows() + other.evidence().committed_rows(), 2000);
+}
+
+/// Two rules on one table, one run each: the rows of both go, and neither touches the other's.
+async fn two_rules_on_one_table(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 10}");
+    due_rows(&bench, "t", 2000).await;
+    bench.script("update t set state = 'odd' where id % 2 = 1").await;
+    bench.rules(
+        "
+- {id: old, table: core.t, starting_point: at_day, retention_period: 5 years, disposition: erase, where: {state: old}}
+- {id: odd, table: core.t, starting_point: at_day, retention_period: 5 years, disposition: erase, where: {state: odd}}",
+    );
+    let runs = ["old", "odd"].map(|rule| bench.start(&["run", "--now", bench.now, "--rule", rule]));
+    for call in runs.map(Call::of) {
+        // SQLite has one writer at a time: whoever waits too long for it says so
+        assert!([0, 75].contains(&call.code), "{call:?}");
+    }
+    bench.run(0);
+    assert_eq!(bench.list("select id from t").await, "0");
+    assert_eq!(bench.evidence().committed_rows(), 2000);
+}
+
+/// The company moves rows over the line in both directions while a run is at work. A row that has been taken back is
+/// there afterwards; what is due at the end goes with the next run.
+async fn writers_meanwhile(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 10, lock_timeout: 10 s}");
+    due_rows(&bench, "t", 3000).await;
+    bench.rules(
+        "- {id: t, table: core.t, starting_point: at_day, retention_period: 5 years, disposition: erase,
+                    where: {state: [old, new]}}",
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let (flag, engine, url) = (stop.clone(), bench.engine, bench.database.url.clone());
+    let writer = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(take_back(engine, &url, &flag))
+    });
+    let call = bench.sunset(&["run", "--now", bench.now, "--format", "json"]);
+    stop.store(true, Ordering::Relaxed);
+    let taken_back = writer.join().unwrap();
+    assert!([0, 75].contains(&call.code), "{call:?}");
+    assert!(!taken_back.is_empty(), "the writer came too late to take anything back");
+    let left = bench.lines("select id from t where state = 'taken back' order by id").await;
+    let expected: Vec<_> = taken_back.iter().map(ToString::to_string).collect();
+    assert_eq!(left, expected, "rows were disposed of that were not due any more");
+    bench.run(0);
+    assert_eq!(bench.count("select count(*) from t where state = 'old'").await, 0);
+    let gone = 3000 - expected.len() as u64;
+    let added = bench.count("select count(*) from t where id > 100000").await;
+    assert_eq!(added, 0, "rows that became due meanwhile are left");
+    let evidence = bench.evidence();
+    assert!(evidence.is_settled() && evidence.committed_rows() >= gone);
+}
+
+/// Takes rows back from the end of the table, one after another, and adds due ones; gives the keys of those that it got.
+async fn take_back(engine: Engine, url: &str, stop: &AtomicBool) -> Vec<u64> {
+    let mut taken = Vec::new();
+    let mut id = 3000;
+    while !stop.load(Ordering::Relaxed) && id > 0 {
+        let back = format!("update t set state = 'taken back' where id = {id}");
+        let add = format!("insert into t values ({}, '2001-01-01', 'old')", 100_000 + id);
+        if affected(engine, url, &back).await == Some(1) {
+            taken.push(id);
+        }
+        affected(engine, url, &add).await;
+        id -= 1;
+    }
+    taken.sort_unstable();
+    taken
+}
+
+/// Rows that a statement changed; nothing when the database was busy.
+async fn affected(engine: Engine, url: &str, sql: &str) -> Option<u64> {
+    let sql = raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+    match engine {
+        Engine::Postgres => {
+            let mut connection = PgConnection::connect(url).await.unwrap();
+            connection.execute(sql).await.ok().map(|result| result.rows_affected())
+        }
+        Engine::Mysql => {
+            let mut connection = crate::support::bench::mysql(url).await;
+            connection.execute(sql).await.ok().map(|result| result.rows_affected())
+        }
+        Engine::Sqlite => {
+            let mut connection = SqliteConnection::connect(url).await.unwrap();
+            connection.execute(sql).await.ok().map(|result| result.rows_affected())
+        }
+    }
+}
+
+/// Somebody holds a lock for longer than a run waits: it gives up for this time, and has done no half of a batch.
+async fn a_lock_that_is_not_let_go(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {lock_timeout: 300 ms, retries: 1, batch_rows: 10}");
+    due_rows(&bench, "t", 20).await;
+    bench
+        .script(
+            "create table parts (id {int} primary key, t_id {int}, foreign key (t_id) references t (id));
+             insert into parts values (1, 1), (2, 2), (15, 15)",
+        )
+        .await;
+    bench.rules(&format!("{}, dependents: {{core.parts: erase}}}}", RULE.trim_end_matches('}')));
+    let lock = Lock::on(&bench, "update t set state = 'locked' where id = 15").await;
+    let report = bench.run(75);
+    assert_eq!(report.rule("t")["result"], "temporary");
+    // batches before the locked row may have gone, each with its dependents
+    let left = bench.lines("select id from t where id > 0 order by id").await;
+    assert!(left.contains(&"15".to_owned()));
+    let orphans = "select count(*) from parts where t_id not in (select id from t)";
+    assert_eq!(bench.count(orphans).await, 0);
+    let evidence = bench.evidence();
+    assert!(evidence.is_settled());
+    assert_eq!(evidence.committed_rows(), 20 - left.len() as u64);
+    lock.release().await;
+    assert_eq!(bench.run_to_the_end().disposed(), left.len() as u64);
+    assert_eq!(bench.count("select count(*) from parts").await, 0);
+}
+
+/// A transaction that stays open.
+enum Lock {
+    Postgres(PgConnection),
+    Mysql(sqlx::MySqlConnection),
+    Sqlite(SqliteConnection),
+}
+
+impl Lock {
+    async fn on(bench: &Bench, sql: &'static str) -> Self {
+        let url = bench.database.url.as_str();
+        match bench.engine {
+            Engine::Postgres => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                connection.execute("begin").await.unwrap();
+                connection.execute(sql).await.unwrap();
+                Self::Postgres(connection)
+            }
+            Engine::Mysql => {
+                let mut connection = crate::support::bench::mysql(url).await;
+                connection.execute("begin").await.unwrap();
+                connection.execute(sql).await.unwrap();
+                Self::Mysql(connection)
+            }
+            Engine::Sqlite => {
+                let mut connection = SqliteConnection::connect(url).await.unwrap();
+                connection.execute("begin immediate").await.unwrap();
+                connection.execute(sql).await.unwrap();
+                Self::Sqlite(connection)
+            }
+        }
+    }
+
+    async fn release(self) {
+        match self {
+            Self::Postgres(mut connection) => drop(connection.execute("rollback").await.unwrap()),
+            Self::Mysql(mut connection) => drop(connection.execute("rollback").await.unwrap()),
+            Self::Sqlite(mut connection) => drop(connection.execute("rollback").await.unwrap()),
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A hold that is set while a run is at work: from the moment that the command has ended, its row stays.
+async fn a_hold_meanwhile(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 1}");
+    due_rows(&bench, "t", 1500).await;
+    bench.script("create table parts (id {int} primary key, t_id {int}, foreign key (t_id) references t (id))").await;
+    // with dependents, rows go one by one
+    bench.rules(&format!("{}, dependents: {{core.parts: erase}}}}", RULE.trim_end_matches('}')));
+    let run = bench.start(&["run", "--now", bench.now]);
+    while bench.count("select count(*) from t").await == 1501 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let hold = ["hold", "add", "--table", "core.t", "--key", "1500", "--matter", "m", "--reason", "r", "--owner", "o"];
+    let held = bench.sunset(&[&hold[..], &["--review", "2027-01-01"]].concat());
+    let there = bench.count("select count(*) from t where id = 1500").await;
+    let call = Call::of(run);
+    assert!(held.code == 0 && there == 1, "the hold came too late to prove anything: {held:?} {call:?}");
+    assert_eq!(bench.count("select count(*) from t where id = 1500").await, 1, "a held row is gone");
+    bench.run(0);
+    assert_eq!(bench.list("select id from t order by id").await, "0 1500");
+}
+
+on_every_engine!(
+    runs_of_one_job,
+    two_jobs_on_one_table,
+    two_rules_on_one_table,
+    writers_meanwhile,
+    a_lock_that_is_not_let_go,
+    a_hold_meanwhile,
+);
