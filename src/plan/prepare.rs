@@ -29,6 +29,8 @@ pub struct Options {
     pub rules: Vec<String>,
     /// Examples per step.
     pub samples: u32,
+    /// Look at every row for a starting point that cannot be read, even with nothing due.
+    pub thorough: bool,
     /// The secret of keyed techniques.
     pub pseudonym_key: Option<Vec<u8>>,
 }
@@ -287,7 +289,7 @@ async fn plan_step(
     let work = &resolved.work;
     let table: &Table = catalog.get(&work.table).context("a resolved rule has its table")?;
     let limits = guard::effective(&rule.limits, &job.settings.limits);
-    let counts = count::counts(connection, dialect, table, work, &limits).await?;
+    let counts = count::counts(connection, dialect, table, work, &limits, options.thorough).await?;
     let due = counts.disposable();
     let (access, walk) =
         count::access(connection, dialect, catalog, table, work, resolved.index.as_deref(), due).await?;

@@ -85,6 +85,10 @@ impl Resolver<'_, '_> {
         let due_days = days(&rule.retention_period);
         let overdue_days = rule.regular_deletion_period.as_ref().map(days);
         let unreadable = dialect.unreadable(&point, kind);
+        let plainly_unreadable = match point_column {
+            Some(_) => dialect.plainly_unreadable(&point, kind),
+            None => unreadable.clone(),
+        };
         let mut due = self.past(&point, kind, &due_days);
         let mut overdue = overdue_days.as_ref().map(|days| self.past(&point, kind, days));
         let missing = match rule.starting_point.missing {
@@ -114,6 +118,7 @@ impl Resolver<'_, '_> {
             unreadable,
             due,
             overdue,
+            plainly_missing: missing.as_ref().map(|_| plainly_unreadable),
             missing,
             held,
             waiting: dependents.waiting.clone(),

@@ -89,6 +89,7 @@ async fn work(
         let before = book.disposed;
         let ended = walk::pass(around, &batches, &mut connections, &mut book).await;
         book.flush().await?;
+        book.passed = true;
         report.disposed = book.disposed;
         report.dependents.clone_from(&book.dependents);
         ended?;
