@@ -519,18 +519,24 @@ fn columns(dialect: &dyn Dialect, row: &str, columns: &[KeyColumn]) -> String {
     names.join(", ")
 }
 
+/// A name for rows inside a subquery that speaks of rows of `table` too, which MySQL calls by the table's own name.
+pub fn alias(table: &TableName, name: impl Into<String>) -> String {
+    let name = name.into();
+    if table.name.eq_ignore_ascii_case(&name) { name + "_" } else { name }
+}
+
 /// A row of the chain's first table leads to the row that the statement is about, and `extra` holds for it (it may
-/// call that first row `k0`).
+/// call that first row `alias(table, "k0")`).
 pub fn exists_dependent(dialect: &dyn Dialect, table: &TableName, links: &[Link], extra: Option<&Sql>) -> Sql {
-    let mut sql = Sql::new(format!("exists (select 1 from {} as k0", dialect.table(&links[0].from)));
+    let name = |level: usize| alias(table, format!("k{level}"));
+    let mut sql = Sql::new(format!("exists (select 1 from {} as {}", dialect.table(&links[0].from), name(0)));
     for (i, pair) in links.windows(2).enumerate() {
-        let (lower, upper) = (format!("k{i}"), format!("k{}", i + 1));
+        let (lower, upper) = (name(i), name(i + 1));
         let on = equal(dialect, &lower, &pair[0].columns, &upper, &pair[0].referenced);
         sql.push(&format!(" join {} as {upper} on {on}", dialect.table(&pair[0].to)));
     }
     let last = &links[links.len() - 1];
-    let alias = format!("k{}", links.len() - 1);
-    let on = equal(dialect, &alias, &last.columns, &dialect.row(table), &last.referenced);
+    let on = equal(dialect, &name(links.len() - 1), &last.columns, &dialect.row(table), &last.referenced);
     sql.push(&format!(" where {on}"));
     if let Some(extra) = extra {
         sql.push(" and ").append(extra);
@@ -563,11 +569,12 @@ pub fn related_point(
     column: &str,
     latest: bool,
 ) -> Sql {
-    let value = dialect.column("r", column);
+    let r = alias(table, "r");
+    let value = dialect.column(&r, column);
     let terms: Vec<_> = pairs
         .iter()
         .map(|(theirs, ours)| {
-            format!("{} = {}", dialect.column("r", &theirs.name), dialect.column(&dialect.row(table), &ours.name))
+            format!("{} = {}", dialect.column(&r, &theirs.name), dialect.column(&dialect.row(table), &ours.name))
         })
         .collect();
     let picked = if latest {
@@ -575,5 +582,5 @@ pub fn related_point(
     } else {
         format!("min({value})")
     };
-    Sql::new(format!("(select {picked} from {} as r where {})", dialect.table(related), terms.join(" and ")))
+    Sql::new(format!("(select {picked} from {} as {r} where {})", dialect.table(related), terms.join(" and ")))
 }

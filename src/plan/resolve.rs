@@ -220,7 +220,9 @@ impl Resolver<'_, '_> {
             let Some(child) = around.catalog.get(&dependent.table).filter(|_| !holds.is_empty()) else { continue };
             names.extend(holds.iter().map(|hold| format!("{} ({})", hold.id, hold.matter)));
             let refuse = |message| Diagnostic::error(Code::BadCondition, place.clone(), message);
-            let held = holds::held(around.dialect, around.catalog, child, &holds, "k0").map_err(refuse);
+            let held =
+                holds::held(around.dialect, around.catalog, child, &holds, &statements::alias(&table.name, "k0"))
+                    .map_err(refuse);
             if let Some(held) = self.keep(held)? {
                 let links = &dependent.links;
                 pieces.push(statements::exists_dependent(around.dialect, &table.name, links, Some(&held)));

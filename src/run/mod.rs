@@ -61,6 +61,9 @@ enum Failure {
     /// A trigger or rule of the database keeps rows that were to go.
     #[error("{kept} of {chosen} rows did not change: a trigger or rule of the database keeps them")]
     Kept { kept: u64, chosen: u64 },
+    /// Others let rows become due as fast as the run disposes of them.
+    #[error("{left} rows became due while the run was at work; they wait for the next run")]
+    Outpaced { left: u64 },
     /// The next batch would begin where this one did.
     #[error("the database does not order the table's keys in a way that a run can follow")]
     Stuck,
@@ -71,7 +74,7 @@ impl Failure {
     fn result(&self) -> RuleResult {
         use crate::database::ErrorKind;
         match self {
-            Self::Interrupted | Self::Locked | Self::HoldsChanged => RuleResult::Temporary,
+            Self::Interrupted | Self::Outpaced { .. } | Self::Locked | Self::HoldsChanged => RuleResult::Temporary,
             Self::Database(error) => match error.kind {
                 ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => RuleResult::Temporary,
                 ErrorKind::Refused | ErrorKind::Privilege | ErrorKind::Constraint | ErrorKind::Other => {

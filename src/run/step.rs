@@ -82,11 +82,11 @@ async fn work(
         connections.truncate(1);
     }
     let mut book = Book::new(step, dialect, ledger, around.progress);
-    // Rows that others let become due while a pass went by are left to a next one; few passes, since a writer that is
-    // faster than the run must not keep it for ever.
+    // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
+    // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();
-    for _ in 0..3 {
-        let before = book.disposed;
+    loop {
+        let (before, due) = (book.disposed, counts.due);
         let ended = walk::pass(around, &batches, &mut connections, &mut book).await;
         book.flush().await?;
         book.passed = true;
@@ -94,8 +94,12 @@ async fn work(
         report.dependents.clone_from(&book.dependents);
         ended?;
         counts = verify::count(connections[0].as_mut(), dialect, &ready.work).await?;
-        if counts.disposable() == 0 || book.disposed == before {
+        let (left, done) = (counts.disposable(), book.disposed - before);
+        if left == 0 || done == 0 {
             break;
+        }
+        if counts.due >= due {
+            return Err(Failure::Outpaced { left });
         }
     }
     for connection in connections {

@@ -223,6 +223,11 @@ impl Bench {
         Call::of(self.start(arguments))
     }
 
+    /// The same with these variables.
+    pub fn sunset_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Call {
+        Call::of(self.command(arguments).envs(variables.iter().copied()).spawn().unwrap())
+    }
+
     /// Starts the program.
     pub fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().unwrap()
