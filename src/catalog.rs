@@ -29,6 +29,8 @@ pub struct Catalog {
     pub engine: Engine,
     /// What the server calls itself, for example `PostgreSQL 15.18` or `10.11.14-MariaDB`.
     pub version: String,
+    /// The database's own name on its server; empty for SQLite.
+    pub database: String,
     /// The schema that a table name without schema means: PostgreSQL's first search path entry, MySQL's database,
     /// SQLite's `main`.
     pub default_schema: String,

@@ -261,6 +261,9 @@ pub struct GrantsArgs {
     /// The database user (MySQL: 'user'@'host')
     #[arg(long)]
     pub user: String,
+    /// Only for this database of the job
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
 }
 
 #[derive(Debug, Args)]

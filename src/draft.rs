@@ -42,16 +42,18 @@ pub fn draft(catalog: &Catalog, database: &str) -> Draft {
             continue;
         }
         let obstacle = if table.kind == TableKind::View {
-            Some("it looks personal; it is a view or foreign table, so the tables behind it need the rule")
+            Some("it looks personal; it is a view or foreign table, so the tables behind it need the rule".to_owned())
         } else if table.primary_key.is_empty() {
-            Some("it looks personal and has no primary key, without which no row can be named: give it one")
+            Some("it looks personal and has no primary key, without which no row can be named: give it one".to_owned())
+        } else if let Some(obstacle) = &table.obstacle {
+            Some(format!("it looks personal and cannot be worked on: {obstacle}"))
         } else if (format::TABLE.check)(&path).is_err() {
-            Some("it looks personal; its name has a dot, quote or bracket in it, which a rule cannot write")
+            Some("it looks personal; its name has a dot, quote or bracket in it, which a rule cannot write".to_owned())
         } else {
             None
         };
         match obstacle {
-            Some(obstacle) => result.left_out.push((path, obstacle.to_owned())),
+            Some(obstacle) => result.left_out.push((path, obstacle)),
             None => drafted.push((table, path)),
         }
     }

@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod console;
 pub mod demo;
+pub mod grants;
 pub mod hold;
 pub mod init;
 pub mod job;
@@ -54,9 +55,9 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         }
         Command::Schema(args) => console.print(&schema::run(args.kind)).map(|()| Outcome::Done).map_err(Into::into),
         Command::Demo(args) => demo::run(&cli.global, args, &mut console).await,
+        Command::Grants(args) => grants::run(&cli.global, args, &mut console).await,
         Command::Init(args) => init::run(&cli.global, args, &mut console).await,
         Command::Completions { shell } => completions::run(*shell, &mut console),
-        _ => Err(anyhow::anyhow!("not there yet")),
     };
     result.unwrap_or_else(|error| {
         let outcome = outcome_of(&error);

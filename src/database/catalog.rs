@@ -116,7 +116,7 @@ impl Assembly {
         }
     }
 
-    pub fn finish(self, engine: Engine, version: String, default_schema: String) -> Catalog {
+    pub fn finish(self, engine: Engine, version: String, database: String, default_schema: String) -> Catalog {
         let mut tables: Vec<Table> = self.tables.into_values().collect();
         for table in &mut tables {
             table.foreign_keys.sort_by(|a, b| a.name.cmp(&b.name));
@@ -124,7 +124,7 @@ impl Assembly {
             table.triggers.sort_by(|a, b| a.name.cmp(&b.name));
             table.partitions.sort();
         }
-        Catalog { engine, version, default_schema, tables }
+        Catalog { engine, version, database, default_schema, tables }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
-use super::{KeyColumn, Sql, Statement, Value};
+use super::{KeyColumn, Privilege, Sql, Statement, Value};
 use crate::{
     catalog::{Engine, Table, TableName},
     clock::PointKind,
@@ -105,6 +105,12 @@ pub trait Dialect: Send + Sync {
 
     /// One text: what became of the transaction of that name: `committed`, `aborted`, anything else.
     fn transaction_status(&self, _id: &str) -> Option<Statement> {
+        None
+    }
+
+    /// The statement that gives a privilege to a user; `None` where the engine knows no such privilege. `database` is
+    /// the database's name on its server.
+    fn grant(&self, _privilege: &Privilege, _user: &str, _database: &str) -> Option<String> {
         None
     }
 

@@ -21,6 +21,7 @@ mod catalog;
 pub mod dialect;
 mod driver;
 mod error;
+mod grants;
 mod mysql;
 mod postgres;
 mod sql;
@@ -30,6 +31,7 @@ mod work;
 
 pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
+pub use grants::Privilege;
 pub use sql::{PLACEHOLDER, Sql};
 pub use work::{Change, Computed, DependentWork, KeyColumn, Link, Point, Work};
 

@@ -35,15 +35,21 @@ const FEW: f64 = 0.05;
 
 /// The cheapest way that fits. Everything it is decided on is in the plan.
 pub fn walk(catalog: &Catalog, table: &Table, work: &Work, index: bool, due: u64) -> Walk {
-    if !work.dependents.is_empty() || matches!(work.change, Change::Compute { .. }) {
-        return Walk::Keys;
-    }
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     let share = due as f64 / table.estimated_rows.max(due).max(1) as f64;
-    match &work.point_column {
-        Some(column) if index && share < FEW => Walk::StartingPoint(column.clone()),
-        _ if catalog.engine == Engine::Postgres && has_tid_ranges(&catalog.version) => Walk::Blocks,
-        _ => Walk::KeyRanges,
+    let (few, many) = walks(catalog, work, index);
+    few.filter(|_| share < FEW).unwrap_or(many)
+}
+
+/// The ways for a few due rows and for many; some night takes the one, some night the other.
+pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> (Option<Walk>, Walk) {
+    if !work.dependents.is_empty() || matches!(work.change, Change::Compute { .. }) {
+        return (None, Walk::Keys);
+    }
+    let few = work.point_column.clone().filter(|_| index).map(Walk::StartingPoint);
+    match catalog.engine == Engine::Postgres && has_tid_ranges(&catalog.version) {
+        true => (few, Walk::Blocks),
+        false => (few, Walk::KeyRanges),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Resolved {
     /// Deepest first.
     pub work: Vec<DependentWork>,
     pub named: Vec<Named>,
+    /// Tables that are kept and asked whether they still need the row, by these columns.
+    pub looked_at: Vec<(TableName, Vec<String>)>,
     /// Some kept dependent still needs the row.
     pub waiting: Option<Sql>,
 }
@@ -100,6 +102,7 @@ impl Walker<'_, '_> {
         let (disposition, change, undone) = match action {
             Dependent::Keep => {
                 if erased {
+                    self.resolved.looked_at.push((child.name.clone(), key.columns.clone()));
                     self.waiting.push(statements::exists_dependent(around.dialect, &self.root.name, &chain, None));
                 }
                 self.resolved.named.push(Named {

@@ -14,6 +14,7 @@ mod holds;
 mod order;
 mod overlap;
 mod prepare;
+mod privileges;
 mod resolve;
 pub mod row;
 mod sample;
@@ -26,7 +27,9 @@ pub use holds::{Hold, HoldScope};
 pub use overlap::check as overlaps;
 pub use prepare::{
     Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, open_database, open_databases, prepare,
+    surroundings,
 };
+pub use privileges::{Need, privileges};
 pub use resolve::{Resolved, resolve_rule};
 
 use crate::{

@@ -28,6 +28,8 @@ pub struct Resolved {
     pub work: Work,
     pub cut_off: super::CutOff,
     pub dependents: Vec<dependents::Named>,
+    /// Columns of tables that are neither the rule's own nor changed along.
+    pub looked_at: Vec<(TableName, Vec<String>)>,
     /// The index on the starting point.
     pub index: Option<String>,
     pub holds: Vec<String>,
@@ -67,10 +69,12 @@ impl Resolver<'_, '_> {
         self.check_table(table)?;
         let row = dialect.row(&table.name);
 
-        let point = self.starting_point(table, &row);
+        let mut looked_at = Vec::new();
+        let point = self.starting_point(table, &row, &mut looked_at);
         let condition = rule.condition.as_ref().map(|condition| self.condition(table, &row, condition));
         let change = self.change(table, &row);
         let dependents = dependents::resolve(rule, table, around, self.found);
+        looked_at.extend(dependents.looked_at.iter().cloned());
         let (point, kind, point_column) = point?;
         let (change, undone) = change?;
 
@@ -126,7 +130,15 @@ impl Resolver<'_, '_> {
         let starting_point = self.starting_point_words();
         let cut_off = super::CutOff { words, due: due_days, overdue: overdue_days, starting_point };
         let index = index.map(|index| index.name.clone());
-        Some(Resolved { work, cut_off, dependents: dependents.named, index, holds: hold_names, warnings: Vec::new() })
+        Some(Resolved {
+            work,
+            cut_off,
+            dependents: dependents.named,
+            looked_at,
+            index,
+            holds: hold_names,
+            warnings: Vec::new(),
+        })
     }
 
     fn check_table(&mut self, table: &Table) -> Option<()> {

@@ -5,7 +5,7 @@ use super::{
     resolve::Resolver,
 };
 use crate::{
-    catalog::{Column, ColumnKind, Engine, ForeignKey, Table},
+    catalog::{Column, ColumnKind, Engine, ForeignKey, Table, TableName},
     clock::{Cutoffs, DueDays, PointKind},
     database::{KeyColumn, Sql, Value, statements},
     diagnostic::{Code, Diagnostic, Place},
@@ -14,8 +14,14 @@ use crate::{
 use jiff::tz::TimeZone;
 
 impl Resolver<'_, '_> {
-    /// The starting point as SQL, how it is stored, and its column if it is one of the table itself.
-    pub(super) fn starting_point(&mut self, table: &Table, row: &str) -> Option<(Sql, PointKind, Option<KeyColumn>)> {
+    /// The starting point as SQL, how it is stored, and its column if it is one of the table itself. Columns of another
+    /// table go to `looked_at`.
+    pub(super) fn starting_point(
+        &mut self,
+        table: &Table,
+        row: &str,
+        looked_at: &mut Vec<(TableName, Vec<String>)>,
+    ) -> Option<(Sql, PointKind, Option<KeyColumn>)> {
         let start = &self.rule.starting_point;
         let place = self.rule.place.key("starting_point");
         match &start.source {
@@ -41,6 +47,7 @@ impl Resolver<'_, '_> {
                 let through_place = self.rule.place.key("starting_point").key("through");
                 let pairs = self.keep(path_between(table, related, through, through_place))?;
                 let theirs: Vec<_> = pairs.iter().map(|(theirs, _)| theirs.name.clone()).collect();
+                looked_at.push((related.name.clone(), [&theirs[..], std::slice::from_ref(name)].concat()));
                 if related.index_on(&theirs).is_none() {
                     let message = format!("no index of `{path}` serves `{through}`: it is read once for each row");
                     let place = self.rule.place.key("starting_point").key("through");

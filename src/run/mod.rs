@@ -1,22 +1,24 @@
 //! Executes a plan: the only part of Sunset that changes other people's data.
 //!
 //! For each step: take the rule's lock, settle what an earlier run left open ([`recover`]), work through the due rows
-//! in batches ([`batch`]), count again ([`verify`]), write down what came of it. A failing step does not stop the
+//! in batches ([`walk`], [`batch`], [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the
 //! others.
 
 mod batch;
+mod book;
 mod pace;
 mod recover;
 mod report;
 mod step;
 mod verify;
+mod walk;
 
 pub use report::{RuleReport, RunReport};
 
 use crate::{
     database::Error as DatabaseError,
     job::Job,
-    ledger::{self, Event, Ledger, RuleResult},
+    ledger::{self, Event, Ledger, RuleResult, TagKey},
     outcome::Outcome,
     plan::{Plan, Prepared, UnavailableDatabase},
 };
@@ -82,6 +84,16 @@ impl Failure {
     }
 }
 
+/// What every step of a run works with.
+struct Surroundings<'a> {
+    job: &'a Job,
+    stop: &'a CancellationToken,
+    progress: &'a dyn Progress,
+    /// The mark of the holds that the plan knows.
+    holds: (u64, u64),
+    tag_key: TagKey,
+}
+
 /// Executes all steps of a plan, in their order.
 ///
 /// # Errors
@@ -98,6 +110,7 @@ pub async fn execute(
     tracing::info!(run = ledger.run(), plan = plan.digest, steps = plan.steps.len(), "run started");
     ledger.append(vec![started(plan)], &[]).await?;
 
+    let around = Surroundings { job, stop, progress, holds: prepared.holds, tag_key: ledger.tag_key().clone() };
     let mut rules = Vec::new();
     for unavailable in &plan.unavailable {
         rules.extend(skip_unavailable(ledger, unavailable).await?);
@@ -108,7 +121,7 @@ pub async fn execute(
             let intents = open.remove(&step.rule).unwrap_or_default();
             let database = prepared.databases.get(&step.database);
             let Some(database) = database else { continue };
-            rules.push(step::run(job, step, ready, database, intents, ledger, stop, progress, prepared.holds).await?);
+            rules.push(step::run(&around, step, ready, database, intents, ledger).await?);
         }
     } else {
         rules.extend(refuse_run(ledger, plan).await?);

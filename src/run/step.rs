@@ -1,26 +1,22 @@
 //! One step: lock, recovery, batches, verification, and the words for what came of it.
 
-use super::{Failure, Progress, RuleReport, batch::Worker, milliseconds, recover, verify};
+use super::{Failure, RuleReport, Surroundings, batch::Batches, book::Book, milliseconds, recover, verify, walk};
 use crate::{
-    job::Job,
+    catalog::Engine,
+    database::{Connection, LockGuard},
     ledger::{Event, Intent, Ledger, RuleResult},
     plan::{OpenDatabase, PreparedStep, Step},
 };
 use std::{collections::BTreeMap, time::Instant};
-use tokio_util::sync::CancellationToken;
 
 /// Runs a step to its end. Only a ledger that cannot be written is an error here.
-#[expect(clippy::too_many_arguments, reason = "the whole surroundings of a step")]
 pub(super) async fn run(
-    job: &Job,
+    around: &Surroundings<'_>,
     step: &Step,
     ready: &PreparedStep,
     database: &OpenDatabase,
     open: Vec<(u64, Intent)>,
     ledger: &mut Ledger,
-    stop: &CancellationToken,
-    progress: &dyn Progress,
-    holds: (u64, u64),
 ) -> anyhow::Result<RuleReport> {
     let began = Instant::now();
     let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Done);
@@ -51,9 +47,9 @@ pub(super) async fn run(
 
     ledger.append(vec![started(step)], &[]).await?;
     tracing::info!(rule = step.rule, table = %step.table, due = step.counts.due, "rule started");
-    progress.begin(&step.rule, step.counts.disposable());
-    let ended = work(job, step, ready, database, open, ledger, stop, progress, holds, &mut report).await;
-    progress.end();
+    around.progress.begin(&step.rule, step.counts.disposable());
+    let ended = work(around, step, ready, database, open, ledger, &mut report).await;
+    around.progress.end();
     let mut events = Vec::new();
     if let Err(failure) = ended {
         report.result = failure.result();
@@ -68,41 +64,41 @@ pub(super) async fn run(
     Ok(report)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the whole surroundings of a step")]
 async fn work(
-    job: &Job,
+    around: &Surroundings<'_>,
     step: &Step,
     ready: &PreparedStep,
     database: &OpenDatabase,
     open: Vec<(u64, Intent)>,
     ledger: &mut Ledger,
-    stop: &CancellationToken,
-    progress: &dyn Progress,
-    holds: (u64, u64),
     report: &mut RuleReport,
 ) -> Result<(), Failure> {
-    let mut connection = database.database.connect().await?;
-    let name = format!("sunset/{}/{}", job.settings.name, step.rule);
-    let Some(_lock) = database.database.try_lock(connection.as_mut(), &name).await? else {
-        return Err(Failure::Locked);
-    };
-    recover::settle(connection.as_mut(), database.dialect, step, &ready.work, open, ledger).await?;
+    let (mut connections, _locks) = connect(around, step, database).await?;
+    let dialect = database.dialect;
+    recover::settle(connections[0].as_mut(), dialect, step, &ready.work, open, ledger).await?;
 
-    let mut worker = Worker::new(job, step, ready, database.dialect, connection, ledger, stop, progress, holds);
+    let batches = Batches::new(around, step, ready, dialect, connections[0].as_mut()).await?;
+    if !batches.can_overlap() {
+        connections.truncate(1);
+    }
+    let mut book = Book::new(step, dialect, ledger, around.progress);
     // Rows that others let become due while a pass went by are left to a next one; few passes, since a writer that is
     // faster than the run must not keep it for ever.
     let mut counts = step.counts.clone();
     for _ in 0..3 {
-        let before = worker.disposed;
-        let ended = worker.pass().await;
-        worker.flush().await?;
-        report.disposed = worker.disposed;
-        report.dependents.clone_from(&worker.dependents);
+        let before = book.disposed;
+        let ended = walk::pass(around, &batches, &mut connections, &mut book).await;
+        book.flush().await?;
+        report.disposed = book.disposed;
+        report.dependents.clone_from(&book.dependents);
         ended?;
-        counts = verify::count(worker.connection(), database.dialect, &ready.work).await?;
-        if counts.disposable() == 0 || worker.disposed == before {
+        counts = verify::count(connections[0].as_mut(), dialect, &ready.work).await?;
+        if counts.disposable() == 0 || book.disposed == before {
             break;
         }
+    }
+    for connection in connections {
+        connection.close().await;
     }
     let left = counts.disposable();
     report.remaining = verify::reasons(&counts);
@@ -117,13 +113,31 @@ async fn work(
         explained: report.remaining.clone(),
         ok: left == 0,
     };
-    worker.close().await;
     ledger.append(vec![verification], &[]).await?;
     if left > 0 {
         report.remaining.insert("unexplained".to_owned(), left);
         report.message = Some(format!("{left} rows are still due and nothing explains them"));
     }
     Ok(())
+}
+
+/// The connections that change rows, each with a lock of its own: whoever holds all locks of a rule knows that every
+/// session which worked on it is over. SQLite knows one writer at a time.
+async fn connect(
+    around: &Surroundings<'_>,
+    step: &Step,
+    database: &OpenDatabase,
+) -> Result<(Vec<Box<dyn Connection>>, Vec<LockGuard>), Failure> {
+    let number = if database.catalog.engine == Engine::Sqlite { 1 } else { 2 };
+    let (mut connections, mut locks) = (Vec::new(), Vec::new());
+    for index in 0..number {
+        let mut connection = database.database.connect().await?;
+        let name = format!("sunset/{}/{}/{index}", around.job.settings.name, step.rule);
+        let lock = database.database.try_lock(connection.as_mut(), &name).await?;
+        locks.push(lock.ok_or(Failure::Locked)?);
+        connections.push(connection);
+    }
+    Ok((connections, locks))
 }
 
 fn started(step: &Step) -> Event {

@@ -93,12 +93,7 @@ const EXPECTED: &[Expected] = &[
         erased: false,
         untouched: "*",
     },
-    Expected {
-        table: "arrears",
-        due: "status <> 'open' and settled_on <= '2026-11-21'",
-        erased: true,
-        untouched: "*",
-    },
+    Expected { table: "arrears", due: "status <> 'open' and settled_on <= '2026-11-21'", erased: true, untouched: "*" },
     Expected {
         table: "rentals",
         due: "status = 'returned' and returned_on <= '2026-05-21'",
@@ -183,7 +178,8 @@ async fn the_demo_does_what_its_rules_say_and_nothing_else() {
         assert_eq!(number(connection, &touched).await, 0, "{table}: rows that were not due are not as they were");
     }
 
-    let wrong_customers = "select count(*) from after.customers a join main.customers t using (id) where t.status = 'closed'
+    let wrong_customers =
+        "select count(*) from after.customers a join main.customers t using (id) where t.status = 'closed'
         and t.balance_yen = 0 and t.closed_on <= '2021-11-21' and id <> 1 and not (
         a.full_name is null and a.name_kana is null and a.gender is null
         and a.email is iif(t.email is null, null, 'erased-' || id || '@invalid.example')
@@ -235,7 +231,10 @@ async fn the_demo_does_what_its_rules_say_and_nothing_else() {
         union all select count(*) from (select * from main.addresses where customer_id = 1 except select * from after.addresses)";
     let held = sqlx::query_scalar::<_, i64>(held).fetch_all(&mut *connection).await.unwrap();
     assert_eq!(held, [0, 0]);
-    assert_eq!(number(connection, "select count(*) from main.customers where id = 1 and closed_on < '2021-01-01'").await, 1);
+    assert_eq!(
+        number(connection, "select count(*) from main.customers where id = 1 and closed_on < '2021-01-01'").await,
+        1
+    );
 
     let values = personal_values(connection).await;
     assert!(values.len() > 1_000);

@@ -8,6 +8,7 @@ mod catalog;
 mod contract;
 mod demo;
 mod driver;
+mod grants;
 mod init;
 mod ledger;
 mod rules;

@@ -102,7 +102,7 @@ pub fn impatient() -> Pace {
     Pace { statement_timeout: Duration::from_secs(1), lock_timeout: Duration::from_millis(400), ..Pace::default() }
 }
 
-async fn execute(engine: Engine, url: &str, sql: &str) {
+pub async fn execute(engine: Engine, url: &str, sql: &str) {
     let sql = AssertSqlSafe(sql.to_owned());
     match engine {
         Engine::Postgres => drop(PgConnection::connect(url).await.unwrap().execute(sqlx::raw_sql(sql)).await.unwrap()),

@@ -152,7 +152,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
         let trigger = Trigger { name, on_delete: event == "DELETE", on_update: event == "UPDATE" };
         assembly.trigger(&schema, &table, trigger);
     }
-    Ok(assembly.finish(Engine::Mysql, version, schema))
+    Ok(assembly.finish(Engine::Mysql, version, schema.clone(), schema))
 }
 
 fn kind(data_type: &str) -> ColumnKind {

@@ -3,7 +3,7 @@
 use crate::{
     catalog::{ColumnKind, Engine, TableName},
     clock::PointKind,
-    database::{Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value, dialect::quoted},
+    database::{Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value, dialect::quoted},
 };
 
 pub struct Mysql;
@@ -166,12 +166,42 @@ impl Dialect for Mysql {
         Some(2000 / columns.len().max(1) as u64)
     }
 
+    /// A session needs no privilege, and `for update` none beside those to delete or update (MySQL asks for one of them,
+    /// MariaDB for neither). `references` is what shows all columns and foreign keys of a schema: with `select` on a
+    /// parent alone its foreign keys stay hidden, and a cascade would go unseen.
+    fn grant(&self, privilege: &Privilege, user: &str, _database: &str) -> Option<String> {
+        let columns = |names: &std::collections::BTreeSet<String>| {
+            names.iter().map(|name| self.quote(name)).collect::<Vec<_>>().join(", ")
+        };
+        let (what, on) = match privilege {
+            Privilege::Connect | Privilege::Lock(..) => return None,
+            Privilege::Schema(schema) => {
+                // here, and only here, a schema's name is a pattern
+                let pattern = schema.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
+                ("references".to_owned(), format!("{}.*", self.quote(&pattern)))
+            }
+            Privilege::Select(table) => ("select".to_owned(), self.table(table)),
+            Privilege::SelectColumns(table, names) => (format!("select ({})", columns(names)), self.table(table)),
+            Privilege::Delete(table) => ("delete".to_owned(), self.table(table)),
+            Privilege::Update(table, names) => (format!("update ({})", columns(names)), self.table(table)),
+        };
+        Some(format!("grant {what} on {on} to {};", self.account(user)))
+    }
+
     fn explain(&self, statement: &Statement) -> Statement {
         Statement { sql: format!("explain format=json {}", statement.sql), args: statement.args.clone() }
     }
 }
 
 impl Mysql {
+    /// `name`, `name@host` or `'name'@'host'`. Backticks mean the same in every SQL mode.
+    fn account(&self, user: &str) -> String {
+        let quoted = user.strip_prefix('\'').and_then(|user| user.strip_suffix('\''));
+        let (name, host) =
+            quoted.and_then(|user| user.split_once("'@'")).or_else(|| user.rsplit_once('@')).unwrap_or((user, "%"));
+        format!("{}@{}", self.quote(name), self.quote(host))
+    }
+
     /// Row comparison spelled out, because only that form is served by an index here.
     fn ordered(&self, row: &str, columns: &[KeyColumn], key: &[String], operator: char, or_at: bool) -> Sql {
         let mut alternatives = Vec::new();

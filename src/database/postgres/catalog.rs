@@ -14,7 +14,7 @@ const RELATIONS: &str = "relation as (
     where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema')";
 
 const SERVER: &str = "select split_part(version(), ' ', 1) || ' ' || split_part(version(), ' ', 2), \
-    coalesce(current_schema()::text, 'public')";
+    current_database()::text, coalesce(current_schema()::text, 'public')";
 
 const TABLES: &str = "select c.nspname::text, c.relname::text, c.relkind::text, root.nspname::text, root.relname::text,
         (c.relrowsecurity and row_security_active(c.oid))::text, greatest(c.reltuples, 0)::bigint::text
@@ -86,9 +86,10 @@ const TRIGGERS: &str = "select c.nspname::text, c.relname::text, t.tgname::text,
 
 pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Error> {
     let mut version = String::new();
+    let mut database = String::new();
     let mut default_schema = String::new();
     for row in connection.fetch(&Statement::new(SERVER)).await? {
-        [version, default_schema] = fields(row)?;
+        [version, database, default_schema] = fields(row)?;
     }
     let relations = |select: &str| match select.starts_with("walk") {
         true => Statement::new(format!("with recursive {RELATIONS}, {select}")),
@@ -167,7 +168,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         assembly.trigger(&schema, &table, trigger);
     }
     assembly.lift_partitions();
-    Ok(assembly.finish(Engine::Postgres, version, default_schema))
+    Ok(assembly.finish(Engine::Postgres, version, database, default_schema))
 }
 
 /// `base` is the name of a system type, `enum`, `text` for an extension's text type (citext), or empty.

@@ -3,7 +3,7 @@
 use crate::{
     catalog::{ColumnKind, Engine, TableName},
     clock::PointKind,
-    database::{Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value, dialect::quoted},
+    database::{Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value, dialect::quoted},
 };
 
 pub struct Postgres;
@@ -151,6 +151,27 @@ impl Dialect for Postgres {
     fn transaction_status(&self, id: &str) -> Option<Statement> {
         let sql = format!("select pg_xact_status({PLACEHOLDER}::text::xid8)");
         Some(self.finish(Sql::bound(sql, Value::Text(id.to_owned()))))
+    }
+
+    /// A user written as MySQL writes them, `'name'@'host'`, is meant without the host.
+    fn grant(&self, privilege: &Privilege, user: &str, database: &str) -> Option<String> {
+        let columns = |columns: &mut dyn Iterator<Item = &String>| {
+            columns.map(|column| self.quote(column)).collect::<Vec<_>>().join(", ")
+        };
+        let (what, on) = match privilege {
+            Privilege::Connect => ("connect".to_owned(), format!("database {}", self.quote(database))),
+            Privilege::Schema(schema) => ("usage".to_owned(), format!("schema {}", self.quote(schema))),
+            Privilege::Select(table) => ("select".to_owned(), self.table(table)),
+            Privilege::SelectColumns(table, names) => {
+                (format!("select ({})", columns(&mut names.iter())), self.table(table))
+            }
+            Privilege::Delete(table) => ("delete".to_owned(), self.table(table)),
+            Privilege::Update(table, names) => (format!("update ({})", columns(&mut names.iter())), self.table(table)),
+            // `for update` asks for the right to update at least one column
+            Privilege::Lock(table, column) => (format!("update ({})", self.quote(column)), self.table(table)),
+        };
+        let name = user.strip_prefix('\'').and_then(|user| user.split_once("'@'")).map_or(user, |(name, _)| name);
+        Some(format!("grant {what} on {on} to {};", self.quote(name)))
     }
 
     fn explain(&self, statement: &Statement) -> Statement {

@@ -125,7 +125,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         }
     }
     estimate_rows(connection, &mut assembly).await?;
-    Ok(assembly.finish(Engine::Sqlite, version, SCHEMA.into()))
+    Ok(assembly.finish(Engine::Sqlite, version, String::new(), SCHEMA.into()))
 }
 
 /// SQLite compares names without regard to case and lets a key leave out the columns that it references.

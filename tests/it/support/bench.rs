@@ -45,9 +45,6 @@ macro_rules! on_every_engine {
 }
 pub(crate) use on_every_engine;
 
-/// The present time of runs that say nothing else.
-pub const NOW: &str = "2026-11-22";
-
 /// How rules call the database.
 pub const DATABASE: &str = "core";
 
@@ -77,6 +74,8 @@ pub struct Bench {
     pub database: Scratch,
     directory: tempfile::TempDir,
     keys: String,
+    /// What the program shall take for the present time.
+    pub now: &'static str,
 }
 
 /// What a call of the program came to.
@@ -96,7 +95,7 @@ impl Bench {
     pub fn on(database: Scratch) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("rules")).unwrap();
-        let mut bench = Self { engine: database.engine, database, directory, keys: String::new() };
+        let mut bench = Self { engine: database.engine, database, directory, keys: String::new(), now: "2026-11-22" };
         let keys = bench.path("keys");
         let made = bench.sunset(&["keys", "new", "--out", keys.to_str().unwrap()]).expect(0);
         let start = made.out.find("keys:\n").unwrap();
@@ -229,19 +228,15 @@ impl Bench {
         self.command(arguments).spawn().unwrap()
     }
 
-    /// `sunset run` for [`NOW`], which must end with this code; gives the report.
+    /// `sunset run`, which must end with this code; gives the report.
     pub fn run(&self, code: i32) -> Report {
-        self.run_at(NOW, code)
-    }
-
-    pub fn run_at(&self, now: &str, code: i32) -> Report {
-        let call = self.sunset(&["run", "--now", now, "--format", "json"]).expect(code);
+        let call = self.sunset(&["run", "--now", self.now, "--format", "json"]).expect(code);
         Report(serde_json::from_str(&call.out).unwrap_or_else(|error| panic!("no report ({error}): {call:?}")))
     }
 
-    /// `sunset plan` for [`NOW`], as JSON.
+    /// `sunset plan`, as JSON.
     pub fn plan(&self) -> Json {
-        let call = self.sunset(&["plan", "--now", NOW, "--format", "json"]).expect(0);
+        let call = self.sunset(&["plan", "--now", self.now, "--format", "json"]).expect(0);
         serde_json::from_str(&call.out).unwrap()
     }
 
@@ -254,14 +249,16 @@ impl Bench {
             let result = rule["result"].as_str().unwrap();
             assert!(["nothing_due", "explained_rest"].contains(&result), "after a second run: {rule}");
         }
-        self.evidence();
+        let evidence = self.evidence();
+        assert!(evidence.is_settled());
+        assert_eq!(evidence.rows_of(report.run()), report.disposed_with_dependents(), "ledger and report differ");
         report
     }
 
     /// The codes of the diagnostics with which `plan` and `run` refuse the rules, both with exit code 2.
     pub fn refused(&self) -> BTreeSet<String> {
         let codes = |command: &str| -> BTreeSet<String> {
-            let call = self.sunset(&[command, "--now", NOW, "--format", "json"]).expect(2);
+            let call = self.sunset(&[command, "--now", self.now, "--format", "json"]).expect(2);
             let lines = call.out.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
             lines
                 .filter(|diagnostic| diagnostic["severity"] == "error")
@@ -360,6 +357,16 @@ impl Report {
         self.0["disposed"].as_u64().unwrap()
     }
 
+    pub fn run(&self) -> &str {
+        self.0["run"].as_str().unwrap()
+    }
+
+    /// Rows of the rules' own tables and of their dependents.
+    pub fn disposed_with_dependents(&self) -> u64 {
+        let along = self.rules().iter().flat_map(|rule| rule["dependents"].as_object().unwrap().values());
+        self.disposed() + along.map(|rows| rows.as_u64().unwrap()).sum::<u64>()
+    }
+
     pub fn rules(&self) -> &Vec<Json> {
         self.0["rules"].as_array().unwrap()
     }
@@ -432,10 +439,14 @@ impl Evidence {
 
     /// Rows of other tables that went with them.
     pub fn committed_dependents(&self) -> u64 {
-        let along = |intent: &Json| -> u64 {
-            intent["dependents"].as_object().unwrap().values().map(|rows| rows.as_u64().unwrap()).sum()
-        };
-        self.committed().map(along).sum()
+        self.committed().map(dependents).sum()
+    }
+
+    /// Rows and dependents in the committed batches of one run.
+    pub fn rows_of(&self, run: &str) -> u64 {
+        let of_run = |seq: &u64| self.entries[usize::try_from(*seq).unwrap() - 1]["run"] == run;
+        let intents = self.intents.iter().filter(|(seq, _)| of_run(seq) && self.outcomes.get(seq) == Some(&true));
+        intents.map(|(_, intent)| intent["rows"].as_u64().unwrap() + dependents(intent)).sum()
     }
 
     /// Every batch has come to an end that somebody knows.
@@ -447,4 +458,9 @@ impl Evidence {
     pub fn events(&self, kind: &str) -> Vec<&Json> {
         self.entries.iter().map(|entry| &entry["event"]).filter(|event| event["type"] == kind).collect()
     }
+}
+
+/// Rows of other tables in a batch.
+fn dependents(intent: &Json) -> u64 {
+    intent["dependents"].as_object().unwrap().values().map(|rows| rows.as_u64().unwrap()).sum()
 }

@@ -1,30 +1,8 @@
-//! The contract of the main path, the same on every engine: what is due goes, nothing else is touched, and the program
-//! says what it did.
-//!
-//! Most tables carry what should become of each row in a column `fate` (`goes` or `stays`), which no rule looks at.
+//! Primary keys of every type: found, walked over in batches, named in the ledger.
 
+use super::fates_come_true;
 use crate::support::bench::{Bench, DATABASE, on_every_engine};
 use sunset::catalog::Engine;
-
-/// Runs to the end; exactly the rows whose fate is to stay are there afterwards. Gives the number of those that went.
-async fn fates_come_true(bench: &Bench, tables: &[&str]) -> u64 {
-    let (mut before, mut gone) = (Vec::new(), 0);
-    for table in tables {
-        before.push(bench.lines(&format!("select * from {table} where fate = 'stays'")).await);
-        gone += bench.count(&format!("select count(*) from {table} where fate = 'goes'")).await;
-    }
-    assert!(gone > 0 && before.iter().all(|rows| !rows.is_empty()), "the case proves nothing");
-    let report = bench.run_to_the_end();
-    for (table, before) in tables.iter().zip(&mut before) {
-        let mut after = bench.lines(&format!("select * from {table}")).await;
-        before.sort();
-        after.sort();
-        assert_eq!(*before, after, "{table} on {:?}: {report:?}", bench.engine);
-    }
-    let evidence = bench.evidence();
-    assert_eq!(evidence.committed_rows() + evidence.committed_dependents(), gone);
-    gone
-}
 
 /// Keys of one type, in a table alone (walked by ranges) and in one with dependents (walked by lists of keys), in
 /// batches of two. `keys` are SQL literals; `shown` is the first of them as the database prints it.

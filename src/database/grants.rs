@@ -1,0 +1,22 @@
+//! What a database user has to be allowed, as data; [`Dialect::grant`](super::Dialect::grant) says it in SQL.
+
+use crate::catalog::TableName;
+use std::collections::BTreeSet;
+
+/// Something that a database user may do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Privilege {
+    /// Open a session.
+    Connect,
+    /// Name the tables of a schema, and see their keys.
+    Schema(String),
+    /// Read a table.
+    Select(TableName),
+    /// Read some columns of a table.
+    SelectColumns(TableName, BTreeSet<String>),
+    Delete(TableName),
+    /// Change some columns of a table.
+    Update(TableName, BTreeSet<String>),
+    /// Keep rows from changing until they are deleted. Where that takes the right to change a column, it is this one.
+    Lock(TableName, String),
+}

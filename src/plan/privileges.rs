@@ -1,0 +1,154 @@
+//! What a database user must be allowed to do for a set of rules, and nothing else.
+
+use super::{
+    access::{self, Walk},
+    resolve::Resolved,
+};
+use crate::{
+    catalog::{Catalog, TableName},
+    database::{Change, Privilege, Work},
+    rules::Rule,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A privilege and the reason for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    pub privilege: Privilege,
+    /// In words, for example `find what is due`.
+    pub why: &'static str,
+    /// The ids of the rules that need it.
+    pub rules: BTreeSet<String>,
+}
+
+/// Everything that these rules, all of one database, need there.
+pub fn privileges(catalog: &Catalog, rules: &[(&Rule, Resolved)]) -> Vec<Need> {
+    let mut needs = Needs::default();
+    for (rule, resolved) in rules {
+        needs.take(catalog, &rule.id, resolved);
+    }
+    needs.list()
+}
+
+type Rules = BTreeSet<String>;
+
+/// What is done with one table.
+#[derive(Default)]
+struct Uses {
+    select: Rules,
+    select_columns: BTreeMap<String, Rules>,
+    delete: Rules,
+    update: BTreeMap<String, Rules>,
+    /// Rows are taken one list after the other before they are deleted; the first column of the key.
+    lock: Option<(String, Rules)>,
+}
+
+#[derive(Default)]
+struct Needs(BTreeMap<TableName, Uses>);
+
+impl Needs {
+    fn table(&mut self, table: &TableName) -> &mut Uses {
+        self.0.entry(table.clone()).or_default()
+    }
+
+    fn take(&mut self, catalog: &Catalog, rule: &str, resolved: &Resolved) {
+        let work = &resolved.work;
+        self.table(&work.table).select.insert(rule.to_owned());
+        let (few, many) = access::walks(catalog, work, resolved.index.is_some());
+        for walk in few.into_iter().chain([many]) {
+            self.take_walk(rule, work, &walk);
+        }
+        for dependent in &work.dependents {
+            let uses = self.table(&dependent.table);
+            uses.select.insert(rule.to_owned());
+            uses.change(rule, &dependent.change);
+        }
+        for (table, columns) in &resolved.looked_at {
+            let uses = self.table(table);
+            for column in columns {
+                uses.select_columns.entry(column.clone()).or_default().insert(rule.to_owned());
+            }
+        }
+    }
+
+    fn take_walk(&mut self, rule: &str, work: &Work, walk: &Walk) {
+        match walk {
+            // blocks belong to the tables that hold the rows, and a statement on one of those asks for rights there
+            Walk::Blocks => {
+                for leaf in &work.leaves {
+                    let uses = self.table(leaf);
+                    uses.select.insert(rule.to_owned());
+                    uses.change(rule, &work.change);
+                }
+            }
+            Walk::KeyRanges => self.table(&work.table).change(rule, &work.change),
+            Walk::Keys | Walk::StartingPoint(_) => {
+                let uses = self.table(&work.table);
+                uses.change(rule, &work.change);
+                if let (Change::Erase, Some(key)) = (&work.change, work.key.first()) {
+                    let lock = uses.lock.get_or_insert_with(|| (key.name.clone(), Rules::new()));
+                    lock.1.insert(rule.to_owned());
+                }
+            }
+        }
+    }
+
+    fn list(self) -> Vec<Need> {
+        let need = |privilege, why, rules| Need { privilege, why, rules };
+        let mut schemas: BTreeMap<String, Rules> = BTreeMap::new();
+        let mut all = Rules::new();
+        let mut needs = Vec::new();
+        for (table, uses) in self.0 {
+            let users = uses.rules();
+            schemas.entry(table.schema.clone()).or_default().extend(users.iter().cloned());
+            all.extend(users);
+            let Uses { select, select_columns, delete, update, lock } = uses;
+            let (columns, lookers) = split(select_columns);
+            if !select.is_empty() {
+                needs.push(need(Privilege::Select(table.clone()), "find what is due and what goes along", select));
+            } else if !columns.is_empty() {
+                needs.push(need(Privilege::SelectColumns(table.clone(), columns), "look at what is related", lookers));
+            }
+            if !delete.is_empty() {
+                needs.push(need(Privilege::Delete(table.clone()), "erase", delete));
+            }
+            let (columns, changers) = split(update);
+            if !columns.is_empty() {
+                needs.push(need(Privilege::Update(table, columns), "anonymize, pseudonymize or unlink", changers));
+            } else if let Some((column, lockers)) = lock {
+                needs.push(need(Privilege::Lock(table, column), "lock rows (`for update`) before they go", lockers));
+            }
+        }
+        let schemas = schemas
+            .into_iter()
+            .map(|(schema, rules)| need(Privilege::Schema(schema), "see tables, columns and foreign keys", rules));
+        let connect = (!all.is_empty()).then(|| need(Privilege::Connect, "open a session", all));
+        connect.into_iter().chain(schemas).chain(needs).collect()
+    }
+}
+
+impl Uses {
+    fn change(&mut self, rule: &str, change: &Change) {
+        let mut update = |column: &str| {
+            self.update.entry(column.to_owned()).or_default().insert(rule.to_owned());
+        };
+        match change {
+            Change::Erase => drop(self.delete.insert(rule.to_owned())),
+            Change::Update(columns) => columns.iter().for_each(|(column, _)| update(column)),
+            Change::Compute { computed, sql } => {
+                sql.iter().for_each(|(column, _)| update(column));
+                computed.iter().for_each(|computed| update(&computed.column.name));
+            }
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        let columns = self.select_columns.values().chain(self.update.values()).flatten();
+        self.select.iter().chain(&self.delete).chain(columns).cloned().collect()
+    }
+}
+
+fn split(columns: BTreeMap<String, Rules>) -> (BTreeSet<String>, Rules) {
+    let rules = columns.values().flatten().cloned().collect();
+    (columns.into_keys().collect(), rules)
+}

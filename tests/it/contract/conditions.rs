@@ -1,0 +1,80 @@
+//! `where`, as data and as SQL, against rows of which each knows its fate.
+
+use super::fates_come_true;
+use crate::support::bench::{Bench, on_every_engine};
+
+/// One row for each combination of a few values, and nulls; all of them are old enough. `sql` is the test's own way to
+/// say which rows the rule means.
+async fn condition(bench: &Bench, table: &str, condition: &str, sql: &str) {
+    bench
+        .script(&format!(
+            "create table {table} (id {{int}} primary key, ended_on {{date}}, status {{text}}, pieces {{int}},
+               paid {{boolean}}, price {{numeric}}, fate {{text}})"
+        ))
+        .await;
+    let mut values = Vec::new();
+    for status in ["'open'", "'closed'", "'Bob''s \\ 100%'", "''", "null"] {
+        for (pieces, price) in [("0", "-1.5"), ("1", "10"), ("2", "10.01"), ("null", "null")] {
+            for paid in ["true", "false", "null"] {
+                values.push(format!("({}, '2001-01-01', {status}, {pieces}, {paid}, {price}, 'stays')", values.len()));
+            }
+        }
+    }
+    bench.script(&format!("insert into {table} values {}", values.join(", "))).await;
+    bench.script(&format!("update {table} set fate = 'goes' where {sql}")).await;
+    bench.rules(&format!(
+        "- {{id: t, table: core.{table}, starting_point: ended_on, retention_period: 5 years, disposition: erase,
+            where: {condition}}}"
+    ));
+    fates_come_true(bench, &[table]).await;
+}
+
+async fn conditions_as_data(bench: Bench) {
+    for (i, (data, sql)) in [
+        ("{status: open}", "status = 'open'"),
+        ("{status: [open, closed]}", "status = 'open' or status = 'closed'"),
+        ("{status: [open, null]}", "status = 'open' or status is null"),
+        ("{status: null}", "status is null"),
+        ("{status: {not: null}}", "status is not null"),
+        ("{status: {not: open}}", "status <> 'open'"),
+        ("{status: {not: [open, null]}}", "status <> 'open' and status is not null"),
+        (r#"{status: "Bob's \\ 100%"}"#, r"status = 'Bob''s \ 100%'"),
+        (r#"{status: ""}"#, "status = ''"),
+        ("{pieces: {less_than: 2}}", "pieces = 0 or pieces = 1"),
+        ("{pieces: {at_least: 1, at_most: 1}}", "pieces = 1"),
+        ("{pieces: {more_than: 1}}", "pieces = 2"),
+        ("{pieces: [0, 2], paid: true}", "(pieces = 0 or pieces = 2) and paid"),
+        ("{paid: false}", "not paid"),
+        ("{paid: {not: true}}", "not paid"),
+        ("{paid: [true, null]}", "paid or paid is null"),
+        ("{price: 10}", "price > 9.999 and price < 10.001"),
+        ("{price: {more_than: 10}}", "price > 10.001"),
+        ("{price: {less_than: 0}, status: closed}", "price < 0 and status = 'closed'"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        condition(&bench, &format!("t{i}"), data, sql).await;
+    }
+}
+
+async fn conditions_as_sql(bench: Bench) {
+    for (i, (written, sql)) in [
+        ("status = 'open'", "status = 'open'"),
+        ("status in ('open', 'closed') and not paid", "(status = 'open' or status = 'closed') and not paid"),
+        ("status is null or pieces between 1 and 2", "status is null or pieces = 1 or pieces = 2"),
+        (r"status = 'Bob''s \ 100%'", r"status = 'Bob''s \ 100%'"),
+        ("status like 'Bob%' and price >= 10", "status like 'Bob%' and price > 9.999"),
+        ("coalesce(status, 'open') <> 'open'", "status <> 'open'"),
+        ("case when paid then pieces else 0 end = 2", "paid and pieces = 2"),
+        ("t2.pieces + 1 > 2 or 1 = 0".replace("t2", "t7").as_str(), "pieces = 2"),
+        ("length(status) = 0", "status = ''"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        condition(&bench, &format!("t{i}"), &format!("{:?}", written).replace("\\'", "'"), sql).await;
+    }
+}
+
+on_every_engine!(conditions_as_data, conditions_as_sql);

@@ -1,0 +1,36 @@
+//! The contract of the main path, the same on every engine: what is due goes, nothing else is touched, and the program
+//! says what it did.
+//!
+//! Most tables carry what should become of each row in a column `fate` (`goes` or `stays`), which no rule looks at.
+
+use crate::support::bench::{Bench, Report};
+
+mod conditions;
+mod dependents;
+mod dispositions;
+mod holds;
+mod keys;
+mod limits;
+mod names;
+mod refusals;
+mod results;
+mod starting_points;
+
+/// Runs to the end; exactly the rows whose fate is to stay are there afterwards, and the report counts the others.
+async fn fates_come_true(bench: &Bench, tables: &[&str]) -> Report {
+    let (mut before, mut gone) = (Vec::new(), 0);
+    for table in tables {
+        before.push(bench.lines(&format!("select * from {table} where fate = 'stays'")).await);
+        gone += bench.count(&format!("select count(*) from {table} where fate = 'goes'")).await;
+    }
+    assert!(gone > 0 && before.iter().all(|rows| !rows.is_empty()), "the case proves nothing");
+    let report = bench.run_to_the_end();
+    for (table, before) in tables.iter().zip(&mut before) {
+        let mut after = bench.lines(&format!("select * from {table}")).await;
+        before.sort();
+        after.sort();
+        assert_eq!(*before, after, "{table} on {:?}: {report:?}", bench.engine);
+    }
+    assert_eq!(report.disposed_with_dependents(), gone);
+    report
+}
