@@ -172,7 +172,7 @@ async fn fill(case: &Case, rows: u64) -> Result<(), Error> {
                  insert into sunset_bench select i, 'user' || i || '@example.com',
                      replace(hex(zeroblob(100)), '00', 'xx'),
                      datetime(case when {place} < {half} then '2015-01-01' else '2025-06-01' end,
-                         ({place} % {half}) * 10 || ' seconds') from n;
+                         (({place} % {half}) * 10) || ' seconds') from n;
                  create index sunset_bench_created_at on sunset_bench (created_at);
                  analyze; pragma wal_checkpoint(truncate)"
             );

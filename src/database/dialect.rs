@@ -79,8 +79,10 @@ pub trait Dialect: Send + Sync {
     /// The value is there and tells a time.
     fn readable(&self, point: &Sql, kind: PointKind) -> Sql;
 
-    /// The value is not there or tells no time.
-    fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql;
+    /// The value is not there or tells no time: where it can be, in words that an index serves.
+    fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
+        self.readable(point, kind).negated()
+    }
 
     /// The value as text for people.
     fn point_shown(&self, point: &Sql, kind: PointKind) -> Sql;
@@ -146,12 +148,27 @@ pub trait Dialect: Send + Sync {
     }
 }
 
-/// The dialect of an engine.
-pub fn dialect(engine: Engine) -> &'static dyn Dialect {
+/// The dialect of a server that calls itself `version`.
+pub fn dialect(engine: Engine, version: &str) -> &'static dyn Dialect {
     match engine {
         Engine::Postgres => &super::postgres::dialect::Postgres,
-        Engine::Mysql => &super::mysql::dialect::Mysql,
+        Engine::Mysql if version.contains("MariaDB") => &super::mysql::dialect::Mysql { mariadb: true },
+        Engine::Mysql => &super::mysql::dialect::Mysql { mariadb: false },
         Engine::Sqlite => &super::sqlite::dialect::Sqlite,
+    }
+}
+
+/// Days that the calendar has, as a regular expression.
+const DAY: &str = "(?!0000)([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)\
+                   |02-(0[1-9]|1[0-9]|2[0-8]))|([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)";
+
+/// Text that tells a time, as a literal: what it matches can be cast.
+pub(super) fn iso_pattern(with_offset: bool) -> String {
+    const HOUR: &str = "[T ]([01][0-9]|2[0-3]):[0-5][0-9]";
+    const SECOND: &str = ":[0-5][0-9]([.][0-9]+)?";
+    match with_offset {
+        true => format!("'^({DAY}){HOUR}{SECOND}([Zz]|[+-](0[0-9]|1[0-5]):?[0-5][0-9])$'"),
+        false => format!("'^({DAY})({HOUR}({SECOND})?)?$'"),
     }
 }
 

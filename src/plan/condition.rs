@@ -59,17 +59,19 @@ impl Resolver<'_, '_> {
                 let null = values.contains(&Literal::Null);
                 let values: Vec<_> =
                     values.iter().filter(|value| **value != Literal::Null).map(bind).collect::<Option<_>>()?;
-                let mut alternatives = Vec::new();
+                let mut terms = Vec::new();
                 if !values.is_empty() {
-                    let mut sql = Sql::new(format!("{here} in ("));
+                    let mut sql = Sql::new(format!("{here} {} (", if negative { "not in" } else { "in" }));
                     sql.append(&Sql::join(&values, ", ")).push(")");
-                    alternatives.push(sql);
+                    terms.push(sql);
                 }
-                if null {
-                    alternatives.push(Sql::new(format!("{here} is null")));
+                if negative {
+                    // a row without a value is in doubt, and rows in doubt stay
+                    terms.push(Sql::new(format!("{here} is not null")));
+                } else if null {
+                    terms.push(Sql::new(format!("{here} is null")));
                 }
-                let sql = Sql::join(&alternatives, " or ").nested();
-                Some(if negative { sql.negated() } else { sql })
+                Some(Sql::join(&terms, if negative { " and " } else { " or " }).nested())
             }
         }
     }
@@ -115,8 +117,8 @@ fn literal_for(column: &Column, literal: &Literal) -> Result<String, String> {
     let fits = |ok: bool, text: &str| if ok { Ok(text.to_owned()) } else { Err(format!("`{text}` cannot stand here")) };
     match (literal, column.kind) {
         (Literal::Null, _) => Err("null cannot be compared".to_owned()),
-        (Literal::Boolean(value), ColumnKind::Boolean) => Ok(value.to_string()),
-        (Literal::Boolean(value), ColumnKind::Integer) => Ok(i32::from(*value).to_string()),
+        // every engine reads these as truth, and SQLite reads the word `true` as 0
+        (Literal::Boolean(value), ColumnKind::Boolean | ColumnKind::Integer) => Ok(i32::from(*value).to_string()),
         (Literal::Boolean(value), _) => Err(format!("`{value}` cannot stand here")),
         (Literal::Number(text), ColumnKind::Integer) => fits(text.parse::<i128>().is_ok(), text),
         (Literal::Number(text), ColumnKind::Decimal | ColumnKind::Float | ColumnKind::Text | ColumnKind::Other) => {
@@ -126,7 +128,11 @@ fn literal_for(column: &Column, literal: &Literal) -> Result<String, String> {
         (Literal::Text(text), ColumnKind::Integer | ColumnKind::Decimal | ColumnKind::Float) => {
             fits(text.parse::<f64>().is_ok(), text)
         }
-        (Literal::Text(text), ColumnKind::Boolean) => fits(matches!(text.as_str(), "true" | "false"), text),
+        (Literal::Text(text), ColumnKind::Boolean) => match text.as_str() {
+            "true" => Ok("1".to_owned()),
+            "false" => Ok("0".to_owned()),
+            _ => fits(false, text),
+        },
         (Literal::Text(text), ColumnKind::Date) => fits(text.parse::<jiff::civil::Date>().is_ok(), text),
         (Literal::Text(text), ColumnKind::Enumeration) if !column.words.is_empty() => {
             let known = column.words.contains(text);

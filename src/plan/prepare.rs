@@ -108,7 +108,7 @@ pub async fn open_database(
     let database = database::open(settings, pace)?;
     let mut connection = database.connect().await?;
     let catalog = database.catalog(connection.as_mut()).await?;
-    let dialect = database::dialect(catalog.engine);
+    let dialect = database::dialect(catalog.engine, &catalog.version);
     Ok(OpenDatabase { database, connection, catalog, dialect })
 }
 

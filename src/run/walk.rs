@@ -8,7 +8,7 @@ use super::{
     pace,
 };
 use crate::{
-    database::{Connection, Error, ErrorKind},
+    database::{Connection, ErrorKind},
     plan::Walk,
 };
 
@@ -77,10 +77,10 @@ pub(super) async fn pass(
             }
         };
         match &failure {
-            Failure::Database(error) if is_worth_another_try(error) && attempt < pace.retries => {
+            failure if is_worth_another_try(failure) && attempt < pace.retries => {
                 attempt += 1;
                 size.shrink();
-                tracing::warn!(attempt, reason = %error, "batch is tried again, smaller");
+                tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
                 tokio::time::sleep(pace::pause(attempt)).await;
             }
             _ => return Err(failure),
@@ -126,6 +126,11 @@ fn first_size(batches: &Batches<'_>, pace: &crate::settings::Pace) -> pace::Size
     pace::Size::new(first, listed.map_or(most, |listed| listed.min(most)), pace.batch_target)
 }
 
-fn is_worth_another_try(error: &Error) -> bool {
-    matches!(error.kind, ErrorKind::Transient | ErrorKind::StatementTimeout)
+fn is_worth_another_try(failure: &Failure) -> bool {
+    match failure {
+        Failure::Database(error) => matches!(error.kind, ErrorKind::Transient | ErrorKind::StatementTimeout),
+        // a row may have begun to wait for another between being chosen and being changed; a trigger stays
+        Failure::Kept { .. } => true,
+        _ => false,
+    }
 }

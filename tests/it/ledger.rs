@@ -801,7 +801,7 @@ async fn the_commands_work_together() {
     assert!(outcome == Outcome::Failed && text.contains("problem: line 7, entry 5: it does not follow"), "{text}");
     let row = RowArgs { table: "core.customers".into(), key: vec!["2".into()] };
     let (_, text) = ledger_command(LedgerCommand::Prove(row), Some(&settings)).await;
-    assert!(text.starts_with("this row of core.customers was in 1 batch\n"), "{text}");
+    assert!(text.starts_with("this row of core.main.customers was in 1 batch\n"), "{text}");
     let row = RowArgs { table: "core.customers".into(), key: vec!["4".into()] };
     let (_, text) = ledger_command(LedgerCommand::Prove(row), Some(&settings)).await;
     assert!(text.starts_with("the ledger knows no batch with this row"), "{text}");

@@ -3,12 +3,16 @@
 use crate::{
     catalog::{ColumnKind, Engine, TableName},
     clock::PointKind,
-    database::{Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value, dialect::quoted},
+    database::{
+        Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value,
+        dialect::{iso_pattern, quoted},
+    },
 };
 
-pub struct Mysql;
-
-const ISO: &str = "'^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'";
+/// MySQL, or MariaDB, which differs in little.
+pub struct Mysql {
+    pub mariadb: bool,
+}
 
 impl Dialect for Mysql {
     fn engine(&self) -> Engine {
@@ -101,9 +105,9 @@ impl Dialect for Mysql {
         " for update"
     }
 
-    /// MariaDB knows `delete … returning`, MySQL does not; a select of the same rows costs little on both.
-    fn returns(&self, _erase: bool) -> bool {
-        false
+    /// MariaDB knows `delete … returning`; MySQL knows none.
+    fn returns(&self, erase: bool) -> bool {
+        self.mariadb && erase
     }
 
     fn comparable(&self, point: &Sql, kind: PointKind, by_time: bool) -> Sql {
@@ -130,21 +134,25 @@ impl Dialect for Mysql {
     fn readable(&self, point: &Sql, kind: PointKind) -> Sql {
         let mut sql = point.clone();
         sql.text = match kind {
-            // older tables hold '0000-00-00'
-            PointKind::Date | PointKind::DateTime => format!("{} >= '0001-01-01'", point.text),
+            // older tables hold '0000-00-00', and '2021-11-00' for a day that nobody knows
+            PointKind::Date | PointKind::DateTime => {
+                format!("{0} >= '0001-01-01' and month({0}) > 0 and dayofmonth({0}) > 0", point.text)
+            }
             PointKind::Instant => format!("{} >= '1970-01-01 00:00:01'", point.text),
             PointKind::EpochSeconds | PointKind::EpochMilliseconds => format!("{} is not null", point.text),
-            PointKind::IsoText | PointKind::IsoTextWithOffset => format!("{} regexp {ISO}", point.text),
+            PointKind::IsoText => format!("{} regexp {}", point.text, iso_pattern(false)),
+            PointKind::IsoTextWithOffset => format!("{} regexp {}", point.text, iso_pattern(true)),
         };
         sql
     }
 
     fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
         let test = match kind {
+            // a zero month or day is not looked for: that would read the whole table every night
             PointKind::Date | PointKind::DateTime => " < '0001-01-01'".to_owned(),
             PointKind::Instant => " < '1970-01-01 00:00:01'".to_owned(),
             PointKind::EpochSeconds | PointKind::EpochMilliseconds => " is null".to_owned(),
-            PointKind::IsoText | PointKind::IsoTextWithOffset => format!(" not regexp {ISO}"),
+            PointKind::IsoText | PointKind::IsoTextWithOffset => return self.readable(point, kind).negated(),
         };
         let mut sql = Sql::default();
         sql.push("(").append(point).push(" is null or ").append(point).push(&test).push(")");

@@ -3,13 +3,13 @@
 use crate::{
     catalog::{ColumnKind, Engine, TableName},
     clock::PointKind,
-    database::{Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value, dialect::quoted},
+    database::{
+        Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value,
+        dialect::{iso_pattern, quoted},
+    },
 };
 
 pub struct Postgres;
-
-/// A text that a cast to a date or timestamp accepts, apart from days that no month has.
-const ISO: &str = "'^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'";
 
 impl Dialect for Postgres {
     fn engine(&self) -> Engine {
@@ -86,7 +86,8 @@ impl Dialect for Postgres {
             }
             PointKind::IsoText => sql.text = format!("{} collate \"C\"", point.text),
             PointKind::IsoTextWithOffset => {
-                sql.text = format!("(case when {0} ~ {ISO} then {0}::timestamptz end)", point.text);
+                let pattern = iso_pattern(true);
+                sql.text = format!("(case when {0} ~ {pattern} then {0}::timestamptz end)", point.text);
                 sql.args.extend(point.args.iter().cloned());
             }
             _ => {}
@@ -111,7 +112,8 @@ impl Dialect for Postgres {
             // -infinity lies before every cut-off
             PointKind::Date | PointKind::DateTime | PointKind::Instant => format!("{} > '-infinity'", point.text),
             PointKind::EpochSeconds | PointKind::EpochMilliseconds => format!("{} is not null", point.text),
-            PointKind::IsoText | PointKind::IsoTextWithOffset => format!("{} ~ {ISO}", point.text),
+            PointKind::IsoText => format!("{} ~ {}", point.text, iso_pattern(false)),
+            PointKind::IsoTextWithOffset => format!("{} ~ {}", point.text, iso_pattern(true)),
         };
         sql
     }
@@ -120,7 +122,7 @@ impl Dialect for Postgres {
         let test = match kind {
             PointKind::Date | PointKind::DateTime | PointKind::Instant => " in ('-infinity', 'infinity')".to_owned(),
             PointKind::EpochSeconds | PointKind::EpochMilliseconds => " is null".to_owned(),
-            PointKind::IsoText | PointKind::IsoTextWithOffset => format!(" !~ {ISO}"),
+            PointKind::IsoText | PointKind::IsoTextWithOffset => return self.readable(point, kind).negated(),
         };
         let mut sql = Sql::default();
         sql.push("(").append(point).push(" is null or ").append(point).push(&test).push(")");

@@ -8,7 +8,18 @@ use crate::{
 
 pub struct Sqlite;
 
-const ISO: &str = "'[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]*'";
+const ISO: &str = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'";
+
+/// The text begins with a day that the calendar has.
+fn day(point: &Sql) -> String {
+    format!("{0} glob {ISO} and date(substr({0}, 1, 10)) = substr({0}, 1, 10)", point.text)
+}
+
+/// A text with `Z` or an offset as the time in UTC; an offset may lack its colon.
+fn utc(text: &str) -> String {
+    let with_colon = format!("substr({text}, 1, length({text}) - 2) || ':' || substr({text}, -2)");
+    format!("datetime(case when {text} glob '*[-+][0-9][0-9][0-9][0-9]' then {with_colon} else {text} end)")
+}
 
 /// What [`Sqlite::text`] showed as `x` and hexadecimal digits is a blob; other text is itself.
 fn blob_or_text(expression: &str) -> String {
@@ -101,7 +112,7 @@ impl Dialect for Sqlite {
     fn comparable(&self, point: &Sql, kind: PointKind, by_time: bool) -> Sql {
         let mut sql = point.clone();
         match kind {
-            PointKind::IsoTextWithOffset => sql.text = format!("datetime({})", point.text),
+            PointKind::IsoTextWithOffset => sql.text = utc(&point.text),
             PointKind::IsoText if by_time => sql.text = format!("replace(substr({}, 1, 19), 'T', ' ')", point.text),
             _ => {}
         }
@@ -122,7 +133,20 @@ impl Dialect for Sqlite {
                 // every number sorts before every text
                 format!("{} < ''", point.text)
             }
-            _ => format!("{} glob {ISO}", point.text),
+            // SQLite takes 30 February for a day in March, and leaves a time zone out where it is to be there
+            PointKind::IsoTextWithOffset => {
+                format!(
+                    "{} and substr({}, 11) glob '*[-+Zz]*' and {} is not null",
+                    day(point),
+                    point.text,
+                    utc(&point.text)
+                )
+            }
+            _ => format!(
+                "{} and substr({1}, 11) not glob '*[-+Zz]*' and datetime({1}) is not null",
+                day(point),
+                point.text
+            ),
         };
         sql
     }
@@ -130,7 +154,7 @@ impl Dialect for Sqlite {
     fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
         let test = match kind {
             PointKind::EpochSeconds | PointKind::EpochMilliseconds => " >= ''".to_owned(),
-            _ => format!(" not glob {ISO}"),
+            _ => return self.readable(point, kind).negated(),
         };
         let mut sql = Sql::default();
         sql.push("(").append(point).push(" is null or ").append(point).push(&test).push(")");

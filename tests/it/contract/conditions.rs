@@ -2,6 +2,7 @@
 
 use super::fates_come_true;
 use crate::support::bench::{Bench, on_every_engine};
+use sunset::catalog::Engine;
 
 /// One row for each combination of a few values, and nulls; all of them are old enough. `sql` is the test's own way to
 /// say which rows the rule means.
@@ -36,6 +37,7 @@ async fn conditions_as_data(bench: Bench) {
         ("{status: [open, null]}", "status = 'open' or status is null"),
         ("{status: null}", "status is null"),
         ("{status: {not: null}}", "status is not null"),
+        // no status is none of these too
         ("{status: {not: open}}", "status <> 'open'"),
         ("{status: {not: [open, null]}}", "status <> 'open' and status is not null"),
         (r#"{status: "Bob's \\ 100%"}"#, r"status = 'Bob''s \ 100%'"),
@@ -59,15 +61,18 @@ async fn conditions_as_data(bench: Bench) {
 }
 
 async fn conditions_as_sql(bench: Bench) {
+    // the condition is the engine's own SQL, where a backslash in MySQL escapes
+    let backslash = if bench.engine == Engine::Mysql { r"\\" } else { r"\" };
+    let odd = format!("status = 'Bob''s {backslash} 100%'");
     for (i, (written, sql)) in [
         ("status = 'open'", "status = 'open'"),
         ("status in ('open', 'closed') and not paid", "(status = 'open' or status = 'closed') and not paid"),
         ("status is null or pieces between 1 and 2", "status is null or pieces = 1 or pieces = 2"),
-        (r"status = 'Bob''s \ 100%'", r"status = 'Bob''s \ 100%'"),
+        (&odd, r"status = 'Bob''s \ 100%'"),
         ("status like 'Bob%' and price >= 10", "status like 'Bob%' and price > 9.999"),
         ("coalesce(status, 'open') <> 'open'", "status <> 'open'"),
         ("case when paid then pieces else 0 end = 2", "paid and pieces = 2"),
-        ("t2.pieces + 1 > 2 or 1 = 0".replace("t2", "t7").as_str(), "pieces = 2"),
+        ("t7.pieces + 1 > 2 or 1 = 0", "pieces = 2"),
         ("length(status) = 0", "status = ''"),
     ]
     .into_iter()

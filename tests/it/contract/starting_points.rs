@@ -41,7 +41,8 @@ async fn dates(bench: Bench) {
         }
         Engine::Mysql => {
             rows.extend([("'0000-00-00'", "stays"), ("'2021-00-00'", "stays"), ("'2021-11-00'", "stays")]);
-            unknown += 3;
+            // zero months and days are kept, but looking for them would read the whole table
+            unknown += 1;
         }
         Engine::Sqlite => {
             // nothing keeps such values out of a column that is called a date
@@ -180,10 +181,11 @@ async fn iso_texts(bench: Bench) {
         ("'2021-11-22'", "stays"),
         ("'2021-11-22T00:00:00'", "stays"),
         ("'2021-11-22 00:00:00'", "stays"),
+        ("'2001-01-01T00:00:00Z'", "stays"),
     ];
     rows.extend(GARBAGE);
     let report = points(&bench, "{text}", "as: iso_text", &rows).await;
-    assert_eq!(report.line("t"), "explained_rest 4 without_starting_point=9");
+    assert_eq!(report.line("t"), "explained_rest 4 without_starting_point=10");
 }
 
 async fn iso_texts_in_another_zone(bench: Bench) {
@@ -215,8 +217,9 @@ async fn iso_texts_with_offset(bench: Bench) {
     ];
     rows.extend(GARBAGE);
     rows.extend([("'2001-02-30T00:00:00Z'", "stays"), ("'2001-01-01T99:00:00Z'", "stays")]);
+    rows.push(("'2001-01-01T00:00:00'", "stays"));
     let report = points(&bench, "{text}", "as: iso_text_with_offset", &rows).await;
-    assert_eq!(report.line("t"), "explained_rest 6 without_starting_point=11");
+    assert_eq!(report.line("t"), "explained_rest 6 without_starting_point=12");
 }
 
 async fn fiscal_years(mut bench: Bench) {
