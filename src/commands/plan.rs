@@ -37,10 +37,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     Ok(outcome(plan))
 }
 
-/// A dry run refuses nothing, but a plan that lacks databases is not whole.
+/// A dry run refuses nothing, but a plan that lacks rules is not whole.
 fn outcome(plan: &Plan) -> Outcome {
-    let of = |database: &crate::plan::UnavailableDatabase| {
-        if database.temporary { Outcome::Temporary } else { Outcome::Invalid }
-    };
-    plan.unavailable.iter().map(of).max().unwrap_or_default()
+    plan.unplanned.iter().map(|unplanned| unplanned.outcome).max().unwrap_or_default()
 }
