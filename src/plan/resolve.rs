@@ -174,6 +174,12 @@ impl Resolver<'_, '_> {
             self.found.push(Diagnostic::error(Code::NoPrimaryKey, place, message).label("no primary key").help(help));
             return None;
         }
+        if self.around.catalog.hides_foreign_keys && rule.disposition == Disposition::Erase {
+            let message = "this user may not see every foreign key that points at the table".to_owned();
+            let help = "`sunset grants` prints the privilege that shows them: `grant references on` the database; it \
+                        neither reads nor changes rows";
+            self.found.push(Diagnostic::error(Code::Privilege, place.clone(), message).help(help));
+        }
         if let Some(obstacle) = &table.obstacle {
             let message = format!("rows of `{}` cannot be disposed of: {obstacle}", rule.table);
             let help = "convert the table: `alter table … drop system versioning` or `alter table … engine = InnoDB`";
