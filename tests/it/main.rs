@@ -6,6 +6,7 @@
 
 mod catalog;
 mod contract;
+mod crash;
 mod demo;
 mod driver;
 mod grants;

@@ -132,6 +132,16 @@ impl Bench {
         self.send(&self.translated(sql)).await;
     }
 
+    /// Runs a statement that may fail.
+    pub async fn try_script(&self, sql: &str) -> bool {
+        let (url, sql) = (self.database.url.as_str(), raw_sql(AssertSqlSafe(sql.to_owned())));
+        match self.engine {
+            Engine::Postgres => PgConnection::connect(url).await.unwrap().execute(sql).await.is_ok(),
+            Engine::Mysql => mysql(url).await.execute(sql).await.is_ok(),
+            Engine::Sqlite => SqliteConnection::connect(url).await.unwrap().execute(sql).await.is_ok(),
+        }
+    }
+
     /// Runs statements on PostgreSQL, on MariaDB or on SQLite.
     pub async fn script_for(&self, postgres: &str, mariadb: &str, sqlite: &str) {
         let sql = match self.engine {
