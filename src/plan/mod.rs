@@ -23,6 +23,7 @@ mod starting_point;
 pub use access::Walk;
 pub use count::recount;
 pub use find::find_table;
+pub use guard::refusals;
 pub use holds::{Hold, HoldScope};
 pub use overlap::check as overlaps;
 pub use prepare::{

@@ -56,6 +56,9 @@ enum Failure {
     Interrupted,
     #[error("holds were added or released meanwhile; the next run honours them")]
     HoldsChanged,
+    /// A guard rail, on counts taken when earlier steps had made more rows free to go.
+    #[error("{0}")]
+    Refused(String),
     #[error("another run holds the lock of this rule")]
     Locked,
     /// A trigger or rule of the database keeps rows that were to go.
@@ -74,6 +77,7 @@ impl Failure {
     fn result(&self) -> RuleResult {
         use crate::database::ErrorKind;
         match self {
+            Self::Refused(_) => RuleResult::Refused,
             Self::Interrupted | Self::Outpaced { .. } | Self::Locked | Self::HoldsChanged => RuleResult::Temporary,
             Self::Database(error) => match error.kind {
                 ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => RuleResult::Temporary,
