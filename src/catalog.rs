@@ -36,6 +36,9 @@ pub struct Catalog {
     pub default_schema: String,
     /// Sorted by schema and name.
     pub tables: Vec<Table>,
+    /// Foreign keys may exist that the connected user cannot see: MySQL shows those of a table only to users with some
+    /// privilege on it.
+    pub hides_foreign_keys: bool,
 }
 
 /// A table's schema and name.

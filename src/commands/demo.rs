@@ -105,10 +105,11 @@ fn heading(title: &str) -> String {
     format!("\n== {title}\n\n")
 }
 
-/// The command line as one would type it.
+/// The command line as one would type it here: with the program by the name that it was called by.
 fn prompt(global: &Global, words: &[&str]) -> String {
     let jobs = global.jobs.display().to_string();
-    let mut line = format!("$ sunset --jobs {}", quoted(&jobs));
+    let program = std::env::args().next().unwrap_or_else(|| "sunset".to_owned());
+    let mut line = format!("$ {} --jobs {}", quoted(&program), quoted(&jobs));
     if let Some(now) = &global.now {
         let _ = write!(line, " --now {}", quoted(now));
     }

@@ -15,7 +15,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     let now = loading::now(global, &job)?;
     let holds = loading::holds(&job).await?;
     let pseudonym_key = Keys::parse(&job.settings.keys)?.pseudonym.map(|key| key.secret().to_vec());
-    let options = Options { rules: args.rules.clone(), samples: args.sample, pseudonym_key };
+    let options = Options { rules: args.rules.clone(), samples: args.sample, thorough: true, pseudonym_key };
     let prepared = match plan::prepare(&job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => {
@@ -37,10 +37,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     Ok(outcome(plan))
 }
 
-/// A dry run refuses nothing, but a plan that lacks databases is not whole.
+/// A dry run refuses nothing, but a plan that lacks rules is not whole.
 fn outcome(plan: &Plan) -> Outcome {
-    let of = |database: &crate::plan::UnavailableDatabase| {
-        if database.temporary { Outcome::Temporary } else { Outcome::Invalid }
-    };
-    plan.unavailable.iter().map(of).max().unwrap_or_default()
+    plan.unplanned.iter().map(|unplanned| unplanned.outcome).max().unwrap_or_default()
 }

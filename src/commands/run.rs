@@ -36,7 +36,7 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
     let mut ledger = Ledger::open(store, keys, &job.settings.name, Arc::new(Timestamp::now)).await?;
     let holds = loading::holds_in(ledger.store()).await?;
 
-    let options = Options { rules, samples: 0, pseudonym_key };
+    let options = Options { rules, samples: 0, thorough: false, pseudonym_key };
     let mut prepared = match plan::prepare(&job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => {

@@ -124,7 +124,7 @@ impl Assembly {
             table.triggers.sort_by(|a, b| a.name.cmp(&b.name));
             table.partitions.sort();
         }
-        Catalog { engine, version, database, default_schema, tables }
+        Catalog { engine, version, database, default_schema, tables, hides_foreign_keys: false }
     }
 }
 

@@ -31,6 +31,11 @@ pub trait Dialect: Send + Sync {
         self.row(table)
     }
 
+    /// What stands after the table's name to keep a walk along the key from straying to another index.
+    fn along_key(&self) -> &'static str {
+        ""
+    }
+
     /// A value as text.
     fn text(&self, expression: &str, column: &KeyColumn) -> String;
 
@@ -82,6 +87,11 @@ pub trait Dialect: Send + Sync {
     /// The value is not there or tells no time: where it can be, in words that an index serves.
     fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
         self.readable(point, kind).negated()
+    }
+
+    /// The same, as far as an index on it can tell; for nights with nothing due.
+    fn plainly_unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
+        self.unreadable(point, kind)
     }
 
     /// The value as text for people.

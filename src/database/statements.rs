@@ -125,6 +125,14 @@ fn select_from(dialect: &dyn Dialect, list: &str, table: &TableName, condition: 
     sql
 }
 
+/// The same, read in the order of the key.
+fn select_along_key(dialect: &dyn Dialect, list: &str, table: &TableName, condition: &Sql) -> Sql {
+    let (target, along) = (dialect.target(table), dialect.along_key());
+    let mut sql = Sql::new(format!("select {list} from {target}{along} where "));
+    sql.append(condition);
+    sql
+}
+
 /// One row: due, overdue, held, waiting (and not held), oldest starting point.
 pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
     let count = |condition: Option<Sql>| match condition {
@@ -199,6 +207,13 @@ pub fn find_row(dialect: &dyn Dialect, table: &TableName, key: &[KeyColumn], val
 /// One number: rows that meet a condition.
 pub fn count_where(dialect: &dyn Dialect, table: &TableName, condition: &Sql) -> Statement {
     dialect.finish(select_from(dialect, &dialect.shown("count(*)"), table, condition))
+}
+
+/// The same, as far as an index can tell.
+pub fn plainly_missing(dialect: &dyn Dialect, work: &Work) -> Option<Statement> {
+    let missing = work.plainly_missing.as_ref()?;
+    let condition = Sql::all(std::iter::once(missing).chain(work.claimed()));
+    Some(dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition)))
 }
 
 /// One number: all rows of a table.
@@ -348,7 +363,7 @@ pub fn boundary(dialect: &dyn Dialect, work: &Work, after: Option<&[String]>, ro
     let columns: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
     let texts: Vec<_> = locator.iter().zip(&columns).map(|(column, quoted)| dialect.text(quoted, column)).collect();
     let condition = after.map_or_else(|| Sql::all([]), |after| dialect.beyond(&row, &locator, after, false));
-    let mut sql = select_from(dialect, &texts.join(", "), &work.table, &condition);
+    let mut sql = select_along_key(dialect, &texts.join(", "), &work.table, &condition);
     sql.push(&format!(" order by {} limit 1 offset {PLACEHOLDER}", columns.join(", ")));
     sql.args.push(Value::Integer(i64::try_from(rows.saturating_sub(1)).unwrap_or(i64::MAX)));
     dialect.finish(sql)
@@ -357,7 +372,7 @@ pub fn boundary(dialect: &dyn Dialect, work: &Work, after: Option<&[String]>, ro
 /// The disposable rows of a range, kept from changing until the transaction ends.
 pub fn select_range(dialect: &dyn Dialect, work: &Work, selection: &KeySelection, range: &Range) -> Statement {
     let (table, condition) = in_range(dialect, work, range);
-    let mut sql = select_from(dialect, &selection.list(dialect, &dialect.row(table)), table, &condition);
+    let mut sql = select_along_key(dialect, &selection.list(dialect, &dialect.row(table)), table, &condition);
     sql.push(dialect.lock_rows());
     dialect.finish(sql)
 }
@@ -365,7 +380,7 @@ pub fn select_range(dialect: &dyn Dialect, work: &Work, selection: &KeySelection
 /// Changes the disposable rows of a range; delivers their keys where the engine can.
 pub fn change_range(dialect: &dyn Dialect, work: &Work, selection: &KeySelection, range: &Range) -> Statement {
     let (table, condition) = in_range(dialect, work, range);
-    let mut sql = changing(dialect, table, &work.change, &condition);
+    let mut sql = changing_at(dialect, table, dialect.along_key(), &work.change, &condition);
     if dialect.returns(matches!(work.change, Change::Erase)) {
         sql.push(&format!(" returning {}", selection.list(dialect, &dialect.returned_row(table))));
     }
@@ -398,10 +413,15 @@ fn in_range<'a>(dialect: &dyn Dialect, work: &'a Work, range: &'a Range) -> (&'a
 }
 
 fn changing(dialect: &dyn Dialect, table: &TableName, change: &Change, condition: &Sql) -> Sql {
+    changing_at(dialect, table, "", change, condition)
+}
+
+/// `along` stands after the table's name.
+fn changing_at(dialect: &dyn Dialect, table: &TableName, along: &str, change: &Change, condition: &Sql) -> Sql {
     let mut sql = match change {
-        Change::Erase => Sql::new(format!("delete from {}", dialect.target(table))),
+        Change::Erase => Sql::new(format!("delete from {}{along}", dialect.target(table))),
         Change::Update(columns) | Change::Compute { sql: columns, .. } => {
-            let mut sql = Sql::new(format!("update {} set ", dialect.target(table)));
+            let mut sql = Sql::new(format!("update {}{along} set ", dialect.target(table)));
             let assignments: Vec<_> = columns
                 .iter()
                 .map(|(name, value)| {

@@ -32,6 +32,8 @@ pub struct Work {
     pub unreadable: Sql,
     /// The same, where the rule reports such rows; `None` when it ignores them or takes them as due.
     pub missing: Option<Sql>,
+    /// The same, as far as an index can tell.
+    pub plainly_missing: Option<Sql>,
     /// A hold suspends it, or a dependent of it that would go too.
     pub held: Option<Sql>,
     /// A kept dependent still needs it.

@@ -106,7 +106,7 @@ const SHOWN_COLUMNS: &[&str] = &[
     "birth_date",
     "gender",
     "postal_code",
-    "prefecture",
+    "sales_region",
     "monthly_gb",
     "rental_count",
     "joined_on",

@@ -182,6 +182,16 @@ impl Address {
             .to_owned()
     }
 
+    /// The company divides the country at the middle.
+    pub fn sales_region(&self) -> &'static str {
+        match self.prefecture {
+            "北海道" | "宮城県" | "新潟県" | "東京都" | "神奈川県" | "埼玉県" | "千葉県" => {
+                "東日本"
+            }
+            _ => "西日本",
+        }
+    }
+
     /// A landline's number: it begins with 0 after the area code, as none does.
     pub fn landline(&self, random: &mut Random) -> String {
         let digits = 10 - self.area_code.len() - 4;

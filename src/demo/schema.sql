@@ -10,7 +10,7 @@ create table customers (
     birth_date    date,
     gender        text,
     postal_code   text,
-    prefecture    text    not null,
+    sales_region  text    not null,
     monthly_gb    integer not null,
     rental_count  integer not null,
     balance_yen   integer not null,

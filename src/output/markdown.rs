@@ -63,8 +63,8 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
             }
         }
     }
-    for database in &plan.unavailable {
-        let _ = writeln!(out, "\nDatabase {} is not available: {}", database.database, database.reason);
+    for unplanned in &plan.unplanned {
+        let _ = writeln!(out, "\n**Not planned**: {} ({})", unplanned.rules.join(", "), cell(&unplanned.reason));
     }
     for refusal in &plan.refusals {
         let _ = writeln!(out, "\n**Refused**: {refusal}");

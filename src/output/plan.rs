@@ -46,9 +46,8 @@ pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
         out.push('\n');
         describe(&mut out, step, style);
     }
-    for database in &plan.unavailable {
-        let _ = writeln!(out, "\ndatabase {} is not available: {}", database.database, database.reason);
-        let _ = writeln!(out, "  its rules wait: {}", database.rules.join(", "));
+    for unplanned in &plan.unplanned {
+        let _ = writeln!(out, "\nnot planned: {} ({})", unplanned.rules.join(", "), unplanned.reason);
     }
     for refusal in &plan.refusals {
         let _ = writeln!(out, "\nrefused: {refusal}");

@@ -17,8 +17,9 @@ pub async fn counts(
     table: &Table,
     work: &Work,
     limits: &Limits,
+    thorough: bool,
 ) -> Result<Counts, Error> {
-    let mut counts = recount(connection, dialect, work).await?;
+    let mut counts = recount(connection, dialect, work, thorough).await?;
     counts.table_rows = table.estimated_rows;
     let judged = limits.max_share_percent.is_some() && counts.due > 0;
     if judged || counts.due > table.estimated_rows || (counts.due > 0 && table.estimated_rows < SMALL) {
@@ -29,15 +30,26 @@ pub async fn counts(
 }
 
 /// Due, overdue, held and waiting rows, and the oldest, in one pass over the due rows; and those without starting point.
-pub async fn recount(connection: &mut dyn Connection, dialect: &dyn Dialect, work: &Work) -> Result<Counts, Error> {
-    let without_starting_point = match statements::missing(dialect, work) {
+/// On a night with nothing due the latter are counted as far as an index can tell them, unless `thorough`.
+pub async fn recount(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    work: &Work,
+    thorough: bool,
+) -> Result<Counts, Error> {
+    let rows = connection.fetch(&statements::tally(dialect, work)).await?;
+    let due = number(&rows, 0);
+    let missing = match thorough || due > 0 {
+        true => statements::missing(dialect, work),
+        false => statements::plainly_missing(dialect, work),
+    };
+    let without_starting_point = match missing {
         Some(statement) => Some(number(&connection.fetch(&statement).await?, 0)),
         None => None,
     };
-    let rows = connection.fetch(&statements::tally(dialect, work)).await?;
     Ok(Counts {
         without_starting_point,
-        due: number(&rows, 0),
+        due,
         overdue: work.overdue.as_ref().map(|_| number(&rows, 1)),
         held: number(&rows, 2),
         waiting: number(&rows, 3),

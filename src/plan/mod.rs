@@ -23,6 +23,7 @@ mod starting_point;
 pub use access::Walk;
 pub use count::recount;
 pub use find::find_table;
+pub use guard::refusals;
 pub use holds::{Hold, HoldScope};
 pub use overlap::check as overlaps;
 pub use prepare::{
@@ -35,6 +36,7 @@ pub use resolve::{Resolved, resolve_rule};
 use crate::{
     catalog::{Engine, TableName},
     clock::DueDays,
+    outcome::Outcome,
     rules::{Disposition, Limits},
 };
 use jiff::Timestamp;
@@ -62,8 +64,8 @@ pub struct Plan {
     pub databases: BTreeMap<String, DatabaseFacts>,
     /// In the order in which they run.
     pub steps: Vec<Step>,
-    /// Databases that could not be reached, with the rules that wait for them.
-    pub unavailable: Vec<UnavailableDatabase>,
+    /// Rules that cannot be planned, with the reason: their database cannot be reached, or refuses what they need.
+    pub unplanned: Vec<Unplanned>,
     /// The limits of the whole run.
     pub limits: Limits,
     /// Guard rails of the whole run that refuse it.
@@ -80,13 +82,14 @@ pub struct DatabaseFacts {
     pub version: String,
 }
 
+/// Rules that the plan has no step for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnavailableDatabase {
+pub struct Unplanned {
     pub database: String,
     pub rules: Vec<String>,
     pub reason: String,
-    /// Trying again later may help.
-    pub temporary: bool,
+    /// What that makes of a run.
+    pub outcome: Outcome,
 }
 
 /// One rule on one table.

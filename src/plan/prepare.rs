@@ -1,7 +1,7 @@
 //! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
 
 use super::{
-    DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, UnavailableDatabase,
+    DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, Unplanned,
     access::Walk,
     condition::rule_condition,
     count, guard, order, overlap,
@@ -16,6 +16,7 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Place, Severity},
     job::Job,
+    outcome::Outcome,
     rules::{Disposition, Rule, shape::nearest},
 };
 use anyhow::Context as _;
@@ -29,6 +30,8 @@ pub struct Options {
     pub rules: Vec<String>,
     /// Examples per step.
     pub samples: u32,
+    /// Look at every row for a starting point that cannot be read, even with nothing due.
+    pub thorough: bool,
     /// The secret of keyed techniques.
     pub pseudonym_key: Option<Vec<u8>>,
 }
@@ -155,20 +158,32 @@ pub async fn prepare(
         return Ok(Err(found));
     }
 
+    let mut unplanned: Vec<_> = unavailable.iter().map(|(name, why)| waiting(name, why, &rules)).collect();
     let mut steps = Vec::new();
     let mut prepared = Vec::new();
     for position in in_order(&resolved, &databases) {
         let (rule, resolved) = &resolved[position];
         let open = databases.get_mut(&rule.table.database).context("a resolved rule has its database open")?;
-        let (step, ready) = plan_step(job, rule, resolved, open, options)
-            .await
-            .with_context(|| format!("rule `{}` cannot be planned", rule.id))?;
-        steps.push(step);
-        prepared.push(ready);
+        match plan_step(job, rule, resolved, open, options).await {
+            Ok((step, ready)) => {
+                steps.push(step);
+                prepared.push(ready);
+            }
+            // the others go on
+            Err(error) => unplanned.push(Unplanned {
+                database: rule.table.database.clone(),
+                rules: vec![rule.id.clone()],
+                outcome: match error.kind.outcome() {
+                    Outcome::Temporary => Outcome::Temporary,
+                    _ => Outcome::Failed,
+                },
+                reason: error.to_string(),
+            }),
+        }
     }
 
     let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).collect();
-    let plan = assemble(job, now, steps, &databases, &rules, &unavailable)?;
+    let plan = assemble(job, now, steps, &databases, unplanned)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
     Ok(Ok(Prepared { plan, steps: prepared, databases, warnings, holds }))
 }
@@ -281,13 +296,14 @@ async fn plan_step(
     resolved: &Resolved,
     open: &mut OpenDatabase,
     options: &Options,
-) -> anyhow::Result<(Step, PreparedStep)> {
+) -> Result<(Step, PreparedStep), database::Error> {
     let OpenDatabase { connection, catalog, dialect, .. } = open;
     let (connection, dialect) = (connection.as_mut(), *dialect);
     let work = &resolved.work;
-    let table: &Table = catalog.get(&work.table).context("a resolved rule has its table")?;
+    let gone = || database::Error::new(ErrorKind::Other, format!("table {} is gone", work.table));
+    let table: &Table = catalog.get(&work.table).ok_or_else(gone)?;
     let limits = guard::effective(&rule.limits, &job.settings.limits);
-    let counts = count::counts(connection, dialect, table, work, &limits).await?;
+    let counts = count::counts(connection, dialect, table, work, &limits, options.thorough).await?;
     let due = counts.disposable();
     let (access, walk) =
         count::access(connection, dialect, catalog, table, work, resolved.index.as_deref(), due).await?;
@@ -385,13 +401,22 @@ fn planned(purpose: &str, statement: &Statement) -> PlannedStatement {
     PlannedStatement { purpose: purpose.to_owned(), sql: statement.sql.clone(), values }
 }
 
+/// The rules that a database which cannot be used keeps waiting.
+fn waiting(database: &str, why: &Unavailable, rules: &[&Rule]) -> Unplanned {
+    Unplanned {
+        database: database.to_owned(),
+        rules: rules.iter().filter(|rule| rule.table.database == database).map(|rule| rule.id.clone()).collect(),
+        reason: why.reason.clone(),
+        outcome: if why.temporary { Outcome::Temporary } else { Outcome::Invalid },
+    }
+}
+
 fn assemble(
     job: &Job,
     now: Timestamp,
     steps: Vec<Step>,
     databases: &BTreeMap<String, OpenDatabase>,
-    rules: &[&Rule],
-    unavailable: &BTreeMap<String, Unavailable>,
+    unplanned: Vec<Unplanned>,
 ) -> anyhow::Result<Plan> {
     let rows = steps
         .iter()
@@ -399,8 +424,6 @@ fn assemble(
         .sum();
     let facts =
         |open: &OpenDatabase| DatabaseFacts { engine: open.catalog.engine, version: open.catalog.version.clone() };
-    let waiting =
-        |name: &String| rules.iter().filter(|rule| rule.table.database == *name).map(|rule| rule.id.clone()).collect();
     let mut plan = Plan {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -410,15 +433,7 @@ fn assemble(
         rules_digest: job.digest(),
         databases: databases.iter().map(|(name, open)| (name.clone(), facts(open))).collect(),
         steps,
-        unavailable: unavailable
-            .iter()
-            .map(|(name, why)| UnavailableDatabase {
-                database: name.clone(),
-                rules: waiting(name),
-                reason: why.reason.clone(),
-                temporary: why.temporary,
-            })
-            .collect(),
+        unplanned,
         limits: job.settings.limits,
         refusals: guard::run_refusals(&job.settings.limits, rows),
         work_digest: String::new(),

@@ -85,6 +85,10 @@ impl Resolver<'_, '_> {
         let due_days = days(&rule.retention_period);
         let overdue_days = rule.regular_deletion_period.as_ref().map(days);
         let unreadable = dialect.unreadable(&point, kind);
+        let plainly_unreadable = match point_column {
+            Some(_) => dialect.plainly_unreadable(&point, kind),
+            None => unreadable.clone(),
+        };
         let mut due = self.past(&point, kind, &due_days);
         let mut overdue = overdue_days.as_ref().map(|days| self.past(&point, kind, days));
         let missing = match rule.starting_point.missing {
@@ -114,6 +118,7 @@ impl Resolver<'_, '_> {
             unreadable,
             due,
             overdue,
+            plainly_missing: missing.as_ref().map(|_| plainly_unreadable),
             missing,
             held,
             waiting: dependents.waiting.clone(),
@@ -168,6 +173,12 @@ impl Resolver<'_, '_> {
             };
             self.found.push(Diagnostic::error(Code::NoPrimaryKey, place, message).label("no primary key").help(help));
             return None;
+        }
+        if self.around.catalog.hides_foreign_keys && rule.disposition == Disposition::Erase {
+            let message = "this user may not see every foreign key that points at the table".to_owned();
+            let help = "`sunset grants` prints the privilege that shows them: `grant references on` the database; it \
+                        neither reads nor changes rows";
+            self.found.push(Diagnostic::error(Code::Privilege, place.clone(), message).help(help));
         }
         if let Some(obstacle) = &table.obstacle {
             let message = format!("rows of `{}` cannot be disposed of: {obstacle}", rule.table);

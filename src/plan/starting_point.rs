@@ -115,9 +115,9 @@ impl Resolver<'_, '_> {
         if alternatives.is_empty() {
             return Sql::new("1 = 0");
         }
-        let mut sql = dialect.readable(point, kind);
         let ranges = Sql::join(&alternatives, " or ");
-        sql.push(" and ").append(&if alternatives.len() > 1 { ranges.nested() } else { ranges });
+        let mut sql = if alternatives.len() > 1 { ranges.nested() } else { ranges };
+        sql.push(" and ").append(&dialect.readable(point, kind));
         sql.nested()
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Batches<'a> {
     tag_key: TagKey,
     /// `database.schema.table`.
     table: String,
+    /// Rows that the plan counted.
+    pub expected: u64,
     /// The leaf tables' sizes in blocks, taken once: rows that an update moves behind the end are done.
     leaves: Vec<u64>,
 }
@@ -98,6 +100,7 @@ impl<'a> Batches<'a> {
             dialect,
             tag_key: around.tag_key.clone(),
             table: step.full_table(),
+            expected: step.counts.disposable(),
             leaves,
         })
     }

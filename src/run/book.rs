@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     database::{Connection, Dialect, ErrorKind},
-    ledger::{self, BatchEvidence, BatchResult, Event, Intent, Ledger, SettledBy},
+    ledger::{self, BatchEvidence, BatchResult, BatchTags, Event, Intent, Ledger, SettledBy},
     plan::Step,
 };
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub(super) struct Book<'a> {
     batches: u64,
     pub disposed: u64,
     pub dependents: BTreeMap<String, u64>,
+    /// A whole pass has gone before.
+    pub passed: bool,
 }
 
 impl<'a> Book<'a> {
@@ -36,7 +38,7 @@ impl<'a> Book<'a> {
         progress: &'a dyn Progress,
     ) -> Self {
         let (pending, dependents) = (Vec::new(), BTreeMap::new());
-        Self { step, dialect, ledger, progress, pending, batches: 0, disposed: 0, dependents }
+        Self { step, dialect, ledger, progress, pending, batches: 0, disposed: 0, dependents, passed: false }
     }
 
     /// The mark of the holds in force.
@@ -96,7 +98,7 @@ impl<'a> Book<'a> {
             None => None,
         };
         self.batches += 1;
-        let tags = evidence.finish();
+        let tags = finish(evidence).await?;
         let main = Intent {
             rule: self.step.rule.clone(),
             table: tags.table.clone(),
@@ -112,7 +114,7 @@ impl<'a> Book<'a> {
         let mut intents = vec![main.clone()];
         let mut all_tags = vec![tags];
         for ChangedDependents { rows, disposition, evidence } in dependents {
-            let tags = evidence.finish();
+            let tags = finish(evidence).await?;
             intents.push(Intent {
                 table: tags.table.clone(),
                 disposition: disposition.to_string(),
@@ -140,6 +142,12 @@ impl<'a> Book<'a> {
         }
         Ok(())
     }
+}
+
+/// Sorts and hashes on a thread of its own, while the next batch's rows come in.
+async fn finish(evidence: BatchEvidence) -> Result<BatchTags, Failure> {
+    let finished = tokio::task::spawn_blocking(move || evidence.finish()).await;
+    finished.map_err(|_| ledger::Error::Refused("the row tags could not be computed".to_owned()).into())
 }
 
 /// By table.

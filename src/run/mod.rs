@@ -20,7 +20,7 @@ use crate::{
     job::Job,
     ledger::{self, Event, Ledger, RuleResult, TagKey},
     outcome::Outcome,
-    plan::{Plan, Prepared, UnavailableDatabase},
+    plan::{Plan, Prepared, Unplanned},
 };
 use std::{collections::BTreeMap, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +56,9 @@ enum Failure {
     Interrupted,
     #[error("holds were added or released meanwhile; the next run honours them")]
     HoldsChanged,
+    /// A guard rail, on counts taken when earlier steps had made more rows free to go.
+    #[error("{0}")]
+    Refused(String),
     #[error("another run holds the lock of this rule")]
     Locked,
     /// A trigger or rule of the database keeps rows that were to go.
@@ -74,6 +77,7 @@ impl Failure {
     fn result(&self) -> RuleResult {
         use crate::database::ErrorKind;
         match self {
+            Self::Refused(_) => RuleResult::Refused,
             Self::Interrupted | Self::Outpaced { .. } | Self::Locked | Self::HoldsChanged => RuleResult::Temporary,
             Self::Database(error) => match error.kind {
                 ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => RuleResult::Temporary,
@@ -115,8 +119,8 @@ pub async fn execute(
 
     let around = Surroundings { job, stop, progress, holds: prepared.holds, tag_key: ledger.tag_key().clone() };
     let mut rules = Vec::new();
-    for unavailable in &plan.unavailable {
-        rules.extend(skip_unavailable(ledger, unavailable).await?);
+    for unplanned in &plan.unplanned {
+        rules.extend(skip(ledger, unplanned).await?);
     }
     if plan.refusals.is_empty() {
         let mut open = open_intents(ledger).await?;
@@ -170,12 +174,17 @@ async fn open_intents(ledger: &mut Ledger) -> anyhow::Result<BTreeMap<String, Ve
     Ok(by_rule)
 }
 
-async fn skip_unavailable(ledger: &mut Ledger, database: &UnavailableDatabase) -> anyhow::Result<Vec<RuleReport>> {
+/// Writes down rules that could not be planned.
+async fn skip(ledger: &mut Ledger, unplanned: &Unplanned) -> anyhow::Result<Vec<RuleReport>> {
+    let Unplanned { database, reason, outcome, .. } = unplanned;
     let mut reports = Vec::new();
-    for rule in &database.rules {
-        tracing::error!(rule, database = database.database, reason = database.reason, "database unavailable");
-        let result = if database.temporary { RuleResult::Temporary } else { RuleResult::Failed };
-        let failure = Event::Failure { rule: Some(rule.clone()), message: database.reason.clone() };
+    for rule in &unplanned.rules {
+        tracing::error!(rule, database, reason, "rule cannot be planned");
+        let result = if *outcome == Outcome::Temporary { RuleResult::Temporary } else { RuleResult::Failed };
+        let mut report = RuleReport::new(rule, database, result);
+        report.message = Some(reason.clone());
+        report.outcome = *outcome;
+        let failure = Event::Failure { rule: Some(rule.clone()), message: reason.clone() };
         let finished = Event::RuleFinished {
             rule: rule.clone(),
             result,
@@ -184,9 +193,6 @@ async fn skip_unavailable(ledger: &mut Ledger, database: &UnavailableDatabase) -
             milliseconds: 0,
         };
         ledger.append(vec![failure, finished], &[]).await?;
-        let mut report = RuleReport::new(rule, &database.database, result);
-        report.message = Some(database.reason.clone());
-        report.invalid_credentials = !database.temporary;
         reports.push(report);
     }
     Ok(reports)

@@ -34,8 +34,9 @@ pub struct RuleReport {
     pub milliseconds: u64,
     /// Why it ended as it did, where that needs words.
     pub message: Option<String>,
+    /// At least this, whatever the result says: credentials that are refused are not a failure of the rule.
     #[serde(skip)]
-    pub invalid_credentials: bool,
+    pub outcome: Outcome,
 }
 
 impl RuleReport {
@@ -50,18 +51,18 @@ impl RuleReport {
             remaining: BTreeMap::new(),
             milliseconds: 0,
             message: None,
-            invalid_credentials: false,
+            outcome: Outcome::Done,
         }
     }
 
     /// What the rule's result makes of the whole run.
     pub fn outcome(&self) -> Outcome {
-        match self.result {
+        let result = match self.result {
             RuleResult::Done | RuleResult::NothingDue | RuleResult::ExplainedRest => Outcome::Done,
             RuleResult::Refused => Outcome::Refused,
-            RuleResult::Failed if self.invalid_credentials => Outcome::Invalid,
             RuleResult::Failed => Outcome::Failed,
             RuleResult::Temporary => Outcome::Temporary,
-        }
+        };
+        result.max(self.outcome)
     }
 }

@@ -3,9 +3,10 @@
 use super::{Failure, RuleReport, Surroundings, batch::Batches, book::Book, milliseconds, recover, verify, walk};
 use crate::{
     catalog::Engine,
-    database::{Connection, LockGuard},
+    database::{Connection, Dialect, LockGuard},
     ledger::{Event, Intent, Ledger, RuleResult},
-    plan::{OpenDatabase, PreparedStep, Step},
+    plan::{self, OpenDatabase, PreparedStep, Step},
+    rules::Limits,
 };
 use std::{collections::BTreeMap, time::Instant};
 
@@ -55,7 +56,11 @@ pub(super) async fn run(
         report.result = failure.result();
         report.message = Some(failure.to_string());
         tracing::error!(rule = step.rule, reason = %failure, result = ?report.result, "rule ended early");
-        events.push(Event::Failure { rule: Some(step.rule.clone()), message: failure.to_string() });
+        let (rule, message) = (Some(step.rule.clone()), failure.to_string());
+        events.push(match failure {
+            Failure::Refused(_) => Event::Refusal { rule, reason_code: "limits".to_owned(), message },
+            _ => Event::Failure { rule, message },
+        });
     }
     report.milliseconds = milliseconds(began);
     events.push(finished(&report));
@@ -77,6 +82,7 @@ async fn work(
     let dialect = database.dialect;
     recover::settle(connections[0].as_mut(), dialect, step, &ready.work, open, ledger).await?;
 
+    judge_again(connections[0].as_mut(), step, ready, dialect).await?;
     let batches = Batches::new(around, step, ready, dialect, connections[0].as_mut()).await?;
     if !batches.can_overlap() {
         connections.truncate(1);
@@ -89,6 +95,7 @@ async fn work(
         let (before, due) = (book.disposed, counts.due);
         let ended = walk::pass(around, &batches, &mut connections, &mut book).await;
         book.flush().await?;
+        book.passed = true;
         report.disposed = book.disposed;
         report.dependents.clone_from(&book.dependents);
         ended?;
@@ -123,6 +130,25 @@ async fn work(
         report.message = Some(format!("{left} rows are still due and nothing explains them"));
     }
     Ok(())
+}
+
+/// Rows that waited for their dependents when the plan was made may be free to go by now, since the steps before this
+/// one took the dependents: the limits are held against them too.
+async fn judge_again(
+    connection: &mut dyn Connection,
+    step: &Step,
+    ready: &PreparedStep,
+    dialect: &dyn Dialect,
+) -> Result<(), Failure> {
+    if step.counts.waiting == 0 || step.limits == Limits::default() {
+        return Ok(());
+    }
+    let counts = plan::recount(connection, dialect, &ready.work, false).await?;
+    let counts = plan::Counts { table_rows: step.counts.table_rows, ..counts };
+    match plan::refusals(&step.limits, &counts).as_slice() {
+        [] => Ok(()),
+        refusals => Err(Failure::Refused(refusals.join("; "))),
+    }
 }
 
 /// The connections that change rows, each with a lock of its own: whoever holds all locks of a rule knows that every

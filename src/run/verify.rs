@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// Counts what is due now.
 pub async fn count(connection: &mut dyn Connection, dialect: &dyn Dialect, work: &Work) -> Result<Counts, Error> {
-    plan::recount(connection, dialect, work).await
+    plan::recount(connection, dialect, work, true).await
 }
 
 /// Why rows stay that are past their time, or whose time is unknown.

@@ -10,6 +10,13 @@ use std::collections::HashMap;
 
 const SERVER: &str = "select version(), database()";
 
+/// One row when the user has a privilege on everything, or on all tables of the database, or gets some from a role.
+const SEES_ALL: &str = "select '1' from information_schema.user_privileges
+        where privilege_type <> 'USAGE' and grantee = concat('''', replace(current_user(), '@', '''@'''), '''')
+    union all select '1' from information_schema.schema_privileges
+        where database() like table_schema and grantee = concat('''', replace(current_user(), '@', '''@'''), '''')
+    union all select '1' from dual where coalesce(nullif(current_role(), 'NONE'), '') <> '' limit 1";
+
 /// Tables elsewhere that reference this database.
 const REFERRERS: &str = "select distinct cast(table_schema as char), cast(table_name as char)
     from information_schema.key_column_usage where referenced_table_schema = ? and table_schema <> ?";
@@ -152,7 +159,9 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
         let trigger = Trigger { name, on_delete: event == "DELETE", on_update: event == "UPDATE" };
         assembly.trigger(&schema, &table, trigger);
     }
-    Ok(assembly.finish(Engine::Mysql, version, schema.clone(), schema))
+    let mut catalog = assembly.finish(Engine::Mysql, version, schema.clone(), schema);
+    catalog.hides_foreign_keys = connection.fetch(&Statement::new(SEES_ALL)).await?.is_empty();
+    Ok(catalog)
 }
 
 fn kind(data_type: &str) -> ColumnKind {

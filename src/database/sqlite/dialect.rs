@@ -52,6 +52,10 @@ impl Dialect for Sqlite {
         String::new()
     }
 
+    fn along_key(&self) -> &'static str {
+        " not indexed"
+    }
+
     fn target(&self, table: &TableName) -> String {
         format!("{} as t", self.table(table))
     }
@@ -159,6 +163,19 @@ impl Dialect for Sqlite {
         let mut sql = Sql::default();
         sql.push("(").append(point).push(" is null or ").append(point).push(&test).push(")");
         sql
+    }
+
+    /// Numbers sort before texts, and texts of digits before others; what else a text of digits may say, no index knows.
+    fn plainly_unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
+        match kind {
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => self.unreadable(point, kind),
+            _ => {
+                let mut sql = Sql::default();
+                sql.push("(").append(point).push(" is null or ").append(point).push(" < '0' or ");
+                sql.append(point).push(" >= ':')");
+                sql
+            }
+        }
     }
 
     fn point_shown(&self, point: &Sql, kind: PointKind) -> Sql {
