@@ -123,12 +123,12 @@ pub async fn execute(
         rules.extend(skip(ledger, unplanned).await?);
     }
     if plan.refusals.is_empty() {
-        let mut open = open_intents(ledger).await?;
+        let open = recover::open_rules(ledger).await?;
         for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
-            let intents = open.remove(&step.rule).unwrap_or_default();
+            let is_open = open.contains(&step.rule);
             let database = prepared.databases.get(&step.database);
             let Some(database) = database else { continue };
-            rules.push(step::run(&around, step, ready, database, intents, ledger).await?);
+            rules.push(step::run(&around, step, ready, database, is_open, ledger).await?);
         }
     } else {
         rules.extend(refuse_run(ledger, plan).await?);
@@ -163,15 +163,6 @@ fn started(plan: &Plan) -> Event {
         rules: plan.steps.iter().map(|step| step.rule.clone()).collect(),
         databases: plan.databases.iter().map(|(name, facts)| (name.clone(), facts.version.clone())).collect(),
     }
-}
-
-/// Batches that an earlier run announced and whose end nobody knows, by rule.
-async fn open_intents(ledger: &mut Ledger) -> anyhow::Result<BTreeMap<String, Vec<(u64, ledger::Intent)>>> {
-    let mut by_rule: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    for (seq, intent) in ledger.open_intents().await? {
-        by_rule.entry(intent.rule.clone()).or_default().push((seq, intent));
-    }
-    Ok(by_rule)
 }
 
 /// Writes down rules that could not be planned.

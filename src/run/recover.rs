@@ -9,36 +9,43 @@ use crate::{
         Connection, Dialect, Work,
         statements::{self, KeySelection},
     },
-    ledger::{BatchResult, Event, Intent, Ledger, SettledBy},
+    ledger::{self, BatchResult, Event, Intent, Ledger, SettledBy},
     plan::Step,
 };
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// How many keys are looked at per statement.
 const PAGE: u64 = 10_000;
 
-/// Finds out what became of each of these batches and writes it down.
+/// The rules with batches that somebody announced and of which nobody knows the end: a run may be at them right now.
+pub(super) async fn open_rules(ledger: &mut Ledger) -> Result<BTreeSet<String>, ledger::Error> {
+    Ok(ledger.open_intents().await?.into_iter().map(|(_, intent)| intent.rule).collect())
+}
+
+/// Finds out what became of each open batch of the rule and writes it down. What is open is asked under the rule's lock:
+/// another run may have settled it a moment before.
 pub(super) async fn settle(
     connection: &mut dyn Connection,
     dialect: &dyn Dialect,
     step: &Step,
     work: &Work,
-    open: Vec<(u64, Intent)>,
     ledger: &mut Ledger,
 ) -> Result<(), Failure> {
+    let mut open = ledger.open_intents().await?;
+    open.retain(|(_, intent)| intent.rule == step.rule);
     // what went along came to the same end as the rows that it went with, whose intent stands before
-    let mut batch = None;
-    for (seq, intent) in open {
-        let committed = match (batch, by_transaction(connection, dialect, &intent).await?) {
-            (_, Some(committed)) => committed,
-            (Some((number, committed)), None) if intent.along_with.is_some() && number == intent.batch => committed,
-            _ => by_rows(connection, dialect, step, work, seq, &intent, ledger).await?,
+    for batch in open.chunk_by(|_, (_, next)| next.along_with.is_some()) {
+        let (seq, intent) = &batch[0];
+        let committed = match by_transaction(connection, dialect, intent).await? {
+            Some(committed) => committed,
+            None => by_rows(connection, dialect, step, work, *seq, intent, ledger).await?,
         };
-        batch = Some((intent.batch, committed));
         let result = if committed { BatchResult::Committed } else { BatchResult::RolledBack };
         tracing::warn!(rule = step.rule, intent = seq, rows = intent.rows, ?result, "settled what a crash left open");
         let settled_by = SettledBy::Recovery;
-        ledger.append(vec![Event::Outcome { intent: seq, result, milliseconds: 0, settled_by }], &[]).await?;
+        let outcome = |(seq, _): &(u64, Intent)| Event::Outcome { intent: *seq, result, milliseconds: 0, settled_by };
+        // all at once: were only the first settled, nobody could tell the others' end any more
+        ledger.append(batch.iter().map(outcome).collect(), &[]).await?;
     }
     Ok(())
 }

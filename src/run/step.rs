@@ -4,19 +4,20 @@ use super::{Failure, RuleReport, Surroundings, batch::Batches, book::Book, milli
 use crate::{
     catalog::Engine,
     database::{Connection, Dialect, LockGuard},
-    ledger::{Event, Intent, Ledger, RuleResult},
+    ledger::{Event, Ledger, RuleResult},
     plan::{self, OpenDatabase, PreparedStep, Step},
     rules::Limits,
 };
 use std::{collections::BTreeMap, time::Instant};
 
-/// Runs a step to its end. Only a ledger that cannot be written is an error here.
+/// Runs a step to its end; `is_open` when the ledger has batches of the rule that nobody has settled. Only a ledger that
+/// cannot be written is an error here.
 pub(super) async fn run(
     around: &Surroundings<'_>,
     step: &Step,
     ready: &PreparedStep,
     database: &OpenDatabase,
-    open: Vec<(u64, Intent)>,
+    is_open: bool,
     ledger: &mut Ledger,
 ) -> anyhow::Result<RuleReport> {
     let began = Instant::now();
@@ -36,7 +37,7 @@ pub(super) async fn run(
         ledger.append(vec![started(step), refusal, finished(&report)], &[]).await?;
         return Ok(report);
     }
-    if step.counts.due == 0 && open.is_empty() {
+    if step.counts.due == 0 && !is_open {
         // the plan's count is the verification: there was nothing to change since
         report.remaining = verify::reasons(&step.counts);
         report.result = if report.remaining.is_empty() { RuleResult::NothingDue } else { RuleResult::ExplainedRest };
@@ -49,7 +50,7 @@ pub(super) async fn run(
     ledger.append(vec![started(step)], &[]).await?;
     tracing::info!(rule = step.rule, table = %step.table, due = step.counts.due, "rule started");
     around.progress.begin(&step.rule, step.counts.disposable());
-    let ended = work(around, step, ready, database, open, ledger, &mut report).await;
+    let ended = work(around, step, ready, database, ledger, &mut report).await;
     around.progress.end();
     let mut events = Vec::new();
     if let Err(failure) = ended {
@@ -74,13 +75,12 @@ async fn work(
     step: &Step,
     ready: &PreparedStep,
     database: &OpenDatabase,
-    open: Vec<(u64, Intent)>,
     ledger: &mut Ledger,
     report: &mut RuleReport,
 ) -> Result<(), Failure> {
     let (mut connections, _locks) = connect(around, step, database).await?;
     let dialect = database.dialect;
-    recover::settle(connections[0].as_mut(), dialect, step, &ready.work, open, ledger).await?;
+    recover::settle(connections[0].as_mut(), dialect, step, &ready.work, ledger).await?;
 
     judge_again(connections[0].as_mut(), step, ready, dialect).await?;
     let batches = Batches::new(around, step, ready, dialect, connections[0].as_mut()).await?;

@@ -1,6 +1,9 @@
 //! Several at work on the same rows: two runs, two rules, and the company itself.
 
-use crate::support::bench::{Bench, Call, on_every_engine};
+use crate::support::{
+    bench::{Bench, Call, on_every_engine, signal},
+    random::Random,
+};
 use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection, raw_sql};
 use std::{
     sync::{
@@ -35,6 +38,58 @@ async fn runs_of_one_job(bench: Bench) {
     assert!(evidence.is_settled());
     assert_eq!(evidence.committed_rows(), 2000, "rows were counted by two runs");
     bench.run(0);
+}
+
+/// Several runs come upon what a killed one left open: one of them settles it, the others find it settled.
+async fn runs_after_a_crash(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 10}");
+    due_rows(&bench, "t", 1).await;
+    bench.script("create table parts (id {int} primary key, t_id {int}, foreign key (t_id) references t (id))").await;
+    bench.rules(&format!("{}, dependents: {{core.parts: erase}}}}", RULE.trim_end_matches('}')));
+    let mut random = Random::new(5);
+    let mut open = 0;
+    for attempt in 1..=40 {
+        let first = attempt * 10_000;
+        let values: Vec<_> = (first..first + 1000).map(|id| format!("({id}, '2001-01-01', 'old')")).collect();
+        bench.script(&format!("insert into t values {}", values.join(", "))).await;
+        let all = bench.count("select count(*) from t").await;
+        let run = bench.start(&["run", "--now", bench.now]);
+        for _ in 0..500 {
+            if bench.count("select count(*) from t").await < all {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        thread::sleep(Duration::from_millis(random.below(20)));
+        signal("KILL", run.id());
+        Call::of(run);
+        // a server notices after a moment that the killed one is gone
+        thread::sleep(Duration::from_millis(300));
+        if bench.evidence().is_settled() {
+            continue;
+        }
+        open += 1;
+        // little is left, so that runs follow each other closely
+        bench.script(&format!("delete from t where id > 0 and id < {}", first + 900)).await;
+        let runs: Vec<_> = (0..8)
+            .map(|_| {
+                thread::sleep(Duration::from_millis(random.below(30)));
+                bench.start(&["run", "--now", bench.now])
+            })
+            .collect();
+        for call in runs.into_iter().map(Call::of) {
+            assert!([0, 75].contains(&call.code), "{call:?}");
+        }
+        if open == 4 {
+            break;
+        }
+    }
+    assert!(open > 0, "no kill left a batch open");
+    while bench.sunset(&["run", "--now", bench.now]).code == 75 {
+        thread::sleep(Duration::from_millis(300));
+    }
+    assert!(bench.evidence().is_settled());
+    assert_eq!(bench.list("select id from t").await, "0");
 }
 
 /// Two jobs, each with a ledger of its own, on the same table.
@@ -235,6 +290,7 @@ async fn a_hold_meanwhile(bench: Bench) {
 
 on_every_engine!(
     runs_of_one_job,
+    runs_after_a_crash,
     two_jobs_on_one_table,
     two_rules_on_one_table,
     writers_meanwhile,
