@@ -26,11 +26,6 @@ pub trait Dialect: Send + Sync {
     /// The table with that name given to it, as it stands after `from` and `update`.
     fn target(&self, table: &TableName) -> String;
 
-    /// The same name in a `returning` clause; empty where columns stand there alone.
-    fn returned_row(&self, table: &TableName) -> String {
-        self.row(table)
-    }
-
     /// What stands after the table's name to keep a walk along the key from straying to another index.
     fn along_key(&self) -> &'static str {
         ""
@@ -71,6 +66,11 @@ pub trait Dialect: Send + Sync {
 
     /// What a select adds to keep its rows from changing until the transaction ends.
     fn lock_rows(&self) -> &'static str;
+
+    /// All rows' texts as one JSON array of arrays, where handing over row by row would cost more than the change itself.
+    fn packed(&self, _texts: &str) -> Option<String> {
+        None
+    }
 
     /// `delete … returning` and `update … returning` are understood.
     fn returns(&self, erase: bool) -> bool;

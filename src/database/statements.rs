@@ -369,10 +369,11 @@ pub fn boundary(dialect: &dyn Dialect, work: &Work, after: Option<&[String]>, ro
     dialect.finish(sql)
 }
 
-/// The disposable rows of a range, kept from changing until the transaction ends.
+/// The disposable rows of a range, kept from changing until the transaction ends; packed where the dialect packs.
 pub fn select_range(dialect: &dyn Dialect, work: &Work, selection: &KeySelection, range: &Range) -> Statement {
     let (table, condition) = in_range(dialect, work, range);
-    let mut sql = select_along_key(dialect, &selection.list(dialect, &dialect.row(table)), table, &condition);
+    let list = selection.list(dialect, &dialect.row(table));
+    let mut sql = select_along_key(dialect, &dialect.packed(&list).unwrap_or(list), table, &condition);
     sql.push(dialect.lock_rows());
     dialect.finish(sql)
 }
@@ -382,7 +383,7 @@ pub fn change_range(dialect: &dyn Dialect, work: &Work, selection: &KeySelection
     let (table, condition) = in_range(dialect, work, range);
     let mut sql = changing_at(dialect, table, dialect.along_key(), &work.change, &condition);
     if dialect.returns(matches!(work.change, Change::Erase)) {
-        sql.push(&format!(" returning {}", selection.list(dialect, &dialect.returned_row(table))));
+        sql.push(&format!(" returning {}", selection.list(dialect, &dialect.row(table))));
     }
     dialect.finish(sql)
 }
@@ -438,11 +439,13 @@ fn changing_at(dialect: &dyn Dialect, table: &TableName, along: &str, change: &C
     sql
 }
 
-/// The rows of a dependent that lead to these keys of the rule's table and are still to be changed.
+/// The rows of a dependent that lead to these keys of the rule's table and are still to be changed; packed where the
+/// dialect packs.
 pub fn select_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
     let row = dialect.row(&dependent.table);
     let selection = KeySelection::names(&dependent.key);
     let list = if dependent.key.is_empty() { "1".to_owned() } else { selection.list(dialect, &row) };
+    let list = dialect.packed(&list).unwrap_or(list);
     let mut sql = select_from(dialect, &list, &dependent.table, &reached_by(dialect, dependent, keys));
     sql.push(dialect.lock_rows());
     dialect.finish(sql)
@@ -453,7 +456,7 @@ pub fn change_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys:
     let condition = reached_by(dialect, dependent, keys);
     let mut sql = changing(dialect, &dependent.table, &dependent.change, &condition);
     if dialect.returns(matches!(dependent.change, Change::Erase)) && !dependent.key.is_empty() {
-        let list = KeySelection::names(&dependent.key).list(dialect, &dialect.returned_row(&dependent.table));
+        let list = KeySelection::names(&dependent.key).list(dialect, &dialect.row(&dependent.table));
         sql.push(&format!(" returning {list}"));
     }
     dialect.finish(sql)

@@ -4,7 +4,7 @@
 use super::{Failure, Surroundings};
 use crate::{
     database::{
-        Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Value, Work,
+        Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work,
         statements::{self, KeySelection, Range},
     },
     ledger::{BatchEvidence, TagKey},
@@ -276,7 +276,7 @@ impl<'a> Batches<'a> {
                 connection.stream(&change, &mut take).await?;
             } else {
                 let select = statements::select_dependents(self.dialect, dependent, keys);
-                connection.stream(&select, &mut take).await?;
+                self.take(connection, &select, &mut take).await?;
                 let changed = if taken > 0 { connection.execute(&change).await? } else { 0 };
                 if changed != taken {
                     return Err(Failure::Kept { kept: taken.abs_diff(changed), chosen: taken });
@@ -285,6 +285,23 @@ impl<'a> Batches<'a> {
             count += taken;
         }
         Ok(ChangedDependents { rows: count, disposition: dependent.disposition, evidence })
+    }
+
+    /// Hands over the rows of a select that may be packed.
+    async fn take(
+        &self,
+        connection: &mut dyn Connection,
+        select: &Statement,
+        each: &mut (dyn FnMut(Row) + Send),
+    ) -> Result<(), Error> {
+        if self.dialect.packed("").is_none() {
+            return connection.stream(select, each).await;
+        }
+        let packed = connection.fetch(select).await?.into_iter().flatten().next().flatten().unwrap_or_default();
+        let unreadable = |_| Error::new(ErrorKind::Other, "the server's list of keys cannot be read");
+        let rows: Vec<Row> = serde_json::from_str(&packed).map_err(unreadable)?;
+        rows.into_iter().for_each(each);
+        Ok(())
     }
 
     /// Changes what is due between two keys.
@@ -351,7 +368,7 @@ impl<'a> Batches<'a> {
             watch.time(connection.stream(&change, &mut take)).await?;
         } else {
             let select = statements::select_range(self.dialect, self.work, selection, range);
-            watch.time(connection.stream(&select, &mut take)).await?;
+            watch.time(self.take(connection, &select, &mut take)).await?;
             if rows > 0 {
                 let changed = watch.time(connection.execute(&change)).await?;
                 if changed != rows {
