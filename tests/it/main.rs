@@ -14,6 +14,7 @@ mod grants;
 mod init;
 mod ledger;
 mod privacy;
+mod real_data;
 mod rules;
 mod server;
 mod support;
