@@ -37,19 +37,22 @@ pub async fn recount(
     work: &Work,
     thorough: bool,
 ) -> Result<Counts, Error> {
-    let rows = connection.fetch(&statements::tally(dialect, work)).await?;
-    let due = number(&rows, 0);
-    let missing = match thorough || due > 0 {
+    let mut counts = tally(connection, dialect, work).await?;
+    let missing = match thorough || counts.due > 0 {
         true => statements::missing(dialect, work),
         false => statements::plainly_missing(dialect, work),
     };
-    let without_starting_point = match missing {
-        Some(statement) => Some(number(&connection.fetch(&statement).await?, 0)),
-        None => None,
-    };
+    if let Some(statement) = missing {
+        counts.without_starting_point = Some(number(&connection.fetch(&statement).await?, 0));
+    }
+    Ok(counts)
+}
+
+/// The same without those that have no starting point, which no run touches.
+pub async fn tally(connection: &mut dyn Connection, dialect: &dyn Dialect, work: &Work) -> Result<Counts, Error> {
+    let rows = connection.fetch(&statements::tally(dialect, work)).await?;
     Ok(Counts {
-        without_starting_point,
-        due,
+        due: number(&rows, 0),
         overdue: work.overdue.as_ref().map(|_| number(&rows, 1)),
         held: number(&rows, 2),
         waiting: number(&rows, 3),

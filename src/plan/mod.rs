@@ -21,7 +21,7 @@ mod sample;
 mod starting_point;
 
 pub use access::Walk;
-pub use count::recount;
+pub use count::tally;
 pub use find::find_table;
 pub use guard::refusals;
 pub use holds::{Hold, HoldScope};

@@ -11,7 +11,10 @@ use crate::{
     plan::{PreparedStep, Step, Walk},
     rules::Disposition,
 };
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
 
 /// Changes the due rows of one step, batch by batch, on connections that it is given.
 pub(super) struct Batches<'a> {
@@ -298,8 +301,7 @@ impl<'a> Batches<'a> {
             return connection.stream(select, each).await;
         }
         let packed = connection.fetch(select).await?.into_iter().flatten().next().flatten().unwrap_or_default();
-        let unreadable = |_| Error::new(ErrorKind::Other, "the server's list of keys cannot be read");
-        let rows: Vec<Row> = serde_json::from_str(&packed).map_err(unreadable)?;
+        let rows: Vec<Row> = serde_json::from_str(&packed).map_err(|_| unreadable())?;
         rows.into_iter().for_each(each);
         Ok(())
     }
@@ -354,21 +356,22 @@ impl<'a> Batches<'a> {
         next: Option<Position>,
         mut watch: Stopwatch,
     ) -> Result<Rows, Failure> {
-        let table = self.table.as_str();
-        let key = &self.tag_key;
-        let mut evidence = BatchEvidence::new(table, key);
+        // a range is found again by its bounds: only what names a row is asked for
+        let selection = KeySelection::names(&self.work.key);
+        let change = statements::change_range(self.dialect, self.work, &selection, range);
+        let select = statements::select_range(self.dialect, self.work, &selection, range);
+        let mut evidence = BatchEvidence::new(&self.table, &self.tag_key);
         let mut rows = 0;
-        let selection = &self.selection;
         let mut take = |row: Row| {
             rows += 1;
-            evidence.push(key.tag(table, &selection.key(&row)));
+            evidence.push(self.tag_key.tag(&self.table, &selection.key(&row)));
         };
-        let change = statements::change_range(self.dialect, self.work, selection, range);
         if self.dialect.returns(matches!(self.work.change, Change::Erase)) {
             watch.time(connection.stream(&change, &mut take)).await?;
+        } else if self.dialect.packed("").is_some() {
+            return self.change_packed(connection, &select, &change, next, watch).await;
         } else {
-            let select = statements::select_range(self.dialect, self.work, selection, range);
-            watch.time(self.take(connection, &select, &mut take)).await?;
+            watch.time(connection.stream(&select, &mut take)).await?;
             if rows > 0 {
                 let changed = watch.time(connection.execute(&change)).await?;
                 if changed != rows {
@@ -378,6 +381,35 @@ impl<'a> Batches<'a> {
         }
         Ok(Rows { rows, evidence, dependents: Vec::new(), longest: watch.longest, next })
     }
+
+    /// Tags the rows of a packed list while the server changes them.
+    async fn change_packed(
+        &self,
+        connection: &mut dyn Connection,
+        select: &Statement,
+        change: &Statement,
+        next: Option<Position>,
+        mut watch: Stopwatch,
+    ) -> Result<Rows, Failure> {
+        let packed = watch.time(connection.fetch(select)).await?.into_iter().flatten().next().flatten();
+        let (table, key) = (self.table.clone(), self.tag_key.clone());
+        let tagging = tokio::task::spawn_blocking(move || {
+            let mut evidence = BatchEvidence::new(&table, &key);
+            let keys: Vec<Vec<Cow<str>>> = serde_json::from_str(packed.as_deref().unwrap_or("[]"))?;
+            keys.iter().for_each(|row| evidence.push(key.tag(&table, row)));
+            Ok::<_, serde_json::Error>((keys.len() as u64, evidence))
+        });
+        let changed = watch.time(connection.execute(change)).await?;
+        let (rows, evidence) = tagging.await.ok().and_then(Result::ok).ok_or_else(unreadable)?;
+        if changed != rows {
+            return Err(Failure::Kept { kept: rows.abs_diff(changed), chosen: rows });
+        }
+        Ok(Rows { rows, evidence, dependents: Vec::new(), longest: watch.longest, next })
+    }
+}
+
+fn unreadable() -> Error {
+    Error::new(ErrorKind::Other, "the server's list of keys cannot be read")
 }
 
 /// Keeps the longest of several times.

@@ -99,7 +99,7 @@ async fn work(
         report.disposed = book.disposed;
         report.dependents.clone_from(&book.dependents);
         ended?;
-        counts = verify::count(connections[0].as_mut(), dialect, &ready.work).await?;
+        counts = verify::count(connections[0].as_mut(), dialect, &ready.work, &step.counts).await?;
         let (left, done) = (counts.disposable(), book.disposed - before);
         if left == 0 || done == 0 {
             break;
@@ -143,7 +143,7 @@ async fn judge_again(
     if step.counts.waiting == 0 || step.limits == Limits::default() {
         return Ok(());
     }
-    let counts = plan::recount(connection, dialect, &ready.work, false).await?;
+    let counts = plan::tally(connection, dialect, &ready.work).await?;
     let counts = plan::Counts { table_rows: step.counts.table_rows, ..counts };
     match plan::refusals(&step.limits, &counts).as_slice() {
         [] => Ok(()),

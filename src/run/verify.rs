@@ -6,9 +6,15 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// Counts what is due now.
-pub async fn count(connection: &mut dyn Connection, dialect: &dyn Dialect, work: &Work) -> Result<Counts, Error> {
-    plan::recount(connection, dialect, work, true).await
+/// Counts what is due now. Rows without starting point are those that the plan counted: the run does not touch them.
+pub async fn count(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    work: &Work,
+    planned: &Counts,
+) -> Result<Counts, Error> {
+    let counts = plan::tally(connection, dialect, work).await?;
+    Ok(Counts { without_starting_point: planned.without_starting_point, ..counts })
 }
 
 /// Why rows stay that are past their time, or whose time is unknown.

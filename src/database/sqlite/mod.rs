@@ -37,8 +37,8 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
         .busy_timeout(pace.lock_timeout)
         // What is erased is overwritten, not only unlinked.
         .pragma("secure_delete", "on")
-        // 16 MiB of pages, and a checkpoint every 40 MiB: each batch would else write the same index pages anew
-        .pragma("cache_size", "-16384")
+        // 8 MiB of pages, and a checkpoint every 40 MiB: each batch would else write the same index pages anew
+        .pragma("cache_size", "-8192")
         .pragma("wal_autocheckpoint", "10000")
         // Rows come from the driver's thread: fewer switches between the two.
         .row_buffer_size(1024)
