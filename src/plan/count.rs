@@ -2,7 +2,7 @@
 
 use super::{Access, Counts, DependentCount, access, dependents::Named};
 use crate::{
-    catalog::{Catalog, Table},
+    catalog::{Engine, Table},
     database::{Connection, Dialect, Error, Row, Work, statements},
     rules::Limits,
 };
@@ -89,33 +89,30 @@ pub async fn dependents(
     Ok(counts)
 }
 
-/// How the server finds the due rows, and how batches will walk.
+/// How the server finds the due rows, beside how batches walk.
 pub async fn access(
     connection: &mut dyn Connection,
     dialect: &dyn Dialect,
-    catalog: &Catalog,
-    table: &Table,
+    engine: Engine,
     work: &Work,
     index: Option<&str>,
-    due: u64,
-    reviewed: Option<&str>,
-) -> Result<(Access, access::Walk), Error> {
+    walk: &access::Walk,
+) -> Result<Access, Error> {
     let rows = connection.fetch(&statements::explain(dialect, work)).await?;
-    let (explain, used) = access::explained(catalog.engine, &rows);
-    let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
-    Ok((Access { index: index.map(str::to_owned), used, walk: walk.words(), explain }, walk))
+    let (explain, used) = access::explained(engine, &rows);
+    Ok(Access { index: index.map(str::to_owned), used, walk: walk.words(), explain })
 }
 
 /// A rough guess of a run's length, from rates measured on a small server.
 #[expect(clippy::cast_precision_loss, reason = "a guess")]
-pub fn estimated_seconds(engine: crate::catalog::Engine, erase: bool, rows: u64) -> f64 {
+pub fn estimated_seconds(engine: Engine, erase: bool, rows: u64) -> f64 {
     let per_second = match (engine, erase) {
-        (crate::catalog::Engine::Postgres, true) => 300_000.0,
-        (crate::catalog::Engine::Postgres, false) => 70_000.0,
-        (crate::catalog::Engine::Mysql, true) => 100_000.0,
-        (crate::catalog::Engine::Mysql, false) => 50_000.0,
-        (crate::catalog::Engine::Sqlite, true) => 300_000.0,
-        (crate::catalog::Engine::Sqlite, false) => 200_000.0,
+        (Engine::Postgres, true) => 300_000.0,
+        (Engine::Postgres, false) => 70_000.0,
+        (Engine::Mysql, true) => 100_000.0,
+        (Engine::Mysql, false) => 50_000.0,
+        (Engine::Sqlite, true) => 300_000.0,
+        (Engine::Sqlite, false) => 200_000.0,
     };
     (rows as f64 / per_second * 10.0).ceil() / 10.0
 }

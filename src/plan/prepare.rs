@@ -2,7 +2,7 @@
 
 use super::{
     DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, Unplanned,
-    access::Walk,
+    access::{self, Walk},
     condition::rule_condition,
     count, guard, order, overlap,
     resolve::{self, Resolved, Surroundings},
@@ -308,7 +308,8 @@ async fn plan_step(
     let counts = count::counts(connection, dialect, table, work, &limits, options.thorough).await?;
     let due = counts.disposable();
     let (index, reviewed) = (resolved.index.as_deref(), options.walks.get(&rule.id).map(String::as_str));
-    let (access, walk) = count::access(connection, dialect, catalog, table, work, index, due, reviewed).await?;
+    let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
+    let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
     let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
     let samples = match options.samples {
