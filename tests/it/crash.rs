@@ -3,9 +3,12 @@
 //!
 //! `SUNSET_TEST_KILLS` asks for more kills per engine, `SUNSET_TEST_SEED` for other moments.
 
-use crate::support::{
-    bench::{Bench, Call, on_every_engine, signal},
-    random::{Random, variable},
+use crate::{
+    server::Scratch,
+    support::{
+        bench::{Bench, Call, on_every_engine, signal},
+        random::{Random, variable},
+    },
 };
 use std::{
     thread,
@@ -19,7 +22,7 @@ const ROWS: u64 = 1500;
 /// Three rules, each with its own way through the table: by ranges, by keys with dependents, by keys with values
 /// computed outside (where the engine cannot compute them).
 async fn company(bench: &Bench) {
-    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 20}");
+    settings(bench, 20);
     bench
         .script(
             "create table visits (id {int} primary key, seen_on {date});
@@ -49,6 +52,11 @@ async fn company(bench: &Bench) {
   marker: done
   columns: {email: hash}",
     );
+}
+
+fn settings(bench: &Bench, batch_rows: u32) {
+    let store = if bench.variables.is_empty() { "" } else { "store: {url: \"${STORE_URL}\"}" };
+    bench.settings(&format!("time_zone: Asia/Tokyo\npace: {{batch_rows: {batch_rows}}}\n{store}"));
 }
 
 /// Adds due rows with new keys: `round` counts from 0.
@@ -137,6 +145,13 @@ async fn killed_at_any_moment(bench: Bench) {
     all_is_done_once(&bench, rounds).await;
 }
 
+/// The same with the ledger in a PostgreSQL database, where several machines can reach it.
+async fn killed_with_a_shared_store(mut bench: Bench) {
+    let store = Scratch::new(Engine::Postgres).await;
+    bench.variables = vec![("STORE_URL", store.url.clone())];
+    killed_at_any_moment(bench).await;
+}
+
 /// Waits until a run has disposed of something; gives how many rows are left.
 async fn under_way(bench: &Bench, sql: &str, all: u64) -> u64 {
     for _ in 0..2000 {
@@ -151,7 +166,7 @@ async fn under_way(bench: &Bench, sql: &str, all: u64) -> u64 {
 
 async fn asked_to_stop(bench: Bench) {
     company(&bench).await;
-    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 1}");
+    settings(&bench, 1);
     refill(&bench, 0).await;
     // the rule on customers runs first or second; its rows go one by one
     let run = bench.start(&["run", "--now", bench.now, "--rule", "customers"]);
@@ -164,7 +179,7 @@ async fn asked_to_stop(bench: Bench) {
     let evidence = bench.evidence();
     assert!(evidence.is_settled(), "a run that stops in an orderly way leaves nothing open");
     assert_eq!(evidence.committed_rows(), ROWS + 1 - left);
-    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 500}");
+    settings(&bench, 500);
     finish(&bench);
     all_is_done_once(&bench, 1).await;
 }
@@ -174,7 +189,7 @@ async fn cut_off_from_the_database(bench: Bench) {
         return;
     }
     company(&bench).await;
-    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 1}");
+    settings(&bench, 1);
     refill(&bench, 0).await;
     let mut random = Random::new(7);
     for round in 0..3 {
@@ -186,7 +201,7 @@ async fn cut_off_from_the_database(bench: Bench) {
         let call = Call::of(run).expect(75);
         assert!(call.out.contains("try again"), "round {round}: {call:?}");
     }
-    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 500}");
+    settings(&bench, 500);
     finish(&bench);
     all_is_done_once(&bench, 1).await;
 }
@@ -206,4 +221,4 @@ async fn cut_off(bench: &Bench) {
     }
 }
 
-on_every_engine!(killed_at_any_moment, asked_to_stop, cut_off_from_the_database);
+on_every_engine!(killed_at_any_moment, killed_with_a_shared_store, asked_to_stop, cut_off_from_the_database);

@@ -2,17 +2,12 @@
 
 use super::fates_come_true;
 use crate::support::bench::{Bench, on_every_engine};
+use std::fmt::Write as _;
 use sunset::catalog::Engine;
 
-/// One row for each combination of a few values, and nulls; all of them are old enough. `sql` is the test's own way to
-/// say which rows the rule means.
-async fn condition(bench: &Bench, table: &str, condition: &str, sql: &str) {
-    bench
-        .script(&format!(
-            "create table {table} (id {{int}} primary key, ended_on {{date}}, status {{text}}, pieces {{int}},
-               paid {{boolean}}, price {{numeric}}, fate {{text}})"
-        ))
-        .await;
+/// For each condition a table with one row for each combination of a few values, and nulls; all of them are old enough.
+/// Beside each condition stands the test's own way to say which rows are meant.
+async fn conditions(bench: &Bench, conditions: &[(String, &str)]) {
     let mut values = Vec::new();
     for status in ["'open'", "'closed'", "'Bob''s \\ 100%'", "''", "null"] {
         for (pieces, price) in [("0", "-1.5"), ("1", "10"), ("2", "10.01"), ("null", "null")] {
@@ -21,17 +16,30 @@ async fn condition(bench: &Bench, table: &str, condition: &str, sql: &str) {
             }
         }
     }
-    bench.script(&format!("insert into {table} values {}", values.join(", "))).await;
-    bench.script(&format!("update {table} set fate = 'goes' where {sql}")).await;
-    bench.rules(&format!(
-        "- {{id: t, table: core.{table}, starting_point: ended_on, retention_period: 5 years, disposition: erase,
-            where: {condition}}}"
-    ));
-    fates_come_true(bench, &[table]).await;
+    let values = values.join(", ");
+    let (mut script, mut rules, mut tables) = (String::new(), String::new(), Vec::new());
+    for (i, (condition, sql)) in conditions.iter().enumerate() {
+        let _ = write!(
+            script,
+            "create table t{i} (id {{int}} primary key, ended_on {{date}}, status {{text}}, pieces {{int}},
+               paid {{boolean}}, price {{numeric}}, fate {{text}});
+             insert into t{i} values {values};
+             update t{i} set fate = 'goes' where {sql};"
+        );
+        let _ = writeln!(
+            rules,
+            "- {{id: t{i}, table: core.t{i}, starting_point: ended_on, retention_period: 5 years, disposition: erase,
+                where: {condition}}}"
+        );
+        tables.push(format!("t{i}"));
+    }
+    bench.script(&script).await;
+    bench.rules(&rules);
+    fates_come_true(bench, &tables.iter().map(String::as_str).collect::<Vec<_>>()).await;
 }
 
 async fn conditions_as_data(bench: Bench) {
-    for (i, (data, sql)) in [
+    let written = [
         ("{status: open}", "status = 'open'"),
         ("{status: [open, closed]}", "status = 'open' or status = 'closed'"),
         ("{status: [open, null]}", "status = 'open' or status is null"),
@@ -52,34 +60,27 @@ async fn conditions_as_data(bench: Bench) {
         ("{price: 10}", "price > 9.999 and price < 10.001"),
         ("{price: {more_than: 10}}", "price > 10.001"),
         ("{price: {less_than: 0}, status: closed}", "price < 0 and status = 'closed'"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        condition(&bench, &format!("t{i}"), data, sql).await;
-    }
+    ];
+    conditions(&bench, &written.map(|(data, sql)| (data.to_owned(), sql))).await;
 }
 
 async fn conditions_as_sql(bench: Bench) {
     // the condition is the engine's own SQL, where a backslash in MySQL escapes
     let backslash = if bench.engine == Engine::Mysql { r"\\" } else { r"\" };
     let odd = format!("status = 'Bob''s {backslash} 100%'");
-    for (i, (written, sql)) in [
+    let written = [
         ("status = 'open'", "status = 'open'"),
         ("status in ('open', 'closed') and not paid", "(status = 'open' or status = 'closed') and not paid"),
         ("status is null or pieces between 1 and 2", "status is null or pieces = 1 or pieces = 2"),
-        (&odd, r"status = 'Bob''s \ 100%'"),
+        (odd.as_str(), r"status = 'Bob''s \ 100%'"),
         ("status like 'Bob%' and price >= 10", "status like 'Bob%' and price > 9.999"),
         ("coalesce(status, 'open') <> 'open'", "status <> 'open'"),
         ("case when paid then pieces else 0 end = 2", "paid and pieces = 2"),
         ("t7.pieces + 1 > 2 or 1 = 0", "pieces = 2"),
         ("length(status) = 0", "status = ''"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        condition(&bench, &format!("t{i}"), &format!("{:?}", written).replace("\\'", "'"), sql).await;
-    }
+    ];
+    // a text in YAML
+    conditions(&bench, &written.map(|(text, sql)| (format!("{text:?}").replace("\\'", "'"), sql))).await;
 }
 
 on_every_engine!(conditions_as_data, conditions_as_sql);

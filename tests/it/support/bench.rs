@@ -75,6 +75,8 @@ pub struct Bench {
     directory: tempfile::TempDir,
     name: &'static str,
     keys: String,
+    /// What the program finds in its environment, beside the database's URL.
+    pub variables: Vec<(&'static str, String)>,
     /// What the program shall take for the present time.
     pub now: &'static str,
 }
@@ -101,8 +103,15 @@ impl Bench {
     pub fn on(database: Arc<Scratch>, name: &'static str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("rules")).unwrap();
-        let mut bench =
-            Self { engine: database.engine, database, directory, name, keys: String::new(), now: "2026-11-22" };
+        let mut bench = Self {
+            engine: database.engine,
+            database,
+            directory,
+            name,
+            keys: String::new(),
+            variables: Vec::new(),
+            now: "2026-11-22",
+        };
         let keys = bench.path("keys");
         let made = bench.sunset(&["keys", "new", "--out", keys.to_str().unwrap()]).expect(0);
         let start = made.out.find("keys:\n").unwrap();
@@ -229,8 +238,9 @@ impl Bench {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sunset"));
-        command.args(arguments).arg("--jobs").arg(self.directory.path());
-        command.env("BENCH_URL", &self.database.url).env_remove("SUNSET_LOG").env_remove("SUNSET_JOBS");
+        command.arg("--jobs").arg(self.directory.path()).args(arguments);
+        command.env("BENCH_URL", &self.database.url).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.env_remove("SUNSET_LOG").env_remove("SUNSET_JOBS");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -309,12 +319,8 @@ impl Bench {
 
     /// How many committed batches held the row with this key.
     pub fn proven(&self, table: &str, key: &[&str]) -> usize {
-        let mut arguments = vec!["ledger", "prove", "--format", "json", "--", table];
-        arguments.extend(key);
-        // `--jobs` has to stand before `--`
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sunset"));
-        command.arg("--jobs").arg(self.directory.path()).args(arguments).env("BENCH_URL", &self.database.url);
-        let call = Call::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).expect(0);
+        // keys may begin with a dash
+        let call = self.sunset(&[&["ledger", "prove", "--format", "json", "--", table], key].concat()).expect(0);
         let findings: Json = serde_json::from_str(&call.out).unwrap();
         let committed = |proof: &&Json| {
             let line = proof["outcome"]["line"].as_str().unwrap_or_default();
