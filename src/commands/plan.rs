@@ -15,7 +15,13 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     let now = loading::now(global, &job)?;
     let holds = loading::holds(&job).await?;
     let pseudonym_key = Keys::parse(&job.settings.keys)?.pseudonym.map(|key| key.secret().to_vec());
-    let options = Options { rules: args.rules.clone(), samples: args.sample, thorough: true, pseudonym_key };
+    let options = Options {
+        rules: args.rules.clone(),
+        samples: args.sample,
+        thorough: true,
+        pseudonym_key,
+        ..Options::default()
+    };
     let prepared = match plan::prepare(&job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => {

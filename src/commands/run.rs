@@ -36,7 +36,9 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
     let mut ledger = Ledger::open(store, keys, &job.settings.name, Arc::new(Timestamp::now)).await?;
     let holds = loading::holds_in(ledger.store()).await?;
 
-    let options = Options { rules, samples: 0, thorough: false, pseudonym_key };
+    let steps = reviewed.iter().flat_map(|plan| &plan.steps);
+    let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
+    let options = Options { rules, samples: 0, thorough: false, walks, pseudonym_key };
     let mut prepared = match plan::prepare(&job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => {

@@ -57,6 +57,14 @@ impl Sql {
         self
     }
 
+    /// The piece inside a longer text, which may hold it more than once.
+    #[must_use]
+    pub fn inside(self, wrap: impl FnOnce(&str) -> String) -> Self {
+        let text = wrap(&self.text);
+        let copies = text.matches(PLACEHOLDER).count() / self.args.len().max(1);
+        Self { text, args: std::iter::repeat_n(self.args, copies).flatten().collect() }
+    }
+
     /// The same, with its values hidden from plans.
     #[must_use]
     pub fn hidden(mut self) -> Self {

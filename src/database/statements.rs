@@ -247,10 +247,7 @@ pub fn sample(dialect: &dyn Dialect, work: &Work, columns: &[KeyColumn], limit: 
         };
         list.push(after.map_or_else(
             || Sql::new(dialect.shown("null")),
-            |mut sql| {
-                sql.text = dialect.text(&format!("({})", sql.text), column);
-                sql
-            },
+            |sql| sql.inside(|sql| dialect.text(&format!("({sql})"), column)),
         ));
     }
     let mut sql = Sql::new("select ");

@@ -33,11 +33,14 @@ impl Walk {
 /// Below this share of due rows an index pays; above it, reading everything once does.
 const FEW: f64 = 0.05;
 
-/// The cheapest way that fits. Everything it is decided on is in the plan.
-pub fn walk(catalog: &Catalog, table: &Table, work: &Work, index: bool, due: u64) -> Walk {
+/// The cheapest way that fits, or the one that was reviewed, while that fits: statistics change from hour to hour.
+pub fn walk(catalog: &Catalog, table: &Table, work: &Work, index: bool, due: u64, reviewed: Option<&str>) -> Walk {
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     let share = due as f64 / table.estimated_rows.max(due).max(1) as f64;
     let (few, many) = walks(catalog, work, index);
+    if let Some(walk) = few.iter().chain([&many]).find(|walk| reviewed == Some(&walk.words())) {
+        return walk.clone();
+    }
     few.filter(|_| share < FEW).unwrap_or(many)
 }
 

@@ -98,10 +98,11 @@ pub async fn access(
     work: &Work,
     index: Option<&str>,
     due: u64,
+    reviewed: Option<&str>,
 ) -> Result<(Access, access::Walk), Error> {
     let rows = connection.fetch(&statements::explain(dialect, work)).await?;
     let (explain, used) = access::explained(catalog.engine, &rows);
-    let walk = access::walk(catalog, table, work, index.is_some(), due);
+    let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
     Ok((Access { index: index.map(str::to_owned), used, walk: walk.words(), explain }, walk))
 }
 

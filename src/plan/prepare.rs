@@ -32,6 +32,8 @@ pub struct Options {
     pub samples: u32,
     /// Look at every row for a starting point that cannot be read, even with nothing due.
     pub thorough: bool,
+    /// How the batches of a reviewed plan walk, in its words, by rule.
+    pub walks: BTreeMap<String, String>,
     /// The secret of keyed techniques.
     pub pseudonym_key: Option<Vec<u8>>,
 }
@@ -305,8 +307,8 @@ async fn plan_step(
     let limits = guard::effective(&rule.limits, &job.settings.limits);
     let counts = count::counts(connection, dialect, table, work, &limits, options.thorough).await?;
     let due = counts.disposable();
-    let (access, walk) =
-        count::access(connection, dialect, catalog, table, work, resolved.index.as_deref(), due).await?;
+    let (index, reviewed) = (resolved.index.as_deref(), options.walks.get(&rule.id).map(String::as_str));
+    let (access, walk) = count::access(connection, dialect, catalog, table, work, index, due, reviewed).await?;
     let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
     let samples = match options.samples {

@@ -48,6 +48,11 @@ impl Scratch {
         scratch
     }
 
+    /// One that somebody else made, and drops.
+    pub fn existing(engine: Engine, url: &str) -> Self {
+        Self { engine, url: url.to_owned(), admin: String::new(), name: String::new(), directory: None }
+    }
+
     /// Runs any number of statements.
     pub async fn script(&self, sql: &str) {
         execute(self.engine, &self.url, sql).await;
@@ -68,7 +73,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if self.directory.is_some() {
+        if self.directory.is_some() || self.admin.is_empty() {
             return;
         }
         let force = if self.engine == Engine::Postgres { " with (force)" } else { "" };

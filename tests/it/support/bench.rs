@@ -97,7 +97,8 @@ impl Bench {
         Self::on(Arc::clone(&self.database), name)
     }
 
-    fn on(database: Arc<Scratch>, name: &'static str) -> Self {
+    /// A job on a database that is there already.
+    pub fn on(database: Arc<Scratch>, name: &'static str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("rules")).unwrap();
         let mut bench =
