@@ -90,6 +90,7 @@ pub async fn dependents(
 }
 
 /// How the server finds the due rows, and how batches will walk.
+#[expect(clippy::too_many_arguments, reason = "all that the choice of a walk is made on")]
 pub async fn access(
     connection: &mut dyn Connection,
     dialect: &dyn Dialect,

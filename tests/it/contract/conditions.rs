@@ -78,7 +78,7 @@ async fn conditions_as_sql(bench: Bench) {
     .into_iter()
     .enumerate()
     {
-        condition(&bench, &format!("t{i}"), &format!("{:?}", written).replace("\\'", "'"), sql).await;
+        condition(&bench, &format!("t{i}"), &format!("{written:?}").replace("\\'", "'"), sql).await;
     }
 }
 
