@@ -7,7 +7,7 @@ use crate::{
     ledger::{self, Entry, Event, RuleResult},
     outcome::Outcome,
     output,
-    store::Store,
+    store::{self, Store},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -62,10 +62,16 @@ struct Head {
 
 pub async fn run(global: &Global, console: &mut Console) -> anyhow::Result<Outcome> {
     let job = loading::load(global, console)?;
-    let mut store = Store::open_existing(&job.settings.store).await?;
     let today = clock::today(loading::now(global, &job)?, &job.settings.time_zone);
-    let status = read(&mut store, &job.settings.name, today).await?;
-    store.close().await?;
+    let status = match Store::open_existing(&job.settings.store).await {
+        Ok(mut store) => {
+            let status = read(&mut store, &job.settings.name, today).await?;
+            store.close().await?;
+            status
+        }
+        Err(store::Error::Absent(_)) => Status { job: job.settings.name.clone(), ..Status::default() },
+        Err(error) => return Err(error.into()),
+    };
     match global.format {
         Format::Json => console.print(&(serde_json::to_string_pretty(&status)? + "\n"))?,
         Format::Text | Format::Markdown | Format::Sarif => console.print(&text(&status, &job.settings.time_zone))?,

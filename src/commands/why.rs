@@ -61,7 +61,7 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
             console.print(&(serde_json::to_string_pretty(&value)? + "\n"))?;
         }
         Format::Text | Format::Markdown | Format::Sarif => {
-            console.print(&text(&job, &args.table, &found, &concerned))?
+            console.print(&text(&job, &args.table, &found, &concerned))?;
         }
     }
     Ok(Outcome::Done)

@@ -81,6 +81,11 @@ pub trait Dialect: Send + Sync {
     /// One placeholder for a bound of this kind, cast.
     fn bound(&self, kind: PointKind) -> String;
 
+    /// The same condition, for statements that hold it against every row: bounds are worked out once, not for each row.
+    fn worked_out_once(&self, condition: Sql) -> Sql {
+        condition
+    }
+
     /// The value is there and tells a time.
     fn readable(&self, point: &Sql, kind: PointKind) -> Sql;
 

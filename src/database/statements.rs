@@ -403,7 +403,8 @@ fn in_range<'a>(dialect: &dyn Dialect, work: &'a Work, range: &'a Range) -> (&'a
             condition.push(&format!("{row}.ctid >= {PLACEHOLDER}::text::tid and "));
             condition.push(&format!("{row}.ctid < {PLACEHOLDER}::text::tid and "));
             condition.args = vec![Value::Text(format!("({from},0)")), Value::Text(format!("({to},0)"))];
-            leaf
+            condition.append(&dialect.worked_out_once(work.disposable_rows()));
+            return (leaf, condition);
         }
     };
     condition.append(&work.disposable_rows());

@@ -6,6 +6,7 @@ use crate::{
     clock::PointKind,
     rules::Disposition,
 };
+use std::sync::Arc;
 
 /// One rule on one table.
 #[derive(Clone, Debug)]
@@ -57,12 +58,15 @@ pub enum Change {
     },
 }
 
+/// From the old value to the new one.
+pub type Function = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// A column whose new value is computed outside the database.
 #[derive(Clone)]
 pub struct Computed {
     pub column: KeyColumn,
     /// `None` becomes null.
-    pub function: std::sync::Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub function: Function,
 }
 
 impl std::fmt::Debug for Computed {

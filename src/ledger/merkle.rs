@@ -263,12 +263,16 @@ mod tests {
             theirs.push(Leaf(data(size - 1)));
             for index in 0..size {
                 let proof = prove(inclusion_ranges(index, size), size);
-                assert_eq!(proof.concat(), theirs.prove_inclusion(index as usize).as_bytes(), "{index} in {size}");
+                assert_eq!(
+                    proof.concat(),
+                    theirs.prove_inclusion(usize::try_from(index).unwrap()).as_bytes(),
+                    "{index} in {size}"
+                );
                 assert!(verify_inclusion(leaf(&data(index)), index, size, &proof, &tree(size).root()));
             }
             for old in 1..size {
                 let proof = prove(consistency_ranges(old, size), size);
-                let expected = theirs.prove_consistency((size - old) as usize);
+                let expected = theirs.prove_consistency(usize::try_from(size - old).unwrap());
                 assert_eq!(proof.concat(), expected.as_bytes(), "{old} before {size}");
                 assert!(verify_consistency(old, size, &proof, &tree(old).root(), &tree(size).root()));
             }
@@ -322,7 +326,7 @@ mod tests {
             prop_assert_eq!(&continued, &kept);
             (size..size + more).for_each(|index| continued.push(leaf(&data(index))));
             prop_assert_eq!(continued.root(), tree(size + more).root());
-            prop_assert!(Tree::from_edge(size + 1 + (size + 1).count_ones() as u64 % 2, &[0; 31]).is_none());
+            prop_assert!(Tree::from_edge(size + 1 + u64::from((size + 1).count_ones() % 2), &[0; 31]).is_none());
         }
     }
 }

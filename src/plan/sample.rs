@@ -3,7 +3,7 @@
 use super::Sample;
 use crate::{
     catalog::Table,
-    database::{Change, Connection, Dialect, Error, KeyColumn, Work, statements},
+    database::{Change, Connection, Dialect, Error, KeyColumn, Value, Work, statements},
 };
 
 /// Up to `limit` rows that a run would change.
@@ -38,7 +38,13 @@ pub async fn samples(
                 None => after.get(i).cloned().flatten(),
             };
             // a pseudonym is shown as a form too: whoever has the key could relate it
-            let new = if computed.is_some() { new.as_deref().map(form) } else { new };
+            let keyed = match &work.change {
+                Change::Update(columns) | Change::Compute { sql: columns, .. } => columns
+                    .iter()
+                    .any(|(name, sql)| *name == column.name && sql.args.iter().any(|v| matches!(v, Value::Hidden(_)))),
+                Change::Erase => false,
+            };
+            let new = if keyed || computed.is_some() { new.as_deref().map(form) } else { new };
             (column.name.clone(), (old.as_deref().map(form), new))
         });
         Sample { columns: columns.collect() }

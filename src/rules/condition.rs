@@ -980,7 +980,7 @@ mod tests {
                 if let Ok(expression) = check(&sql, engine) {
                     let bare = expression.render(&|_| "?".to_owned(), &|_| "?".to_owned(), "?");
                     let words = bare.split(|c: char| !c.is_alphabetic() && c != '_').filter(|word| !word.is_empty());
-                    let ours = |word: &str| word.chars().all(|c| c.is_uppercase()) || FUNCTIONS.iter().any(|f| f.name == word);
+                    let ours = |word: &str| word.chars().all(char::is_uppercase) || FUNCTIONS.iter().any(|f| f.name == word);
                     for word in words {
                         prop_assert!(ours(word), "{} in {}", word, bare);
                     }

@@ -146,7 +146,7 @@ fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
             pointers(value, &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), all);
         }),
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(index, value)| pointers(value, &format!("{at}/{index}"), all))
+            list.iter().enumerate().for_each(|(index, value)| pointers(value, &format!("{at}/{index}"), all));
         }
         _ => {}
     }

@@ -9,6 +9,11 @@ use crate::{
     },
 };
 
+use jiff::{
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
+
 pub struct Postgres;
 
 impl Dialect for Postgres {
@@ -106,6 +111,25 @@ impl Dialect for Postgres {
         format!("{PLACEHOLDER}::text::{name}")
     }
 
+    /// A cast from text to a time depends on the session, so PostgreSQL repeats it for each row. Counted from 1970 the
+    /// same bound is a constant.
+    fn worked_out_once(&self, condition: Sql) -> Sql {
+        let mut parts = condition.text.split(PLACEHOLDER);
+        let mut once = Sql::new(parts.next().unwrap_or_default());
+        for (part, value) in parts.zip(condition.args) {
+            let constant = ["timestamptz", "timestamp", "date"].into_iter().find_map(|name| {
+                let rest = part.strip_prefix("::text::")?.strip_prefix(name)?;
+                let Value::Text(bound) = &value else { return None };
+                Some((counted_from_1970(name, bound)?, rest))
+            });
+            match constant {
+                Some((constant, rest)) => once.append(&constant).push(rest),
+                None => once.append(&Sql::bound(PLACEHOLDER.to_string(), value)).push(part),
+            };
+        }
+        once
+    }
+
     fn readable(&self, point: &Sql, kind: PointKind) -> Sql {
         let mut sql = point.clone();
         sql.text = match kind {
@@ -179,6 +203,18 @@ impl Dialect for Postgres {
     fn explain(&self, statement: &Statement) -> Statement {
         Statement { sql: format!("explain (costs off) {}", statement.sql), args: statement.args.clone() }
     }
+}
+
+/// A bound (in UTC, where it has a zone) as an expression that PostgreSQL can work out at planning.
+fn counted_from_1970(name: &str, bound: &str) -> Option<Sql> {
+    let time: DateTime = bound.parse().ok().or_else(|| bound.parse::<Date>().ok().map(DateTime::from))?;
+    let seconds = time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second();
+    let (text, number) = match name {
+        "timestamptz" => (format!("to_timestamp({PLACEHOLDER}::text::float8)"), seconds),
+        "timestamp" => (format!("(to_timestamp({PLACEHOLDER}::text::float8) at time zone 'UTC')"), seconds),
+        _ => (format!("(date '1970-01-01' + {PLACEHOLDER}::text::int)"), seconds.div_euclid(86_400)),
+    };
+    Some(Sql::bound(text, Value::Text(number.to_string())))
 }
 
 /// The catalog writes domains with their quoted or schema-qualified name; base types it writes in plain words.
