@@ -12,6 +12,9 @@ use crate::{
     plan::Walk,
 };
 
+/// As many rows as a heap block of 8 KiB holds when they are short.
+const ROWS_PER_BLOCK: u64 = 64;
+
 /// One pass through the table, on one connection or two.
 pub(super) async fn pass(
     around: &Surroundings<'_>,
@@ -27,10 +30,19 @@ pub(super) async fn pass(
     let mut turn = 0;
     let mut open: Option<Changed> = None;
     loop {
-        let stopped = must_stop(around, book).await;
-        if let Err(failure) = stopped {
-            settle(connections, turn, open, book).await?;
-            return Err(failure);
+        match must_stop(around, book).await {
+            Ok(()) => {}
+            // what is changed and not committed may be what the new hold is about
+            Err(Failure::HoldsChanged) => {
+                if open.is_some() {
+                    connections[1 - turn].rollback().await?;
+                }
+                return Err(Failure::HoldsChanged);
+            }
+            Err(failure) => {
+                settle(connections, turn, open, book).await?;
+                return Err(failure);
+            }
         }
         let (changed, settled) = match open.take() {
             Some(before) => {
@@ -125,8 +137,11 @@ fn first_size(batches: &Batches<'_>, pace: &crate::settings::Pace) -> pace::Size
     let most = u64::from(pace.batch_rows);
     let keys = matches!(batches.walk, Walk::Keys | Walk::StartingPoint(_));
     let listed = batches.dialect.most_keys(&batches.work.locator()).filter(|_| keys);
-    let first = if *batches.walk == Walk::Blocks { 16 } else { 1000 };
-    pace::Size::new(first, listed.map_or(most, |listed| listed.min(most)), pace.batch_target)
+    match batches.walk {
+        // after a stretch without due rows a batch must not take in more of a dense one than it may
+        Walk::Blocks => pace::Size::new(16, (most / ROWS_PER_BLOCK).max(1), pace.batch_target),
+        _ => pace::Size::new(1000, listed.map_or(most, |listed| listed.min(most)), pace.batch_target),
+    }
 }
 
 fn is_worth_another_try(failure: &Failure) -> bool {
