@@ -167,9 +167,7 @@ pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
 
 /// One number: governed rows whose starting point is not there or cannot be read.
 pub fn missing(dialect: &dyn Dialect, work: &Work) -> Option<Statement> {
-    let missing = work.missing.as_ref()?;
-    let condition = Sql::all(std::iter::once(missing).chain(work.claimed()));
-    Some(dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition)))
+    work.missing.as_ref().map(|missing| count_claimed(dialect, work, missing))
 }
 
 /// What a rule says of one row: its starting point, then `1` or `0` for each of: the condition holds, it is not yet
@@ -211,9 +209,12 @@ pub fn count_where(dialect: &dyn Dialect, table: &TableName, condition: &Sql) ->
 
 /// The same, as far as an index can tell.
 pub fn plainly_missing(dialect: &dyn Dialect, work: &Work) -> Option<Statement> {
-    let missing = work.plainly_missing.as_ref()?;
-    let condition = Sql::all(std::iter::once(missing).chain(work.claimed()));
-    Some(dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition)))
+    work.plainly_missing.as_ref().map(|missing| count_claimed(dialect, work, missing))
+}
+
+fn count_claimed(dialect: &dyn Dialect, work: &Work, condition: &Sql) -> Statement {
+    let condition = Sql::all(std::iter::once(condition).chain(work.claimed()));
+    count_where(dialect, &work.table, &condition)
 }
 
 /// One number: all rows of a table.
