@@ -78,7 +78,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            batch_target: Duration::from_millis(100),
+            batch_target: Duration::from_millis(50),
             batch_rows: 50_000,
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(5),

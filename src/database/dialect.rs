@@ -67,8 +67,9 @@ pub trait Dialect: Send + Sync {
     /// What a select adds to keep its rows from changing until the transaction ends.
     fn lock_rows(&self) -> &'static str;
 
-    /// All rows' texts as one JSON array of arrays, where handing over row by row would cost more than the change itself.
-    fn packed(&self, _texts: &str) -> Option<String> {
+    /// The texts of all rows as one JSON array of arrays, where handing over row by row would cost as much as the change
+    /// itself. `texts` are the columns as [`Dialect::text`] makes them.
+    fn packed(&self, _texts: &[String], _columns: &[KeyColumn]) -> Option<String> {
         None
     }
 
@@ -88,6 +89,11 @@ pub trait Dialect: Send + Sync {
 
     /// The value is there and tells a time.
     fn readable(&self, point: &Sql, kind: PointKind) -> Sql;
+
+    /// To tell whether a value can be read costs much more than to compare it.
+    fn reads_dearly(&self, _kind: PointKind) -> bool {
+        false
+    }
 
     /// The value is not there or tells no time: where it can be, in words that an index serves.
     fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {

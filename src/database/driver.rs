@@ -14,6 +14,8 @@ const PREPARED_LENGTH: usize = 4096;
 /// What the engines do not have in common.
 pub(super) trait Driver: sqlx::Database + HasStatementCache {
     const BEGIN: &'static str;
+    /// All statements of the transaction see the rows as its first one does.
+    const BEGIN_STILL: &'static str = Self::BEGIN;
 
     fn bind_texts(arguments: &mut Self::Arguments, texts: &[Option<String>]) -> Result<(), BoxDynError>;
 
@@ -30,6 +32,7 @@ pub(super) trait Driver: sqlx::Database + HasStatementCache {
 
 impl Driver for Postgres {
     const BEGIN: &'static str = "begin";
+    const BEGIN_STILL: &'static str = "begin isolation level repeatable read";
 
     fn bind_texts(arguments: &mut Self::Arguments, texts: &[Option<String>]) -> Result<(), BoxDynError> {
         arguments.add(texts)
@@ -174,6 +177,11 @@ where
 
     async fn begin(&mut self) -> Result<(), Error> {
         (&mut self.0).execute(DB::BEGIN).await?;
+        Ok(())
+    }
+
+    async fn begin_still(&mut self) -> Result<(), Error> {
+        (&mut self.0).execute(DB::BEGIN_STILL).await?;
         Ok(())
     }
 

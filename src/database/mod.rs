@@ -94,6 +94,11 @@ pub trait Connection: Send {
     /// Opens a transaction (`begin immediate` on SQLite, so that it cannot fail halfway for want of the write lock).
     async fn begin(&mut self) -> Result<(), Error>;
 
+    /// Opens a transaction in which a statement changes exactly the rows that one before it, with the same condition,
+    /// has read: PostgreSQL at REPEATABLE READ, where a row that somebody else changed meanwhile is a serialization
+    /// failure; SQLite has one writer. On MySQL, which locks what it reads for that, the same as [`Connection::begin`].
+    async fn begin_still(&mut self) -> Result<(), Error>;
+
     async fn commit(&mut self) -> Result<(), Error>;
 
     /// Ends the open transaction without effect. Safe to call when the server has ended it already.

@@ -67,9 +67,16 @@ impl KeySelection {
     }
 
     fn list(&self, dialect: &dyn Dialect, row: &str) -> String {
-        let texts: Vec<_> =
-            self.columns.iter().map(|column| dialect.text(&dialect.column(row, &column.name), column)).collect();
-        texts.join(", ")
+        self.texts(dialect, row).join(", ")
+    }
+
+    /// All rows in one text, where the dialect packs.
+    fn packed(&self, dialect: &dyn Dialect, row: &str) -> Option<String> {
+        dialect.packed(&self.texts(dialect, row), &self.columns)
+    }
+
+    fn texts(&self, dialect: &dyn Dialect, row: &str) -> Vec<String> {
+        self.columns.iter().map(|column| dialect.text(&dialect.column(row, &column.name), column)).collect()
     }
 }
 
@@ -101,6 +108,12 @@ impl Work {
         self.without_obstacles(self.due_rows())
     }
 
+    /// Holds for every disposable row, and for no other as long as every starting point can be read.
+    fn plainly_disposable_rows(&self) -> Option<Sql> {
+        let due = self.plainly_due.as_ref()?;
+        Some(self.without_obstacles(Sql::all(std::iter::once(due).chain(self.claimed()))))
+    }
+
     /// The same for rows that a batch has locked, at the moment of their change. A starting point in related rows is
     /// not asked for again: they may have gone along a moment ago, and the locked row lets no others come.
     fn still_disposable_rows(&self) -> Sql {
@@ -126,10 +139,10 @@ fn select_from(dialect: &dyn Dialect, list: &str, table: &TableName, condition: 
 }
 
 /// The same, read in the order of the key.
-fn select_along_key(dialect: &dyn Dialect, list: &str, table: &TableName, condition: &Sql) -> Sql {
+fn select_along_key(dialect: &dyn Dialect, list: &Sql, table: &TableName, condition: &Sql) -> Sql {
     let (target, along) = (dialect.target(table), dialect.along_key());
-    let mut sql = Sql::new(format!("select {list} from {target}{along} where "));
-    sql.append(condition);
+    let mut sql = Sql::new("select ");
+    sql.append(list).push(&format!(" from {target}{along} where ")).append(condition);
     sql
 }
 
@@ -354,42 +367,86 @@ pub fn change_one(dialect: &dyn Dialect, work: &Work, key: &[String], values: &[
     dialect.finish(changing(dialect, &work.table, &Change::Update(updates), &condition))
 }
 
-/// The key that ends a range of `rows` rows after a key; no row when fewer are left.
-pub fn boundary(dialect: &dyn Dialect, work: &Work, after: Option<&[String]>, rows: u64) -> Statement {
+/// The key that ends a range of `rows` rows after a key and not beyond another; no row when fewer are left.
+pub fn boundary(
+    dialect: &dyn Dialect,
+    work: &Work,
+    after: Option<&[String]>,
+    through: Option<&[String]>,
+    rows: u64,
+) -> Statement {
     let row = dialect.row(&work.table);
     let locator = work.locator();
     let columns: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
     let texts: Vec<_> = locator.iter().zip(&columns).map(|(column, quoted)| dialect.text(quoted, column)).collect();
-    let condition = after.map_or_else(|| Sql::all([]), |after| dialect.beyond(&row, &locator, after, false));
-    let mut sql = select_along_key(dialect, &texts.join(", "), &work.table, &condition);
+    let after = after.map(|after| dialect.beyond(&row, &locator, after, false));
+    let through = through.map(|through| dialect.through(&row, &locator, through));
+    let condition = Sql::all(after.iter().chain(&through));
+    let mut sql = select_along_key(dialect, &Sql::new(texts.join(", ")), &work.table, &condition);
     sql.push(&format!(" order by {} limit 1 offset {PLACEHOLDER}", columns.join(", ")));
     sql.args.push(Value::Integer(i64::try_from(rows.saturating_sub(1)).unwrap_or(i64::MAX)));
     dialect.finish(sql)
 }
 
-/// The disposable rows of a range, kept from changing until the transaction ends; packed where the dialect packs.
-pub fn select_range(dialect: &dyn Dialect, work: &Work, selection: &KeySelection, range: &Range) -> Statement {
-    let (table, condition) = in_range(dialect, work, range);
-    let list = selection.list(dialect, &dialect.row(table));
-    let mut sql = select_along_key(dialect, &dialect.packed(&list).unwrap_or(list), table, &condition);
-    sql.push(dialect.lock_rows());
-    dialect.finish(sql)
+/// What changes the disposable rows of a range and tells which they were.
+pub enum RangeStatements {
+    /// One statement delivers the keys of the rows that it changes.
+    Returning(Statement),
+    /// The keys are read first, all in one text; the transaction has to [see one moment](super::Connection::begin_still).
+    Packed {
+        select: Statement,
+        change: Statement,
+        /// A cheaper statement that changes the same rows, provided that the select's second column tells as many rows
+        /// as its first one has keys: it counts those that this statement would change.
+        plain: Option<Statement>,
+    },
+    /// The keys are read first, one row each, which also keeps the rows from changing.
+    Locked { select: Statement, change: Statement },
 }
 
-/// Changes the disposable rows of a range; delivers their keys where the engine can.
-pub fn change_range(dialect: &dyn Dialect, work: &Work, selection: &KeySelection, range: &Range) -> Statement {
-    let (table, condition) = in_range(dialect, work, range);
-    let mut sql = changing_at(dialect, table, dialect.along_key(), &work.change, &condition);
-    if dialect.returns(matches!(work.change, Change::Erase)) {
-        sql.push(&format!(" returning {}", selection.list(dialect, &dialect.row(table))));
+/// The statements for a range, in the way that costs this engine least.
+pub fn range(dialect: &dyn Dialect, work: &Work, range: &Range) -> RangeStatements {
+    let table = match range {
+        Range::Keys { .. } => &work.table,
+        Range::Blocks { leaf, .. } => leaf,
+    };
+    let row = dialect.row(table);
+    // a range is found again by its bounds: only what names a row is asked for
+    let selection = KeySelection::names(&work.key);
+    let condition = in_range(dialect, work, range, work.disposable_rows());
+    let change = |condition: &Sql| changing_at(dialect, table, dialect.along_key(), &work.change, condition);
+    if let Some(packed) = selection.packed(dialect, &row) {
+        let (select, plain) = match work.plainly_disposable_rows() {
+            None => (select_along_key(dialect, &Sql::new(packed), table, &condition), None),
+            Some(plainly) => {
+                let mut list = Sql::new(format!("{packed} filter (where "));
+                list.append(&work.due).push(&format!("), {}", dialect.shown("count(*)")));
+                let plainly = in_range(dialect, work, range, plainly);
+                (select_along_key(dialect, &list, table, &plainly), Some(dialect.finish(change(&plainly))))
+            }
+        };
+        return RangeStatements::Packed {
+            select: dialect.finish(select),
+            change: dialect.finish(change(&condition)),
+            plain,
+        };
     }
-    dialect.finish(sql)
+    let list = selection.list(dialect, &row);
+    if dialect.returns(matches!(work.change, Change::Erase)) {
+        let mut take = change(&condition);
+        take.push(&format!(" returning {list}"));
+        return RangeStatements::Returning(dialect.finish(take));
+    }
+    let mut select = select_along_key(dialect, &Sql::new(list), table, &condition);
+    select.push(dialect.lock_rows());
+    RangeStatements::Locked { select: dialect.finish(select), change: dialect.finish(change(&condition)) }
 }
 
-fn in_range<'a>(dialect: &dyn Dialect, work: &'a Work, range: &'a Range) -> (&'a TableName, Sql) {
+/// Those of the `rows` that lie in the range.
+fn in_range(dialect: &dyn Dialect, work: &Work, range: &Range, rows: Sql) -> Sql {
     let row = dialect.row(&work.table);
     let mut condition = Sql::default();
-    let table = match range {
+    match range {
         Range::Keys { after, through } => {
             let locator = work.locator();
             if let Some(after) = after {
@@ -398,18 +455,16 @@ fn in_range<'a>(dialect: &dyn Dialect, work: &'a Work, range: &'a Range) -> (&'a
             if let Some(through) = through {
                 condition.append(&dialect.through(&row, &locator, through)).push(" and ");
             }
-            &work.table
+            condition.append(&rows);
         }
-        Range::Blocks { leaf, from, to } => {
+        Range::Blocks { from, to, .. } => {
             condition.push(&format!("{row}.ctid >= {PLACEHOLDER}::text::tid and "));
             condition.push(&format!("{row}.ctid < {PLACEHOLDER}::text::tid and "));
             condition.args = vec![Value::Text(format!("({from},0)")), Value::Text(format!("({to},0)"))];
-            condition.append(&dialect.worked_out_once(work.disposable_rows()));
-            return (leaf, condition);
+            condition.append(&dialect.worked_out_once(rows));
         }
-    };
-    condition.append(&work.disposable_rows());
-    (table, condition)
+    }
+    condition
 }
 
 fn changing(dialect: &dyn Dialect, table: &TableName, change: &Change, condition: &Sql) -> Sql {
@@ -443,8 +498,7 @@ fn changing_at(dialect: &dyn Dialect, table: &TableName, along: &str, change: &C
 pub fn select_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
     let row = dialect.row(&dependent.table);
     let selection = KeySelection::names(&dependent.key);
-    let list = if dependent.key.is_empty() { "1".to_owned() } else { selection.list(dialect, &row) };
-    let list = dialect.packed(&list).unwrap_or(list);
+    let list = selection.packed(dialect, &row).unwrap_or_else(|| selection.list(dialect, &row));
     let mut sql = select_from(dialect, &list, &dependent.table, &reached_by(dialect, dependent, keys));
     sql.push(dialect.lock_rows());
     dialect.finish(sql)

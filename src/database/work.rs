@@ -27,6 +27,8 @@ pub struct Work {
     pub undone: Option<Sql>,
     /// The retention period is over.
     pub due: Sql,
+    /// The same for values that are known to be readable, where it costs much less to ask. It holds for every due row.
+    pub plainly_due: Option<Sql>,
     /// The regular deletion period is over.
     pub overdue: Option<Sql>,
     /// There is no starting point that can be read.

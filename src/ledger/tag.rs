@@ -96,11 +96,6 @@ impl BatchEvidence {
         Self { table: table.into(), tag_key: key.id.clone(), tags: Vec::new() }
     }
 
-    /// `database.schema.table`.
-    pub fn table(&self) -> &str {
-        &self.table
-    }
-
     pub fn push(&mut self, tag: Tag) {
         self.tags.push(tag);
     }

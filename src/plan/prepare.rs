@@ -12,7 +12,7 @@ use crate::{
     catalog::{Catalog, Table},
     database::{
         self, Change, Connection, Database, Dialect, ErrorKind, Statement, Work,
-        statements::{self, KeySelection, Range},
+        statements::{self, KeySelection, Range, RangeStatements},
     },
     diagnostic::{Code, Diagnostic, Place, Severity},
     job::Job,
@@ -342,6 +342,20 @@ async fn plan_step(
     Ok((step, ready))
 }
 
+fn range_statements(dialect: &dyn Dialect, work: &Work, range: &Range) -> Vec<(&'static str, Statement)> {
+    match statements::range(dialect, work, range) {
+        RangeStatements::Returning(take) => vec![("change a batch", take)],
+        RangeStatements::Locked { select, change } | RangeStatements::Packed { select, change, plain: None } => {
+            vec![("take a batch", select), ("change a batch", change)]
+        }
+        RangeStatements::Packed { select, change, plain: Some(plain) } => vec![
+            ("take a batch", select),
+            ("change a batch", change),
+            ("change a batch in which every starting point can be read", plain),
+        ],
+    }
+}
+
 /// Every statement that the step would send, with words in place of the keys that only a batch knows.
 fn planned_statements(dialect: &dyn Dialect, work: &Work, walk: &Walk) -> Vec<PlannedStatement> {
     let selection = KeySelection::of(work);
@@ -363,16 +377,14 @@ fn planned_statements(dialect: &dyn Dialect, work: &Work, walk: &Walk) -> Vec<Pl
         }
         Walk::KeyRanges => {
             let range = Range::Keys { after: Some(after.clone()), through: Some(after.clone()) };
-            shown.push(("find where a batch ends", statements::boundary(dialect, work, Some(&after), 1000)));
-            if !dialect.returns(matches!(work.change, Change::Erase)) {
-                shown.push(("take a batch", statements::select_range(dialect, work, &selection, &range)));
-            }
-            shown.push(("change a batch", statements::change_range(dialect, work, &selection, &range)));
+            let boundary = statements::boundary(dialect, work, Some(&after), None, 1000);
+            shown.push(("find where a batch ends", boundary));
+            shown.extend(range_statements(dialect, work, &range));
         }
         Walk::Blocks => {
             for leaf in &work.leaves {
                 let range = Range::Blocks { leaf: leaf.clone(), from: 0, to: 64 };
-                shown.push(("change a batch", statements::change_range(dialect, work, &selection, &range)));
+                shown.extend(range_statements(dialect, work, &range));
             }
         }
     }

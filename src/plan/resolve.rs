@@ -90,6 +90,8 @@ impl Resolver<'_, '_> {
             None => unreadable.clone(),
         };
         let mut due = self.past(&point, kind, &due_days);
+        let cheaper = dialect.reads_dearly(kind) && rule.starting_point.missing != Missing::Due;
+        let plainly_due = cheaper.then(|| self.plainly_past(&point, kind, &due_days));
         let mut overdue = overdue_days.as_ref().map(|days| self.past(&point, kind, days));
         let missing = match rule.starting_point.missing {
             Missing::Report => Some(unreadable.clone()),
@@ -117,6 +119,7 @@ impl Resolver<'_, '_> {
             undone,
             unreadable,
             due,
+            plainly_due,
             overdue,
             plainly_missing: missing.as_ref().map(|_| plainly_unreadable),
             missing,

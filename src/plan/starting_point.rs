@@ -92,8 +92,14 @@ impl Resolver<'_, '_> {
         kind
     }
 
-    /// The starting point lies in one of the ranges.
+    /// The starting point can be read and lies in one of the ranges.
     pub(super) fn past(&self, point: &Sql, kind: PointKind, days: &DueDays) -> Sql {
+        let ranges = self.plainly_past(point, kind, days);
+        Sql::join(&[ranges, self.around.dialect.readable(point, kind)], " and ").nested()
+    }
+
+    /// It lies in one of the ranges, provided that it can be read.
+    pub(super) fn plainly_past(&self, point: &Sql, kind: PointKind, days: &DueDays) -> Sql {
         let dialect = self.around.dialect;
         let job_zone = &self.around.settings.time_zone;
         let column_zone = self.rule.starting_point.zone.as_ref().and_then(|name| TimeZone::get(name).ok());
@@ -116,9 +122,7 @@ impl Resolver<'_, '_> {
             return Sql::new("1 = 0");
         }
         let ranges = Sql::join(&alternatives, " or ");
-        let mut sql = if alternatives.len() > 1 { ranges.nested() } else { ranges };
-        sql.push(" and ").append(&dialect.readable(point, kind));
-        sql.nested()
+        if alternatives.len() > 1 { ranges.nested() } else { ranges }
     }
 
     pub(super) fn starting_point_words(&self) -> String {

@@ -5,9 +5,9 @@ use super::{Failure, Surroundings};
 use crate::{
     database::{
         Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work,
-        statements::{self, KeySelection, Range},
+        statements::{self, KeySelection, Range, RangeStatements},
     },
-    ledger::{BatchEvidence, TagKey},
+    ledger::{self, BatchEvidence, BatchTags, TagKey},
     plan::{PreparedStep, Step, Walk},
     rules::Disposition,
 };
@@ -35,14 +35,12 @@ pub(super) struct Batches<'a> {
 /// What a batch did inside its transaction, which is still open.
 pub(super) struct Changed {
     pub rows: u64,
-    pub evidence: BatchEvidence,
+    pub tags: BatchTags,
     /// In the order in which they were changed.
     pub dependents: Vec<ChangedDependents>,
     /// How long its longest statement took.
     pub longest: Duration,
-    /// Where it began.
-    pub position: Position,
-    /// Where the next batch begins; `None` when there is no next one.
+    /// Where the stretch's next batch begins; `None` when there is no next one.
     pub next: Option<Position>,
     pub began: Instant,
 }
@@ -51,7 +49,18 @@ pub(super) struct Changed {
 pub(super) struct ChangedDependents {
     pub rows: u64,
     pub disposition: Disposition,
-    pub evidence: BatchEvidence,
+    pub tags: BatchTags,
+}
+
+/// A part of the table that one connection works through, in one batch unless that fails.
+#[derive(Clone, Debug)]
+pub(super) struct Stretch {
+    /// Where the next batch begins.
+    pub from: Position,
+    /// Where it ends; `None` at the table's end.
+    pub to: Option<Position>,
+    /// Its length, in what the walk counts.
+    pub size: u64,
 }
 
 /// A place in the walk.
@@ -72,7 +81,7 @@ pub(super) enum Position {
 /// What the statements of one batch came to.
 struct Rows {
     rows: u64,
-    evidence: BatchEvidence,
+    tags: BatchTags,
     dependents: Vec<ChangedDependents>,
     longest: Duration,
     next: Option<Position>,
@@ -113,23 +122,69 @@ impl<'a> Batches<'a> {
         if *self.walk == Walk::Blocks { Position::Block { leaf: 0, block: 0 } } else { Position::Start }
     }
 
-    /// Batches follow each other without looking at what the one before did, so two can be under way at once.
-    pub fn can_overlap(&self) -> bool {
+    /// How many rows a heap block may hold, judged by the table as a whole; as many as 8 KiB hold of short ones where
+    /// nobody knows.
+    pub fn rows_per_block(&self) -> u64 {
+        const SHORT: u64 = 64;
+        match (self.step.counts.table_rows, self.leaves.iter().sum::<u64>()) {
+            (0, _) | (_, 0) => SHORT,
+            // some blocks are fuller than others
+            (rows, blocks) => (rows * 5 / 4).div_ceil(blocks),
+        }
+    }
+
+    /// The table can be cut into stretches, and several connections can be at it at once. Lists of keys are taken one
+    /// after the other.
+    pub fn can_be_shared(&self) -> bool {
         matches!(self.walk, Walk::KeyRanges | Walk::Blocks)
     }
 
-    /// Opens a transaction and changes the next rows in it. When that fails, the transaction is undone.
+    /// Cuts off the stretch of this size that begins at a position; `None` behind the end.
+    pub async fn cut(
+        &self,
+        connection: &mut dyn Connection,
+        from: Position,
+        size: u64,
+    ) -> Result<Option<Stretch>, Failure> {
+        let (from, to) = match (self.walk, from) {
+            (Walk::Keys | Walk::StartingPoint(_), from) => return Ok(Some(Stretch { from, to: None, size: u64::MAX })),
+            (Walk::KeyRanges, from) => {
+                let to = self.boundary(connection, &from, None, size).await?;
+                (from, to)
+            }
+            (Walk::Blocks, from) => {
+                let (mut leaf, mut block) = match from {
+                    Position::Block { leaf, block } => (leaf, block),
+                    _ => (0, 0),
+                };
+                while leaf < self.leaves.len() && block >= self.leaves[leaf] {
+                    (leaf, block) = (leaf + 1, 0);
+                }
+                if leaf >= self.leaves.len() {
+                    return Ok(None);
+                }
+                let to = block.saturating_add(size).min(self.leaves[leaf]);
+                (Position::Block { leaf, block }, Some(Position::Block { leaf, block: to }))
+            }
+        };
+        Ok(Some(Stretch { from, to, size }))
+    }
+
+    /// Opens a transaction and changes the next rows of a stretch in it. When that fails, the transaction is undone.
     pub async fn change(
         &self,
         connection: &mut dyn Connection,
-        position: &Position,
+        stretch: &Stretch,
         size: u64,
     ) -> Result<Changed, Failure> {
         let began = Instant::now();
-        connection.begin().await?;
-        match self.rows(connection, position, size).await {
-            Ok(Rows { rows, evidence, dependents, longest, next }) => {
-                Ok(Changed { rows, evidence, dependents, longest, position: position.clone(), next, began })
+        match self.can_be_shared() {
+            true => connection.begin_still().await?,
+            false => connection.begin().await?,
+        }
+        match self.rows(connection, stretch, size).await {
+            Ok(Rows { rows, tags, dependents, longest, next }) => {
+                Ok(Changed { rows, tags, dependents, longest, next, began })
             }
             Err(failure) => {
                 // the first error tells more; a broken connection has rolled back by itself
@@ -139,11 +194,11 @@ impl<'a> Batches<'a> {
         }
     }
 
-    async fn rows(&self, connection: &mut dyn Connection, position: &Position, size: u64) -> Result<Rows, Failure> {
+    async fn rows(&self, connection: &mut dyn Connection, stretch: &Stretch, size: u64) -> Result<Rows, Failure> {
         match self.walk {
-            Walk::Keys | Walk::StartingPoint(_) => self.change_keys(connection, position, size).await,
-            Walk::KeyRanges => self.change_key_range(connection, position, size).await,
-            Walk::Blocks => self.change_blocks(connection, position, size).await,
+            Walk::Keys | Walk::StartingPoint(_) => self.change_keys(connection, &stretch.from, size).await,
+            Walk::KeyRanges => self.change_key_range(connection, stretch, size).await,
+            Walk::Blocks => self.change_blocks(connection, stretch, size).await,
         }
     }
 
@@ -178,16 +233,8 @@ impl<'a> Batches<'a> {
                 .or(Some(Position::Start)),
             (_, Some(last)) => Some(Position::After(self.selection.locator(last))),
         };
-        let mut changed = Rows {
-            rows: 0,
-            evidence: BatchEvidence::new(&self.table, &self.tag_key),
-            dependents: Vec::new(),
-            longest: Duration::ZERO,
-            next,
-        };
         if rows.is_empty() {
-            changed.longest = watch.longest;
-            return Ok(changed);
+            return Ok(self.no_rows(watch, next));
         }
         let keys: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
         let chosen = rows.len() as u64;
@@ -202,24 +249,30 @@ impl<'a> Batches<'a> {
                 return Err(Error::new(ErrorKind::Transient, message).into());
             }
         }
+        let mut evidence = BatchEvidence::new(&self.table, &self.tag_key);
         for row in &rows {
-            changed.evidence.push(self.tag_key.tag(&self.table, &self.selection.key(row)));
+            evidence.push(self.tag_key.tag(&self.table, &self.selection.key(row)));
         }
+        let mut dependents = Vec::new();
         for dependent in &work.dependents {
             let along = watch.time(self.change_dependents(connection, dependent, &rows)).await?;
             if along.rows > 0 {
-                changed.dependents.push(along);
+                dependents.push(along);
             }
         }
-        changed.rows = match &work.change {
+        let changed = match &work.change {
             Change::Compute { .. } => watch.time(self.change_computed(connection, &rows)).await?,
             _ => watch.time(connection.execute(&statements::change_keys(dialect, work, &keys))).await?,
         };
-        if changed.rows != chosen {
-            return Err(Failure::Kept { kept: chosen.abs_diff(changed.rows), chosen });
+        if changed != chosen {
+            return Err(Failure::Kept { kept: chosen.abs_diff(changed), chosen });
         }
-        changed.longest = watch.longest;
-        Ok(changed)
+        Ok(Rows { rows: changed, tags: finish(evidence).await?, dependents, longest: watch.longest, next })
+    }
+
+    fn no_rows(&self, watch: Stopwatch, next: Option<Position>) -> Rows {
+        let tags = BatchEvidence::new(&self.table, &self.tag_key).finish();
+        Rows { rows: 0, tags, dependents: Vec::new(), longest: watch.longest, next }
     }
 
     /// Values that the engine cannot compute are computed here and written row by row.
@@ -287,7 +340,7 @@ impl<'a> Batches<'a> {
             }
             count += taken;
         }
-        Ok(ChangedDependents { rows: count, disposition: dependent.disposition, evidence })
+        Ok(ChangedDependents { rows: count, disposition: dependent.disposition, tags: finish(evidence).await? })
     }
 
     /// Hands over the rows of a select that may be packed.
@@ -297,7 +350,7 @@ impl<'a> Batches<'a> {
         select: &Statement,
         each: &mut (dyn FnMut(Row) + Send),
     ) -> Result<(), Error> {
-        if self.dialect.packed("").is_none() {
+        if self.dialect.packed(&[], &[]).is_none() {
             return connection.stream(select, each).await;
         }
         let packed = connection.fetch(select).await?.into_iter().flatten().next().flatten().unwrap_or_default();
@@ -310,43 +363,58 @@ impl<'a> Batches<'a> {
     async fn change_key_range(
         &self,
         connection: &mut dyn Connection,
-        position: &Position,
+        stretch: &Stretch,
         size: u64,
     ) -> Result<Rows, Failure> {
-        let after = match position {
+        let mut watch = Stopwatch::default();
+        let next = match size < stretch.size {
+            true => watch.time(self.boundary(connection, &stretch.from, stretch.to.as_ref(), size)).await?,
+            false => None,
+        };
+        let key = |position: &Position| match position {
             Position::After(key) => Some(key.clone()),
             _ => None,
         };
-        let boundary = statements::boundary(self.dialect, self.work, after.as_deref(), size);
-        let mut watch = Stopwatch::default();
-        let rows = watch.time(connection.fetch(&boundary)).await?;
-        let through: Option<Vec<String>> =
-            rows.into_iter().next().map(|row| row.into_iter().map(Option::unwrap_or_default).collect());
-        let next = through.clone().map(Position::After);
-        self.change_range(connection, &Range::Keys { after, through }, next, watch).await
+        let through = next.as_ref().or(stretch.to.as_ref()).and_then(key);
+        let range = Range::Keys { after: key(&stretch.from), through };
+        self.change_range(connection, &range, next, watch).await
+    }
+
+    /// The position so many rows on; `None` where fewer are left.
+    async fn boundary(
+        &self,
+        connection: &mut dyn Connection,
+        from: &Position,
+        to: Option<&Position>,
+        size: u64,
+    ) -> Result<Option<Position>, Error> {
+        let key = |position: Option<&Position>| match position {
+            Some(Position::After(key)) => Some(key.clone()),
+            _ => None,
+        };
+        let (after, through) = (key(Some(from)), key(to));
+        let boundary = statements::boundary(self.dialect, self.work, after.as_deref(), through.as_deref(), size);
+        let rows = connection.fetch(&boundary).await?;
+        let key = |row: Row| row.into_iter().map(Option::unwrap_or_default).collect();
+        Ok(rows.into_iter().next().map(key).map(Position::After))
     }
 
     /// Changes what is due in a range of heap blocks of one leaf table.
     async fn change_blocks(
         &self,
         connection: &mut dyn Connection,
-        position: &Position,
+        stretch: &Stretch,
         size: u64,
     ) -> Result<Rows, Failure> {
-        let (mut leaf, mut block) = match position {
-            Position::Block { leaf, block } => (*leaf, *block),
-            _ => (0, 0),
+        let (Position::Block { leaf, block: from }, Some(Position::Block { block: end, .. })) =
+            (&stretch.from, &stretch.to)
+        else {
+            return Err(Failure::Stuck);
         };
-        while leaf < self.leaves.len() && block >= self.leaves[leaf] {
-            (leaf, block) = (leaf + 1, 0);
-        }
-        if leaf >= self.leaves.len() {
-            let evidence = BatchEvidence::new(&self.table, &self.tag_key);
-            return Ok(Rows { rows: 0, evidence, dependents: Vec::new(), longest: Duration::ZERO, next: None });
-        }
-        let to = (block + size).min(self.leaves[leaf]);
-        let range = Range::Blocks { leaf: self.work.leaves[leaf].clone(), from: block, to };
-        self.change_range(connection, &range, Some(Position::Block { leaf, block: to }), Stopwatch::default()).await
+        let to = from.saturating_add(size).min(*end);
+        let next = (to < *end).then_some(Position::Block { leaf: *leaf, block: to });
+        let range = Range::Blocks { leaf: self.work.leaves[*leaf].clone(), from: *from, to };
+        self.change_range(connection, &range, next, Stopwatch::default()).await
     }
 
     async fn change_range(
@@ -356,30 +424,29 @@ impl<'a> Batches<'a> {
         next: Option<Position>,
         mut watch: Stopwatch,
     ) -> Result<Rows, Failure> {
-        // a range is found again by its bounds: only what names a row is asked for
-        let selection = KeySelection::names(&self.work.key);
-        let change = statements::change_range(self.dialect, self.work, &selection, range);
-        let select = statements::select_range(self.dialect, self.work, &selection, range);
         let mut evidence = BatchEvidence::new(&self.table, &self.tag_key);
         let mut rows = 0;
+        let names = KeySelection::names(&self.work.key);
         let mut take = |row: Row| {
             rows += 1;
-            evidence.push(self.tag_key.tag(&self.table, &selection.key(&row)));
+            evidence.push(self.tag_key.tag(&self.table, &names.key(&row)));
         };
-        if self.dialect.returns(matches!(self.work.change, Change::Erase)) {
-            watch.time(connection.stream(&change, &mut take)).await?;
-        } else if self.dialect.packed("").is_some() {
-            return self.change_packed(connection, &select, &change, next, watch).await;
-        } else {
-            watch.time(connection.stream(&select, &mut take)).await?;
-            if rows > 0 {
-                let changed = watch.time(connection.execute(&change)).await?;
-                if changed != rows {
-                    return Err(Failure::Kept { kept: rows.abs_diff(changed), chosen: rows });
+        match statements::range(self.dialect, self.work, range) {
+            RangeStatements::Returning(change) => watch.time(connection.stream(&change, &mut take)).await?,
+            RangeStatements::Packed { select, change, plain } => {
+                return self.change_packed(connection, &select, &change, plain.as_ref(), next, watch).await;
+            }
+            RangeStatements::Locked { select, change } => {
+                watch.time(connection.stream(&select, &mut take)).await?;
+                if rows > 0 {
+                    let changed = watch.time(connection.execute(&change)).await?;
+                    if changed != rows {
+                        return Err(Failure::Kept { kept: rows.abs_diff(changed), chosen: rows });
+                    }
                 }
             }
         }
-        Ok(Rows { rows, evidence, dependents: Vec::new(), longest: watch.longest, next })
+        Ok(Rows { rows, tags: finish(evidence).await?, dependents: Vec::new(), longest: watch.longest, next })
     }
 
     /// Tags the rows of a packed list while the server changes them.
@@ -388,24 +455,56 @@ impl<'a> Batches<'a> {
         connection: &mut dyn Connection,
         select: &Statement,
         change: &Statement,
+        plain: Option<&Statement>,
         next: Option<Position>,
         mut watch: Stopwatch,
     ) -> Result<Rows, Failure> {
-        let packed = watch.time(connection.fetch(select)).await?.into_iter().flatten().next().flatten();
+        let mut columns = watch.time(connection.fetch(select)).await?.into_iter().flatten();
+        let packed = columns.next().flatten();
+        let plainly: Option<u64> = columns.next().flatten().and_then(|count| count.parse().ok());
+        let Some(packed) = packed.filter(|packed| packed != "[]") else {
+            return Ok(self.no_rows(watch, next));
+        };
+        let change = match plain {
+            Some(plain) if Some(length(&packed)?) == plainly => plain,
+            _ => change,
+        };
         let (table, key) = (self.table.clone(), self.tag_key.clone());
         let tagging = tokio::task::spawn_blocking(move || {
             let mut evidence = BatchEvidence::new(&table, &key);
-            let keys: Vec<Vec<Cow<str>>> = serde_json::from_str(packed.as_deref().unwrap_or("[]"))?;
+            let keys: Vec<Vec<Text>> = serde_json::from_str(&packed)?;
             keys.iter().for_each(|row| evidence.push(key.tag(&table, row)));
-            Ok::<_, serde_json::Error>((keys.len() as u64, evidence))
+            Ok::<_, serde_json::Error>(evidence.finish())
         });
         let changed = watch.time(connection.execute(change)).await?;
-        let (rows, evidence) = tagging.await.ok().and_then(Result::ok).ok_or_else(unreadable)?;
-        if changed != rows {
-            return Err(Failure::Kept { kept: rows.abs_diff(changed), chosen: rows });
+        let tags = tagging.await.ok().and_then(Result::ok).ok_or_else(unreadable)?;
+        if changed != tags.count {
+            return Err(Failure::Kept { kept: tags.count.abs_diff(changed), chosen: tags.count });
         }
-        Ok(Rows { rows, evidence, dependents: Vec::new(), longest: watch.longest, next })
+        Ok(Rows { rows: changed, tags, dependents: Vec::new(), longest: watch.longest, next })
     }
+}
+
+/// A text that borrows from a packed list where nothing in it is escaped.
+#[derive(serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl AsRef<str> for Text<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How many keys a packed list holds.
+fn length(packed: &str) -> Result<u64, Error> {
+    let keys: Vec<serde::de::IgnoredAny> = serde_json::from_str(packed).map_err(|_| unreadable())?;
+    Ok(keys.len() as u64)
+}
+
+/// Sorts and hashes on a thread of its own.
+async fn finish(evidence: BatchEvidence) -> Result<BatchTags, Failure> {
+    let finished = tokio::task::spawn_blocking(move || evidence.finish()).await;
+    finished.map_err(|_| ledger::Error::Refused("the row tags could not be computed".to_owned()).into())
 }
 
 fn unreadable() -> Error {

@@ -2,61 +2,66 @@
 //!
 //! The ledger's intent is written while the transaction is open, because only then the rows are known and locked; the
 //! commit is the act that cannot be undone. The outcome is written together with the next intent: one disk flush per
-//! batch.
+//! batch. Several connections share one book: while one commits, another one's batch is announced.
 
 use super::{
-    Failure, Progress,
+    Failure, Progress, Surroundings,
     batch::{Changed, ChangedDependents},
     milliseconds,
 };
 use crate::{
     database::{Connection, Dialect, ErrorKind},
-    ledger::{self, BatchEvidence, BatchResult, BatchTags, Event, Intent, Ledger, SettledBy},
+    ledger::{self, BatchResult, BatchTags, Event, Intent, Ledger, SettledBy},
     plan::Step,
 };
 use std::collections::BTreeMap;
+use tokio::sync::{Mutex, MutexGuard};
 
 pub(super) struct Book<'a> {
     step: &'a Step,
     dialect: &'static dyn Dialect,
-    ledger: &'a mut Ledger,
     progress: &'a dyn Progress,
+    /// The mark of the holds that the plan knows.
+    holds: (u64, u64),
+    pages: Mutex<Pages<'a>>,
+}
+
+/// What one connection at a time writes.
+pub(super) struct Pages<'a> {
+    ledger: &'a mut Ledger,
     /// Outcomes that wait for the next flush.
     pending: Vec<Event>,
     batches: u64,
     pub disposed: u64,
     pub dependents: BTreeMap<String, u64>,
-    /// A whole pass has gone before.
-    pub passed: bool,
 }
 
 impl<'a> Book<'a> {
     pub fn new(
+        around: &Surroundings<'a>,
         step: &'a Step,
         dialect: &'static dyn Dialect,
         ledger: &'a mut Ledger,
-        progress: &'a dyn Progress,
     ) -> Self {
-        let (pending, dependents) = (Vec::new(), BTreeMap::new());
-        Self { step, dialect, ledger, progress, pending, batches: 0, disposed: 0, dependents, passed: false }
+        let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents: BTreeMap::new() };
+        Self { step, dialect, progress: around.progress, holds: around.holds, pages: Mutex::new(pages) }
     }
 
-    /// The mark of the holds in force.
-    pub async fn holds(&mut self) -> Result<(u64, u64), Failure> {
-        Ok(self.ledger.store().holds_mark().await.map_err(ledger::Error::from)?)
+    pub async fn pages(&self) -> MutexGuard<'_, Pages<'a>> {
+        self.pages.lock().await
     }
 
     /// Announces and commits what `connection` has changed. When this fails, nothing of the batch is left, unless the
     /// connection broke during the commit: then the intent stays open, for the next run to settle.
-    pub async fn settle(&mut self, connection: &mut dyn Connection, changed: Changed) -> Result<(), Failure> {
-        let Changed { rows, evidence, dependents, longest, began, .. } = changed;
+    pub async fn settle(&self, connection: &mut dyn Connection, changed: Changed) -> Result<(), Failure> {
+        let Changed { rows, tags, dependents, longest, began, .. } = changed;
         if rows == 0 {
             connection.rollback().await?;
             return Ok(());
         }
         let along = sums(&dependents);
-        let intents = match self.announce(connection, rows, evidence, dependents).await {
-            Ok(intents) => intents,
+        let (batch, intents) = match self.announce(connection, rows, tags, dependents).await {
+            Ok(announced) => announced,
             Err(failure) => {
                 let _ = connection.rollback().await;
                 return Err(failure);
@@ -69,41 +74,43 @@ impl<'a> Book<'a> {
             Err(error) if error.kind != ErrorKind::Unreachable => Some(BatchResult::RolledBack),
             Err(_) => None,
         };
+        let milliseconds = milliseconds(began);
+        let mut pages = self.pages().await;
         if let Some(result) = result {
-            let (milliseconds, settled_by) = (milliseconds(began), SettledBy::Direct);
+            let settled_by = SettledBy::Direct;
             let outcome = |intent| Event::Outcome { intent, result, milliseconds, settled_by };
-            self.pending.extend(intents.into_iter().map(outcome));
+            pages.pending.extend(intents.into_iter().map(outcome));
         }
         committed?;
-        self.disposed += rows;
+        pages.disposed += rows;
         for (table, rows) in along {
-            *self.dependents.entry(table).or_default() += rows;
+            *pages.dependents.entry(table).or_default() += rows;
         }
-        let (longest_milliseconds, milliseconds) = (longest.as_secs_f64() * 1000.0, milliseconds(began));
-        tracing::debug!(rule = self.step.rule, batch = self.batches, rows, longest_milliseconds, milliseconds, "batch");
+        drop(pages);
+        let longest_milliseconds = longest.as_secs_f64() * 1000.0;
+        tracing::debug!(rule = self.step.rule, batch, rows, longest_milliseconds, milliseconds, "batch");
         self.progress.advance(rows);
         Ok(())
     }
 
-    /// Puts the batch's intents into the ledger, together with what is still to be reported of the batch before.
+    /// Puts the batch's intents into the ledger, together with what is still to be reported of batches before. Delivers
+    /// the batch's number and the intents'.
     async fn announce(
-        &mut self,
+        &self,
         connection: &mut dyn Connection,
         rows: u64,
-        evidence: BatchEvidence,
+        tags: BatchTags,
         dependents: Vec<ChangedDependents>,
-    ) -> Result<Vec<u64>, Failure> {
+    ) -> Result<(u64, Vec<u64>), Failure> {
         let transaction = match self.dialect.transaction_id() {
             Some(statement) => connection.fetch(&statement).await?.into_iter().flatten().next().flatten(),
             None => None,
         };
-        self.batches += 1;
-        let tags = finish(evidence).await?;
         let main = Intent {
             rule: self.step.rule.clone(),
             table: tags.table.clone(),
             disposition: self.step.disposition.to_string(),
-            batch: self.batches,
+            batch: 0,
             rows,
             dependents: sums(&dependents),
             along_with: None,
@@ -113,8 +120,7 @@ impl<'a> Book<'a> {
         };
         let mut intents = vec![main.clone()];
         let mut all_tags = vec![tags];
-        for ChangedDependents { rows, disposition, evidence } in dependents {
-            let tags = finish(evidence).await?;
+        for ChangedDependents { rows, disposition, tags } in dependents {
             intents.push(Intent {
                 table: tags.table.clone(),
                 disposition: disposition.to_string(),
@@ -128,33 +134,48 @@ impl<'a> Book<'a> {
                 all_tags.push(tags);
             }
         }
-        let outcomes = self.pending.len();
-        let events = self.pending.iter().cloned().chain(intents.into_iter().map(Event::Intent)).collect();
-        let numbers = self.ledger.append(events, &all_tags).await?;
-        self.pending.clear();
-        Ok(numbers[outcomes..].to_vec())
+        self.pages().await.announce(self.holds, intents, &all_tags).await
     }
 
     /// Writes outcomes that no intent has taken along.
-    pub async fn flush(&mut self) -> Result<(), Failure> {
-        if !self.pending.is_empty() {
-            self.ledger.append(std::mem::take(&mut self.pending), &[]).await?;
+    pub async fn flush(&self) -> Result<(), Failure> {
+        let mut pages = self.pages().await;
+        if !pages.pending.is_empty() {
+            let pending = std::mem::take(&mut pages.pending);
+            pages.ledger.append(pending, &[]).await?;
         }
         Ok(())
     }
 }
 
-/// Sorts and hashes on a thread of its own, while the next batch's rows come in.
-async fn finish(evidence: BatchEvidence) -> Result<BatchTags, Failure> {
-    let finished = tokio::task::spawn_blocking(move || evidence.finish()).await;
-    finished.map_err(|_| ledger::Error::Refused("the row tags could not be computed".to_owned()).into())
+impl Pages<'_> {
+    async fn announce(
+        &mut self,
+        holds: (u64, u64),
+        mut intents: Vec<Intent>,
+        tags: &[BatchTags],
+    ) -> Result<(u64, Vec<u64>), Failure> {
+        // the last moment at which a new hold can still keep the rows
+        if self.ledger.store().holds_mark().await.map_err(ledger::Error::from)? != holds {
+            return Err(Failure::HoldsChanged);
+        }
+        self.batches += 1;
+        for intent in &mut intents {
+            intent.batch = self.batches;
+        }
+        let outcomes = self.pending.len();
+        let events = self.pending.iter().cloned().chain(intents.into_iter().map(Event::Intent)).collect();
+        let numbers = self.ledger.append(events, tags).await?;
+        self.pending.clear();
+        Ok((self.batches, numbers[outcomes..].to_vec()))
+    }
 }
 
 /// By table.
 fn sums(dependents: &[ChangedDependents]) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for dependent in dependents {
-        *sums.entry(dependent.evidence.table().to_owned()).or_default() += dependent.rows;
+        *sums.entry(dependent.tags.table.clone()).or_default() += dependent.rows;
     }
     sums
 }

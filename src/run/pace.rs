@@ -23,10 +23,10 @@ impl Size {
         size.max(1)
     }
 
-    /// A batch of the current size took this long.
-    pub fn took(&mut self, elapsed: Duration) {
+    /// A batch of this size took this long.
+    pub fn took(&mut self, size: u64, elapsed: Duration) {
         let ratio = self.target.as_secs_f64() / elapsed.as_secs_f64().max(0.000_1);
-        self.current = (self.current * ratio.clamp(0.5, 2.0)).clamp(1.0, self.most);
+        self.current = (as_f64(size) * ratio.clamp(0.5, 8.0)).clamp(1.0, self.most);
     }
 
     /// A batch of the current size failed for reasons that smaller ones avoid.
@@ -52,15 +52,15 @@ mod tests {
     #[test]
     fn sizes_follow_the_target_and_keep_their_bounds() {
         let mut size = Size::new(1000, 10_000, Duration::from_millis(50));
-        size.took(Duration::from_millis(1));
-        assert_eq!(size.current(), 2000, "never more than doubled");
-        size.took(Duration::from_millis(40));
+        size.took(1000, Duration::from_millis(1));
+        assert_eq!(size.current(), 8000, "never more than eight times as much");
+        size.took(2000, Duration::from_millis(40));
         assert_eq!(size.current(), 2500);
         for _ in 0..10 {
-            size.took(Duration::from_millis(1));
+            size.took(size.current(), Duration::from_millis(1));
         }
         assert_eq!(size.current(), 10_000, "never above the most");
-        size.took(Duration::from_secs(10));
+        size.took(10_000, Duration::from_secs(10));
         assert_eq!(size.current(), 5000, "never less than halved");
         for _ in 0..20 {
             size.shrink();

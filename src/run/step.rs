@@ -84,23 +84,27 @@ async fn work(
 
     judge_again(connections[0].as_mut(), step, ready, dialect).await?;
     let batches = Batches::new(around, step, ready, dialect, connections[0].as_mut()).await?;
-    if !batches.can_overlap() {
+    if !batches.can_be_shared() {
         connections.truncate(1);
     }
-    let mut book = Book::new(step, dialect, ledger, around.progress);
+    let book = Book::new(around, step, dialect, ledger);
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();
+    let mut first = true;
     loop {
-        let (before, due) = (book.disposed, counts.due);
-        let ended = walk::pass(around, &batches, &mut connections, &mut book).await;
+        let (before, due) = (report.disposed, counts.due);
+        let ended = walk::pass(around, &batches, &mut connections, &book, first).await;
         book.flush().await?;
-        book.passed = true;
-        report.disposed = book.disposed;
-        report.dependents.clone_from(&book.dependents);
+        first = false;
+        {
+            let pages = book.pages().await;
+            report.disposed = pages.disposed;
+            report.dependents.clone_from(&pages.dependents);
+        }
         ended?;
         counts = verify::count(connections[0].as_mut(), dialect, &ready.work, &step.counts).await?;
-        let (left, done) = (counts.disposable(), book.disposed - before);
+        let (left, done) = (counts.disposable(), report.disposed - before);
         if left == 0 || done == 0 {
             break;
         }
@@ -108,6 +112,7 @@ async fn work(
             return Err(Failure::Outpaced { left });
         }
     }
+    drop(book);
     for connection in connections {
         connection.close().await;
     }

@@ -1,145 +1,138 @@
-//! Goes through a table, batch after batch. Where batches do not depend on each other, the next one's rows are changed
-//! on a second connection while the last one is announced and committed: disk flushes and statements overlap.
+//! Goes through a table, batch after batch. Where it can be cut into stretches, several connections are at it at once:
+//! each takes the next stretch, changes its due rows, announces and commits them, while the others do the same elsewhere.
 
 use super::{
     Failure, Surroundings,
-    batch::{Batches, Changed, Position},
+    batch::{Batches, Position, Stretch},
     book::Book,
     pace,
 };
 use crate::{
     database::{Connection, ErrorKind},
     plan::Walk,
+    settings,
+};
+use futures_util::future::join_all;
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
-/// As many rows as a heap block of 8 KiB holds when they are short.
-const ROWS_PER_BLOCK: u64 = 64;
-
-/// One pass through the table, on one connection or two.
+/// One pass through the table, on as many connections as there are.
+///
+/// # Errors
+/// The first failure of a connection; the others have ended their batches by then.
 pub(super) async fn pass(
     around: &Surroundings<'_>,
     batches: &Batches<'_>,
     connections: &mut [Box<dyn Connection>],
-    book: &mut Book<'_>,
+    book: &Book<'_>,
+    first: bool,
 ) -> Result<(), Failure> {
-    let pace = &around.job.settings.pace;
-    let mut size = first_size(batches, pace);
-    let mut position = batches.start();
-    let mut attempt = 0;
-    // the connection for the next batch, and what the other one has changed and not committed
-    let mut turn = 0;
-    let mut open: Option<Changed> = None;
-    loop {
-        match must_stop(around, book).await {
-            Ok(()) => {}
-            // what is changed and not committed may be what the new hold is about
-            Err(Failure::HoldsChanged) => {
-                if open.is_some() {
-                    connections[1 - turn].rollback().await?;
-                }
-                return Err(Failure::HoldsChanged);
+    let pass = Pass {
+        around,
+        batches,
+        book,
+        size: Mutex::new(first_size(batches, &around.job.settings.pace)),
+        rest: tokio::sync::Mutex::new(Some(batches.start())),
+        over: AtomicBool::new(false),
+        enough: first.then_some(batches.expected),
+    };
+    // no connection is given up in the middle of a statement: each comes to its end
+    let ends = join_all(connections.iter_mut().map(|connection| pass.work(connection.as_mut()))).await;
+    ends.into_iter().collect()
+}
+
+/// What the connections share.
+struct Pass<'a, 'ledger> {
+    around: &'a Surroundings<'a>,
+    batches: &'a Batches<'a>,
+    book: &'a Book<'ledger>,
+    size: Mutex<pace::Size>,
+    /// Where the next stretch begins; `None` when all is handed out.
+    rest: tokio::sync::Mutex<Option<Position>>,
+    /// A connection failed, or all that there was to do is done: the others stop after their batch.
+    over: AtomicBool,
+    /// All that the plan counted: what lies behind it is counted again, not walked through.
+    enough: Option<u64>,
+}
+
+impl Pass<'_, '_> {
+    /// Batches, one after the other, until there are none.
+    async fn work(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
+        let pace = &self.around.job.settings.pace;
+        let mut stretch = None;
+        let mut attempt = 0;
+        while !self.over.load(Ordering::Relaxed) {
+            if self.around.stop.is_cancelled() {
+                return Err(Failure::Interrupted);
             }
-            Err(failure) => {
-                settle(connections, turn, open, book).await?;
-                return Err(failure);
+            match self.batch(connection, &mut stretch).await {
+                Ok(true) => attempt = 0,
+                Ok(false) => return Ok(()),
+                Err(failure) if is_worth_another_try(&failure) && attempt < pace.retries => {
+                    attempt += 1;
+                    self.size().shrink();
+                    tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
+                    tokio::time::sleep(pace::pause(attempt)).await;
+                }
+                Err(failure) => {
+                    self.over.store(true, Ordering::Relaxed);
+                    return Err(failure);
+                }
             }
         }
-        let (changed, settled) = match open.take() {
-            Some(before) => {
-                let redo = before.position.clone();
-                let (this, other) = pair(connections, turn);
-                let changing = batches.change(this, &position, size.current());
-                let (changed, settled) = tokio::join!(changing, book.settle(other, before));
-                (changed, settled.map_err(|failure| (failure, redo)))
-            }
-            None => (batches.change(connections[turn].as_mut(), &position, size.current()).await, Ok(())),
+        Ok(())
+    }
+
+    /// One batch of the connection's stretch, or of the next one; false when there is none.
+    async fn batch(&self, connection: &mut dyn Connection, stretch: &mut Option<Stretch>) -> Result<bool, Failure> {
+        if stretch.is_none() {
+            *stretch = self.next_stretch(connection).await?;
+        }
+        let Some(current) = stretch else { return Ok(false) };
+        let size = self.size().current().min(current.size);
+        let changed = self.batches.change(connection, current, size).await?;
+        self.size().took(size, changed.longest);
+        let next = changed.next.clone();
+        self.book.settle(connection, changed).await?;
+        if let Some(enough) = self.enough
+            && self.book.pages().await.disposed >= enough
+        {
+            self.over.store(true, Ordering::Relaxed);
+        }
+        // many rows may share a starting point; a key that leads back to itself would never end
+        if matches!(&next, Some(next @ Position::After(_)) if *next == current.from) {
+            return Err(Failure::Stuck);
+        }
+        *stretch = match next {
+            Some(from) => Some(Stretch { from, ..current.clone() }),
+            None => None,
         };
-        let mut failed = None;
-        if let Err((failure, redo)) = settled {
-            // the batch before did not commit: this one waits until that one is done again
-            if changed.is_ok() {
-                let _ = connections[turn].rollback().await;
-            }
-            position = redo;
-            failed = Some(failure);
-        }
-        let failure = match (failed, changed) {
-            (Some(failure), _) | (None, Err(failure)) => failure,
-            (None, Ok(changed)) => {
-                attempt = 0;
-                size.took(changed.longest);
-                let next = changed.next.clone();
-                // many rows may share a starting point; a key that leads back to itself would never end
-                let stuck = matches!(&next, Some(next @ Position::After(_)) if *next == position);
-                if connections.len() > 1 && changed.rows > 0 {
-                    open = Some(changed);
-                    turn = 1 - turn;
-                } else {
-                    book.settle(connections[turn].as_mut(), changed).await?;
-                }
-                let done = book.disposed + open.as_ref().map_or(0, |open| open.rows) >= batches.expected;
-                match next {
-                    // all that the plan counted is done: what lies behind is counted, not walked through
-                    Some(_) if done && !book.passed => return settle(connections, turn, open, book).await,
-                    Some(_) if stuck => {
-                        settle(connections, turn, open, book).await?;
-                        return Err(Failure::Stuck);
-                    }
-                    Some(next) => position = next,
-                    None => return settle(connections, turn, open, book).await,
-                }
-                continue;
-            }
-        };
-        match &failure {
-            failure if is_worth_another_try(failure) && attempt < pace.retries => {
-                attempt += 1;
-                size.shrink();
-                tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
-                tokio::time::sleep(pace::pause(attempt)).await;
-            }
-            _ => return Err(failure),
-        }
+        Ok(true)
+    }
+
+    async fn next_stretch(&self, connection: &mut dyn Connection) -> Result<Option<Stretch>, Failure> {
+        let mut rest = self.rest.lock().await;
+        let Some(from) = rest.clone() else { return Ok(None) };
+        let size = self.size().current();
+        let stretch = self.batches.cut(connection, from, size).await?;
+        *rest = stretch.as_ref().and_then(|stretch| stretch.to.clone());
+        Ok(stretch)
+    }
+
+    fn size(&self) -> MutexGuard<'_, pace::Size> {
+        self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Commits what the connection whose turn it is not has changed.
-async fn settle(
-    connections: &mut [Box<dyn Connection>],
-    turn: usize,
-    open: Option<Changed>,
-    book: &mut Book<'_>,
-) -> Result<(), Failure> {
-    match open {
-        Some(changed) => book.settle(connections[1 - turn].as_mut(), changed).await,
-        None => Ok(()),
-    }
-}
-
-/// Somebody asked to stop, or holds are not what the plan knows.
-async fn must_stop(around: &Surroundings<'_>, book: &mut Book<'_>) -> Result<(), Failure> {
-    if around.stop.is_cancelled() {
-        return Err(Failure::Interrupted);
-    }
-    if book.holds().await? != around.holds {
-        return Err(Failure::HoldsChanged);
-    }
-    Ok(())
-}
-
-fn pair(connections: &mut [Box<dyn Connection>], turn: usize) -> (&mut dyn Connection, &mut dyn Connection) {
-    let (first, second) = connections.split_at_mut(1);
-    let (first, second) = (first[0].as_mut(), second[0].as_mut());
-    if turn == 0 { (first, second) } else { (second, first) }
-}
-
-fn first_size(batches: &Batches<'_>, pace: &crate::settings::Pace) -> pace::Size {
+fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
     let most = u64::from(pace.batch_rows);
     let keys = matches!(batches.walk, Walk::Keys | Walk::StartingPoint(_));
     let listed = batches.dialect.most_keys(&batches.work.locator()).filter(|_| keys);
     match batches.walk {
         // after a stretch without due rows a batch must not take in more of a dense one than it may
-        Walk::Blocks => pace::Size::new(16, (most / ROWS_PER_BLOCK).max(1), pace.batch_target),
+        Walk::Blocks => pace::Size::new(64, (most / batches.rows_per_block()).max(1), pace.batch_target),
         _ => pace::Size::new(1000, listed.map_or(most, |listed| listed.min(most)), pace.batch_target),
     }
 }

@@ -79,6 +79,17 @@ impl Dialect for Postgres {
         " for update of t"
     }
 
+    /// Fetching each row once more for `returning` costs half of the deletion; a list read beforehand, a quarter. Texts of
+    /// these kinds hold nothing that JSON would escape.
+    fn packed(&self, texts: &[String], columns: &[KeyColumn]) -> Option<String> {
+        let text = |(text, column): (&String, &KeyColumn)| match column.kind {
+            ColumnKind::Integer | ColumnKind::Decimal | ColumnKind::Uuid => format!("'\"' || {text} || '\"'"),
+            _ => format!("to_json({text})::text"),
+        };
+        let row: Vec<_> = texts.iter().zip(columns).map(text).collect();
+        Some(format!("'[' || string_agg('[' || {} || ']', ',') || ']'", row.join(" || ',' || ")))
+    }
+
     fn returns(&self, _erase: bool) -> bool {
         true
     }

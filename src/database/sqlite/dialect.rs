@@ -105,8 +105,8 @@ impl Dialect for Sqlite {
     }
 
     /// Each row that SQLite hands over wakes a thread.
-    fn packed(&self, texts: &str) -> Option<String> {
-        Some(format!("json_group_array(json_array({texts}))"))
+    fn packed(&self, texts: &[String], _columns: &[KeyColumn]) -> Option<String> {
+        Some(format!("json_group_array(json_array({}))", texts.join(", ")))
     }
 
     /// It knows `returning`, but cannot pack what it returns; reading a range before changing it costs less.
@@ -147,13 +147,18 @@ impl Dialect for Sqlite {
                     utc(&point.text)
                 )
             }
+            // what ends in a zone of its own cannot take another `Z`
             _ => format!(
-                "{} and substr({1}, 11) not glob '*[-+Zz]*' and datetime({1}) is not null",
-                day(point),
+                "coalesce(case length({0}) when 10 then date({0}) else date({0} || 'Z') end = substr({0}, 1, 10), 0)",
                 point.text
             ),
         };
         sql
+    }
+
+    /// Functions cost more than the deletion itself, and a statement with one keeps a journal of its own.
+    fn reads_dearly(&self, kind: PointKind) -> bool {
+        kind == PointKind::IsoText
     }
 
     fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
