@@ -478,7 +478,7 @@ static JOB: MapShape = MapShape::new(
             "{data_sim_law: false, loss_fiscal_years: [2024-03-31]}",
         ),
         optional("limits", "Guard rails for a whole run.", Shape::Map(&LIMITS), "{max_rows: 500000}"),
-        optional("pace", "How gently to work.", Shape::Map(&PACE), "{batch_target: 100 ms}"),
+        optional("pace", "How gently to work.", Shape::Map(&PACE), "{batch_target: 50 ms}"),
         optional(
             "store",
             "Where ledger, holds and row tags are kept; `state/sunset.db` in the job directory by default.",
@@ -532,9 +532,9 @@ static PACE: MapShape = MapShape::new(
     &[
         optional(
             "batch_target",
-            "What a batch's changing statement should take; `100 ms` by default.",
+            "What a batch's changing statement should take; `50 ms` by default.",
             Shape::Text(&format::DURATION),
-            "100 ms",
+            "50 ms",
         ),
         optional(
             "batch_rows",

@@ -105,10 +105,7 @@ impl Pass<'_, '_> {
         if matches!(&next, Some(next @ Position::After(_)) if *next == current.from) {
             return Err(Failure::Stuck);
         }
-        *stretch = match next {
-            Some(from) => Some(Stretch { from, ..current.clone() }),
-            None => None,
-        };
+        *stretch = next.map(|from| Stretch { from, ..current.clone() });
         Ok(true)
     }
 
