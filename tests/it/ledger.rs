@@ -736,6 +736,7 @@ fn settings(directory: &Path, keys: KeySettings) -> Settings {
         time_zone: jiff::tz::TimeZone::UTC,
         databases: BTreeMap::new(),
         parameters: BTreeMap::new(),
+        recipients: BTreeMap::new(),
         limits: sunset::rules::Limits::default(),
         pace: Pace::default(),
         store: StoreSettings::Sqlite(directory.join("state/sunset.db")),
