@@ -454,7 +454,12 @@ impl Reader<'_> {
             Node::Text(_) if matches!(shape, Shape::Text(format) if is_key(format)) => {
                 Node::Text(self.literal_or_key(at)?)
             }
-            Node::Text(text) if text.contains("${") => Node::Text(self.expand(at, &format::SETTING)?.text),
+            // Without connecting, an absent variable is a warning, and the rest is read as it stands.
+            Node::Text(text) if text.contains("${") => match self.expand(at, &format::SETTING) {
+                Some(expanded) => Node::Text(expanded.text),
+                None if self.absent == Severity::Warning => Node::Text(without_variables(text)),
+                None => return None,
+            },
             Node::List(_) => {
                 // All are looked at, so that every mistake is found.
                 let items: Vec<_> = at.items().map(|item| self.with_variables(&item, Shape::Any)).collect();
@@ -549,6 +554,17 @@ impl Reader<'_> {
         self.diagnostics.push(Diagnostic { severity: self.absent, ..diagnostic });
         None
     }
+}
+
+/// The text with `absent` for each variable.
+fn without_variables(text: &str) -> String {
+    let mut parts = text.split("${");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        whole += "absent";
+        whole += part.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    whole
 }
 
 /// Texts of this format are secrets.

@@ -7,7 +7,7 @@ use super::{
     OpenError, Rate, RecipientSettings,
     circuit::Circuit,
     rate::Limiter,
-    retry::{Backoff, Verdict},
+    retry::{Backoff, Verdict, retry_after},
     token::Tokens,
 };
 use futures_util::{StreamExt as _, stream};
@@ -79,6 +79,7 @@ impl Plumbing {
             limiter: Limiter::new(&settings.rates(conduct.rates)),
             circuit: Circuit::default(),
             judge: conduct.judge,
+            also_retry: Vec::new(),
         })
     }
 }
@@ -100,6 +101,7 @@ pub struct Client {
     limiter: Limiter,
     circuit: Circuit,
     judge: fn(&Reply) -> Verdict,
+    also_retry: Vec<u16>,
 }
 
 /// A call, as often as it has to be made.
@@ -122,6 +124,8 @@ pub enum Auth {
     None,
     Basic(String, SecretString),
     Bearer(SecretString),
+    /// A key in a header of its own.
+    Header(String, SecretString),
     /// A bearer token that is fetched, and fetched anew when it is refused.
     Tokens(Arc<Tokens>),
     /// Headers made anew for each attempt.
@@ -267,6 +271,19 @@ impl Client {
         &self.base
     }
 
+    /// These statuses mean "later", whatever else they mean to the judge.
+    #[must_use]
+    pub fn also_retry(self, statuses: &[u16]) -> Self {
+        Self { also_retry: statuses.to_vec(), ..self }
+    }
+
+    fn verdict(&self, reply: &Reply) -> Verdict {
+        if self.also_retry.contains(&reply.status) {
+            return Verdict::Retry { after: retry_after(reply) };
+        }
+        (self.judge)(reply)
+    }
+
     /// Makes the call, again where that may help.
     ///
     /// # Errors
@@ -297,7 +314,7 @@ impl Client {
             );
             let (failure, after, down) = match result {
                 Err(reason) => (Failure::new(reason), None, true),
-                Ok(reply) => match (self.judge)(&reply) {
+                Ok(reply) => match self.verdict(&reply) {
                     Verdict::Refresh if token.is_some() && refused.is_none() => {
                         refused = token;
                         continue;
@@ -348,6 +365,10 @@ impl Client {
         request = match (&call.auth, token) {
             (Auth::Basic(user, password), _) => request.basic_auth(user, Some(password.expose_secret())),
             (Auth::Bearer(token), _) | (_, Some(token)) => request.bearer_auth(token.expose_secret()),
+            (Auth::Header(name, key), None) => {
+                insert(&mut headers, name, key)?;
+                request
+            }
             (Auth::Signed(signer), None) => {
                 for (name, value) in signer.sign(call.method.as_str(), url, &call.body) {
                     insert(&mut headers, &name, &value)?;

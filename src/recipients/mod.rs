@@ -15,6 +15,7 @@ pub mod rate;
 pub mod retry;
 pub mod stripe;
 pub mod subject;
+pub mod template;
 pub mod token;
 
 pub use answer::{Answer, Poll, State};

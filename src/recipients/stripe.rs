@@ -358,11 +358,12 @@ impl Stripe {
                     tokio::time::sleep(pause).await;
                     waited += pause;
                     pause = (pause * 2).min(Duration::from_secs(5));
-                    (job, id) = match self.ask(self.preview(Call::get("look at a redaction job", path_of(ticket)))).await {
-                        Ok(seen) => seen,
-                        // It exists: a later run looks again.
-                        Err(_) => return Job::All(Answer::accepted(ticket, VALIDATING).request_id(id)),
-                    };
+                    (job, id) =
+                        match self.ask(self.preview(Call::get("look at a redaction job", path_of(ticket)))).await {
+                            Ok(seen) => seen,
+                            // It exists: a later run looks again.
+                            Err(_) => return Job::All(Answer::accepted(ticket, VALIDATING).request_id(id)),
+                        };
                 }
                 Some("failed") => return Job::Blocked(self.give_up(ticket).await),
                 _ => return Job::All(self.advance(ticket, &job).await.request_id(id)),

@@ -321,6 +321,21 @@ pub static SETTING: Format = Format {
     secret: true,
 };
 
+pub static POINTER: Format = Format {
+    what: "a JSON pointer",
+    pattern: Pattern::Fixed("^(?:/(?:[^~/]|~[01])*)+$"),
+    example: "/status",
+    code: Code::BadName,
+    check: |text| {
+        let escaped = |part: &str| part.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
+        match text.strip_prefix('/') {
+            Some(rest) if rest.split('/').all(escaped) => Ok(()),
+            _ => Err(Fault::new(format!("`{text}` is not a JSON pointer")).help("for example `/status` (RFC 6901)")),
+        }
+    },
+    secret: false,
+};
+
 pub static RATE: Format = Format {
     what: "a rate",
     pattern: Pattern::Fixed("^[1-9][0-9]{0,5} per (?:second|minute|hour|day)$"),

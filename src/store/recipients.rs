@@ -72,17 +72,7 @@ pub struct RecipientCount {
     pub oldest: Timestamp,
 }
 
-type Row = (
-    String,
-    String,
-    String,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<i64>,
-    i64,
-    Option<i64>,
-);
+type Row = (String, String, String, Option<String>, Option<String>, Option<String>, Option<i64>, i64, Option<i64>);
 
 impl Store {
     /// What is known of these persons; those that nobody asked about are not there.
