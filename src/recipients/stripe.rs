@@ -296,6 +296,8 @@ impl Stripe {
             let members: Vec<&Subject> = group.iter().map(|index| subjects[*index]).collect();
             match self.job(&members).await {
                 Job::All(answer) => group.iter().for_each(|index| answers[*index] = Some(answer.clone())),
+                // `job` makes another one; this is for the compiler.
+                Job::Cancelled => {}
                 Job::Blocked(blocked) => {
                     let reason_of = |index: &usize| {
                         let customer = subjects[*index].get("customer");
@@ -336,13 +338,13 @@ impl Stripe {
                 Ok(created) => created,
                 Err(answer) => return Job::All(*answer),
             };
-            if job["status"] == "canceled" {
-                continue;
-            }
             let Some(ticket) = job["id"].as_str().filter(|id| is_plain(id)) else {
                 return Job::All(Answer::unreachable("a redaction job without an id", None).request_id(id));
             };
-            return self.see_through(ticket, job.clone()).await;
+            match self.see_through(ticket, job.clone()).await {
+                Job::Cancelled => {}
+                job => return job,
+            }
         }
         Job::All(Answer::unreachable("every redaction job was cancelled", Some(BLOCKED)))
     }
@@ -365,6 +367,7 @@ impl Stripe {
                             Err(_) => return Job::All(Answer::accepted(ticket, VALIDATING).request_id(id)),
                         };
                 }
+                Some("canceled" | "canceling") => return Job::Cancelled,
                 Some("failed") => return Job::Blocked(self.give_up(ticket).await),
                 _ => return Job::All(self.advance(ticket, &job).await.request_id(id)),
             }
@@ -438,6 +441,8 @@ impl Stripe {
 enum Job {
     /// The same for all its customers.
     All(Answer),
+    /// Somebody cancelled it: another one is needed.
+    Cancelled,
     /// It failed: the ids of what blocks it.
     Blocked(Vec<(String, Answer)>),
 }
