@@ -79,6 +79,8 @@ pub enum Command {
     Grants(GrantsArgs),
     /// Show everything on an invented company, in a new directory
     Demo(DemoArgs),
+    /// Serve stand-ins of the recipients' APIs on this machine, for rehearsals
+    Sandbox(SandboxArgs),
     /// Print a shell completion script
     Completions { shell: clap_complete::Shell },
 }
@@ -88,6 +90,16 @@ pub struct ValidateArgs {
     /// Do not connect to the databases
     #[arg(long)]
     pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Port on 127.0.0.1; 0 takes any
+    #[arg(long, default_value_t = 8420)]
+    pub port: u16,
+    /// Leave the vendors' rate limits out
+    #[arg(long)]
+    pub no_limits: bool,
 }
 
 #[derive(Debug, Args)]

@@ -183,6 +183,7 @@ codes! {
     SecretInRules "E0204" "rule files hold no variables and no secrets",
     BadKey "E0205" "a ledger key cannot be read",
     BadLimit "E0206" "a limit that cannot be",
+    BadRecipient "E0207" "the settings of a recipient that cannot be",
     // E03: the rule itself
     BadPeriod "E0301" "the period cannot be read, or is ambiguous",
     PeriodOrder "E0302" "the retention period is longer than the regular deletion period",
@@ -193,11 +194,14 @@ codes! {
     FalseDisposition "E0307" "the disposition is not what it claims to be",
     MissingColumns "E0308" "the disposition needs columns, or cannot have them",
     NoFixpoint "E0309" "a technique without a fixpoint needs a marker column",
-    UnknownRecipient "E0310" "a recipient that this version does not know",
+    UnknownRecipient "E0310" "a recipient that the settings or this version do not know",
     BadTemplate "E0311" "a replacement text cannot be used",
     OverlappingRules "E0312" "two rules claim the same rows",
     BadDate "E0313" "a date or day of the year that does not exist",
     BadTechnique "E0314" "the arguments of a technique cannot be",
+    UnknownIdentifier "E0315" "an identifier that the recipient does not know",
+    MissingIdentifier "E0316" "the recipient needs an identifier that the rule does not give",
+    BeyondGrade "E0317" "evidence that the recipient cannot give",
     // E04: rule against live schema
     UnknownDatabase "E0401" "the database is not in the settings",
     UnknownTable "E0402" "the table is not in the database",

@@ -3,7 +3,7 @@
 use crate::{
     anonymize::Technique,
     diagnostic::{Code, Diagnostic, Place, Severity, Sources, summary},
-    rules::{self, Condition, Rule, RuleFile, Switch, condition, shape::nearest},
+    rules::{self, Condition, Rule, RuleFile, RuleRecipient, Switch, condition, shape::nearest},
     settings::{self, Settings, Variable},
 };
 use sha2::{Digest, Sha256};
@@ -177,7 +177,7 @@ fn rule_files(directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<String
 /// `complete`: a rule that could not be read may name it.
 fn check_against_settings(files: &[RuleFile], settings: &Settings, has_key: bool, complete: bool) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
-    let (mut databases, mut parameters) = (BTreeSet::new(), BTreeSet::new());
+    let (mut databases, mut parameters, mut recipients) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for rule in files.iter().flat_map(|file| &file.rules) {
         databases.insert(rule.table.database.as_str());
         let choices = [Some(&rule.retention_period), rule.regular_deletion_period.as_ref()];
@@ -187,6 +187,10 @@ fn check_against_settings(files: &[RuleFile], settings: &Settings, has_key: bool
         }
         check_database(rule, settings, &mut diagnostics);
         check_key(rule, has_key, &mut diagnostics);
+        for recipient in &rule.recipients {
+            recipients.insert(recipient.name.as_str());
+            check_recipient(recipient, settings, &mut diagnostics);
+        }
     }
     if complete {
         let mut unused = |list: &str, name: &str| {
@@ -198,6 +202,8 @@ fn check_against_settings(files: &[RuleFile], settings: &Settings, has_key: bool
         all.filter(|name| !databases.contains(name.as_str())).for_each(|name| unused("databases", name));
         let all = settings.parameters.keys();
         all.filter(|name| !parameters.contains(name.as_str())).for_each(|name| unused("parameters", name));
+        let all = settings.recipients.keys();
+        all.filter(|name| !recipients.contains(name.as_str())).for_each(|name| unused("recipients", name));
     }
     diagnostics
 }
@@ -225,6 +231,52 @@ fn check_database(rule: &Rule, settings: &Settings, diagnostics: &mut Vec<Diagno
             diagnostics.push(Diagnostic { help: error.help, ..diagnostic });
         }
     }
+}
+
+fn check_recipient(rule: &RuleRecipient, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+    let name = &rule.name;
+    let mut error = |code, place, message: String, help| {
+        diagnostics.push(Diagnostic::error(code, place, message).help(help));
+    };
+    let Some(recipient) = settings.recipients.get(name) else {
+        let known = || settings.recipients.keys().map(String::as_str);
+        let help = match nearest(known(), name) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => format!("add `{name}` to `recipients` in sunset.yaml"),
+        };
+        error(Code::UnknownRecipient, rule.place.name(), format!("unknown recipient `{name}`"), help);
+        return;
+    };
+    let known = recipient.identifiers();
+    for (identifier, _) in rule.identifiers.iter().filter(|(identifier, _)| !known.contains(identifier)) {
+        let words = known.iter().map(String::as_str).chain(["require", "deadline"]);
+        let help = match nearest(words, identifier) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None if known.is_empty() => format!("`{name}` takes no identifiers"),
+            None => format!("`{name}` knows people by {}", quoted(&known)),
+        };
+        let place = rule.place.key(identifier).name();
+        error(Code::UnknownIdentifier, place, format!("`{name}` knows no identifier `{identifier}`"), help);
+    }
+    let given: Vec<_> = rule.identifiers.iter().map(|(identifier, _)| identifier.as_str()).collect();
+    // A misspelt one is one mistake, not two.
+    if given.iter().all(|given| known.iter().any(|known| known == given))
+        && let Some(group) = recipient.missing(&given)
+    {
+        let wanted = if group.len() > 1 { format!("one of {}", quoted(&group)) } else { quoted(&group) };
+        let help = format!("name the column: `{name}: {{{}: …}}`", group[0]);
+        error(Code::MissingIdentifier, rule.place.name(), format!("`{name}` needs {wanted}"), help);
+    }
+    let best = recipient.best_grade();
+    if let Some(required) = rule.require.filter(|required| *required < best) {
+        let message = format!("`{name}` cannot give evidence of grade {required}");
+        let help = format!("the best that it can give is {best}");
+        error(Code::BeyondGrade, rule.place.key("require"), message, help);
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn check_key(rule: &Rule, has_key: bool, diagnostics: &mut Vec<Diagnostic>) {

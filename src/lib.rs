@@ -34,5 +34,6 @@ pub mod plan;
 pub mod recipients;
 pub mod rules;
 pub mod run;
+pub mod sandbox;
 pub mod settings;
 pub mod store;

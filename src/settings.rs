@@ -7,16 +7,17 @@
 use crate::{
     catalog::Engine,
     diagnostic::{Code, Diagnostic, Place, Severity, locate},
+    recipients::{self, Options, RecipientSettings, client},
     rules::{
-        At, Limits, Parameter, check_recipients, format,
+        At, Limits, Parameter, format,
         language::SETTINGS,
         limits,
         node::Node,
-        shape::{self, Format},
+        shape::{self, Format, Kinds, MapShape, Shape},
     },
 };
 use jiff::tz::TimeZone;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
@@ -34,6 +35,8 @@ pub struct Settings {
     pub time_zone: TimeZone,
     pub databases: BTreeMap<String, DatabaseSettings>,
     pub parameters: BTreeMap<String, Parameter>,
+    /// Third parties that hold copies, by the names that rules use.
+    pub recipients: BTreeMap<String, RecipientSettings>,
     /// For a whole run.
     pub limits: Limits,
     pub pace: Pace,
@@ -179,10 +182,13 @@ fn literal_keys(source: &str) -> Vec<Range<usize>> {
         });
         return lines.filter(|line| !source[line.clone()].contains("${")).collect();
     };
-    let keys = At { node: &node, place: Place::root("") }.get("keys");
+    let root = At { node: &node, place: Place::root("") };
+    let keys = root.get("keys");
+    let recipients = root.get("recipients");
+    let recipients = recipients.iter().flat_map(At::entries).flat_map(|(name, at)| secrets_of_recipient(name, &at));
     let values =
         keys.iter().flat_map(At::entries).flat_map(|(_, value)| value.items().chain([value]).collect::<Vec<_>>());
-    let literal = values.filter(|value| value.text().is_some_and(|text| !text.contains("${")));
+    let literal = values.chain(recipients).filter(|value| value.text().is_some_and(|text| !text.contains("${")));
     let inside = |value: At| {
         let range = locate(source, &value.place.spot);
         let written = &source[range.clone()];
@@ -193,6 +199,41 @@ fn literal_keys(source: &str) -> Vec<Range<usize>> {
         }
     };
     literal.map(inside).collect()
+}
+
+/// The values of a recipient that are secrets, or may be: keys, what its kind leaves open, and what is no key of it.
+fn secrets_of_recipient<'a>(name: &str, at: &At<'a>) -> Vec<At<'a>> {
+    let Shape::Map(job) = SETTINGS else { return scalars(at.clone()) };
+    let shape = job.fields.iter().find(|field| field.name == "recipients").map(|field| field.shape);
+    match shape {
+        Some(Shape::Kinds(kinds)) => match kinds.of(name, at.node) {
+            Some((_, map)) => secrets_of_map(map, at),
+            None => scalars(at.clone()),
+        },
+        _ => scalars(at.clone()),
+    }
+}
+
+fn secrets_of_map<'a>(map: &MapShape, at: &At<'a>) -> Vec<At<'a>> {
+    let secrets = |(key, value): (&str, At<'a>)| match map.fields.iter().find(|field| field.name == key) {
+        Some(field) => match field.shape {
+            Shape::Map(map) => secrets_of_map(map, &value),
+            Shape::Text(format) if is_key(format) => scalars(value),
+            Shape::Named { .. } | Shape::Any => scalars(value),
+            _ => Vec::new(),
+        },
+        None => scalars(value),
+    };
+    at.entries().flat_map(secrets).collect()
+}
+
+/// Every scalar in a node.
+fn scalars(at: At) -> Vec<At> {
+    match at.node {
+        Node::List(_) => at.items().flat_map(scalars).collect(),
+        Node::Map(_) => at.entries().flat_map(|(_, value)| scalars(value)).collect(),
+        _ => vec![at],
+    }
 }
 
 /// The longest ranges of characters of one sort.
@@ -264,9 +305,7 @@ impl Reader<'_> {
         let (databases, unresolved) = self.databases(root);
         let store = self.store(root.get("store").as_ref());
         let keys = self.keys(root.get("keys").as_ref());
-        if let Some(recipients) = root.get("recipients") {
-            check_recipients(&recipients, self.diagnostics);
-        }
+        let recipients = self.recipients(root.get("recipients").as_ref());
         Some(Settings {
             name: name?,
             directory: self.directory.to_owned(),
@@ -275,6 +314,7 @@ impl Reader<'_> {
             parameters: parameters(root.get("parameters").as_ref()),
             limits: limits(root.get("limits").as_ref()),
             pace: pace(root.get("pace").as_ref()),
+            recipients,
             store,
             keys,
             schedule: root.text_of("schedule"),
@@ -374,6 +414,83 @@ impl Reader<'_> {
         KeySettings { tag: list("tag"), signing: list("signing"), pseudonym: list("pseudonym").pop() }
     }
 
+    fn recipients(&mut self, at: Option<&At>) -> BTreeMap<String, RecipientSettings> {
+        let entries = at.into_iter().flat_map(At::entries);
+        entries.filter_map(|(name, at)| Some((name.to_owned(), self.recipient(name, &at)?))).collect()
+    }
+
+    fn recipient(&mut self, name: &str, at: &At) -> Option<RecipientSettings> {
+        let kind = recipients::kind(name).or_else(|| recipients::kind(at.get(Kinds::KEY)?.text()?))?;
+        let mut complete = !at.has_error(self.diagnostics);
+        let url = at.get("url").and_then(|url| self.recipient_url(&url));
+        let mut options = Vec::new();
+        for field in kind.settings {
+            let Some(value) = at.get(field.name) else { continue };
+            match self.with_variables(&value, field.shape) {
+                Some(node) => options.push((field.name.to_owned(), node)),
+                None => complete = false,
+            }
+        }
+        let settings = RecipientSettings {
+            name: name.to_owned(),
+            kind,
+            url,
+            timeout: at.get("timeout").and_then(|timeout| format::duration(timeout.text()?)),
+            rate: at.get("rate").and_then(|rate| format::rate(rate.text()?)),
+            options: Options::new(Node::Map(options)),
+        };
+        if complete && let Err(misfit) = (kind.check)(&settings) {
+            let place = misfit.at.iter().fold(at.place.clone(), |place, key| place.key(key));
+            self.error(Code::BadRecipient, place, misfit.problem, misfit.help);
+        }
+        Some(settings)
+    }
+
+    fn recipient_url(&mut self, at: &At) -> Option<String> {
+        let text = self.expand(at, &format::RECIPIENT_URL)?.text;
+        let text = text.trim_end_matches('/');
+        match client::check_url(text) {
+            Ok(_) => Some(text.to_owned()),
+            Err(problem) => {
+                let help = "`https://…`, or `http://127.0.0.1:…` for what runs beside";
+                self.error(Code::BadUrl, at.place.clone(), problem, help);
+                None
+            }
+        }
+    }
+
+    /// The node with its variables put in. Where one cannot be, there is none.
+    fn with_variables(&mut self, at: &At, shape: Shape) -> Option<Node> {
+        Some(match at.node {
+            Node::Text(_) if matches!(shape, Shape::Text(format) if is_key(format)) => {
+                Node::Text(self.literal_or_key(at)?)
+            }
+            // Without connecting, an absent variable is a warning, and the rest is read as it stands.
+            Node::Text(text) if text.contains("${") => match self.expand(at, &format::SETTING) {
+                Some(expanded) => Node::Text(expanded.text),
+                None if self.absent == Severity::Warning => Node::Text(without_variables(text)),
+                None => return None,
+            },
+            Node::List(_) => {
+                // All are looked at, so that every mistake is found.
+                let items: Vec<_> = at.items().map(|item| self.with_variables(&item, Shape::Any)).collect();
+                Node::List(items.into_iter().collect::<Option<_>>()?)
+            }
+            Node::Map(_) => {
+                let entries: Vec<_> = at
+                    .entries()
+                    .map(|(key, value)| Some((key.to_owned(), self.with_variables(&value, Shape::Any)?)))
+                    .collect();
+                Node::Map(entries.into_iter().collect::<Option<_>>()?)
+            }
+            node => node.clone(),
+        })
+    }
+
+    fn literal_or_key(&mut self, at: &At) -> Option<String> {
+        self.key(at).map(|key| key.expose_secret().to_owned())
+    }
+
     fn key(&mut self, at: &At) -> Option<SecretString> {
         // Text without `${` has been refused by its format; an escaped one has not.
         let key = self.expand(at, &format::KEY)?;
@@ -448,6 +565,22 @@ impl Reader<'_> {
         self.diagnostics.push(Diagnostic { severity: self.absent, ..diagnostic });
         None
     }
+}
+
+/// The text with `absent` for each variable.
+fn without_variables(text: &str) -> String {
+    let mut parts = text.split("${");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        whole += "absent";
+        whole += part.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    whole
+}
+
+/// Texts of this format are secrets.
+fn is_key(format: &Format) -> bool {
+    std::ptr::eq(format, &raw const format::KEY)
 }
 
 fn is_variable(name: &str) -> bool {

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod ledger;
 pub mod plan;
 pub mod run;
+pub mod sandbox;
 pub mod schema;
 pub mod status;
 pub mod telemetry;
@@ -57,6 +58,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Demo(args) => demo::run(&cli.global, args, &mut console).await,
         Command::Grants(args) => grants::run(&cli.global, args, &mut console).await,
         Command::Init(args) => init::run(&cli.global, args, &mut console).await,
+        Command::Sandbox(args) => sandbox::run(args, &mut console).await,
         Command::Completions { shell } => completions::run(*shell, &mut console),
     };
     result.unwrap_or_else(|error| {

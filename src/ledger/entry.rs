@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 /// The format's name, in the ledger's first entry and in exports.
 pub const FORMAT: &str = "sunset-ledger/1";
 
+/// An entry about a recipient's answers names no more calls.
+pub const MOST_REQUEST_IDS: usize = 20;
+
 /// One entry of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -92,6 +95,33 @@ pub enum Event {
         result: BatchResult,
         milliseconds: u64,
         settled_by: SettledBy,
+    },
+    /// A recipient is about to be asked; written before the call. There may be no answer to it: then the process ended,
+    /// and the next run asks again.
+    Asked {
+        rule: String,
+        /// Its name in the settings.
+        recipient: String,
+        /// `delete` or `poll`.
+        operation: String,
+        subjects: u64,
+        /// Merkle root over the sorted tags of the subjects, in hexadecimal.
+        root: String,
+        /// The id of the key that made the tags.
+        tag_key: String,
+    },
+    /// What the recipient said; written after the call.
+    Answered {
+        /// The number of the entry that announced the call.
+        asked: u64,
+        recipient: String,
+        /// State (`confirmed`, `gone`, `accepted`, `not_possible`, `refused`, `unreachable`) to number of subjects.
+        answers: BTreeMap<String, u64>,
+        /// Grade of evidence (`E1` …) to number of subjects.
+        grades: BTreeMap<String, u64>,
+        /// The recipient's own names for the calls, at most [`MOST_REQUEST_IDS`], each once.
+        request_ids: Vec<String>,
+        milliseconds: u64,
     },
     RuleFinished {
         rule: String,

@@ -6,7 +6,7 @@
 use super::merkle::{self, Hash, Tree};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 pub type Tag = [u8; 16];
 
@@ -46,6 +46,16 @@ impl TagKey {
     /// table name in front keeps it apart from every row's tag.
     pub fn condition_tag(&self, table: &str, condition: &str) -> Tag {
         self.tag("", &[table, condition])
+    }
+}
+
+impl TagKey {
+    /// The tag of a person at a recipient: the name, and each identifier with its own name. The empty table name and the
+    /// number of texts keep it apart from the tags of rows and conditions.
+    pub fn subject_tag(&self, recipient: &str, identifiers: &BTreeMap<String, String>) -> Tag {
+        let pairs = identifiers.iter().flat_map(|(name, text)| [name.as_str(), text.as_str()]);
+        let parts: Vec<_> = ["recipient", recipient, ""].into_iter().chain(pairs).collect();
+        self.tag("", &parts)
     }
 }
 

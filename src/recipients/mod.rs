@@ -1,6 +1,155 @@
 //! Recipients: third parties that got a copy of personal data and are asked to delete theirs.
 //!
-//! This version knows none. The list of names is what the language checks `recipients` against.
+//! A vendor is one file here with a [`Kind`] (what `sunset.yaml` may say about it, which identifiers it takes, what it
+//! promises) and a type that implements [`Recipient`], and one line in [`KINDS`]. Time-outs, retries, rate limits, tokens
+//! and the circuit breaker are shared: a vendor describes a [`client::Call`] and judges the [`client::Reply`].
 
-/// The names that rules and settings may use.
-pub const NAMES: &[&str] = &[];
+pub mod answer;
+pub mod circuit;
+pub mod client;
+pub mod grade;
+pub mod http;
+pub mod none;
+pub mod options;
+pub mod rate;
+pub mod retry;
+pub mod stripe;
+pub mod subject;
+pub mod template;
+pub mod token;
+
+pub use answer::{Answer, Poll, State};
+pub use client::Plumbing;
+pub use grade::Grade;
+pub use options::{Misfit, Options, RecipientSettings};
+pub use rate::Rate;
+pub use subject::Subject;
+
+use crate::rules::shape::Field;
+use std::fmt;
+
+/// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
+pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &stripe::KIND];
+
+/// The kind of this name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|kind| kind.name == name)
+}
+
+/// Asks one recipient. A failure is an answer about each subject that it hit, so that nobody forgets who was served.
+#[async_trait::async_trait]
+pub trait Recipient: Send + Sync {
+    /// Asks for deletion: one answer for each subject, in their order. Asking twice is harmless. At most
+    /// [`Facts::batch`] subjects go into one call; more may be given.
+    async fn delete(&self, subjects: &[Subject]) -> Vec<Answer>;
+
+    /// Asks what became of accepted work: one answer for each ticket, in their order. Work that goes on is
+    /// [`State::Accepted`] again, perhaps with a new ticket. By default, a ticket is unknown.
+    async fn poll(&self, tickets: &[String]) -> Vec<Answer> {
+        tickets.iter().map(|_| Answer::refused("this recipient gives no tickets")).collect()
+    }
+
+    /// Proves the credentials without deleting anything.
+    async fn check(&self) -> Result<Checked, CheckError>;
+}
+
+/// What a check without deletion can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// The credentials work.
+    Proven,
+    /// The vendor has no call that proves them without effect: why.
+    Unproven { reason: String },
+}
+
+/// The credentials do not work, or nobody answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct CheckError {
+    /// Without secrets and identifiers.
+    pub reason: String,
+    /// Trying again may help.
+    pub temporary: bool,
+}
+
+/// One kind of recipient.
+pub struct Kind {
+    /// As `sunset.yaml` writes it: small letters, digits and `_`.
+    pub name: &'static str,
+    /// One line in Markdown.
+    pub doc: &'static str,
+    /// Its keys in `sunset.yaml`, beside the common ones (`kind`, `url`, `timeout`, `rate`). A field whose text has the format
+    /// [`KEY`](crate::rules::format::KEY) is a secret.
+    pub settings: &'static [Field],
+    pub identifiers: Identifiers,
+    /// What the shapes of `settings` cannot tell.
+    pub check: fn(&RecipientSettings) -> Result<(), Misfit>,
+    /// As documented, for these settings; with empty options, for the default.
+    pub facts: fn(&RecipientSettings) -> Facts,
+    /// Does no input or output.
+    pub open: Open,
+}
+
+/// Makes the client of a recipient from its settings.
+pub type Open = fn(&RecipientSettings, &Plumbing) -> Result<Box<dyn Recipient>, OpenError>;
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Which identifiers a rule may map to columns.
+pub enum Identifiers {
+    Fixed {
+        all: &'static [Identifier],
+        /// Each group names identifiers of which the rule gives at least one.
+        any_of: &'static [&'static [&'static str]],
+    },
+    /// The settings name them; the rule gives all of them.
+    OfSettings(fn(&RecipientSettings) -> Vec<String>),
+}
+
+/// An identifier that a recipient knows people by.
+#[derive(Clone, Copy, Debug)]
+pub struct Identifier {
+    pub name: &'static str,
+    pub doc: &'static str,
+    /// For the drafts of rules and the pages.
+    pub example: &'static str,
+}
+
+/// What is known about a recipient of a kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// The most subjects in one call.
+    pub batch: usize,
+    /// Calls that one batch takes at least.
+    pub calls: u32,
+    /// The documented limits, lowered by `rate`.
+    pub rates: Vec<Rate>,
+    /// The best evidence that it can give.
+    pub grade: Grade,
+    /// What goes, in words.
+    pub deleted: &'static str,
+    /// What stays, in words.
+    pub kept: &'static str,
+    pub sources: &'static [&'static str],
+}
+
+/// The settings cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("recipient `{recipient}`: {reason}")]
+pub struct OpenError {
+    pub recipient: String,
+    /// Without secrets.
+    pub reason: String,
+}
+
+/// Makes the client of a recipient: no call is made yet.
+///
+/// # Errors
+/// A secret is not there, or the base URL cannot be used.
+pub fn open(settings: &RecipientSettings, plumbing: &Plumbing) -> Result<Box<dyn Recipient>, OpenError> {
+    (settings.kind.open)(settings, plumbing)
+}

@@ -4,7 +4,7 @@ use super::{
     Period, schedule,
     shape::{Fault, Format, Pattern},
 };
-use crate::diagnostic::Code;
+use crate::{diagnostic::Code, recipients::Rate};
 use jiff::{civil::Date, tz::TimeZone};
 use std::time::Duration;
 
@@ -288,6 +288,80 @@ pub static KEY: Format = Format {
     },
     secret: true,
 };
+
+pub static IDENTIFIER: Format = Format {
+    what: "an identifier's name",
+    pattern: Pattern::Fixed("^[a-z][a-z0-9]*(?:_[a-z0-9]+)*$"),
+    example: "customer",
+    code: Code::BadName,
+    check: |text| match is_name(text) && !text.contains('-') {
+        true => Ok(()),
+        false => Err(Fault::new(format!("`{text}` cannot be an identifier's name"))
+            .help("small letters and digits, beginning with a letter, words joined by `_`")),
+    },
+    secret: false,
+};
+
+pub static RECIPIENT_URL: Format = Format {
+    what: "a recipient's URL",
+    pattern: Pattern::Fixed("[^ \\t\\r\\n]"),
+    example: "https://api.example.com",
+    code: Code::BadUrl,
+    check: |text| if text.trim().is_empty() { Err(Fault::new("the URL is empty")) } else { Ok(()) },
+    secret: true,
+};
+
+/// Text that may hold variables, for what is neither a secret nor a decision over rows.
+pub static SETTING: Format = Format {
+    what: "text, perhaps with variables",
+    pattern: Pattern::Fixed("[^ \\t\\r\\n]"),
+    example: "1234567890",
+    code: Code::WrongType,
+    check: |text| if text.trim().is_empty() { Err(Fault::new("the text is empty")) } else { Ok(()) },
+    secret: true,
+};
+
+pub static POINTER: Format = Format {
+    what: "a JSON pointer",
+    pattern: Pattern::Fixed("^(?:/(?:[^~/]|~[01])*)+$"),
+    example: "/status",
+    code: Code::BadName,
+    check: |text| {
+        let escaped = |part: &str| part.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
+        match text.strip_prefix('/') {
+            Some(rest) if rest.split('/').all(escaped) => Ok(()),
+            _ => Err(Fault::new(format!("`{text}` is not a JSON pointer")).help("for example `/status` (RFC 6901)")),
+        }
+    },
+    secret: false,
+};
+
+pub static RATE: Format = Format {
+    what: "a rate",
+    pattern: Pattern::Fixed("^[1-9][0-9]{0,5} per (?:second|minute|hour|day)$"),
+    example: "10 per second",
+    code: Code::BadLimit,
+    check: |text| match rate(text) {
+        Some(_) => Ok(()),
+        None => Err(Fault::new(format!("`{text}` is not a rate"))
+            .help("so many `per second`, `per minute`, `per hour` or `per day`")),
+    },
+    secret: false,
+};
+
+/// `10 per second`.
+pub fn rate(text: &str) -> Option<Rate> {
+    let (calls, unit) = text.split_once(" per ")?;
+    let digits = !calls.starts_with('0') && calls.len() <= 6 && calls.bytes().all(|byte| byte.is_ascii_digit());
+    let calls = calls.parse().ok().filter(|_| digits)?;
+    Some(match unit {
+        "second" => Rate::per_second(calls),
+        "minute" => Rate::per_minute(calls),
+        "hour" => Rate::per_hour(calls),
+        "day" => Rate::per_day(calls),
+        _ => return None,
+    })
+}
 
 fn is_name(text: &str) -> bool {
     let small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

@@ -2,9 +2,10 @@
 
 use super::{
     format,
-    shape::{Bounds, Field, MapShape, Shape, Word},
+    shape::{Bounds, Field, Kinds, MapShape, Shape, Word},
 };
-use crate::diagnostic::Code;
+use crate::{diagnostic::Code, recipients};
+use std::sync::LazyLock;
 
 /// A file of `rules/`.
 pub static RULE_FILE: Shape = Shape::Map(&CATEGORY);
@@ -147,9 +148,10 @@ static RULE: MapShape = MapShape::new(
         ),
         optional(
             "recipients",
-            "Third parties that got a copy, and the columns that hold their identifiers. This version knows none.",
+            "Third parties that got a copy and delete it before the row changes: by their names in `sunset.yaml`, the columns \
+             that hold their identifiers.",
             RECIPIENTS,
-            "[{example: {customer: customer_id}}]",
+            "[{stripe: {customer: stripe_customer_id, require: E1, deadline: 30 days}}]",
         ),
         optional(
             "limits",
@@ -431,8 +433,69 @@ static TOKENIZE: MapShape = MapShape::new(
     ],
 );
 
-const RECIPIENTS: Shape =
-    Shape::List { item: &Shape::Named { key: &format::NAME, value: &Shape::Any }, least: 1, unique: false };
+const RECIPIENTS: Shape = Shape::List {
+    item: &Shape::Named { key: &format::NAME, value: &Shape::Map(&RULE_RECIPIENT) },
+    least: 1,
+    unique: false,
+};
+
+static RULE_RECIPIENT: MapShape = MapShape::new(
+    "a rule's recipient",
+    &[
+        optional(
+            "require",
+            "The evidence that it must give before the row changes; the best that it can by default. A better grade is as \
+             good.",
+            Shape::Words(GRADES),
+            "E1",
+        ),
+        optional(
+            "deadline",
+            "How long after a row became due the recipient may take; then it is shown as past its deadline.",
+            PERIOD,
+            "30 days",
+        ),
+    ],
+)
+.rest(&format::IDENTIFIER, &Shape::Text(&format::COLUMN));
+
+const GRADES: &[Word] = &[
+    Word { word: "E1", doc: "its system reports that the data are gone" },
+    Word { word: "E2", doc: "it has accepted the request" },
+    Word { word: "E3", doc: "a person has confirmed it in writing" },
+    Word { word: "E4", doc: "a notice was sent, without an answer" },
+    Word { word: "E5", doc: "it holds nothing that a request could name" },
+];
+
+/// Keys that every recipient has in `sunset.yaml`.
+const COMMON: [Field; 3] = [
+    optional(
+        "url",
+        "Another base URL than the vendor's: `https`, or `http` on loopback.",
+        Shape::Text(&format::RECIPIENT_URL),
+        "http://127.0.0.1:8420/stripe",
+    ),
+    optional("timeout", "For one attempt of one call; `30 s` by default.", Shape::Text(&format::DURATION), "30 s"),
+    optional("rate", "Fewer calls than the vendor allows.", Shape::Text(&format::RATE), "10 per second"),
+];
+
+static RECIPIENT: Kinds = Kinds {
+    what: "a recipient",
+    // Made once: the registry's kinds, each with the common keys.
+    all: || {
+        static ALL: LazyLock<Vec<(&'static str, MapShape)>> = LazyLock::new(|| {
+            let shape = |kind: &&'static recipients::Kind| {
+                let words: &'static [Word] = Box::leak(Box::new([Word { word: kind.name, doc: kind.doc }]));
+                let own = optional(Kinds::KEY, kind.doc, Shape::Words(words), kind.name);
+                let fields: Vec<_> = [own].iter().chain(kind.settings).chain(&COMMON).copied().collect();
+                let what: &'static str = Box::leak(format!("a `{}` recipient", kind.name).into_boxed_str());
+                (kind.name, MapShape::new(what, Box::leak(fields.into_boxed_slice())))
+            };
+            recipients::KINDS.iter().map(shape).collect()
+        });
+        &ALL
+    },
+};
 
 static LIMITS: MapShape = MapShape::new(
     "limits",
@@ -499,9 +562,10 @@ static JOB: MapShape = MapShape::new(
         ),
         optional(
             "recipients",
-            "Third parties and how to reach them. This version knows none.",
-            Shape::Named { key: &format::NAME, value: &Shape::Any },
-            "{example: {key: \"${EXAMPLE_KEY}\"}}",
+            "Third parties that got a copy, by the names that rules use. A name that is a kind's own means that kind; others \
+             give their `kind`.",
+            Shape::Kinds(&RECIPIENT),
+            "{stripe: {api_key: \"${STRIPE_KEY}\"}}",
         ),
     ],
 );

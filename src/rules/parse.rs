@@ -2,7 +2,8 @@
 
 use super::{
     Anchor, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal, Match, Missing,
-    Parameter, Period, PeriodChoice, Pick, Rule, RuleFile, Source, StartingPoint, Switch, TablePath, condition,
+    Parameter, Period, PeriodChoice, Pick, Rule, RuleFile, RuleRecipient, Source, StartingPoint, Switch, TablePath,
+    condition,
     format::{month_day, percent},
     language::RULE_FILE,
     node::Node,
@@ -12,7 +13,6 @@ use crate::{
     anonymize::{Generalize, Hash, Mask, Technique, Tokenize, Truncate},
     catalog::Engine,
     diagnostic::{Code, Diagnostic, Place, Severity, scalar},
-    recipients,
 };
 use jiff::{
     ToSpan,
@@ -162,21 +162,21 @@ pub(crate) fn limits(at: Option<&At>) -> Limits {
     }
 }
 
-/// Every recipient is unknown unless it is one of [`recipients::NAMES`].
-pub(crate) fn check_recipients(entries: &At, diagnostics: &mut Vec<Diagnostic>) {
-    for (name, at) in entries.entries() {
-        if !recipients::NAMES.contains(&name) {
-            let help = match nearest(recipients::NAMES.iter().copied(), name) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None if recipients::NAMES.is_empty() => {
-                    "this version cannot ask third parties to delete their copies".to_owned()
-                }
-                None => format!("this version knows {}", recipients::NAMES.join(", ")),
-            };
-            let message = format!("unknown recipient `{name}`");
-            diagnostics.push(Diagnostic::error(Code::UnknownRecipient, at.place.name(), message).help(help));
+/// The recipients of a rule. Whether there are such is seen with the settings.
+fn recipients(at: &At) -> Vec<RuleRecipient> {
+    let recipient = |(name, at): (&str, At)| {
+        let columns = at.entries().filter(|(key, _)| !matches!(*key, "require" | "deadline"));
+        RuleRecipient {
+            name: name.to_owned(),
+            identifiers: columns
+                .filter_map(|(identifier, column)| Some((identifier.to_owned(), column.text()?.to_owned())))
+                .collect(),
+            require: at.get("require").and_then(|grade| word(&grade)),
+            deadline: at.get("deadline").and_then(|deadline| period(&deadline)),
+            place: at.place,
         }
-    }
+    };
+    at.items().flat_map(|item| item.entries().map(recipient).collect::<Vec<_>>()).collect()
 }
 
 impl std::str::FromStr for TablePath {
@@ -222,9 +222,6 @@ impl Reader<'_> {
         let marker = at.text_of("marker");
         self.check_marker(at, disposition, &columns);
         let dependents = at.get("dependents").map(|dependents| self.dependents(&dependents, table.as_ref()));
-        for entry in at.get("recipients").iter().flat_map(At::items) {
-            check_recipients(&entry, self.diagnostics);
-        }
         Some(Rule {
             id: at.text_of("id")?,
             category: String::new(),
@@ -239,6 +236,7 @@ impl Reader<'_> {
             columns,
             marker,
             dependents: dependents.unwrap_or_default(),
+            recipients: at.get("recipients").as_ref().map(recipients).unwrap_or_default(),
             limits: limits(at.get("limits").as_ref()),
             schedule: at.text_of("schedule"),
             place: at.place.clone(),

@@ -24,21 +24,26 @@ enum Section {
 
 fn collect(shape: &Shape, sections: &mut Vec<Section>) {
     match shape {
-        Shape::Map(map) => {
-            if sections.iter().any(|section| matches!(section, Section::Map(other) if other.what == map.what)) {
-                return;
-            }
-            sections.push(Section::Map(map));
-            let words = map.fields.iter().filter_map(|field| Some(Section::Words(field.name, words_of(&field.shape)?)));
-            sections.extend(words);
-            map.fields.iter().for_each(|field| collect(&field.shape, sections));
-        }
+        Shape::Map(map) => collect_map(map, sections),
         Shape::Named { value: inner, .. } | Shape::List { item: inner, .. } => {
             collect(inner, sections);
         }
         Shape::Either(shapes) => shapes.iter().for_each(|shape| collect(shape, sections)),
+        Shape::Kinds(kinds) => (kinds.all)().iter().for_each(|(_, map)| collect_map(map, sections)),
         _ => {}
     }
+}
+
+fn collect_map(map: &'static MapShape, sections: &mut Vec<Section>) {
+    if sections.iter().any(|section| matches!(section, Section::Map(other) if other.what == map.what)) {
+        return;
+    }
+    sections.push(Section::Map(map));
+    let several = |words: &&'static [Word]| words.len() > 1;
+    let words =
+        map.fields.iter().filter_map(|field| Some(Section::Words(field.name, words_of(&field.shape).filter(several)?)));
+    sections.extend(words);
+    map.fields.iter().for_each(|field| collect(&field.shape, sections));
 }
 
 fn words_of(shape: &Shape) -> Option<&'static [Word]> {
@@ -64,9 +69,9 @@ fn write_map(page: &mut String, map: &MapShape) {
         _ => {}
     }
     page.push_str("| key | | value | example |\n| --- | --- | --- | --- |\n");
+    let cell = |text: &str| text.replace('|', "\\|");
     for field in map.fields {
         let needed = if field.required { "**required** " } else { "" };
-        let cell = |text: &str| text.replace('|', "\\|");
         let _ = writeln!(
             page,
             "| `{}` | {needed}{} | {} | `{}` |",
@@ -74,6 +79,16 @@ fn write_map(page: &mut String, map: &MapShape) {
             cell(field.doc),
             cell(&value(&field.shape)),
             cell(field.example),
+        );
+    }
+    if let Some((key, shape)) = map.rest {
+        let _ = writeln!(
+            page,
+            "| *{}* | | {} | `{}: {}` |",
+            article_off(key),
+            cell(&value(shape)),
+            key.example,
+            shape.example().unwrap_or_default(),
         );
     }
 }
@@ -90,6 +105,10 @@ fn value(shape: &Shape) -> String {
     match shape {
         Shape::Map(map) => format!("[{}](#{})", map.what, anchor(map.what)),
         Shape::Named { key, value: inner } => format!("map from {} to {}", article_off(key), value(inner)),
+        Shape::Kinds(kinds) => {
+            let links = (kinds.all)().iter().map(|(_, map)| format!("[{}](#{})", map.what, anchor(map.what)));
+            format!("map from names, each to {}", links.collect::<Vec<_>>().join(" or "))
+        }
         Shape::List { item, .. } => format!("list, each {}", value(item)),
         Shape::Words(words) if words.len() > 4 => "one of the words below".to_owned(),
         Shape::Either(shapes) => {

@@ -1,7 +1,7 @@
 //! A rule file after every check that needs no database.
 
 use super::Period;
-use crate::{anonymize::Technique, diagnostic::Place};
+use crate::{anonymize::Technique, diagnostic::Place, recipients::Grade};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -48,10 +48,27 @@ pub struct Rule {
     pub marker: Option<String>,
     /// Every table that references this one, directly or through another dependent that is erased.
     pub dependents: Vec<(TablePath, Dependent)>,
+    /// Third parties that delete their copies before a row changes, in the order of the file.
+    pub recipients: Vec<RuleRecipient>,
     pub limits: Limits,
     /// Five-field cron expression, checked.
     pub schedule: Option<String>,
     /// The rule's node in its file.
+    pub place: Place,
+}
+
+/// Whom a rule asks to delete a copy, and how it knows the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleRecipient {
+    /// Its name in `sunset.yaml`.
+    pub name: String,
+    /// Identifier to the column of the rule's table that holds it.
+    pub identifiers: Vec<(String, String)>,
+    /// The best that the recipient can give, where nothing is said: see `RecipientSettings::required`.
+    pub require: Option<Grade>,
+    /// Counted from the day on which the row became due.
+    pub deadline: Option<Period>,
+    /// The recipient's node in its file.
     pub place: Place,
 }
 

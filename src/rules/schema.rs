@@ -1,8 +1,9 @@
 //! The language as JSON Schema (draft 2020-12), for editors.
 
 use super::{
+    format,
     node::Node,
-    shape::{Bounds, Field, Format, MapShape, Pattern, Shape, Word},
+    shape::{Bounds, Field, Format, Kinds, MapShape, Pattern, Shape, Word},
 };
 use serde_json::{Map, Value, json};
 
@@ -23,6 +24,7 @@ fn of_shape(shape: &Shape) -> Value {
             "propertyNames": of_format(key),
             "additionalProperties": of_shape(value),
         }),
+        Shape::Kinds(kinds) => of_kinds(kinds),
         Shape::List { item, least, unique } => {
             let mut schema = json!({ "type": "array", "items": of_shape(item) });
             if *least > 0 {
@@ -61,8 +63,11 @@ fn of_map(map: &MapShape) -> Value {
         "type": "object",
         "title": map.what,
         "properties": properties,
-        "additionalProperties": false,
+        "additionalProperties": map.rest.map_or(Value::Bool(false), |(_, shape)| of_shape(shape)),
     });
+    if let Some((format, _)) = map.rest {
+        schema["propertyNames"] = of_format(format);
+    }
     let required: Vec<_> = map.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
     if !required.is_empty() {
         schema["required"] = json!(required);
@@ -83,6 +88,26 @@ fn of_map(map: &MapShape) -> Value {
         schema["oneOf"] = map.groups.iter().map(choice).collect();
     }
     schema
+}
+
+/// An entry that has a kind's own name need not name it again.
+fn of_kinds(kinds: &Kinds) -> Value {
+    let named = (kinds.all)().iter().map(|(kind, map)| ((*kind).to_owned(), of_map(map)));
+    let others = (kinds.all)().iter().map(|(_, map)| {
+        let mut schema = of_map(map);
+        match schema.get_mut("required").and_then(Value::as_array_mut) {
+            Some(required) => required.push(Kinds::KEY.into()),
+            None => schema["required"] = json!([Kinds::KEY]),
+        }
+        schema
+    });
+    json!({
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": of_format(&format::NAME),
+        "properties": named.collect::<Map<_, _>>(),
+        "additionalProperties": { "anyOf": others.collect::<Vec<_>>() },
+    })
 }
 
 fn of_words(words: &[Word]) -> Value {

@@ -3,7 +3,7 @@
 //! A [`Shape`] is the single source for three things: the check here, the JSON Schema for editors
 //! ([`schema`](super::schema)) and the reference pages ([`reference`](super::reference)).
 
-use super::node::Node;
+use super::{format, node::Node};
 use crate::diagnostic::{Code, Diagnostic, Place, Spot, Step};
 use std::{collections::BTreeSet, ops::Range};
 
@@ -17,6 +17,8 @@ pub enum Shape {
         key: &'static Format,
         value: &'static Shape,
     },
+    /// A map from names to maps, each of the shape that its name or its key `kind` chooses.
+    Kinds(&'static Kinds),
     /// A list with at least so many items.
     List {
         item: &'static Shape,
@@ -50,15 +52,41 @@ pub struct MapShape {
     pub groups: &'static [&'static [&'static str]],
     /// At least, and at most, so many keys.
     pub count: (usize, usize),
+    /// What further keys must look like, and their values; none: there are no further keys.
+    pub rest: Option<(&'static Format, &'static Shape)>,
+}
+
+/// Maps that come in kinds.
+#[derive(Clone, Copy, Debug)]
+pub struct Kinds {
+    /// What one of them is, with article: `a recipient`.
+    pub what: &'static str,
+    /// Each kind's name, and its shape, with a key `kind` that takes this name alone.
+    pub all: fn() -> &'static [(&'static str, MapShape)],
+}
+
+impl Kinds {
+    /// The key that names the kind where the name itself does not.
+    pub const KEY: &'static str = "kind";
+
+    /// The kind of an entry. A name that is a kind's own means that kind.
+    pub fn of(&self, name: &str, node: &Node) -> Option<&'static (&'static str, MapShape)> {
+        let find = |name: &str| (self.all)().iter().find(|(kind, _)| *kind == name);
+        find(name).or_else(|| find(node.get(Self::KEY)?.as_text()?))
+    }
 }
 
 impl MapShape {
     pub const fn new(what: &'static str, fields: &'static [Field]) -> Self {
-        Self { what, fields, groups: &[], count: (0, usize::MAX) }
+        Self { what, fields, groups: &[], count: (0, usize::MAX), rest: None }
     }
 
     pub const fn groups(self, groups: &'static [&'static [&'static str]]) -> Self {
         Self { groups, ..self }
+    }
+
+    pub const fn rest(self, key: &'static Format, value: &'static Shape) -> Self {
+        Self { rest: Some((key, value)), ..self }
     }
 
     pub const fn count(self, least: usize, most: usize) -> Self {
@@ -156,6 +184,7 @@ pub fn check(shape: &Shape, node: &Node, place: &Place, diagnostics: &mut Vec<Di
                 diagnostics.push(Diagnostic::error(Code::MissingKey, place.clone(), "the map is empty"));
             }
         }
+        (Shape::Kinds(kinds), Node::Map(entries)) => check_kinds(kinds, entries, place, diagnostics),
         (Shape::List { item, least, unique }, Node::List(items)) => {
             for (index, node) in items.iter().enumerate() {
                 if *unique && items[..index].contains(node) {
@@ -220,7 +249,7 @@ impl Shape {
     /// The sort of node is right, whatever is in it.
     fn takes(&self, node: &Node) -> bool {
         match self {
-            Self::Map(_) | Self::Named { .. } => matches!(node, Node::Map(_)),
+            Self::Map(_) | Self::Named { .. } | Self::Kinds(_) => matches!(node, Node::Map(_)),
             Self::List { .. } => matches!(node, Node::List(_)),
             Self::Words(_) | Self::Text(_) => matches!(node, Node::Text(_)),
             Self::Integer(_) | Self::Number(_) => matches!(node, Node::Number(_)),
@@ -236,6 +265,7 @@ impl Shape {
         match self {
             Self::Map(map) => format!("a map ({})", map.what),
             Self::Named { key, .. } => format!("a map from {}", key.what),
+            Self::Kinds(kinds) => format!("a map from names, each to {}", kinds.what),
             Self::List { item, .. } => format!("a list (each {})", item.describe()),
             Self::Words(words) => {
                 let words: Vec<_> = words.iter().map(|word| format!("`{}`", word.word)).collect();
@@ -252,7 +282,7 @@ impl Shape {
         }
     }
 
-    fn example(&self) -> Option<String> {
+    pub fn example(&self) -> Option<String> {
         match self {
             Self::Text(format) => Some(format.example.to_owned()),
             Self::Words(words) => words.first().map(|word| word.word.to_owned()),
@@ -284,6 +314,9 @@ fn check_map(map: &MapShape, entries: &[(String, Node)], place: &Place, diagnost
         } else if let Some(field) = map.fields.iter().find(|field| field.name == name) {
             known.insert(field.name);
             check(&field.shape, node, &place.key(name), diagnostics);
+        } else if let Some((format, shape)) = map.rest {
+            check_text(format, name, &entry, diagnostics);
+            check(shape, node, &place.key(name), diagnostics);
         } else {
             let label = format!("not a key of {}", map.what);
             let diagnostic = Diagnostic::error(Code::UnknownKey, entry, format!("unknown key `{name}`")).label(label);
@@ -318,6 +351,47 @@ fn check_map(map: &MapShape, entries: &[(String, Node)], place: &Place, diagnost
             diagnostics.push(Diagnostic::error(Code::MissingKey, place.clone(), message));
         }
     }
+}
+
+fn check_kinds(kinds: &Kinds, entries: &[(String, Node)], place: &Place, diagnostics: &mut Vec<Diagnostic>) {
+    let names = || (kinds.all)().iter().map(|(kind, _)| *kind);
+    for (index, (name, node)) in entries.iter().enumerate() {
+        let entry = place.step(Step::Entry(index));
+        if is_duplicate(entries, index) {
+            diagnostics.push(duplicate(name, &entry));
+            continue;
+        }
+        check_text(&format::NAME, name, &entry.name(), diagnostics);
+        let place = place.key(name);
+        match (kinds.of(name, node), node) {
+            (Some((_, map)), Node::Map(entries)) => check_map(map, entries, &place, diagnostics),
+            (Some((_, map)), _) => diagnostics.push(wrong_kind(map.what, node, &place)),
+            (None, Node::Map(_)) => match node.get(Kinds::KEY) {
+                Some(Node::Text(text)) => diagnostics.push(unknown_word(names(), text, &place.key(Kinds::KEY))),
+                Some(node) => {
+                    let message = format!("expected a kind's name, found {}", node.sort());
+                    diagnostics.push(Diagnostic::error(Code::WrongType, place.key(Kinds::KEY), message));
+                }
+                None => {
+                    let message = format!("unknown recipient `{name}`");
+                    let help = match nearest(names(), name) {
+                        Some(kind) => format!("did you mean `{kind}`?"),
+                        None => format!("give it a `kind`: {}", list(names())),
+                    };
+                    diagnostics.push(Diagnostic::error(Code::UnknownRecipient, place.name(), message).help(help));
+                }
+            },
+            (None, _) => diagnostics.push(wrong_kind(kinds.what, node, &place)),
+        }
+    }
+    if entries.is_empty() {
+        diagnostics.push(Diagnostic::error(Code::MissingKey, place.clone(), "the map is empty"));
+    }
+}
+
+fn wrong_kind(what: &str, node: &Node, place: &Place) -> Diagnostic {
+    let message = format!("expected a map ({what}), found {}", node.sort());
+    Diagnostic::error(Code::WrongType, place.clone(), message).label(format!("this is {}", node.sort()))
 }
 
 fn check_groups(map: &MapShape, entries: &[(String, Node)], place: &Place, diagnostics: &mut Vec<Diagnostic>) {

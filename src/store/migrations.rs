@@ -46,6 +46,23 @@ const MIGRATIONS: &[&str] = &["
         hold text not null,
         released_at text
     );
+", "
+    -- What recipients have answered about persons, who are tags made with a key of the ledger. A row that settles stays:
+    -- nobody is asked twice. Times are seconds since 1970.
+    create table recipient_answers (
+        recipient text not null,
+        tag text not null,
+        operation text not null,
+        state text not null,
+        grade text,
+        request_id text,
+        ticket text,
+        poll_after bigint,
+        first_asked_at bigint not null,
+        settled_at bigint,
+        primary key (recipient, tag)
+    );
+    create index pending_answers on recipient_answers (recipient, poll_after) where ticket is not null;
 "];
 
 /// The version that this program knows.

@@ -1,4 +1,4 @@
-//! What Sunset itself keeps: ledger entries, row tags, checkpoints, keys, holds.
+//! What Sunset itself keeps: ledger entries, row tags, checkpoints, keys, holds, and what recipients have answered.
 //!
 //! A SQLite file by default, PostgreSQL (schema `sunset`) by URL. Both speak the same SQL here: parameters are `$1`,
 //! numbers are `bigint`, times are RFC 3339 texts; `connection` hides the rest. Every change is made between
@@ -11,11 +11,13 @@ mod error;
 mod holds;
 mod keys;
 mod migrations;
+mod recipients;
 
 pub use entries::{StoredCheckpoint, StoredTags};
 pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
+pub use recipients::{Pending, RecipientCount, Remembered};
 
 use crate::settings::StoreSettings;
 use connection::{Argument, Connection};

@@ -52,7 +52,7 @@ async fn try_open(settings: &StoreSettings, keys: &KeySettings) -> sunset::ledge
 }
 
 /// Runs a test on a new store of each engine.
-async fn on_both<F: Future<Output = ()> + Send + 'static>(test: fn(StoreSettings) -> F) {
+pub async fn on_both<F: Future<Output = ()> + Send + 'static>(test: fn(StoreSettings) -> F) {
     let directory = tempfile::tempdir().unwrap();
     test(StoreSettings::Sqlite(directory.path().join("state/sunset.db"))).await;
 
@@ -736,6 +736,7 @@ fn settings(directory: &Path, keys: KeySettings) -> Settings {
         time_zone: jiff::tz::TimeZone::UTC,
         databases: BTreeMap::new(),
         parameters: BTreeMap::new(),
+        recipients: BTreeMap::new(),
         limits: sunset::rules::Limits::default(),
         pace: Pace::default(),
         store: StoreSettings::Sqlite(directory.join("state/sunset.db")),

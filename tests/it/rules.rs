@@ -79,6 +79,7 @@ const BEYOND_SCHEMA: &[Code] = &[
     Code::MissingColumns,
     Code::NoFixpoint,
     Code::UnknownRecipient,
+    Code::BadRecipient,
     Code::NoPath,
     Code::NotADependent,
     Code::MarkerColumn,

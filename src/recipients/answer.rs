@@ -1,0 +1,99 @@
+//! What a recipient answers about one person.
+
+use super::{Grade, client::Failure};
+use std::time::Duration;
+
+/// One answer about one subject. Its texts go into ledger and reports: they never hold an identifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub state: State,
+    /// The evidence reached so far; none where nothing was.
+    pub grade: Option<Grade>,
+    /// The recipient's own name for the call, to ask its support about.
+    pub request_id: Option<String>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The recipient has done it.
+    Confirmed,
+    /// There was nothing any more, which is as good.
+    Gone,
+    /// The recipient works on it.
+    Accepted { poll: Poll },
+    /// The recipient cannot do this: nobody can ask, or it keeps the data by law.
+    NotPossible { reason: String },
+    /// The same request would be refused again.
+    Refused { reason: String },
+    /// Nobody knows; to be asked again.
+    Unreachable { reason: String, again_after: Option<Duration> },
+}
+
+/// How to learn the end of accepted work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// Names the work at the recipient, never a person. Subjects of one job may share one.
+    pub ticket: String,
+    /// Not before this has passed.
+    pub again_after: Duration,
+}
+
+impl Answer {
+    pub fn confirmed(grade: Grade) -> Self {
+        Self { state: State::Confirmed, grade: Some(grade), request_id: None }
+    }
+
+    pub fn gone(grade: Grade) -> Self {
+        Self { state: State::Gone, grade: Some(grade), request_id: None }
+    }
+
+    /// Acceptance itself is evidence of grade E2.
+    pub fn accepted(ticket: impl Into<String>, again_after: Duration) -> Self {
+        let poll = Poll { ticket: ticket.into(), again_after };
+        Self { state: State::Accepted { poll }, grade: Some(Grade::E2), request_id: None }
+    }
+
+    pub fn not_possible(reason: impl Into<String>) -> Self {
+        Self { state: State::NotPossible { reason: reason.into() }, grade: Some(Grade::E5), request_id: None }
+    }
+
+    pub fn refused(reason: impl Into<String>) -> Self {
+        Self { state: State::Refused { reason: reason.into() }, grade: None, request_id: None }
+    }
+
+    pub fn unreachable(reason: impl Into<String>, again_after: Option<Duration>) -> Self {
+        Self { state: State::Unreachable { reason: reason.into(), again_after }, grade: None, request_id: None }
+    }
+
+    #[must_use]
+    pub fn request_id(self, request_id: Option<String>) -> Self {
+        Self { request_id, ..self }
+    }
+
+    /// The evidence is at least what a rule asks for: the row may go.
+    pub fn satisfies(&self, required: Grade) -> bool {
+        self.grade.is_some_and(|grade| grade <= required)
+    }
+}
+
+impl State {
+    /// The word for ledger, store and metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Gone => "gone",
+            Self::Accepted { .. } => "accepted",
+            Self::NotPossible { .. } => "not_possible",
+            Self::Refused { .. } => "refused",
+            Self::Unreachable { .. } => "unreachable",
+        }
+    }
+}
+
+/// A call that got no usable reply.
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Self::unreachable(failure.reason, failure.again_after)
+    }
+}

@@ -1,0 +1,621 @@
+//! Stripe: deletes customers, or redacts them with everything that belongs to them.
+//!
+//! `mode: delete` calls `DELETE /v1/customers/{id}`. Cards and bank accounts go and subscriptions end; payments, invoices,
+//! events and request logs stay, and the customer can still be looked up by its id, as a deleted one
+//! (<https://docs.stripe.com/api/customers/delete>).
+//!
+//! `mode: redaction` makes redaction jobs, a public preview (<https://docs.stripe.com/privacy/redaction>): at most ten customers
+//! each, validated, run, and polled until they have succeeded. Everything that belongs to the customers is redacted, which
+//! cannot be undone; Stripe may keep what the law demands.
+//!
+//! Not confirmed by any documentation, from memory alone: that the error for an unknown customer is HTTP 404 with code
+//! `resource_missing` (404 or that code count), that its message tells a key of the other mode by "similar object exists",
+//! and that detaching what is detached, or cancelling what is cancelled, is an error (both are looked up then). How long a
+//! redaction job takes is not documented.
+
+use super::{
+    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, OpenError, Plumbing, Rate, Recipient,
+    RecipientSettings, Subject,
+    client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order, segment},
+    retry::{Verdict, retry_after},
+};
+use crate::{
+    diagnostic::Code,
+    rules::{
+        format,
+        shape::{Bounds, Field, Shape, Word},
+    },
+};
+use secrecy::SecretString;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeSet, time::Duration};
+
+const BASE: &str = "https://api.stripe.com";
+
+/// Any version of this form knows redaction jobs; this is the one that was read.
+const PREVIEW: &str = "2026-09-30.preview";
+
+/// "Any single endpoint, 25 requests a second unless stated" (<https://docs.stripe.com/rate-limits>), which is also all that a
+/// sandbox takes.
+const RATES: &[Rate] = &[Rate::per_second(25)];
+
+/// A job takes no more objects.
+const MOST_PER_JOB: usize = 10;
+
+/// Calls under way at a time.
+const AT_ONCE: usize = 16;
+
+/// A page of a list.
+const PAGE: &str = "100";
+
+/// How long one waits for a job's validation before leaving it to a later run, and for what it is looked at again.
+const VALIDATION: Duration = Duration::from_secs(30);
+const VALIDATING: Duration = Duration::from_secs(60);
+const REDACTING: Duration = Duration::from_secs(10 * 60);
+
+/// When what blocks a redaction may be over.
+const BLOCKED: Duration = Duration::from_secs(24 * 60 * 60);
+const LOCKED: Duration = Duration::from_secs(60 * 60);
+
+pub static KIND: Kind = Kind {
+    name: "stripe",
+    doc: "Stripe: deletes customers, or redacts them with all their payments.",
+    settings: &[
+        Field {
+            name: "api_key",
+            required: true,
+            doc: "A secret or restricted key, from a variable or file.",
+            shape: Shape::Text(&format::KEY),
+            example: "\"${STRIPE_KEY}\"",
+        },
+        Field {
+            name: "mode",
+            required: false,
+            doc: "What is asked for; `delete` by default.",
+            shape: Shape::Words(&[
+                Word {
+                    word: "delete",
+                    doc: "the customer with payment methods and subscriptions; payments, invoices and events stay",
+                },
+                Word {
+                    word: "redaction",
+                    doc: "a redaction job (Stripe's public preview): the customer and all payments that belong to it \
+                          become unreadable for good, and can be neither refunded nor defended in a dispute; payments of \
+                          the last 90 days block it",
+                },
+            ]),
+            example: "redaction",
+        },
+        Field {
+            name: "detach_payment_methods",
+            required: false,
+            doc: "Detach the customer's payment methods first; `false` by default.",
+            shape: Shape::Boolean,
+            example: "true",
+        },
+        Field {
+            name: "cancel_subscriptions",
+            required: false,
+            doc: "Cancel the customer's subscriptions first; `false` by default. (Deletion cancels them in any case.)",
+            shape: Shape::Boolean,
+            example: "true",
+        },
+        Field {
+            name: "customers_per_job",
+            required: false,
+            doc: "Customers in one redaction job; 10 by default, which is the most that Stripe takes.",
+            shape: Shape::Integer(Bounds { least: Some(1.0), most: Some(10.0), above: false, code: Code::BadLimit }),
+            example: "10",
+        },
+    ],
+    identifiers: Identifiers::Fixed {
+        all: &[Identifier { name: "customer", doc: "Stripe's id of the customer.", example: "cus_NffrFeUfNV2Hib" }],
+        any_of: &[&["customer"]],
+    },
+    check: |_| Ok(()),
+    facts,
+    open: |settings, plumbing| Ok(Box::new(Stripe::open(settings, plumbing)?)),
+};
+
+fn facts(settings: &RecipientSettings) -> Facts {
+    let redaction = settings.options.text("mode") == Some("redaction");
+    let before = u32::from(settings.options.flag("detach_payment_methods"))
+        + u32::from(settings.options.flag("cancel_subscriptions"));
+    Facts {
+        batch: if redaction { per_job(settings) } else { 1 },
+        // Creation, validation, run and one look; what comes before is done for each customer.
+        calls: if redaction { 4 } else { 1 } + before,
+        rates: settings.rates(RATES),
+        grade: Grade::E1,
+        deleted: if redaction {
+            "the customer, and its payments, invoices, subscriptions, events and request logs become unreadable"
+        } else {
+            "the customer with cards and bank accounts; subscriptions are cancelled"
+        },
+        kept: if redaction { "what Stripe must keep by law" } else { "payments, invoices, events and request logs" },
+        sources: &[
+            "https://docs.stripe.com/api/customers/delete",
+            "https://docs.stripe.com/privacy/redaction",
+            "https://docs.stripe.com/rate-limits",
+        ],
+    }
+}
+
+fn per_job(settings: &RecipientSettings) -> usize {
+    let number = settings.options.number("customers_per_job").and_then(|number| usize::try_from(number).ok());
+    number.unwrap_or(MOST_PER_JOB).clamp(1, MOST_PER_JOB)
+}
+
+struct Stripe {
+    client: Client,
+    key: SecretString,
+    redaction: bool,
+    detach: bool,
+    cancel: bool,
+    per_job: usize,
+}
+
+/// A call that did not come to the wanted end: what is to be said about the subject.
+type Stopped = Box<Answer>;
+
+impl Stripe {
+    fn open(settings: &RecipientSettings, plumbing: &Plumbing) -> Result<Self, OpenError> {
+        let no_key = || OpenError { recipient: settings.name.clone(), reason: "there is no `api_key`".to_owned() };
+        let options = &settings.options;
+        Ok(Self {
+            client: plumbing.client(settings, &Conduct { base: BASE, rates: RATES, judge })?,
+            key: options.secret("api_key").ok_or_else(no_key)?,
+            redaction: options.text("mode") == Some("redaction"),
+            detach: options.flag("detach_payment_methods"),
+            cancel: options.flag("cancel_subscriptions"),
+            per_job: per_job(settings),
+        })
+    }
+
+    async fn send(&self, call: Call) -> Result<Reply, Failure> {
+        self.client.send(&call.auth(Auth::Bearer(self.key.clone()))).await
+    }
+
+    /// A call whose reply must be a success, as JSON.
+    async fn ask(&self, call: Call) -> Result<(Value, Option<String>), Stopped> {
+        let reply = self.send(call).await.map_err(|failure| Box::new(Answer::from(failure)))?;
+        let id = reply.id("request-id");
+        match (reply.is_success(), reply.json()) {
+            (true, Some(body)) => Ok((body, id)),
+            _ => Err(Box::new(refusal(&reply))),
+        }
+    }
+
+    /// All objects of a list, page by page: their ids.
+    async fn list(&self, operation: &'static str, path: &str, query: &[(&str, &str)]) -> Result<Vec<String>, Stopped> {
+        let mut ids: Vec<String> = Vec::new();
+        loop {
+            let mut call = Call::get(operation, path).query("limit", PAGE);
+            for (name, value) in query {
+                call = call.query(*name, *value);
+            }
+            if let Some(last) = ids.last() {
+                call = call.query("starting_after", last);
+            }
+            let reply = self.send(call).await.map_err(|failure| Box::new(Answer::from(failure)))?;
+            if is_missing(&reply) {
+                return Ok(ids);
+            }
+            let body = reply.json().filter(|body| reply.is_success() && body["data"].is_array());
+            let body = body.ok_or_else(|| Box::new(refusal(&reply)))?;
+            let before = ids.len();
+            let page = body["data"].as_array().into_iter().flatten();
+            ids.extend(page.filter_map(|object| object["id"].as_str()).map(str::to_owned));
+            if body["has_more"] != Value::Bool(true) || ids.len() == before {
+                return Ok(ids);
+            }
+        }
+    }
+
+    /// What has to go before the customer does.
+    async fn prepare(&self, subject: &Subject, customer: &str) -> Result<(), Stopped> {
+        if self.detach {
+            let path = format!("/v1/customers/{}/payment_methods", segment(customer));
+            for method in self.list("list payment methods", &path, &[]).await? {
+                let path = format!("/v1/payment_methods/{}", segment(&method));
+                let call = Call::post("detach a payment method", format!("{path}/detach"));
+                let call = call.header("idempotency-key", own_key(subject, "detach", &method));
+                let reply = self.send(call).await.map_err(|failure| Box::new(Answer::from(failure)))?;
+                if !reply.is_success() && !self.is_detached(&path).await? {
+                    return Err(Box::new(refusal(&reply)));
+                }
+            }
+        }
+        if self.cancel {
+            let query = [("customer", customer)];
+            for subscription in self.list("list subscriptions", "/v1/subscriptions", &query).await? {
+                let path = format!("/v1/subscriptions/{}", segment(&subscription));
+                let call = Call::delete("cancel a subscription", &path);
+                let reply = self.send(call).await.map_err(|failure| Box::new(Answer::from(failure)))?;
+                if !reply.is_success() && !self.is_cancelled(&path).await? {
+                    return Err(Box::new(refusal(&reply)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_detached(&self, path: &str) -> Result<bool, Stopped> {
+        let reply = self.send(Call::get("look at a payment method", path)).await;
+        let reply = reply.map_err(|failure| Box::new(Answer::from(failure)))?;
+        let free = |body: Value| reply.is_success() && body["customer"].is_null();
+        Ok(is_missing(&reply) || reply.json().is_some_and(free))
+    }
+
+    async fn is_cancelled(&self, path: &str) -> Result<bool, Stopped> {
+        let reply = self.send(Call::get("look at a subscription", path)).await;
+        let reply = reply.map_err(|failure| Box::new(Answer::from(failure)))?;
+        let over = |body: Value| reply.is_success() && body["status"] == "canceled";
+        Ok(is_missing(&reply) || reply.json().is_some_and(over))
+    }
+
+    async fn delete_one(&self, subject: &Subject) -> Answer {
+        let Some(customer) = subject.get("customer") else { return no_customer() };
+        if let Err(answer) = self.prepare(subject, customer).await {
+            return *answer;
+        }
+        // No idempotency key: Stripe's own libraries send none with DELETE, and a second one finds the customer gone.
+        let call = Call::delete("delete a customer", format!("/v1/customers/{}", segment(customer)));
+        match self.send(call).await {
+            Err(failure) => failure.into(),
+            Ok(reply) => {
+                let id = reply.id("request-id");
+                if is_missing(&reply) {
+                    return Answer::gone(Grade::E1).request_id(id);
+                }
+                match reply.json() {
+                    Some(body) if reply.is_success() && body["deleted"] == Value::Bool(true) => {
+                        Answer::confirmed(Grade::E1).request_id(id)
+                    }
+                    _ => refusal(&reply),
+                }
+            }
+        }
+    }
+
+    /// One job for all of them; where it is blocked by some, these are told why and the others get a new one.
+    async fn redact(&self, subjects: &[&Subject]) -> Vec<Answer> {
+        let mut answers: Vec<Option<Answer>> = vec![None; subjects.len()];
+        for (subject, answer) in subjects.iter().zip(&mut answers) {
+            *answer = match subject.get("customer") {
+                Some(customer) => self.prepare(subject, customer).await.err().map(|answer| *answer),
+                None => Some(no_customer()),
+            };
+        }
+        let mut groups: Vec<Vec<usize>> = vec![(0..subjects.len()).filter(|index| answers[*index].is_none()).collect()];
+        while let Some(group) = groups.pop() {
+            if group.is_empty() {
+                continue;
+            }
+            let members: Vec<&Subject> = group.iter().map(|index| subjects[*index]).collect();
+            match self.job(&members).await {
+                Job::All(answer) => group.iter().for_each(|index| answers[*index] = Some(answer.clone())),
+                // `job` makes another one; this is for the compiler.
+                Job::Cancelled => {}
+                Job::Blocked(blocked) => {
+                    let reason_of = |index: &usize| {
+                        let customer = subjects[*index].get("customer");
+                        blocked.iter().find(|(id, _)| Some(id.as_str()) == customer).map(|(_, answer)| answer.clone())
+                    };
+                    let mut others = Vec::new();
+                    for index in &group {
+                        match reason_of(index) {
+                            Some(answer) => answers[*index] = Some(answer),
+                            None => others.push(*index),
+                        }
+                    }
+                    if others.len() < group.len() {
+                        groups.push(others);
+                    } else if let [index] = group[..] {
+                        let answer = blocked.into_iter().next().map(|(_, answer)| answer);
+                        answers[index] = Some(answer.unwrap_or_else(|| blocking("", None)));
+                    } else {
+                        // An object of one of them blocks, and nothing tells whose: each gets a job of its own.
+                        groups.extend(others.into_iter().map(|index| vec![index]));
+                    }
+                }
+            }
+        }
+        answers.into_iter().map(|answer| answer.unwrap_or_else(no_customer)).collect()
+    }
+
+    async fn job(&self, subjects: &[&Subject]) -> Job {
+        /// A key that was used for a job that is cancelled by now gives that job again.
+        const MOST_JOBS: u32 = 5;
+        let customers: Vec<_> = subjects.iter().filter_map(|subject| subject.get("customer")).collect();
+        let form = customers.iter().map(|customer| ("objects[customers][]".to_owned(), (*customer).to_owned()));
+        let form: Vec<_> = form.collect();
+        for number in 1..=MOST_JOBS {
+            let call = self.preview(Call::post("create a redaction job", "/v1/privacy/redaction_jobs"));
+            let call = call.header("idempotency-key", key_of_job(subjects, number)).body(Body::Form(form.clone()));
+            let (job, id) = match self.ask(call).await {
+                Ok(created) => created,
+                Err(answer) => return Job::All(*answer),
+            };
+            let Some(ticket) = job["id"].as_str().filter(|id| is_plain(id)) else {
+                return Job::All(Answer::unreachable("a redaction job without an id", None).request_id(id));
+            };
+            match self.see_through(ticket, job.clone()).await {
+                Job::Cancelled => {}
+                job => return job,
+            }
+        }
+        Job::All(Answer::unreachable("every redaction job was cancelled", Some(BLOCKED)))
+    }
+
+    /// From creation to the run, as far as waiting is worth it.
+    async fn see_through(&self, ticket: &str, mut job: Value) -> Job {
+        let mut waited = Duration::ZERO;
+        let mut pause = Duration::from_millis(200);
+        let mut id = None;
+        loop {
+            match job["status"].as_str() {
+                Some("created" | "validating") if waited < VALIDATION => {
+                    tokio::time::sleep(pause).await;
+                    waited += pause;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                    let call = self.preview(Call::get("look at a redaction job", path_of(ticket)));
+                    // It exists: where it cannot be seen, a later run looks again.
+                    let Ok(seen) = self.ask(call).await else {
+                        return Job::All(Answer::accepted(ticket, VALIDATING).request_id(id));
+                    };
+                    (job, id) = seen;
+                }
+                Some("canceled" | "canceling") => return Job::Cancelled,
+                Some("failed") => return Job::Blocked(self.give_up(ticket).await),
+                _ => {
+                    let answer = self.advance(ticket, &job).await;
+                    let id = answer.request_id.clone().or(id);
+                    return Job::All(answer.request_id(id));
+                }
+            }
+        }
+    }
+
+    /// What a job's status means; a job that is ready is run.
+    async fn advance(&self, ticket: &str, job: &Value) -> Answer {
+        match job["status"].as_str() {
+            Some("succeeded") => Answer::confirmed(Grade::E1),
+            Some("created" | "validating") => Answer::accepted(ticket, VALIDATING),
+            Some("redacting") => Answer::accepted(ticket, REDACTING),
+            Some("ready") => {
+                let call = self.preview(Call::post("run a redaction job", format!("{}/run", path_of(ticket))));
+                match self.ask(call.header("idempotency-key", format!("sunset-run-{ticket}"))).await {
+                    Ok((job, id)) if job["status"] == "succeeded" => Answer::confirmed(Grade::E1).request_id(id),
+                    Ok((_, id)) => Answer::accepted(ticket, REDACTING).request_id(id),
+                    Err(answer) => match answer.state {
+                        // Whether it runs is seen at the next look.
+                        super::State::Unreachable { again_after, .. } => {
+                            Answer::accepted(ticket, again_after.unwrap_or(VALIDATING))
+                        }
+                        _ => *answer,
+                    },
+                }
+            }
+            Some("canceled" | "canceling") => {
+                Answer::unreachable("the redaction job was cancelled; a new one will be made", None)
+            }
+            _ => Answer::unreachable("a redaction job in an unknown state", Some(BLOCKED)),
+        }
+    }
+
+    /// Why a job failed: the customers that block it, each with an answer. The job is cancelled, so that it locks nothing.
+    async fn give_up(&self, ticket: &str) -> Vec<(String, Answer)> {
+        let mut found = Vec::new();
+        let mut last: Option<String> = None;
+        loop {
+            let mut call = self
+                .preview(Call::get("read validation errors", format!("{}/validation_errors", path_of(ticket))))
+                .query("limit", PAGE);
+            if let Some(last) = &last {
+                call = call.query("starting_after", last);
+            }
+            let Ok((body, _)) = self.ask(call).await else { break };
+            let page: Vec<_> = body["data"].as_array().cloned().unwrap_or_default();
+            last = page.last().and_then(|error| error["id"].as_str()).map(str::to_owned);
+            for error in &page {
+                let object = &error["erroring_object"];
+                let id = object["id"].as_str().unwrap_or_default().to_owned();
+                let code = error["code"].as_str().unwrap_or_default();
+                found.push((id, blocking(code, object["object_type"].as_str())));
+            }
+            if body["has_more"] != Value::Bool(true) || last.is_none() {
+                break;
+            }
+        }
+        let call = self.preview(Call::post("cancel a redaction job", format!("{}/cancel", path_of(ticket))));
+        // A failure here only leaves a failed job in Stripe's list.
+        let _ = self.ask(call.header("idempotency-key", format!("sunset-cancel-{ticket}"))).await;
+        found
+    }
+
+    #[expect(clippy::unused_self, reason = "reads like the other calls")]
+    fn preview(&self, call: Call) -> Call {
+        call.header("stripe-version", PREVIEW.to_owned())
+    }
+}
+
+/// What became of one job.
+enum Job {
+    /// The same for all its customers.
+    All(Answer),
+    /// Somebody cancelled it: another one is needed.
+    Cancelled,
+    /// It failed: the ids of what blocks it.
+    Blocked(Vec<(String, Answer)>),
+}
+
+#[async_trait::async_trait]
+impl Recipient for Stripe {
+    async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
+        if self.redaction {
+            // The same customer twice in one job would be an error.
+            let mut seen = BTreeSet::new();
+            let once: Vec<&Subject> = subjects.iter().filter(|subject| seen.insert(subject.tag())).collect();
+            let jobs = once.chunks(self.per_job).map(|chunk| self.redact(chunk)).collect();
+            let answers: Vec<Answer> = in_order(jobs, AT_ONCE).await.into_iter().flatten().collect();
+            let find = |subject: &Subject| {
+                let at = once.iter().position(|other| other.tag() == subject.tag())?;
+                answers.get(at).cloned()
+            };
+            return subjects.iter().map(|subject| find(subject).unwrap_or_else(no_customer)).collect();
+        }
+        in_order(subjects.iter().map(|subject| self.delete_one(subject)).collect(), AT_ONCE).await
+    }
+
+    async fn poll(&self, tickets: &[String]) -> Vec<Answer> {
+        let look = async |ticket: &String| {
+            if !is_plain(ticket) {
+                return Answer::refused("this is no redaction job");
+            }
+            let call = self.preview(Call::get("look at a redaction job", path_of(ticket)));
+            match self.send(call).await {
+                Err(failure) => failure.into(),
+                Ok(reply) if is_missing(&reply) => {
+                    Answer::unreachable("Stripe knows no such redaction job; a new one will be made", None)
+                }
+                Ok(reply) => {
+                    let id = reply.id("request-id");
+                    match reply.json().filter(|_| reply.is_success()) {
+                        None => refusal(&reply),
+                        Some(job) if job["status"] == "failed" => {
+                            let blocked = self.give_up(ticket).await.into_iter().next();
+                            blocked.map_or_else(|| blocking("", None), |(_, answer)| answer).request_id(id)
+                        }
+                        Some(job) => {
+                            let answer = self.advance(ticket, &job).await;
+                            let id = answer.request_id.clone().or(id);
+                            answer.request_id(id)
+                        }
+                    }
+                }
+            }
+        };
+        in_order(tickets.iter().map(look).collect(), AT_ONCE).await
+    }
+
+    async fn check(&self) -> Result<Checked, CheckError> {
+        let path = if self.redaction { "/v1/privacy/redaction_jobs" } else { "/v1/customers" };
+        let call = Call::get("check the key", path).query("limit", "1");
+        let call = if self.redaction { self.preview(call) } else { call };
+        match self.send(call).await {
+            Ok(reply) if reply.is_success() => Ok(Checked::Proven),
+            Ok(reply) => Err(CheckError { reason: words_of(&reply), temporary: false }),
+            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+        }
+    }
+}
+
+/// Stripe's own word wins; else what its libraries try again (`_http_client.py` of stripe-python 16.1.0), and 429.
+fn judge(reply: &Reply) -> Verdict {
+    match (reply.header("stripe-should-retry"), reply.status) {
+        (Some("true"), _) | (None, 409) | (_, 429) => Verdict::Retry { after: retry_after(reply) },
+        (Some("false"), _) => Verdict::Final,
+        (_, 500..=599) => Verdict::Retry { after: retry_after(reply) },
+        _ => Verdict::Final,
+    }
+}
+
+/// The object does not exist any more. An error that is not Stripe's, such as a proxy's page, says nothing; nor does one
+/// that says that a key of the other mode would find it.
+fn is_missing(reply: &Reply) -> bool {
+    let Some(body) = reply.json() else { return false };
+    let error = &body["error"];
+    let other_mode = error["message"].as_str().is_some_and(|message| message.contains("similar object exists"));
+    let missing = reply.status == 404 || (reply.status == 400 && error["code"] == "resource_missing");
+    missing && error["type"] == "invalid_request_error" && !other_mode
+}
+
+/// A reply that is no success.
+fn refusal(reply: &Reply) -> Answer {
+    let id = reply.id("request-id");
+    let answer = match reply.status {
+        // A success that cannot be read is not a refusal: the next run finds out.
+        200..=299 => Answer::unreachable(format!("HTTP {} with an answer that cannot be read", reply.status), None),
+        300..=399 => Answer::refused("Stripe's answer leads elsewhere, which is not followed: look at `url`"),
+        404 if reply.json().is_none_or(|body| !body["error"].is_object()) => {
+            Answer::refused("HTTP 404 that is not Stripe's: look at `url`")
+        }
+        _ => Answer::refused(words_of(reply)),
+    };
+    answer.request_id(id)
+}
+
+/// Type, code and parameter: the message may quote identifiers.
+fn words_of(reply: &Reply) -> String {
+    let body = reply.json().unwrap_or_default();
+    let word = |name: &str| body["error"][name].as_str().filter(|word| is_plain(word));
+    let mut words = match reply.status {
+        401 => "Stripe does not know the key (HTTP 401)".to_owned(),
+        403 => "the key may not do this (HTTP 403)".to_owned(),
+        status => format!("HTTP {status}"),
+    };
+    for name in ["type", "code", "param"] {
+        if let Some(word) = word(name) {
+            words = format!("{words}, {name} {word}");
+        }
+    }
+    if body["error"]["message"].as_str().is_some_and(|message| message.contains("similar object exists")) {
+        words += ": a key of the other mode (live or test) would find it";
+    }
+    words
+}
+
+/// What blocks a redaction, in words (`privacy.redaction_job_validation_error`).
+fn blocking(code: &str, object: Option<&str>) -> Answer {
+    let object = object.filter(|word| is_plain(word)).map(|word| format!(" ({word})")).unwrap_or_default();
+    match code {
+        "invalid_state" => Answer::unreachable(
+            format!(
+                "an object{object} is in a state that blocks redaction: a payment of the last 90 days, an open invoice, a \
+                 dispute, or a subscription or payment method in use"
+            ),
+            Some(BLOCKED),
+        ),
+        "locked_by_other_job" => {
+            Answer::unreachable(format!("another redaction job holds an object{object}"), Some(LOCKED))
+        }
+        "too_many_objects" => {
+            Answer::refused("more belongs to the customer than one redaction job takes; ask Stripe's support")
+        }
+        "invalid_cascading_source" => {
+            Answer::refused(format!("an object{object} belongs to another one that would have to be redacted with it"))
+        }
+        "invalid_file_purpose" => Answer::refused("a file that belongs to the customer is of a kind that stays"),
+        code if is_plain(code) => Answer::refused(format!("the redaction job failed: {code}{object}")),
+        _ => Answer::unreachable("the redaction job failed and nobody said why", Some(BLOCKED)),
+    }
+}
+
+/// A word of an API, and not somebody's name.
+fn is_plain(word: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.[]-".contains(&byte);
+    !word.is_empty() && word.len() <= 100 && word.bytes().all(plain)
+}
+
+fn no_customer() -> Answer {
+    Answer::not_possible("the row has no customer id")
+}
+
+fn path_of(ticket: &str) -> String {
+    format!("/v1/privacy/redaction_jobs/{}", segment(ticket))
+}
+
+/// The same object in the same operation gives the same key; the key tells neither.
+fn own_key(subject: &Subject, operation: &str, object: &str) -> String {
+    let digest = Sha256::digest(format!("{}/{object}", subject.reference()));
+    format!("sunset-{operation}-{}", hex::encode(&digest[..16]))
+}
+
+fn key_of_job(subjects: &[&Subject], number: u32) -> String {
+    let mut references: Vec<_> = subjects.iter().map(|subject| subject.reference()).collect();
+    references.sort_unstable();
+    let digest = Sha256::digest(references.join("/"));
+    format!("sunset-redact-{}-{number}", hex::encode(&digest[..16]))
+}

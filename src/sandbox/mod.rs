@@ -1,0 +1,444 @@
+//! Stand-ins of the recipients' APIs on loopback, for rehearsals, the demo and the tests.
+//!
+//! Each vendor is one file: its state in memory, its documented errors, and checks of requests as strict as its
+//! documentation. They share no code with the connectors, so that both cannot misread it the same way. All answer on one
+//! port, each under its name: `http://127.0.0.1:8420/stripe`.
+//!
+//! `/_sandbox/` controls it: `GET calls` counts what was asked, `POST faults` lets the next calls fail ([`Fault`]), `DELETE
+//! faults` forgets that, `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
+
+pub mod crm;
+pub mod stripe;
+
+use futures_util::stream;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    body::{Bytes, Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// A line for each stand-in.
+pub static VENDORS: &[Entry] = &[crm::ENTRY, stripe::ENTRY];
+
+pub struct Entry {
+    pub name: &'static str,
+    pub make: fn() -> Box<dyn Vendor>,
+    /// Its part of `recipients` in `sunset.yaml`, with `{url}` for the base URL.
+    pub settings: &'static str,
+}
+
+/// One vendor's API.
+pub trait Vendor: Send {
+    fn answer(&mut self, request: &Request) -> Response;
+
+    /// Puts objects into the state; what `seed` means is the vendor's.
+    fn seed(&mut self, seed: &Value);
+
+    /// Whether it keeps the vendor's rate limits; it does by default.
+    fn limits(&mut self, on: bool);
+}
+
+/// A request, read completely.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    /// Below the vendor's name, still escaped.
+    pub path: String,
+    /// In their order, unescaped.
+    pub query: Vec<(String, String)>,
+    /// Names in small letters.
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+    pub at: Instant,
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    /// The path's segments, unescaped.
+    pub fn segments(&self) -> Vec<String> {
+        self.path.split('/').skip(1).map(unescape).collect()
+    }
+
+    /// The body as a form; `None` where its type says something else.
+    pub fn form(&self) -> Option<Vec<(String, String)>> {
+        if self.body.is_empty() {
+            return Some(Vec::new());
+        }
+        let kind = self.header("content-type").unwrap_or_default();
+        kind.starts_with("application/x-www-form-urlencoded").then(|| pairs(&String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The body as JSON; `None` where its type says something else, or it is none.
+    pub fn json(&self) -> Option<Value> {
+        let kind = self.header("content-type").unwrap_or_default();
+        if !kind.starts_with("application/json") {
+            return None;
+        }
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// User and password of HTTP Basic.
+    pub fn basic(&self) -> Option<(String, String)> {
+        use base64::Engine as _;
+        let code = self.header("authorization")?.strip_prefix("Basic ")?;
+        let text = base64::engine::general_purpose::STANDARD.decode(code).ok()?;
+        let (user, password) = std::str::from_utf8(&text).ok()?.split_once(':')?;
+        Some((user.to_owned(), password.to_owned()))
+    }
+
+    pub fn bearer(&self) -> Option<&str> {
+        self.header("authorization")?.strip_prefix("Bearer ")
+    }
+}
+
+/// What the vendor answers.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+    /// The endpoint as its documentation writes it, for the count.
+    pub route: &'static str,
+}
+
+impl Response {
+    pub fn json(route: &'static str, status: u16, body: &Value) -> Self {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Self { status, headers, body: body.to_string().into_bytes(), route }
+    }
+
+    pub fn empty(route: &'static str, status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new(), route }
+    }
+
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// What goes wrong with the next calls that fit.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fault {
+    pub vendor: String,
+    /// All by default.
+    pub method: Option<String>,
+    /// What the path below the vendor's name begins with; all by default.
+    pub path: String,
+    /// So many calls; one by default.
+    pub times: Option<u32>,
+    /// Instead of the vendor's answer. Without it, the vendor answers (after the delay).
+    pub status: Option<u16>,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+    pub delay_milliseconds: u64,
+    /// `before`: the connection breaks without an answer. `half`: in the middle of the body. `after`: the vendor does
+    /// what was asked, and the connection breaks before its answer.
+    pub break_off: Option<String>,
+}
+
+#[derive(Default)]
+struct State {
+    vendors: BTreeMap<&'static str, Box<dyn Vendor>>,
+    faults: Vec<Fault>,
+    /// Vendor to endpoint to number of calls.
+    calls: BTreeMap<&'static str, BTreeMap<String, u64>>,
+    arrivals: BTreeMap<&'static str, Vec<Instant>>,
+    limits: bool,
+}
+
+impl State {
+    fn new(limits: bool) -> Self {
+        let make = |entry: &Entry| {
+            let mut vendor = (entry.make)();
+            vendor.limits(limits);
+            (entry.name, vendor)
+        };
+        Self { vendors: VENDORS.iter().map(make).collect(), limits, ..Self::default() }
+    }
+
+    fn fault(&mut self, vendor: &str, request: &Request) -> Option<Fault> {
+        let fits = |fault: &Fault| {
+            fault.vendor == vendor
+                && request.path.starts_with(&fault.path)
+                && fault.method.as_ref().is_none_or(|method| *method == request.method)
+        };
+        let at = self.faults.iter().position(fits)?;
+        let left = self.faults[at].times.unwrap_or(1);
+        if left <= 1 {
+            return Some(self.faults.remove(at));
+        }
+        self.faults[at].times = Some(left - 1);
+        Some(self.faults[at].clone())
+    }
+}
+
+/// A server that runs; it ends when this is dropped.
+pub struct Sandbox {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Sandbox {
+    /// Listens on loopback; port 0 takes any.
+    ///
+    /// # Errors
+    /// The port is taken.
+    pub async fn start(port: u16, limits: bool) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(Mutex::new(State::new(limits)));
+        let shared = state.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                // A connection that ended before it was accepted concerns nobody.
+                let Ok((connection, _)) = listener.accept().await else { continue };
+                // Small answers would wait for each other otherwise.
+                let _ = connection.set_nodelay(true);
+                let state = shared.clone();
+                tokio::spawn(async move {
+                    let service = service_fn(|request| serve(request, state.clone()));
+                    // Errors here are the faults that were asked for, or a client that went away.
+                    let _ = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
+                });
+            }
+        });
+        Ok(Self { address, state, task })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL of a vendor.
+    pub fn url(&self, vendor: &str) -> String {
+        format!("http://{}/{vendor}", self.address)
+    }
+
+    /// The part of `sunset.yaml` that uses all stand-ins.
+    pub fn settings(&self) -> String {
+        let entry = |entry: &Entry| entry.settings.replace("{url}", &self.url(entry.name));
+        format!("recipients:\n{}", VENDORS.iter().map(entry).collect::<String>())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    pub fn fault(&self, fault: Fault) {
+        self.state().faults.push(fault);
+    }
+
+    pub fn seed(&self, vendor: &str, seed: &Value) {
+        if let Some(vendor) = self.state().vendors.get_mut(vendor) {
+            vendor.seed(seed);
+        }
+    }
+
+    /// How often an endpoint was asked, faults included.
+    pub fn calls(&self, vendor: &str) -> BTreeMap<String, u64> {
+        self.state().calls.get(vendor).cloned().unwrap_or_default()
+    }
+
+    /// When calls arrived.
+    pub fn arrivals(&self, vendor: &str) -> Vec<Instant> {
+        self.state().arrivals.get(vendor).cloned().unwrap_or_default()
+    }
+
+    /// Serves until the process ends.
+    pub async fn wait(mut self) {
+        let _ = (&mut self.task).await;
+    }
+}
+
+type Reply = hyper::Response<BoxBody<Bytes, io::Error>>;
+
+async fn serve(request: hyper::Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Reply, io::Error> {
+    let at = Instant::now();
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes().to_vec();
+    let path = head.uri.path().to_owned();
+    let (name, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
+    let headers = head.headers.iter();
+    let headers = headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()));
+    let request = Request {
+        method: head.method.to_string(),
+        path: format!("/{rest}"),
+        query: pairs(head.uri.query().unwrap_or_default()),
+        headers: headers.collect(),
+        body,
+        at,
+    };
+    if name == "_sandbox" {
+        return Ok(plain(control(&request, &state)));
+    }
+    let Some(name) = VENDORS.iter().map(|entry| entry.name).find(|known| *known == name) else {
+        return Ok(plain(Response::json("", 404, &json!({"error": "no such vendor in this sandbox"}))));
+    };
+    let fault = {
+        let mut state = lock(&state);
+        state.arrivals.entry(name).or_default().push(at);
+        state.fault(name, &request)
+    };
+    let fault = fault.unwrap_or_default();
+    if fault.delay_milliseconds > 0 {
+        tokio::time::sleep(Duration::from_millis(fault.delay_milliseconds)).await;
+    }
+    let response = match (&fault.status, fault.break_off.as_deref()) {
+        (None, None | Some("after" | "half")) => {
+            let mut state = lock(&state);
+            let response = match state.vendors.get_mut(name) {
+                Some(vendor) => vendor.answer(&request),
+                None => Response::empty("", 500),
+            };
+            count(&mut state, name, format!("{} {}", request.method, response.route));
+            response
+        }
+        (status, _) => {
+            count(&mut lock(&state), name, format!("{} fault", request.method));
+            Response { body: fault.body.into_bytes(), ..Response::empty("fault", status.unwrap_or(500)) }
+        }
+    };
+    match fault.break_off.as_deref() {
+        Some("half") => Ok(half(&response)),
+        Some(_) => Err(io::Error::other("a fault that was asked for")),
+        None => {
+            let mut reply = plain(response);
+            for (name, value) in &fault.headers {
+                let name = hyper::header::HeaderName::from_bytes(name.as_bytes()).map_err(io::Error::other)?;
+                reply.headers_mut().insert(name, value.parse().map_err(io::Error::other)?);
+            }
+            Ok(reply)
+        }
+    }
+}
+
+fn count(state: &mut State, vendor: &'static str, call: String) {
+    *state.calls.entry(vendor).or_default().entry(call).or_default() += 1;
+}
+
+fn control(request: &Request, state: &Mutex<State>) -> Response {
+    let mut state = lock(state);
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let done = Response::empty("", 204);
+    match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/calls") => return Response::json("", 200, &json!(state.calls)),
+        ("POST", "/faults") => match serde_json::from_value::<Fault>(body) {
+            Ok(fault) => state.faults.push(fault),
+            Err(error) => return Response::json("", 400, &json!({"error": error.to_string()})),
+        },
+        ("DELETE", "/faults") => state.faults.clear(),
+        ("POST", "/reset") => *state = State::new(state.limits),
+        ("POST", path) => match path.strip_prefix("/seed/").and_then(|name| state.vendors.get_mut(name)) {
+            Some(vendor) => vendor.seed(&body),
+            None => return Response::empty("", 404),
+        },
+        _ => return Response::empty("", 404),
+    }
+    done
+}
+
+fn plain(response: Response) -> Reply {
+    let mut reply = hyper::Response::new(Full::new(Bytes::from(response.body)).map_err(|never| match never {}).boxed());
+    *reply.status_mut() = response.status.try_into().unwrap_or_default();
+    for (name, value) in response.headers {
+        if let Ok(value) = value.parse() {
+            reply.headers_mut().insert(name, value);
+        }
+    }
+    reply
+}
+
+/// Promises more than comes.
+fn half(response: &Response) -> Reply {
+    let body = Bytes::copy_from_slice(&response.body[..response.body.len() / 2]);
+    let parts = [Ok(Frame::data(body)), Err(io::Error::other("a fault that was asked for"))];
+    let mut reply = hyper::Response::new(BodyExt::boxed(StreamBody::new(stream::iter(parts))));
+    *reply.status_mut() = response.status.try_into().unwrap_or_default();
+    reply.headers_mut().insert("content-length", (response.body.len() + 100).into());
+    reply
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `a=b&c=d`, unescaped.
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let parts = text.split('&').filter(|part| !part.is_empty());
+    let pair = |part: &str| {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        (unescape(&name.replace('+', " ")), unescape(&value.replace('+', " ")))
+    };
+    parts.map(pair).collect()
+}
+
+fn unescape(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let code = (*first == b'%').then(|| after.get(..2)).flatten();
+        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        match code {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// So many calls in the last second, for each endpoint.
+#[derive(Debug)]
+pub struct Window {
+    pub most: usize,
+    pub length: Duration,
+    seen: BTreeMap<&'static str, std::collections::VecDeque<Instant>>,
+}
+
+impl Window {
+    pub fn new(most: usize, length: Duration) -> Self {
+        Self { most, length, seen: BTreeMap::new() }
+    }
+
+    /// Whether this call is over the limit. It counts only if it is not.
+    pub fn is_over(&mut self, route: &'static str, at: Instant) -> bool {
+        let seen = self.seen.entry(route).or_default();
+        while seen.front().is_some_and(|first| at.duration_since(*first) >= self.length) {
+            seen.pop_front();
+        }
+        if seen.len() >= self.most {
+            return true;
+        }
+        seen.push_back(at);
+        false
+    }
+}
