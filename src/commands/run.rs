@@ -8,7 +8,7 @@ use crate::{
     outcome::Outcome,
     output,
     plan::{self, Options, Plan, Prepared},
-    run,
+    run::{self, Recipients},
     store::Store,
 };
 use anyhow::Context as _;
@@ -30,8 +30,6 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
         None => args.rules.clone(),
     };
 
-    refuse_recipients(&job, &rules)?;
-
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let store = Store::open(&job.settings.store).await?;
@@ -52,23 +50,13 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
     if let Some(reviewed) = &reviewed {
         compare(reviewed, &prepared.plan)?;
     }
+    let recipients =
+        Recipients::open(&job.settings, &prepared.plan).map_err(|error| Stop::invalid(error.to_string()))?;
     let progress = console.progress();
-    let report = run::execute(&job, &prepared, &mut ledger, &stop, progress.as_ref()).await?;
+    let report = run::execute(&job, &prepared, &recipients, &mut ledger, &stop, progress.as_ref()).await?;
     ledger.into_store().close().await?;
     console.print(&output::report(&report, global.format)?)?;
     Ok(report.outcome)
-}
-
-/// Until a run asks recipients, no row may go whose copies are to go first.
-fn refuse_recipients(job: &Job, rules: &[String]) -> anyhow::Result<()> {
-    let chosen = job.rules().filter(|rule| rules.is_empty() || rules.contains(&rule.id));
-    match chosen.into_iter().find(|rule| !rule.recipients.is_empty()) {
-        Some(rule) => Err(Stop::refused(format!(
-            "rule `{}` has recipients, and this version does not ask them in a run yet",
-            rule.id
-        ))),
-        None => Ok(()),
-    }
 }
 
 /// The plan that somebody reviewed.

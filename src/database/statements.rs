@@ -31,6 +31,9 @@ impl KeySelection {
                 selection.add(column);
             }
         }
+        for (_, column) in work.recipients.iter().flat_map(|recipient| &recipient.identifiers) {
+            selection.add(column);
+        }
         if let Change::Compute { computed, .. } = &work.change {
             for column in computed {
                 selection.add(&column.column);
@@ -288,17 +291,18 @@ pub fn select_keys(
     limited(dialect, work, selection, condition, &order.join(", "), limit)
 }
 
-/// The next due rows, held ones included, in the order of their locator; nothing is locked.
+/// The next of these rows in the order of their locator; nothing is locked.
 pub fn page(
     dialect: &dyn Dialect,
     work: &Work,
     selection: &KeySelection,
+    rows: Sql,
     after: Option<&[String]>,
     limit: u64,
 ) -> Statement {
     let row = dialect.row(&work.table);
     let locator = work.locator();
-    let mut condition = work.due_rows();
+    let mut condition = rows;
     if let Some(after) = after {
         condition.push(" and ").append(&dialect.beyond(&row, &locator, after, false));
     }
@@ -339,6 +343,22 @@ fn limited(
     sql.push(&format!(" order by {order} limit {PLACEHOLDER}{}", dialect.lock_rows()));
     sql.args.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
     dialect.finish(sql)
+}
+
+/// Those of the rows with these locators that are disposable, kept from changing until the transaction ends.
+pub fn select_chosen(dialect: &dyn Dialect, work: &Work, selection: &KeySelection, keys: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&work.table);
+    let mut condition = dialect.one_of(&row, &work.locator(), keys);
+    condition.push(" and ").append(&work.disposable_rows());
+    let mut sql = select_from(dialect, &selection.list(dialect, &row), &work.table, &condition);
+    sql.push(dialect.lock_rows());
+    dialect.finish(sql)
+}
+
+/// One number: disposable rows of which another condition holds.
+pub fn count_disposable(dialect: &dyn Dialect, work: &Work, condition: &Sql) -> Statement {
+    let condition = Sql::all([&work.disposable_rows(), condition]);
+    dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition))
 }
 
 /// One number: how many of the rows with these locators are disposable.

@@ -4,6 +4,7 @@ use super::Sql;
 use crate::{
     catalog::{Column, ColumnKind, TableName},
     clock::PointKind,
+    recipients::Grade,
     rules::Disposition,
 };
 use std::sync::Arc;
@@ -41,9 +42,24 @@ pub struct Work {
     pub held: Option<Sql>,
     /// A kept dependent still needs it.
     pub waiting: Option<Sql>,
+    /// Who deletes a copy before the row changes, in the order of the rule.
+    pub recipients: Vec<RecipientWork>,
     pub change: Change,
     /// Deepest first: nothing is changed before what references it.
     pub dependents: Vec<DependentWork>,
+}
+
+/// Whom to ask before a row changes, and how that one knows the person.
+#[derive(Clone, Debug)]
+pub struct RecipientWork {
+    /// Its name in the settings.
+    pub name: String,
+    /// Identifier to the column of the rule's table that holds it.
+    pub identifiers: Vec<(String, KeyColumn)>,
+    /// A row may change when the evidence is at least this.
+    pub required: Grade,
+    /// The row has been due for longer than the recipient may take.
+    pub late: Option<Sql>,
 }
 
 /// What happens to a row.

@@ -99,7 +99,9 @@ pub enum Event {
     /// A recipient is about to be asked; written before the call. There may be no answer to it: then the process ended,
     /// and the next run asks again.
     Asked {
-        rule: String,
+        /// None for polls: accepted work may be about rows of several rules.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
         /// Its name in the settings.
         recipient: String,
         /// `delete` or `poll`.

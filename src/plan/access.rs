@@ -8,7 +8,7 @@ use crate::{
 /// The order in which batches take their rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Walk {
-    /// Lists of keys, in the order of the key: for rows with dependents, and for values computed outside.
+    /// Lists of keys, in the order of the key: for rows with dependents or recipients, and for values computed outside.
     Keys,
     /// Lists of keys, in the order of the starting point's index: for a few due rows in a big table.
     StartingPoint(KeyColumn),
@@ -46,7 +46,8 @@ pub fn walk(catalog: &Catalog, table: &Table, work: &Work, index: bool, due: u64
 
 /// The ways for a few due rows and for many; some night takes the one, some night the other.
 pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> (Option<Walk>, Walk) {
-    if !work.dependents.is_empty() || matches!(work.change, Change::Compute { .. }) {
+    let one_by_one = !work.dependents.is_empty() || !work.recipients.is_empty();
+    if one_by_one || matches!(work.change, Change::Compute { .. }) {
         return (None, Walk::Keys);
     }
     let few = work.point_column.clone().filter(|_| index).map(Walk::StartingPoint);

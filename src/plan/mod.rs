@@ -15,6 +15,7 @@ mod order;
 mod overlap;
 mod prepare;
 mod privileges;
+mod recipients;
 mod resolve;
 pub mod row;
 mod sample;
@@ -31,6 +32,7 @@ pub use prepare::{
     surroundings,
 };
 pub use privileges::{Need, privileges};
+pub use recipients::PlannedRecipient;
 pub use resolve::{Resolved, resolve_rule};
 
 use crate::{
@@ -107,6 +109,9 @@ pub struct Step {
     pub cut_off: CutOff,
     pub counts: Counts,
     pub dependents: Vec<DependentCount>,
+    /// Who deletes a copy first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<PlannedRecipient>,
     pub access: Access,
     /// A rough guess, in seconds.
     pub estimated_seconds: f64,
@@ -221,6 +226,7 @@ impl Plan {
                     "disposition": step.disposition, "cut_off": step.cut_off, "limits": step.limits,
                     "dependents": step.dependents.iter().map(|d| (&d.table, &d.action, &d.through)).collect::<Vec<_>>(),
                     "statements": step.statements, "holds": step.holds,
+                    "recipients": step.recipients.iter().map(|r| (&r.name, &r.sends, r.require)).collect::<Vec<_>>(),
                 })
             })
             .collect();

@@ -4,7 +4,7 @@ use super::{
     DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, Unplanned,
     access::{self, Walk},
     condition::rule_condition,
-    count, guard, order, overlap,
+    count, guard, order, overlap, recipients,
     resolve::{self, Resolved, Surroundings},
     sample,
 };
@@ -311,6 +311,7 @@ async fn plan_step(
     let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
     let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
+    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, &counts).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
     let samples = match options.samples {
         0 => Vec::new(),
@@ -330,6 +331,7 @@ async fn plan_step(
         refusals: guard::refusals(&limits, &counts),
         counts,
         dependents,
+        recipients,
         access,
         estimated_seconds: count::estimated_seconds(catalog.engine, erase, due + along),
         limits,
@@ -367,6 +369,12 @@ fn planned_statements(dialect: &dyn Dialect, work: &Work, walk: &Walk) -> Vec<Pl
     }
     let after = key(work.locator().len());
     match walk {
+        Walk::Keys if !work.recipients.is_empty() => {
+            let page = statements::page(dialect, work, &selection, work.disposable_rows(), Some(&after), 1000);
+            shown.push(("read whose recipients are to be served", page));
+            let chosen = statements::select_chosen(dialect, work, &selection, &keys);
+            shown.push(("take a batch of those who are served", chosen));
+        }
         Walk::Keys => {
             shown.push(("take a batch", statements::select_keys(dialect, work, &selection, Some(&after), 1000)));
         }

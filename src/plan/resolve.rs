@@ -107,6 +107,7 @@ impl Resolver<'_, '_> {
         if index.is_none() {
             self.warn_without_index(table, point_column.as_ref());
         }
+        let recipients = self.recipients(table, &point, kind);
         let (held, hold_names) = self.held(table, &row, &dependents)?;
         let work = Work {
             table: table.name.clone(),
@@ -125,6 +126,7 @@ impl Resolver<'_, '_> {
             missing,
             held,
             waiting: dependents.waiting.clone(),
+            recipients,
             change,
             dependents: dependents.work,
         };

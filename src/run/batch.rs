@@ -13,6 +13,7 @@ use crate::{
 };
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -202,6 +203,70 @@ impl<'a> Batches<'a> {
         }
     }
 
+    /// Opens a transaction and changes these rows in it, as far as they are still disposable and their recipients still
+    /// know them by what they were served with. Delivers which rows changed, by their place in the list.
+    pub async fn change_chosen(
+        &self,
+        connection: &mut dyn Connection,
+        chosen: &[&Row],
+    ) -> Result<(Changed, Vec<usize>), Failure> {
+        let began = Instant::now();
+        connection.begin().await?;
+        match self.chosen_rows(connection, chosen).await {
+            Ok((Rows { rows, tags, dependents, longest, next }, places)) => {
+                Ok((Changed { rows, tags, dependents, longest, next, began }, places))
+            }
+            Err(failure) => {
+                let _ = connection.rollback().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn chosen_rows(
+        &self,
+        connection: &mut dyn Connection,
+        chosen: &[&Row],
+    ) -> Result<(Rows, Vec<usize>), Failure> {
+        let keys: Vec<_> = chosen.iter().map(|row| self.selection.locator(row)).collect();
+        let statement = statements::select_chosen(self.dialect, self.work, &self.selection, &keys);
+        let mut watch = Stopwatch::default();
+        let mut rows = watch.time(connection.fetch(&statement)).await?;
+        let places: BTreeMap<_, _> = keys.into_iter().enumerate().map(|(place, key)| (key, place)).collect();
+        let mut kept = Vec::new();
+        rows.retain(|row| {
+            let place = places.get(&self.selection.locator(row)).copied();
+            let same = place.is_some_and(|place| self.identifiers(row).eq(self.identifiers(chosen[place])));
+            kept.extend(place.filter(|_| same));
+            same
+        });
+        Ok((self.change_rows(connection, rows, None, watch).await?, kept))
+    }
+
+    /// The texts by which recipients know the row's person.
+    fn identifiers<'row>(&'row self, row: &'row Row) -> impl Iterator<Item = Option<&'row str>> {
+        let columns = self.work.recipients.iter().flat_map(|recipient| &recipient.identifiers);
+        columns.map(|(_, column)| self.column(row, &column.name))
+    }
+
+    /// The text of a column that the selection delivers.
+    pub fn column<'row>(&self, row: &'row Row, name: &str) -> Option<&'row str> {
+        self.selection.position(name).and_then(|position| row.get(position)?.as_deref())
+    }
+
+    /// The next disposable rows after one, with all columns that serving and changing them takes; nothing is locked.
+    pub async fn page(
+        &self,
+        connection: &mut dyn Connection,
+        after: Option<&Row>,
+        limit: u64,
+    ) -> Result<Vec<Row>, Failure> {
+        let after = after.map(|row| self.selection.locator(row));
+        let rows = self.work.disposable_rows();
+        let page = statements::page(self.dialect, self.work, &self.selection, rows, after.as_deref(), limit);
+        Ok(connection.fetch(&page).await?)
+    }
+
     /// Takes and locks a list of rows, changes what references them, then them.
     async fn change_keys(
         &self,
@@ -233,9 +298,21 @@ impl<'a> Batches<'a> {
                 .or(Some(Position::Start)),
             (_, Some(last)) => Some(Position::After(self.selection.locator(last))),
         };
+        self.change_rows(connection, rows, next, watch).await
+    }
+
+    /// Changes rows that are locked, and before them what references them.
+    async fn change_rows(
+        &self,
+        connection: &mut dyn Connection,
+        rows: Vec<Row>,
+        next: Option<Position>,
+        mut watch: Stopwatch,
+    ) -> Result<Rows, Failure> {
         if rows.is_empty() {
             return Ok(self.no_rows(watch, next));
         }
+        let (dialect, work) = (self.dialect, self.work);
         let keys: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
         let chosen = rows.len() as u64;
         // Whoever added a related row just before the lock may have moved a starting point; behind the lock nobody can.

@@ -13,6 +13,7 @@ use crate::{
     database::{Connection, Dialect, ErrorKind},
     ledger::{self, BatchResult, BatchTags, Event, Intent, Ledger, SettledBy},
     plan::Step,
+    store::Store,
 };
 use std::collections::BTreeMap;
 use tokio::sync::{Mutex, MutexGuard};
@@ -149,6 +150,22 @@ impl<'a> Book<'a> {
 }
 
 impl Pages<'_> {
+    pub fn ledger(&mut self) -> &mut Ledger {
+        self.ledger
+    }
+
+    pub fn store(&mut self) -> &mut Store {
+        self.ledger.store()
+    }
+
+    /// Fails when holds are not what the plan knows.
+    pub async fn check_holds(&mut self, holds: (u64, u64)) -> Result<(), Failure> {
+        match self.store().holds_mark().await.map_err(ledger::Error::from)? == holds {
+            true => Ok(()),
+            false => Err(Failure::HoldsChanged),
+        }
+    }
+
     async fn announce(
         &mut self,
         holds: (u64, u64),
@@ -156,9 +173,7 @@ impl Pages<'_> {
         tags: &[BatchTags],
     ) -> Result<(u64, Vec<u64>), Failure> {
         // the last moment at which a new hold can still keep the rows
-        if self.ledger.store().holds_mark().await.map_err(ledger::Error::from)? != holds {
-            return Err(Failure::HoldsChanged);
-        }
+        self.check_holds(holds).await?;
         self.batches += 1;
         for intent in &mut intents {
             intent.batch = self.batches;

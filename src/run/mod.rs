@@ -1,11 +1,12 @@
 //! Executes a plan: the only part of Sunset that changes other people's data.
 //!
-//! For each step: take the rule's lock, settle what an earlier run left open ([`recover`]), work through the due rows
-//! in batches ([`walk`], [`batch`], [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the
+//! For each step: take the rule's lock, settle what an earlier run left open ([`recover`]), have recipients delete their
+//! copies ([`outward`]), work through the due rows in batches ([`walk`], [`batch`], [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the
 //! others.
 
 mod batch;
 mod book;
+mod outward;
 mod pace;
 mod recover;
 mod report;
@@ -13,7 +14,8 @@ mod step;
 mod verify;
 mod walk;
 
-pub use report::{RuleReport, RunReport};
+pub use outward::Recipients;
+pub use report::{RecipientReport, RuleReport, RunReport};
 
 use crate::{
     database::Error as DatabaseError,
@@ -22,6 +24,7 @@ use crate::{
     outcome::Outcome,
     plan::{Plan, Prepared, Unplanned},
 };
+use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -99,6 +102,9 @@ struct Surroundings<'a> {
     /// The mark of the holds that the plan knows.
     holds: (u64, u64),
     tag_key: TagKey,
+    /// What the run takes for the present time.
+    now: Timestamp,
+    recipients: &'a Recipients,
 }
 
 /// Executes all steps of a plan, in their order.
@@ -108,6 +114,7 @@ struct Surroundings<'a> {
 pub async fn execute(
     job: &Job,
     prepared: &Prepared,
+    recipients: &Recipients,
     ledger: &mut Ledger,
     stop: &CancellationToken,
     progress: &dyn Progress,
@@ -117,12 +124,14 @@ pub async fn execute(
     tracing::info!(run = ledger.run(), plan = plan.digest, steps = plan.steps.len(), "run started");
     ledger.append(vec![started(plan)], &[]).await?;
 
-    let around = Surroundings { job, stop, progress, holds: prepared.holds, tag_key: ledger.tag_key().clone() };
+    let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
+    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients };
     let mut rules = Vec::new();
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
     }
     if plan.refusals.is_empty() {
+        outward::poll(&around, ledger).await?;
         let open = recover::open_rules(ledger).await?;
         for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
             let is_open = open.contains(&step.rule);

@@ -87,7 +87,7 @@ async fn by_rows(
     let table = step.full_table();
     let mut after: Option<Vec<String>> = None;
     loop {
-        let statement = statements::page(dialect, work, &selection, after.as_deref(), PAGE);
+        let statement = statements::page(dialect, work, &selection, work.due_rows(), after.as_deref(), PAGE);
         let rows = connection.fetch(&statement).await?;
         if rows.iter().any(|row| tags.contains(key.tag(&table, &selection.key(row)).as_slice())) {
             return Ok(false);

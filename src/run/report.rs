@@ -1,6 +1,6 @@
 //! What came of a run, as data.
 
-use crate::{catalog::TableName, ledger::RuleResult, outcome::Outcome};
+use crate::{catalog::TableName, ledger::RuleResult, outcome::Outcome, recipients::Answer};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,6 +29,9 @@ pub struct RuleReport {
     pub disposed: u64,
     /// Rows of other tables that went along.
     pub dependents: BTreeMap<String, u64>,
+    /// Third parties that were asked, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub recipients: BTreeMap<String, RecipientReport>,
     /// Rows that are due and stay, by reason.
     pub remaining: BTreeMap<String, u64>,
     pub milliseconds: u64,
@@ -37,6 +40,29 @@ pub struct RuleReport {
     /// At least this, whatever the result says: credentials that are refused are not a failure of the rule.
     #[serde(skip)]
     pub outcome: Outcome,
+}
+
+/// What one recipient answered about the rows of a rule.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RecipientReport {
+    /// Persons that it was asked about in this run.
+    pub asked: u64,
+    /// State (`confirmed`, `gone`, `accepted`, `not_possible`, `refused`, `unreachable`) to number of persons.
+    pub answers: BTreeMap<String, u64>,
+    /// Rows that stay because of it.
+    pub waiting: u64,
+    /// Of those, past the rule's deadline.
+    pub past_deadline: u64,
+}
+
+impl RecipientReport {
+    /// Adds answers.
+    pub fn note(&mut self, answers: &[Answer]) {
+        self.asked += answers.len() as u64;
+        for answer in answers {
+            *self.answers.entry(answer.state.word().to_owned()).or_default() += 1;
+        }
+    }
 }
 
 impl RuleReport {
@@ -48,6 +74,7 @@ impl RuleReport {
             result,
             disposed: 0,
             dependents: BTreeMap::new(),
+            recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),
             milliseconds: 0,
             message: None,

@@ -1,6 +1,8 @@
 //! One step: lock, recovery, batches, verification, and the words for what came of it.
 
-use super::{Failure, RuleReport, Surroundings, batch::Batches, book::Book, milliseconds, recover, verify, walk};
+use super::{
+    Failure, RuleReport, Surroundings, batch::Batches, book::Book, milliseconds, outward, recover, verify, walk,
+};
 use crate::{
     catalog::Engine,
     database::{Connection, Dialect, LockGuard},
@@ -92,9 +94,17 @@ async fn work(
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();
     let mut first = true;
+    let mut waiting = outward::Waiting::default();
     loop {
         let (before, due) = (report.disposed, counts.due);
-        let ended = walk::pass(around, &batches, &mut connections, &book, first).await;
+        let ended = match ready.work.recipients.is_empty() {
+            true => walk::pass(around, &batches, &mut connections, &book, first).await,
+            false => {
+                let connection = connections[0].as_mut();
+                let passed = outward::pass(around, step, &batches, connection, &book, &mut report.recipients).await;
+                passed.map(|rows| waiting = rows)
+            }
+        };
         book.flush().await?;
         first = false;
         {
@@ -105,7 +115,8 @@ async fn work(
         ended?;
         counts = verify::count(connections[0].as_mut(), dialect, &ready.work, &step.counts).await?;
         let (left, done) = (counts.disposable(), report.disposed - before);
-        if left == 0 || done == 0 {
+        // who was asked and did not do it is not asked twice in a night
+        if left == 0 || done == 0 || !ready.work.recipients.is_empty() {
             break;
         }
         if counts.due >= due {
@@ -113,16 +124,21 @@ async fn work(
         }
     }
     drop(book);
+    let left = waiting.explain(counts.disposable());
+    let verdict = waiting.judge(connections[0].as_mut(), dialect, &batches, &mut report.recipients).await?;
     for connection in connections {
         connection.close().await;
     }
-    let left = counts.disposable();
     report.remaining = verify::reasons(&counts);
+    report.remaining.extend(waiting.reasons());
     report.result = match (left, report.remaining.is_empty()) {
+        _ if verdict.failed => RuleResult::Failed,
+        _ if verdict.temporary => RuleResult::Temporary,
         (0, true) => RuleResult::Done,
         (0, false) => RuleResult::ExplainedRest,
         _ => RuleResult::Failed,
     };
+    report.message = (!verdict.words.is_empty()).then(|| verdict.words.join("; "));
     let verification = Event::Verification {
         rule: step.rule.clone(),
         remaining_due: left,

@@ -123,7 +123,7 @@ impl Pass<'_, '_> {
     }
 }
 
-fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
+pub(super) fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
     let most = u64::from(pace.batch_rows);
     let keys = matches!(batches.walk, Walk::Keys | Walk::StartingPoint(_));
     let listed = batches.dialect.most_keys(&batches.work.locator()).filter(|_| keys);
@@ -134,7 +134,7 @@ fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
     }
 }
 
-fn is_worth_another_try(failure: &Failure) -> bool {
+pub(super) fn is_worth_another_try(failure: &Failure) -> bool {
     match failure {
         Failure::Database(error) => matches!(error.kind, ErrorKind::Transient | ErrorKind::StatementTimeout),
         // a row may have begun to wait for another between being chosen and being changed; a trigger stays

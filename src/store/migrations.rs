@@ -60,6 +60,8 @@ const MIGRATIONS: &[&str] = &["
         poll_after bigint,
         first_asked_at bigint not null,
         settled_at bigint,
+        -- When the row that it was asked for has gone: who comes back later is asked about anew.
+        used_at bigint,
         primary key (recipient, tag)
     );
     create index pending_answers on recipient_answers (recipient, poll_after) where ticket is not null;

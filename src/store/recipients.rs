@@ -54,6 +54,9 @@ impl Remembered {
     }
 }
 
+/// How long an answer serves further rows of a person after the first has gone, in seconds.
+const DAY: i64 = 24 * 60 * 60;
+
 /// Accepted work that can be asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
@@ -75,27 +78,40 @@ pub struct RecipientCount {
 type Row = (String, String, String, Option<String>, Option<String>, Option<String>, Option<i64>, i64, Option<i64>);
 
 impl Store {
-    /// What is known of these persons; those that nobody asked about are not there.
-    pub async fn remembered(&mut self, recipient: &str, tags: &[Tag]) -> Result<BTreeMap<Tag, Remembered>, Error> {
+    /// What is known of these persons, as far as it still counts: of those whose row has gone since only when that was
+    /// less than a day before `now`, for other rows of the same person. Those that nobody asked about are not there.
+    pub async fn remembered(
+        &mut self,
+        recipient: &str,
+        tags: &[Tag],
+        now: Timestamp,
+    ) -> Result<BTreeMap<Tag, Remembered>, Error> {
         let sql = match self.connection {
             Connection::Sqlite(_) => {
                 "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at
-                 from recipient_answers where recipient = $1 and tag in (select value from json_each($2))"
+                 from recipient_answers where recipient = $1 and tag in (select value from json_each($2)) and coalesce(used_at, $3) >= $3"
             }
             Connection::Postgres(_) => {
                 "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at
                  from recipient_answers where recipient = $1
-                 and tag in (select value from json_array_elements_text(cast($2 as json)))"
+                 and tag in (select value from json_array_elements_text(cast($2 as json)))
+                 and coalesce(used_at, $3) >= $3"
             }
         };
         let list = json!(tags.iter().map(hex::encode).collect::<Vec<_>>()).to_string();
-        let rows: Vec<Row> = self.fetch(sql, vec![recipient.into(), list.into()]).await?;
+        let rows: Vec<Row> =
+            self.fetch(sql, vec![recipient.into(), list.into(), (now.as_second() - DAY).into()]).await?;
         rows.into_iter().map(|row| read(row).map(|known| (known.tag, known))).collect()
     }
 
     /// The same, those alone that came to their end.
-    pub async fn settled(&mut self, recipient: &str, tags: &[Tag]) -> Result<BTreeMap<Tag, Remembered>, Error> {
-        let mut known = self.remembered(recipient, tags).await?;
+    pub async fn settled(
+        &mut self,
+        recipient: &str,
+        tags: &[Tag],
+        now: Timestamp,
+    ) -> Result<BTreeMap<Tag, Remembered>, Error> {
+        let mut known = self.remembered(recipient, tags, now).await?;
         known.retain(|_, known| known.settled_at.is_some());
         Ok(known)
     }
@@ -129,8 +145,11 @@ impl Store {
                  from json_each($2) where true
                  on conflict (recipient, tag) do update set operation = excluded.operation, state = excluded.state,
                      grade = excluded.grade, request_id = excluded.request_id, ticket = excluded.ticket,
-                     poll_after = excluded.poll_after, settled_at = excluded.settled_at
-                 where recipient_answers.settled_at is null"
+                     poll_after = excluded.poll_after, settled_at = excluded.settled_at,
+                     first_asked_at = case when recipient_answers.used_at is null
+                         then recipient_answers.first_asked_at else excluded.first_asked_at end,
+                     used_at = null
+                 where recipient_answers.settled_at is null or recipient_answers.used_at is not null"
             }
             Connection::Postgres(_) => {
                 "insert into recipient_answers (recipient, tag, operation, state, grade, request_id, ticket, poll_after,
@@ -140,11 +159,30 @@ impl Store {
                      request_id text, ticket text, poll_after bigint, first_asked_at bigint, settled_at bigint)
                  on conflict (recipient, tag) do update set operation = excluded.operation, state = excluded.state,
                      grade = excluded.grade, request_id = excluded.request_id, ticket = excluded.ticket,
-                     poll_after = excluded.poll_after, settled_at = excluded.settled_at
-                 where recipient_answers.settled_at is null"
+                     poll_after = excluded.poll_after, settled_at = excluded.settled_at,
+                     first_asked_at = case when recipient_answers.used_at is null
+                         then recipient_answers.first_asked_at else excluded.first_asked_at end,
+                     used_at = null
+                 where recipient_answers.settled_at is null or recipient_answers.used_at is not null"
             }
         };
         self.execute(sql, vec![recipient.into(), rows.into()]).await
+    }
+
+    /// The rows that these persons were asked about have gone.
+    pub async fn use_up(&mut self, recipient: &str, tags: &[Tag], now: Timestamp) -> Result<(), Error> {
+        let sql = match self.connection {
+            Connection::Sqlite(_) => {
+                "update recipient_answers set used_at = $3
+                 where recipient = $1 and tag in (select value from json_each($2))"
+            }
+            Connection::Postgres(_) => {
+                "update recipient_answers set used_at = $3
+                 where recipient = $1 and tag in (select value from json_array_elements_text(cast($2 as json)))"
+            }
+        };
+        let list = json!(tags.iter().map(hex::encode).collect::<Vec<_>>()).to_string();
+        self.execute(sql, vec![recipient.into(), list.into(), now.as_second().into()]).await
     }
 
     /// Accepted work whose time to be asked about has come, by ticket.

@@ -1,0 +1,118 @@
+//! Who is asked before rows change: columns against the schema, and what that will take.
+
+use super::{Counts, find::find_column, resolve::Resolver};
+use crate::{
+    catalog::Table,
+    clock::{self, PointKind},
+    database::{Connection, Dialect, Error, KeyColumn, RecipientWork, Sql, Work, statements},
+    recipients::Grade,
+    rules::{Period, Rule},
+    settings::Settings,
+};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A recipient of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedRecipient {
+    /// Its name in the settings.
+    pub name: String,
+    pub kind: String,
+    /// What leaves the house: identifier to the column that holds it. Values are in no plan.
+    pub sends: BTreeMap<String, String>,
+    pub require: Grade,
+    /// In words; none when the recipient may take as long as it likes.
+    pub deadline: Option<String>,
+    /// At most so many persons; who is settled already is not asked again.
+    pub subjects: u64,
+    /// Rows that have been due for longer than the deadline.
+    pub late: Option<u64>,
+    /// At least so many calls for all of them.
+    pub calls: u64,
+    /// At least so many seconds, by the recipient's rate limits.
+    pub seconds: u64,
+    /// What goes, in words.
+    pub deletes: String,
+    /// What stays, in words.
+    pub keeps: String,
+}
+
+impl Resolver<'_, '_> {
+    /// The rule's recipients with their columns.
+    pub(super) fn recipients(&mut self, table: &Table, point: &Sql, kind: PointKind) -> Vec<RecipientWork> {
+        let (rule, around) = (self.rule, self.around);
+        let mut works = Vec::new();
+        for recipient in &rule.recipients {
+            let mut identifiers = Vec::new();
+            for (identifier, column) in &recipient.identifiers {
+                let found = find_column(table, column, recipient.place.key(identifier));
+                let Some(column) = self.keep(found) else { continue };
+                identifiers.push((identifier.clone(), KeyColumn::from(column)));
+            }
+            let Some(settings) = around.settings.recipients.get(&recipient.name) else { continue };
+            let late = recipient.deadline.map(|deadline| {
+                let today = clock::today(around.now, &around.settings.time_zone);
+                let counted_from = &rule.starting_point.counted_from;
+                let parameters = &around.settings.parameters;
+                let days = clock::due_days(counted_from, &rule.retention_period, parameters, before(today, deadline));
+                self.past(point, kind, &days)
+            });
+            let required = settings.required(recipient);
+            works.push(RecipientWork { name: recipient.name.clone(), identifiers, required, late });
+        }
+        works
+    }
+}
+
+/// The day that lies a period before another.
+fn before(day: Date, period: Period) -> Date {
+    let span = jiff::Span::new()
+        .try_years(period.years)
+        .and_then(|span| span.try_months(period.months))
+        .and_then(|span| span.try_days(period.days));
+    span.and_then(|span| day.checked_sub(span)).unwrap_or(Date::MIN)
+}
+
+/// What serving the recipients of a step will take.
+pub async fn planned(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    settings: &Settings,
+    rule: &Rule,
+    work: &Work,
+    counts: &Counts,
+) -> Result<Vec<PlannedRecipient>, Error> {
+    let mut planned = Vec::new();
+    for (recipient, rules) in work.recipients.iter().zip(&rule.recipients) {
+        let Some(settings) = settings.recipients.get(&recipient.name) else { continue };
+        let facts = (settings.kind.facts)(settings);
+        let subjects = counts.disposable();
+        let calls = subjects.div_ceil(facts.batch.max(1) as u64) * u64::from(facts.calls);
+        let seconds = |rate: &crate::recipients::Rate| {
+            calls.saturating_mul(rate.per.as_secs().max(1)) / u64::from(rate.calls.max(1))
+        };
+        let late = match &recipient.late {
+            Some(late) if subjects > 0 => {
+                let rows = connection.fetch(&statements::count_disposable(dialect, work, late)).await?;
+                rows.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok())
+            }
+            Some(_) => Some(0),
+            None => None,
+        };
+        planned.push(PlannedRecipient {
+            name: recipient.name.clone(),
+            kind: settings.kind.name.to_owned(),
+            sends: recipient.identifiers.iter().map(|(name, column)| (name.clone(), column.name.clone())).collect(),
+            require: recipient.required,
+            deadline: rules.deadline.map(|deadline| deadline.to_string()),
+            subjects,
+            late,
+            calls,
+            seconds: facts.rates.iter().map(seconds).max().unwrap_or(0),
+            deletes: facts.deleted.to_owned(),
+            keeps: facts.kept.to_owned(),
+        });
+    }
+    Ok(planned)
+}

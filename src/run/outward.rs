@@ -1,0 +1,506 @@
+//! Outward first: recipients delete their copies, then the rows go.
+//!
+//! The row is its own outbox. A page of due rows is read; whoever is not settled is asked about; the rows whose
+//! recipients have all reached the grade that the rule asks for are changed; the others simply stay due. What was
+//! answered is kept by keyed tag, so that nobody is asked twice; the ledger has an entry before and after each call.
+
+use super::{
+    Failure, Surroundings,
+    batch::{Batches, Changed},
+    book::{Book, Pages},
+    milliseconds, pace,
+    report::RecipientReport,
+    walk,
+};
+use crate::{
+    database::{Connection, Dialect, RecipientWork, Row, statements},
+    ledger::{self, BatchEvidence, Event, Ledger, Tag, entry::MOST_REQUEST_IDS},
+    plan::{Plan, Step},
+    recipients::{self, Answer, Grade, Plumbing, Recipient, State, Subject},
+    settings::Settings,
+    store::Remembered,
+};
+use futures_util::future::join_all;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+/// So many rows are read and served together, at least.
+const PAGE: usize = 1000;
+
+/// Nor more than this, whatever a recipient's batches hold: memory stays flat.
+const LARGEST_PAGE: usize = 10_000;
+
+/// What is kept of answers is called by this operation.
+const DELETE: &str = "delete";
+
+/// The recipients that a run asks, each opened once: they keep their pace over all rules.
+#[derive(Default)]
+pub struct Recipients(BTreeMap<String, Opened>);
+
+struct Opened {
+    recipient: Box<dyn Recipient>,
+    /// Subjects that fit into one call.
+    batch: usize,
+}
+
+impl Recipients {
+    /// Opens those that the plan's steps name. No call is made.
+    ///
+    /// # Errors
+    /// A secret or a URL cannot be used.
+    pub fn open(settings: &Settings, plan: &Plan) -> anyhow::Result<Self> {
+        let names: BTreeSet<_> = plan.steps.iter().flat_map(|step| &step.recipients).map(|r| r.name.as_str()).collect();
+        if names.is_empty() {
+            return Ok(Self::default());
+        }
+        let plumbing = Plumbing::new().map_err(|reason| anyhow::anyhow!("recipients cannot be asked: {reason}"))?;
+        let mut opened = BTreeMap::new();
+        for settings in names.into_iter().filter_map(|name| settings.recipients.get(name)) {
+            let batch = (settings.kind.facts)(settings).batch;
+            let recipient = recipients::open(settings, &plumbing)?;
+            opened.insert(settings.name.clone(), Opened { recipient, batch });
+        }
+        Ok(Self(opened))
+    }
+
+    /// The recipient of this name.
+    pub fn get(&self, name: &str) -> Option<&dyn Recipient> {
+        self.0.get(name).map(|opened| opened.recipient.as_ref())
+    }
+
+    /// By name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &dyn Recipient)> {
+        self.0.iter().map(|(name, opened)| (name.as_str(), opened.recipient.as_ref()))
+    }
+}
+
+/// Asks what became of accepted work whose time has come: once for a run, whatever its rules.
+pub(super) async fn poll(around: &Surroundings<'_>, ledger: &mut Ledger) -> Result<(), ledger::Error> {
+    for (name, recipient) in around.recipients.iter() {
+        let pending = ledger.store().pending(name, around.now).await?;
+        if pending.is_empty() || around.stop.is_cancelled() {
+            continue;
+        }
+        let tags: Vec<Tag> = pending.iter().flat_map(|pending| pending.tags.iter().copied()).collect();
+        let asked = asked(around, None, name, "poll", &tags);
+        let number = ledger.append(vec![asked], &[]).await?.first().copied().unwrap_or(0);
+        let tickets: Vec<_> = pending.iter().map(|pending| pending.ticket.clone()).collect();
+        let began = Instant::now();
+        let answers = recipient.poll(&tickets).await;
+        let mut counted = Vec::new();
+        let mut known = Vec::new();
+        for (pending, answer) in pending.iter().zip(&answers) {
+            for tag in &pending.tags {
+                counted.push(answer.clone());
+                // a ticket that could not be asked about is asked about again
+                if !matches!(answer.state, State::Unreachable { .. }) {
+                    known.push(Remembered::new(*tag, DELETE, answer, around.now));
+                }
+            }
+        }
+        ledger.store().remember(name, &known).await?;
+        ledger.append(vec![answered(number, name, &counted, began)], &[]).await?;
+        tracing::info!(recipient = name, tickets = tickets.len(), persons = tags.len(), "recipient polled");
+    }
+    Ok(())
+}
+
+/// Rows that stay because of their recipients.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// By the first recipient that keeps the row.
+    recipients: BTreeMap<String, Held>,
+    /// Served, but somebody changed them in between: they are asked about again.
+    changed: u64,
+    /// A recipient that could be reached about nobody ended the pass; rows behind that point wait for it.
+    silent: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    rows: u64,
+    /// By the state that keeps them.
+    states: BTreeMap<&'static str, u64>,
+    /// The first reason that was given.
+    reason: Option<String>,
+}
+
+/// What is known about one subject after it was asked about.
+struct Standing {
+    state: &'static str,
+    grade: Option<Grade>,
+    reason: Option<String>,
+}
+
+/// One pass over all disposable rows.
+pub(super) async fn pass(
+    around: &Surroundings<'_>,
+    step: &Step,
+    batches: &Batches<'_>,
+    connection: &mut dyn Connection,
+    book: &Book<'_>,
+    report: &mut BTreeMap<String, RecipientReport>,
+) -> Result<Waiting, Failure> {
+    let widest = batches.work.recipients.iter().filter_map(|r| around.recipients.0.get(&r.name)).map(|o| o.batch).max();
+    let limit = widest.unwrap_or(PAGE).clamp(PAGE, LARGEST_PAGE);
+    let mut waiting = Waiting::default();
+    let mut size = walk::first_size(batches, &around.job.settings.pace);
+    let mut last: Option<Row> = None;
+    loop {
+        if around.stop.is_cancelled() {
+            return Err(Failure::Interrupted);
+        }
+        let rows = batches.page(connection, last.as_ref(), limit as u64).await?;
+        let Some(row) = rows.last() else { return Ok(waiting) };
+        last = Some(row.clone());
+        let served = serve(around, step, batches, book, &rows, report).await?;
+        let ready: Vec<_> = rows.iter().zip(&served.keeper).filter(|(_, keeper)| keeper.is_none()).collect();
+        for (_, (name, standing)) in
+            rows.iter().zip(&served.keeper).filter_map(|(row, keeper)| Some((row, keeper.as_ref()?)))
+        {
+            waiting.add(name, standing);
+        }
+        let ready: Vec<_> = ready.into_iter().map(|(row, _)| row).collect();
+        waiting.changed += change(around, batches, connection, book, &ready, &mut size).await?;
+        if (rows.len() as u64) < limit as u64 {
+            return Ok(waiting);
+        }
+        if let Some(silent) = served.silent {
+            // whoever is down now is not asked about every row of the table
+            tracing::warn!(
+                rule = step.rule,
+                recipient = silent,
+                "recipient answers nothing; the rest waits for the next run"
+            );
+            waiting.silent = Some(silent);
+            return Ok(waiting);
+        }
+    }
+}
+
+/// What came of asking about a page of rows.
+struct Served {
+    /// For each row, the recipient that keeps it.
+    keeper: Vec<Option<(String, Standing)>>,
+    /// A recipient that could be reached about nobody.
+    silent: Option<String>,
+}
+
+/// Asks all recipients, side by side, about everybody on the page who is not settled.
+async fn serve(
+    around: &Surroundings<'_>,
+    step: &Step,
+    batches: &Batches<'_>,
+    book: &Book<'_>,
+    rows: &[Row],
+    report: &mut BTreeMap<String, RecipientReport>,
+) -> Result<Served, Failure> {
+    let mut all = Vec::new();
+    for work in &batches.work.recipients {
+        let subjects: Vec<_> = rows.iter().map(|row| subject(around, batches, work, row)).collect();
+        let tags: Vec<Tag> = subjects.iter().map(Subject::tag).collect::<BTreeSet<_>>().into_iter().collect();
+        let known =
+            book.pages().await.store().remembered(&work.name, &tags, around.now).await.map_err(ledger::Error::from)?;
+        let mut open: BTreeMap<Tag, Subject> = BTreeMap::new();
+        for subject in subjects.iter().filter(|subject| !subject.is_empty()) {
+            // what is accepted is polled when its time has come, and not asked for again
+            let is_open =
+                known.get(&subject.tag()).is_none_or(|known| known.settled_at.is_none() && known.ticket.is_none());
+            if is_open {
+                open.entry(subject.tag()).or_insert_with(|| subject.clone());
+            }
+        }
+        let standing: BTreeMap<Tag, Standing> = known
+            .into_iter()
+            .map(|(tag, known)| (tag, Standing { state: word(&known.state), grade: known.grade, reason: None }))
+            .collect();
+        all.push((work, subjects, open.into_values().collect::<Vec<_>>(), standing));
+    }
+
+    let due: Vec<_> = all.iter().enumerate().filter(|(_, (_, _, open, _))| !open.is_empty()).map(|(i, _)| i).collect();
+    let announcements: Vec<_> = due
+        .iter()
+        .map(|&i| {
+            let (work, _, open, _) = &all[i];
+            let tags: Vec<_> = open.iter().map(Subject::tag).collect();
+            asked(around, Some(&step.rule), &work.name, DELETE, &tags)
+        })
+        .collect();
+    let mut silent = None;
+    if !announcements.is_empty() {
+        let numbers = {
+            let mut pages = book.pages().await;
+            pages.check_holds(around.holds).await?;
+            pages.append(announcements).await?
+        };
+        let calls = due.iter().map(|&i| {
+            let (work, _, open, _) = &all[i];
+            ask(around, work, open)
+        });
+        let results = join_all(calls).await;
+        let mut events = Vec::new();
+        let mut pages = book.pages().await;
+        for ((&i, number), (answers, began)) in due.iter().zip(numbers).zip(results) {
+            let (work, _, open, standing) = &mut all[i];
+            let known: Vec<_> = open
+                .iter()
+                .zip(&answers)
+                .map(|(subject, answer)| Remembered::new(subject.tag(), DELETE, answer, around.now))
+                .collect();
+            pages.store().remember(&work.name, &known).await.map_err(ledger::Error::from)?;
+            events.push(answered(number, &work.name, &answers, began));
+            report.entry(work.name.clone()).or_default().note(&answers);
+            if answers.iter().all(|answer| matches!(answer.state, State::Unreachable { .. })) {
+                silent.get_or_insert_with(|| work.name.clone());
+            }
+            for (subject, answer) in open.iter().zip(answers) {
+                standing.insert(subject.tag(), Standing::of(&answer));
+            }
+        }
+        pages.append(events).await?;
+    }
+
+    let keeper = (0..rows.len())
+        .map(|row| {
+            all.iter_mut().find_map(|(work, subjects, _, standing)| {
+                let subject = &subjects[row];
+                let standing = standing.get(&subject.tag());
+                let satisfied =
+                    standing.and_then(|standing| standing.grade).is_some_and(|grade| grade <= work.required);
+                // a row without identifiers names nobody to this recipient
+                if subject.is_empty() || satisfied {
+                    return None;
+                }
+                let (state, reason) = standing.map_or(("unreachable", None), |s| (s.state, s.reason.clone()));
+                Some((work.name.clone(), Standing { state, grade: None, reason }))
+            })
+        })
+        .collect();
+    Ok(Served { keeper, silent })
+}
+
+/// One recipient about its subjects: one answer for each.
+async fn ask(around: &Surroundings<'_>, work: &RecipientWork, open: &[Subject]) -> (Vec<Answer>, Instant) {
+    let began = Instant::now();
+    let mut answers = match around.recipients.get(&work.name) {
+        Some(recipient) => recipient.delete(open).await,
+        None => Vec::new(),
+    };
+    // whom a connector forgets is asked about again
+    answers.resize_with(open.len(), || Answer::unreachable("the recipient gave no answer", None));
+    (answers, began)
+}
+
+/// Changes rows whose recipients are served, batch after batch. Delivers how many did not go after all.
+async fn change(
+    around: &Surroundings<'_>,
+    batches: &Batches<'_>,
+    connection: &mut dyn Connection,
+    book: &Book<'_>,
+    rows: &[&Row],
+    size: &mut pace::Size,
+) -> Result<u64, Failure> {
+    let pace = &around.job.settings.pace;
+    let mut changed_meanwhile = 0;
+    let (mut begin, mut attempt) = (0, 0);
+    while begin < rows.len() {
+        if around.stop.is_cancelled() {
+            return Err(Failure::Interrupted);
+        }
+        let end = rows.len().min(begin + usize::try_from(size.current()).unwrap_or(usize::MAX));
+        let chosen = &rows[begin..end];
+        let ended = match batches.change_chosen(connection, chosen).await {
+            Ok((changed, places)) => settle(around, batches, connection, book, chosen, changed, &places, size).await,
+            Err(failure) => Err(failure),
+        };
+        match ended {
+            Ok(disposed) => {
+                changed_meanwhile += (chosen.len() - disposed) as u64;
+                (begin, attempt) = (end, 0);
+            }
+            Err(failure) if walk::is_worth_another_try(&failure) && attempt < pace.retries => {
+                attempt += 1;
+                size.shrink();
+                tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
+                tokio::time::sleep(pace::pause(attempt)).await;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(changed_meanwhile)
+}
+
+/// Announces and commits a batch; whom its rows were about is asked about anew when he comes back.
+#[expect(clippy::too_many_arguments, reason = "one batch with all that it concerns")]
+async fn settle(
+    around: &Surroundings<'_>,
+    batches: &Batches<'_>,
+    connection: &mut dyn Connection,
+    book: &Book<'_>,
+    chosen: &[&Row],
+    changed: Changed,
+    places: &[usize],
+    size: &mut pace::Size,
+) -> Result<usize, Failure> {
+    size.took(chosen.len() as u64, changed.longest);
+    book.settle(connection, changed).await?;
+    for work in &batches.work.recipients {
+        let tags: Vec<_> = places.iter().map(|&place| subject(around, batches, work, chosen[place]).tag()).collect();
+        book.pages().await.store().use_up(&work.name, &tags, around.now).await.map_err(ledger::Error::from)?;
+    }
+    Ok(places.len())
+}
+
+fn subject(around: &Surroundings<'_>, batches: &Batches<'_>, work: &RecipientWork, row: &Row) -> Subject {
+    let identifiers = work.identifiers.iter().filter_map(|(name, column)| {
+        let text = batches.column(row, &column.name)?;
+        Some((name.clone(), text.to_owned()))
+    });
+    Subject::new(&work.name, identifiers.collect(), &around.tag_key)
+}
+
+fn asked(around: &Surroundings<'_>, rule: Option<&str>, recipient: &str, operation: &str, tags: &[Tag]) -> Event {
+    let mut evidence = BatchEvidence::new(recipient, &around.tag_key);
+    tags.iter().for_each(|tag| evidence.push(*tag));
+    let tags = evidence.finish();
+    Event::Asked {
+        rule: rule.map(str::to_owned),
+        recipient: recipient.to_owned(),
+        operation: operation.to_owned(),
+        subjects: tags.count,
+        root: hex::encode(tags.root),
+        tag_key: tags.tag_key,
+    }
+}
+
+fn answered(asked: u64, recipient: &str, answers: &[Answer], began: Instant) -> Event {
+    let (mut counts, mut grades) = (BTreeMap::new(), BTreeMap::new());
+    let mut request_ids = BTreeSet::new();
+    for answer in answers {
+        *counts.entry(answer.state.word().to_owned()).or_default() += 1;
+        if let Some(grade) = answer.grade {
+            *grades.entry(grade.to_string()).or_default() += 1;
+        }
+        if request_ids.len() < MOST_REQUEST_IDS {
+            request_ids.extend(answer.request_id.clone());
+        }
+    }
+    Event::Answered {
+        asked,
+        recipient: recipient.to_owned(),
+        answers: counts,
+        grades,
+        request_ids: request_ids.into_iter().collect(),
+        milliseconds: milliseconds(began),
+    }
+}
+
+/// The word of a state that the store remembers.
+fn word(state: &str) -> &'static str {
+    ["confirmed", "gone", "accepted", "not_possible", "refused"]
+        .into_iter()
+        .find(|word| *word == state)
+        .unwrap_or("unreachable")
+}
+
+impl Standing {
+    fn of(answer: &Answer) -> Self {
+        let reason = match &answer.state {
+            State::NotPossible { reason } | State::Refused { reason } | State::Unreachable { reason, .. } => {
+                Some(reason.clone())
+            }
+            State::Confirmed | State::Gone | State::Accepted { .. } => None,
+        };
+        Self { state: answer.state.word(), grade: answer.grade, reason }
+    }
+}
+
+impl Pages<'_> {
+    async fn append(&mut self, events: Vec<Event>) -> Result<Vec<u64>, Failure> {
+        Ok(self.ledger().append(events, &[]).await?)
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, recipient: &str, standing: &Standing) {
+        let held = self.recipients.entry(recipient.to_owned()).or_default();
+        held.rows += 1;
+        *held.states.entry(standing.state).or_default() += 1;
+        if held.reason.is_none() {
+            held.reason.clone_from(&standing.reason);
+        }
+    }
+
+    /// All rows of which a reason is known.
+    fn rows(&self) -> u64 {
+        self.recipients.values().map(|held| held.rows).sum::<u64>() + self.changed
+    }
+
+    /// Of `left` disposable rows, those that no recipient explains. Rows behind the point where a silent recipient ended
+    /// the pass wait for that one.
+    pub fn explain(&mut self, left: u64) -> u64 {
+        let behind = left.saturating_sub(self.rows());
+        let Some(silent) = self.silent.take().filter(|_| behind > 0) else { return behind };
+        let held = self.recipients.entry(silent).or_default();
+        held.rows += behind;
+        *held.states.entry("unreachable").or_default() += behind;
+        0
+    }
+
+    /// Rows that stay, by reason.
+    pub fn reasons(&self) -> impl Iterator<Item = (String, u64)> {
+        let recipients = self.recipients.iter().map(|(name, held)| (format!("waiting_for_{name}"), held.rows));
+        recipients.chain([("changed_meanwhile".to_owned(), self.changed)]).filter(|(_, rows)| *rows > 0)
+    }
+
+    /// Counts what is past the recipients' deadlines, and says what all of this makes of the rule.
+    pub async fn judge(
+        &self,
+        connection: &mut dyn Connection,
+        dialect: &dyn Dialect,
+        batches: &Batches<'_>,
+        report: &mut BTreeMap<String, RecipientReport>,
+    ) -> Result<Verdict, Failure> {
+        let mut verdict = Verdict { temporary: self.changed > 0, ..Verdict::default() };
+        for work in &batches.work.recipients {
+            let Some(held) = self.recipients.get(&work.name).filter(|held| held.rows > 0) else { continue };
+            let past = match &work.late {
+                Some(late) => {
+                    let statement = statements::count_disposable(dialect, batches.work, late);
+                    let rows = connection.fetch(&statement).await?;
+                    let count = rows.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok());
+                    count.unwrap_or(0).min(held.rows)
+                }
+                None => 0,
+            };
+            let states: Vec<_> =
+                held.states.iter().map(|(state, rows)| format!("{rows} {}", state.replace('_', " "))).collect();
+            let mut words = format!("{} rows wait for {} ({})", held.rows, work.name, states.join(", "));
+            if past > 0 {
+                words += &format!("; {past} of them past its deadline");
+            }
+            if let Some(reason) = &held.reason {
+                words += &format!("; it said: {reason}");
+            }
+            verdict.words.push(words);
+            let report = report.entry(work.name.clone()).or_default();
+            (report.waiting, report.past_deadline) = (held.rows, past);
+            let permanent = held.states.contains_key("refused") || held.states.contains_key("not_possible");
+            verdict.failed |= permanent || past > 0;
+            verdict.temporary |= held.states.contains_key("unreachable");
+        }
+        Ok(verdict)
+    }
+}
+
+/// What waiting rows make of a rule.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    pub words: Vec<String>,
+    /// A person has to look: refused, impossible, or past the deadline.
+    pub failed: bool,
+    /// The next run may help.
+    pub temporary: bool,
+}
