@@ -119,6 +119,9 @@ pub struct PlanArgs {
     /// Show the table of all rules and not each rule in words
     #[arg(long, conflicts_with_all = ["sql", "sample"])]
     pub brief: bool,
+    /// Prove the credentials of every recipient that would be asked; nothing is deleted
+    #[arg(long)]
+    pub check_recipients: bool,
 }
 
 #[derive(Debug, Args)]

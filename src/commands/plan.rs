@@ -1,12 +1,15 @@
 //! `sunset plan`: what a run would do. Reads, and writes nothing but the file that `--out` names.
 
-use super::{console::Console, job as loading};
+use super::{Stop, console::Console, job as loading};
 use crate::{
     cli::{Format, Global, PlanArgs},
     ledger::Keys,
     outcome::Outcome,
     output::{self, PlanStyle},
     plan::{self, Options, Plan},
+    recipients::Checked,
+    run::Recipients,
+    settings::Settings,
 };
 use anyhow::Context as _;
 
@@ -40,7 +43,27 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
         std::fs::write(path, text).with_context(|| format!("the plan cannot be written to {}", path.display()))?;
         console.note(&format!("plan written to {}; execute it with: sunset run --plan {0}", path.display()));
     }
-    Ok(outcome(plan))
+    let checked =
+        if args.check_recipients { check_recipients(&job.settings, plan, console).await? } else { Outcome::Done };
+    Ok(outcome(plan).max(checked))
+}
+
+/// Proves the credentials of the recipients in the plan, as far as each of them allows it.
+async fn check_recipients(settings: &Settings, plan: &Plan, console: &mut Console) -> anyhow::Result<Outcome> {
+    let recipients = Recipients::open(settings, plan).map_err(|error| Stop::invalid(error.to_string()))?;
+    let mut outcome = Outcome::Done;
+    for (name, recipient) in recipients.iter() {
+        let words = match recipient.check().await {
+            Ok(Checked::Proven) => "the credentials work".to_owned(),
+            Ok(Checked::Unproven { reason }) => format!("not proven: {reason}"),
+            Err(error) => {
+                outcome = outcome.max(if error.temporary { Outcome::Temporary } else { Outcome::Invalid });
+                format!("failed: {error}")
+            }
+        };
+        console.note(&format!("recipient {name}: {words}"));
+    }
+    Ok(outcome)
 }
 
 /// A dry run refuses nothing, but a plan that lacks rules is not whole.

@@ -7,7 +7,7 @@ use crate::{
     ledger::{self, Entry, Event, RuleResult},
     outcome::Outcome,
     output,
-    store::{self, Store},
+    store::{self, RecipientCount, Store},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -31,6 +31,18 @@ struct Status {
     holds: u64,
     /// Holds whose review day is past.
     holds_to_review: Vec<u64>,
+    /// Persons by recipient and state.
+    recipients: Vec<RecipientStatus>,
+}
+
+/// How many persons of a recipient are in one state.
+#[derive(Debug, Serialize)]
+struct RecipientStatus {
+    recipient: String,
+    state: String,
+    persons: u64,
+    /// When the first of them was first asked about.
+    oldest: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,6 +97,16 @@ async fn read(store: &mut Store, job: &str, today: jiff::civil::Date) -> anyhow:
     let holds = store.holds().await?;
     status.holds = holds.len() as u64;
     status.holds_to_review = holds.iter().filter(|hold| hold.review < today).map(|hold| hold.id).collect();
+    let counts = store.recipient_counts().await?;
+    status.recipients = counts
+        .into_iter()
+        .map(|RecipientCount { recipient, state, persons, oldest }| RecipientStatus {
+            recipient,
+            state,
+            persons,
+            oldest,
+        })
+        .collect();
     status.ledger.checkpoint_size = store.last_checkpoint().await?.map(|checkpoint| checkpoint.size);
     let Some((last, line)) = store.last_entry().await? else { return Ok(status) };
     status.ledger.entries = last;
@@ -167,6 +189,14 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
     });
     let head = ["rule", "last run", "result", "disposed", "overdue before", "left"];
     out.push_str(&output::table(&head, rules.collect()));
+    if !status.recipients.is_empty() {
+        out.push('\n');
+        let recipients = status.recipients.iter().map(|known| {
+            let state = known.state.replace('_', " ");
+            vec![known.recipient.clone(), state, output::count(known.persons), time(Some(known.oldest))]
+        });
+        out.push_str(&output::table(&["recipient", "state", "persons", "first asked"], recipients.collect()));
+    }
     let _ = writeln!(
         out,
         "\nledger: {} entries, signed through {}",

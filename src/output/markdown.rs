@@ -3,7 +3,7 @@
 use super::{
     PlanStyle,
     numbers::count,
-    plan::{self, due, found_by, time},
+    plan::{self, asked, due, found_by, sent, time},
     report as text,
 };
 use crate::{plan::Plan, run::RunReport};
@@ -46,6 +46,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
                 .rows
                 .map_or_else(|| "kept".to_owned(), |rows| format!("{} {}", dependent.action, count(rows)));
             item("along", &format!("`{}`: {rows} (through {})", dependent.table, dependent.through));
+        }
+        for recipient in &step.recipients {
+            item("asked first", &format!("{}. It {}.", asked(recipient), sent(recipient)));
         }
         for hold in &step.holds {
             item("hold", hold);

@@ -5,7 +5,7 @@ use super::{
     numbers::{count, count_or_dash, seconds},
     table,
 };
-use crate::plan::{Plan, PlannedStatement, Step};
+use crate::plan::{Plan, PlannedRecipient, PlannedStatement, Step};
 use std::fmt::Write as _;
 
 pub(super) const HEAD: [&str; 10] =
@@ -94,6 +94,10 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
         };
         line("along", &format!("{what} (through {})", dependent.through));
     }
+    for recipient in &step.recipients {
+        line("asked first", &asked(recipient));
+        line("", &sent(recipient));
+    }
     for hold in &step.holds {
         line("hold", hold);
     }
@@ -128,6 +132,34 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
             }
         }
     }
+}
+
+/// `stripe: up to 12 persons in 12 calls, at least 1.0 s; evidence E1 or better; 3 rows past its deadline of 30 days`.
+pub(super) fn asked(recipient: &PlannedRecipient) -> String {
+    let PlannedRecipient { name, kind, require, deadline, subjects, late, calls, seconds: least, .. } = recipient;
+    let of_kind = if name == kind { String::new() } else { format!(" ({kind})") };
+    #[expect(clippy::cast_precision_loss, reason = "a duration")]
+    let least =
+        if *least > 0 { format!(", at least {} by its rate limit", seconds(*least as f64)) } else { String::new() };
+    let (subjects, calls) = (count(*subjects), count(*calls));
+    let mut text =
+        format!("{name}{of_kind}: up to {subjects} persons in {calls} calls{least}; evidence {require} or better");
+    match (deadline, late) {
+        (Some(deadline), Some(late)) if *late > 0 => {
+            let _ = write!(text, "; {} rows past its deadline of {deadline}", count(*late));
+        }
+        (Some(deadline), _) => {
+            let _ = write!(text, "; deadline {deadline}");
+        }
+        (None, _) => {}
+    }
+    text
+}
+
+/// What leaves the house, what goes, what stays.
+pub(super) fn sent(recipient: &PlannedRecipient) -> String {
+    let sends: Vec<_> = recipient.sends.iter().map(|(name, column)| format!("{name} (column {column})")).collect();
+    format!("gets {}; deletes {}; keeps {}", sends.join(", "), recipient.deletes, recipient.keeps)
 }
 
 fn line_title(line: &mut impl FnMut(&str, &str), title: &str) {

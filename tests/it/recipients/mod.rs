@@ -4,6 +4,7 @@ mod faults;
 mod http;
 mod language;
 mod localstripe;
+mod run;
 mod store;
 mod stripe;
 mod throughput;

@@ -27,12 +27,15 @@ async fn what_is_settled_stays_and_what_is_pending_is_found_in_time() {
         };
         store.remember("shop", &batch(&answers, now)).await.unwrap();
         store.remember("shop", &[]).await.unwrap();
-        let known = store.remembered("shop", &tags).await.unwrap();
+        let known = store.remembered("shop", &tags, Timestamp::UNIX_EPOCH).await.unwrap();
         assert_eq!(known.len(), 4);
         assert_eq!(known[&tags[0]], batch(&answers, now)[0]);
         assert_eq!(known[&tags[1]].ticket.as_deref(), Some("prj_1"));
-        assert_eq!(store.settled("shop", &tags).await.unwrap().keys().collect::<Vec<_>>(), [&tags[0]]);
-        assert_eq!(store.remembered("other", &tags).await.unwrap().len(), 0);
+        assert_eq!(
+            store.settled("shop", &tags, Timestamp::UNIX_EPOCH).await.unwrap().keys().collect::<Vec<_>>(),
+            [&tags[0]]
+        );
+        assert_eq!(store.remembered("other", &tags, Timestamp::UNIX_EPOCH).await.unwrap().len(), 0);
         assert_eq!(store.pending("shop", now).await.unwrap(), []);
         let later = now + 10.minutes();
         let mut both = vec![tags[1], tags[2]];
@@ -43,7 +46,7 @@ async fn what_is_settled_stays_and_what_is_pending_is_found_in_time() {
         // Later answers: settled stays settled, the first time stays the first.
         let answers = [Answer::unreachable("down", None), Answer::confirmed(Grade::E1), Answer::gone(Grade::E1)];
         store.remember("shop", &batch(&answers, later)).await.unwrap();
-        let known = store.settled("shop", &tags).await.unwrap();
+        let known = store.settled("shop", &tags, Timestamp::UNIX_EPOCH).await.unwrap();
         assert_eq!(known[&tags[0]].state, "confirmed");
         assert_eq!((known[&tags[1]].first_asked_at, known[&tags[1]].settled_at), (now, Some(later)));
         assert_eq!(store.pending("shop", later).await.unwrap(), []);

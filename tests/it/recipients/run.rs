@@ -1,0 +1,299 @@
+//! Runs that ask recipients first, on every engine: what goes, what waits and why, and what is asked how often.
+
+use crate::support::bench::{Bench, Call, on_every_engine, signal};
+use serde_json::{Value, json};
+use std::{fs, sync::LazyLock, thread, time::Duration};
+use sunset::sandbox::{Fault, Sandbox};
+use tokio::runtime::Runtime;
+
+/// The tests wait for the program and block; the stand-ins go on answering.
+static SERVERS: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+async fn sandbox() -> Sandbox {
+    SERVERS.spawn(Sandbox::start(0, false)).await.unwrap().unwrap()
+}
+
+/// A job whose customers are known to Stripe and to a vendor described in YAML.
+async fn company(bench: &Bench, sandbox: &Sandbox, crm: &str) {
+    fs::write(bench.path("stripe_key"), "sk_test_planted").unwrap();
+    fs::write(bench.path("crm_key"), "crm_planted").unwrap();
+    bench.settings(&format!(
+        "time_zone: Asia/Tokyo\nrecipients:\n  stripe: {{api_key: \"${{file:stripe_key}}\", url: \"{}\"}}\n  crm: {{kind: http, \
+         url: \"{}\", auth: {{bearer: \"${{file:crm_key}}\"}}, {crm}}}",
+        sandbox.url("stripe"),
+        sandbox.url("crm")
+    ));
+    bench.script("create table t (id {int} primary key, at_day {date}, stripe_id {text}, email {text})").await;
+}
+
+const AT_ONCE: &str = "grade: E1, delete: {method: DELETE, path: \"/v1/people/{email}\", gone: [404]}";
+
+const LATER: &str = "delete: {method: POST, path: /v1/deletions, json: {email: \"{email}\", reference: \"{reference}\"}, \
+                     success: [202], ticket: /job/id}, poll: {path: \"/v1/jobs/{ticket}\", done: {pointer: /status, is: \
+                     [done]}, failed: {pointer: /status, is: [failed]}, every: 1 s}";
+
+fn rule(recipients: &str) -> String {
+    format!(
+        "- {{id: t, table: core.t, starting_point: at_day, retention_period: 5 years, disposition: erase, recipients: \
+         [{recipients}]}}"
+    )
+}
+
+const STRIPE: &str = "stripe: {customer: stripe_id}";
+const CRM: &str = "crm: {email: email}";
+
+/// Planted identifiers that no output may hold.
+const PLANTED: [&str; 4] = ["cus_planted", "planted@example.com", "sk_test_planted", "crm_planted"];
+
+/// Three customers, one without identifiers, and one whose time has not come.
+async fn customers(bench: &Bench) {
+    bench
+        .script(
+            "insert into t values (1, '2001-01-01', 'cus_planted1', '1planted@example.com'),
+             (2, '2001-01-01', 'cus_planted2', '2planted@example.com'),
+             (3, '2001-01-01', 'cus_planted3', '3planted@example.com'),
+             (4, '2001-01-01', null, ''), (5, '2025-01-01', 'cus_planted5', '5planted@example.com')",
+        )
+        .await;
+}
+
+fn seed(sandbox: &Sandbox) {
+    sandbox.seed("stripe", &json!({"customers": ["cus_planted1", "cus_planted2", "cus_planted3", "cus_planted5"]}));
+}
+
+fn deletions(sandbox: &Sandbox) -> u64 {
+    sandbox.calls("stripe").get("DELETE /v1/customers/{customer}").copied().unwrap_or(0)
+}
+
+/// Nothing that the program keeps or says holds an identifier or a secret.
+fn is_silent(bench: &Bench, calls: &[&Call]) {
+    let mut texts: Vec<(String, Vec<u8>)> =
+        calls.iter().map(|call| ("an output".to_owned(), format!("{}{}", call.out, call.err).into_bytes())).collect();
+    texts.push(("the ledger".to_owned(), bench.sunset(&["ledger", "export"]).expect(0).out.into_bytes()));
+    for entry in fs::read_dir(bench.path("state")).unwrap() {
+        let path = entry.unwrap().path();
+        texts.push((path.display().to_string(), fs::read(&path).unwrap()));
+    }
+    for (place, text) in texts {
+        for planted in PLANTED {
+            let found = text.windows(planted.len()).any(|window| window == planted.as_bytes());
+            assert!(!found, "{planted} is in {place}");
+        }
+    }
+}
+
+/// Recipients are asked, then the rows go; the ledger says so before and after; nobody is asked twice.
+async fn rows_go_when_their_recipients_have_deleted_their_copies(bench: Bench) {
+    let sandbox = sandbox().await;
+    seed(&sandbox);
+    company(&bench, &sandbox, AT_ONCE).await;
+    customers(&bench).await;
+    bench.rules(&rule(&format!("{STRIPE}, {CRM}")));
+    let plan = bench.plan();
+    let planned = &plan["steps"][0]["recipients"];
+    assert_eq!(planned[0]["sends"], json!({"customer": "stripe_id"}));
+    assert_eq!((&planned[0]["subjects"], &planned[0]["require"]), (&json!(4), &json!("E1")));
+    assert_eq!(deletions(&sandbox), 0, "a plan asks nobody");
+    let run = bench.sunset_with(&["run", "--now", bench.now], &[("SUNSET_LOG", "trace")]).expect(0);
+    assert!(run.err.contains("\"called\""), "calls are not in the log: {}", run.err);
+    assert_eq!(bench.list("select id from t").await, "5");
+    assert_eq!((deletions(&sandbox), sandbox.calls("crm").values().sum::<u64>()), (3, 3));
+    let evidence = bench.evidence();
+    let asked: Vec<_> =
+        evidence.events("asked").into_iter().map(|asked| (&asked["recipient"], &asked["subjects"])).collect();
+    assert_eq!(asked, [(&json!("stripe"), &json!(3)), (&json!("crm"), &json!(3))]);
+    for answered in evidence.events("answered") {
+        assert_eq!((&answered["answers"], &answered["grades"]), (&json!({"confirmed": 3}), &json!({"E1": 3})));
+    }
+    assert!(!evidence.events("answered")[0]["request_ids"].as_array().unwrap().is_empty());
+    let again = bench.sunset(&["run", "--now", bench.now]).expect(0);
+    assert_eq!(deletions(&sandbox), 3);
+    let status = bench.sunset(&["status"]).expect(0);
+    assert!(status.out.contains("stripe") && status.out.contains("confirmed"), "{status:?}");
+    is_silent(&bench, &[&run, &again, &status]);
+}
+
+/// Somebody who came back after his row had gone is asked about again.
+async fn who_comes_back_is_asked_about_again(bench: Bench) {
+    let sandbox = sandbox().await;
+    seed(&sandbox);
+    company(&bench, &sandbox, AT_ONCE).await;
+    bench.rules(&rule(STRIPE));
+    bench
+        .script("insert into t values (1, '2001-01-01', 'cus_planted1', null), (2, '2001-01-02', 'cus_planted1', null)")
+        .await;
+    bench.run(0);
+    assert_eq!((bench.list("select id from t").await.as_str(), deletions(&sandbox)), ("", 1), "one person, one call");
+    bench.script("insert into t values (3, '2001-01-01', 'cus_planted1', null)").await;
+    bench.run(0);
+    assert_eq!(deletions(&sandbox), 1, "on the same day");
+    bench.script("insert into t values (4, '2001-01-01', 'cus_planted1', null)").await;
+    bench.sunset(&["run", "--now", "2027-11-22"]).expect(0);
+    assert_eq!(deletions(&sandbox), 2);
+}
+
+/// A recipient that is down keeps its rows and no others; what was settled meanwhile is not repeated.
+async fn a_recipient_that_is_down_keeps_its_rows_alone(bench: Bench) {
+    let sandbox = sandbox().await;
+    seed(&sandbox);
+    company(&bench, &sandbox, AT_ONCE).await;
+    customers(&bench).await;
+    bench.script("create table other (id {int} primary key, at_day {date})").await;
+    bench.script("insert into other values (1, '2001-01-01')").await;
+    bench.rules(&format!(
+        "{}\n- {{id: other, table: core.other, starting_point: at_day, retention_period: 5 years, disposition: erase}}",
+        rule(&format!("{STRIPE}, {CRM}"))
+    ));
+    let down = Fault { vendor: "crm".to_owned(), status: Some(503), times: Some(1000), ..Fault::default() };
+    sandbox.fault(down);
+    let report = bench.run(75);
+    assert_eq!(report.rule("t")["remaining"], json!({"waiting_for_crm": 3}));
+    assert_eq!(report.rule("other")["disposed"], 1);
+    assert_eq!(bench.list("select id from t order by id").await, "1 2 3 5", "only the one whom crm does not know");
+    assert_eq!(deletions(&sandbox), 3);
+    // the stand-in is up again
+    let up = self::sandbox().await;
+    company_again(&bench, &sandbox, &up);
+    bench.run(0);
+    assert_eq!(bench.list("select id from t").await, "5");
+    assert_eq!(deletions(&sandbox), 3, "Stripe had answered");
+}
+
+/// The same settings with another stand-in for the vendor.
+fn company_again(bench: &Bench, from: &Sandbox, to: &Sandbox) {
+    let settings = fs::read_to_string(bench.path("sunset.yaml")).unwrap();
+    fs::write(bench.path("sunset.yaml"), settings.replace(&from.url("crm"), &to.url("crm"))).unwrap();
+}
+
+/// A refusal is a matter for a person: exit code 4, and what was said.
+async fn a_refusal_is_told(bench: Bench) {
+    let sandbox = sandbox().await;
+    company(&bench, &sandbox, AT_ONCE).await;
+    customers(&bench).await;
+    fs::write(bench.path("crm_key"), "wrong_planted").unwrap();
+    bench.rules(&rule(CRM));
+    let report = bench.run(4);
+    assert_eq!(report.rule("t")["remaining"], json!({"waiting_for_crm": 3}));
+    let message = report.rule("t")["message"].as_str().unwrap();
+    assert!(message.contains("3 refused") && message.contains("401"), "{message}");
+    let checked = bench.sunset(&["plan", "--now", bench.now, "--check-recipients"]);
+    assert_eq!(bench.list("select id from t order by id").await, "1 2 3 5");
+    is_silent(&bench, &[&checked]);
+}
+
+/// Accepted work is polled on later runs; a rule may be content with acceptance.
+async fn accepted_work_is_polled(bench: Bench) {
+    let sandbox = sandbox().await;
+    company(&bench, &sandbox, LATER).await;
+    customers(&bench).await;
+    bench.rules(&rule("crm: {email: email, require: E1}"));
+    let report = bench.run(0);
+    assert_eq!(report.rule("t")["result"], "explained_rest");
+    assert_eq!(report.rule("t")["remaining"], json!({"waiting_for_crm": 3}));
+    let posts = || sandbox.calls("crm").get("POST /v1/deletions").copied().unwrap_or(0);
+    assert_eq!(posts(), 3);
+    bench.sunset(&["run", "--now", "2026-11-23"]).expect(0);
+    assert_eq!(bench.list("select id from t order by id").await, "1 2 3 5", "the vendor is still at it");
+    bench.sunset(&["run", "--now", "2026-11-24"]).expect(0);
+    assert_eq!((bench.list("select id from t").await.as_str(), posts()), ("5", 3));
+    assert!(bench.evidence().is_settled());
+}
+
+async fn acceptance_may_be_enough(bench: Bench) {
+    let sandbox = sandbox().await;
+    company(&bench, &sandbox, LATER).await;
+    customers(&bench).await;
+    bench.rules(&rule("crm: {email: email, require: E2}"));
+    bench.run(0);
+    assert_eq!(bench.list("select id from t").await, "5");
+}
+
+/// Whoever takes longer than the rule allows is named, in plan, report and exit code.
+async fn a_deadline_is_held_against_the_recipient(bench: Bench) {
+    let sandbox = sandbox().await;
+    company(&bench, &sandbox, LATER).await;
+    customers(&bench).await;
+    bench.script("insert into t values (6, '2021-11-10', null, '6planted@example.com')").await;
+    bench.rules(&rule("crm: {email: email, require: E1, deadline: 30 days}"));
+    assert_eq!(bench.plan()["steps"][0]["recipients"][0]["late"], 4, "rows 1 to 4 have been due for years");
+    let report = bench.run(4);
+    assert_eq!(report.rule("t")["recipients"]["crm"]["past_deadline"], 3);
+    assert!(report.rule("t")["message"].as_str().unwrap().contains("past its deadline"));
+}
+
+/// Held rows are nobody's business.
+async fn nobody_is_asked_about_held_rows(bench: Bench) {
+    let sandbox = sandbox().await;
+    seed(&sandbox);
+    company(&bench, &sandbox, AT_ONCE).await;
+    customers(&bench).await;
+    bench.rules(&rule(STRIPE));
+    let hold = [
+        "hold",
+        "add",
+        "--table",
+        "core.t",
+        "--key",
+        "1",
+        "--matter",
+        "m",
+        "--reason",
+        "r",
+        "--owner",
+        "o",
+        "--review",
+        "2030-01-01",
+    ];
+    bench.sunset(&hold).expect(0);
+    bench.run(0);
+    assert_eq!((bench.list("select id from t order by id").await.as_str(), deletions(&sandbox)), ("1 5", 2));
+}
+
+/// Killed while a recipient is at it: the next run asks again and finds it gone.
+async fn a_killed_run_is_taken_up(bench: Bench) {
+    let sandbox = sandbox().await;
+    seed(&sandbox);
+    company(&bench, &sandbox, AT_ONCE).await;
+    customers(&bench).await;
+    bench.rules(&rule(STRIPE));
+    let slow = Fault { vendor: "stripe".to_owned(), times: Some(2), delay_milliseconds: 60_000, ..Fault::default() };
+    sandbox.fault(slow);
+    let mut run = bench.start(&["run", "--now", bench.now]);
+    for _ in 0..1000 {
+        if deletions(&sandbox) >= 1 {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    signal("KILL", run.id());
+    run.wait().unwrap();
+    assert_eq!(bench.list("select id from t order by id").await, "1 2 3 4 5");
+    bench.run(0);
+    assert_eq!(bench.list("select id from t").await, "5");
+    assert!(deletions(&sandbox) <= 6, "each at most twice: {}", deletions(&sandbox));
+    assert!(bench.evidence().is_settled());
+}
+
+/// Columns that are not there are found at planning, with their place.
+async fn columns_of_recipients_are_checked(bench: Bench) {
+    let sandbox = sandbox().await;
+    company(&bench, &sandbox, AT_ONCE).await;
+    bench.rules(&rule("stripe: {customer: stripe_idd}"));
+    let call = bench.sunset(&["plan", "--now", bench.now, "--format", "json"]).expect(2);
+    let mut found = call.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let error = found.find(|diagnostic| diagnostic["severity"] == "error").unwrap();
+    assert_eq!(error["help"], "did you mean `stripe_id`?", "{error}");
+}
+
+on_every_engine!(
+    rows_go_when_their_recipients_have_deleted_their_copies,
+    who_comes_back_is_asked_about_again,
+    a_recipient_that_is_down_keeps_its_rows_alone,
+    a_refusal_is_told,
+    accepted_work_is_polled,
+    acceptance_may_be_enough,
+    a_deadline_is_held_against_the_recipient,
+    nobody_is_asked_about_held_rows,
+    a_killed_run_is_taken_up,
+    columns_of_recipients_are_checked,
+);
