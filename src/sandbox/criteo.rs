@@ -58,7 +58,8 @@ impl Vendor for Criteo {
         if let ("POST", ["oauth2", "token"]) = (request.method.as_str(), &segments[..]) {
             return self.token(request);
         }
-        if !request.bearer().is_some_and(|token| self.tokens.get(token).is_some_and(|until| request.at < *until)) {
+        let until = request.bearer().and_then(|token| self.tokens.get(token));
+        if until.is_none_or(|until| request.at >= *until) {
             return self.error("(token)", 401, "authorization", "authorization-token-invalid");
         }
         if let Some(window) = &mut self.window
