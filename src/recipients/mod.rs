@@ -7,16 +7,20 @@
 pub mod answer;
 pub mod circuit;
 pub mod client;
+pub mod criteo;
 pub mod grade;
 pub mod http;
+pub mod meta;
 pub mod none;
 pub mod options;
+pub mod phone;
 pub mod rate;
 pub mod retry;
 pub mod stripe;
 pub mod subject;
 pub mod template;
 pub mod token;
+pub mod x_ads;
 
 pub use answer::{Answer, Poll, State};
 pub use client::Plumbing;
@@ -29,7 +33,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &stripe::KIND];
+pub static KINDS: &[&Kind] = &[&criteo::KIND, &http::KIND, &meta::KIND, &none::KIND, &stripe::KIND, &x_ads::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -7,8 +7,11 @@
 //! `/_sandbox/` controls it: `GET calls` counts what was asked, `POST faults` lets the next calls fail ([`Fault`]), `DELETE
 //! faults` forgets that, `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
 
+pub mod criteo;
 pub mod crm;
+pub mod meta;
 pub mod stripe;
+pub mod x_ads;
 
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
@@ -30,7 +33,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[crm::ENTRY, stripe::ENTRY];
+pub static VENDORS: &[Entry] = &[criteo::ENTRY, crm::ENTRY, meta::ENTRY, stripe::ENTRY, x_ads::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,

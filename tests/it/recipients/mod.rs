@@ -1,13 +1,17 @@
 //! Recipients: the connectors against the sandbox's stand-ins, with faults, and what is remembered of their answers.
 
+mod audiences;
+mod criteo;
 mod faults;
 mod http;
 mod language;
 mod localstripe;
+mod meta;
 mod run;
 mod store;
 mod stripe;
 mod throughput;
+mod x_ads;
 
 use crate::ledger::key_settings;
 use std::{

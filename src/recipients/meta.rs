@@ -1,0 +1,742 @@
+//! Meta: removes people from the custom audiences of an ad account, or from one of them.
+//!
+//! `DELETE /v26.0/act_{ad account}/usersofanyaudience` removes people from every custom audience of the account; `DELETE
+//! /v26.0/{audience}/users` from one
+//! (<https://developers.facebook.com/documentation/ads-commerce/marketing-api/audiences/guides/custom-audiences>, and the
+//! machine specification in facebook-business-sdk-codegen). Up to 10,000 people go into one call, as a form with `payload`. A
+//! person who is in no audience is no error. Changes usually take up to 24 hours.
+//!
+//! Meta answers how many entries it received, how many of them were malformed, and up to 100 samples; where the samples do
+//! not name them all, the rest is asked about in halves. No call reports the end for a whole account, so the evidence is
+//! acceptance. For one audience, `sessions: true` gives each call a session of its own, and asks later whether it has
+//! ended.
+//!
+//! Values are normalized and leave as SHA-256, except advertising ids and external ids, which leave as they are. "a-z only"
+//! is taken to mean that names keep letters of other alphabets, which the same page allows for first and last names.
+//!
+//! Not confirmed by any documentation, from memory alone: that `usersofanyaudience` answers like `users`; that a removal's
+//! session is listed, and has ended when it has an `end_time`; the header `x-fb-trace-id`. What was collected by Pixel or
+//! Conversions API cannot be deleted for one person: no such call exists.
+
+use super::{
+    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
+    Recipient, RecipientSettings, Subject,
+    client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order, segment},
+    phone,
+    retry::{Verdict, retry_after, usual},
+};
+use crate::rules::{
+    format,
+    shape::{Field, Shape},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
+
+const BASE: &str = "https://graph.facebook.com";
+
+/// The version of the API that was read.
+const VERSION: &str = "v26.0";
+
+/// The least that an ad account gets: 5,000 calls an hour about custom audiences, and 40 more for each active one; 190,000
+/// with advanced access (<https://developers.facebook.com/docs/graph-api/overview/rate-limiting>).
+const RATES: &[Rate] = &[Rate::per_hour(5000)];
+
+/// People in one call.
+const MOST: usize = 10_000;
+
+/// Calls under way at a time.
+const AT_ONCE: usize = 4;
+
+/// Calls at most to find out which entries of one batch are malformed.
+const MOST_CALLS: usize = 64;
+
+/// Between two looks at a session: changes take up to 24 hours.
+const SESSION: Duration = Duration::from_secs(2 * 60 * 60);
+
+pub static KIND: Kind = Kind {
+    name: "meta",
+    doc: "Meta (Facebook, Instagram): removes people from all custom audiences of an ad account, or from one.",
+    settings: &[
+        Field {
+            name: "access_token",
+            required: true,
+            doc: "A system user's token with `ads_management`.",
+            shape: Shape::Text(&format::KEY),
+            example: "\"${META_TOKEN}\"",
+        },
+        Field {
+            name: "app_secret",
+            required: false,
+            doc: "The app's secret, where the app demands proof of it with each call.",
+            shape: Shape::Text(&format::KEY),
+            example: "\"${META_APP_SECRET}\"",
+        },
+        Field {
+            name: "ad_account",
+            required: false,
+            doc: "The ad account whose audiences are meant, all of them; either this or `audience`.",
+            shape: Shape::Text(&format::SETTING),
+            example: "act_1234567890",
+        },
+        Field {
+            name: "audience",
+            required: false,
+            doc: "The one custom audience that is meant.",
+            shape: Shape::Text(&format::SETTING),
+            example: "\"23850000000000001\"",
+        },
+        Field {
+            name: "sessions",
+            required: false,
+            doc: "Ask for the end of each removal, with `audience` only; `false` by default.",
+            shape: Shape::Boolean,
+            example: "true",
+        },
+        Field {
+            name: "country_calling_code",
+            required: false,
+            doc: "The calling code of phone numbers that have none; without it, such numbers are taken for complete.",
+            shape: Shape::Text(&format::SETTING),
+            example: "\"81\"",
+        },
+    ],
+    identifiers: Identifiers::Fixed { all: IDENTIFIERS, any_of: &[STRONG] },
+    check: |settings| Target::of(settings).map(drop),
+    facts: |settings| {
+        let sessions = settings.options.flag("sessions");
+        Facts {
+            batch: MOST,
+            calls: if sessions { 2 } else { 1 },
+            rates: settings.rates(RATES),
+            grade: if sessions { Grade::E1 } else { Grade::E2 },
+            deleted: if settings.options.text("audience").is_some() {
+                "the person's membership of the custom audience, usually within 24 hours"
+            } else {
+                "the person's membership of all custom audiences of the ad account, usually within 24 hours"
+            },
+            kept: "what Pixel and Conversions API collected, audiences of website visitors until their retention ends, and \
+                   the person's own accounts at Meta",
+            sources: &[
+                "https://developers.facebook.com/documentation/ads-commerce/marketing-api/audiences/guides/custom-audiences",
+                "https://developers.facebook.com/documentation/ads-commerce/marketing-api/reference/custom-audience/users",
+                "https://developers.facebook.com/docs/marketing-api/reference/custom-audience-session",
+                "https://developers.facebook.com/docs/graph-api/overview/rate-limiting",
+            ],
+        }
+    },
+    open: |settings, plumbing| Ok(Box::new(Meta::open(settings, plumbing)?)),
+};
+
+/// Those that name a person without the others.
+const STRONG: &[&str] = &["email", "phone", "extern_id", "madid"];
+
+const IDENTIFIERS: &[Identifier] = &[
+    Identifier { name: "email", doc: "An e-mail address; leaves as SHA-256.", example: "taro@example.com" },
+    Identifier {
+        name: "phone",
+        doc: "A phone number with its country, or as `country_calling_code` completes it; leaves as SHA-256.",
+        example: "+819012345678",
+    },
+    Identifier {
+        name: "extern_id",
+        doc: "One's own id of the person, as it was uploaded; leaves as it is.",
+        example: "u-1001",
+    },
+    Identifier {
+        name: "madid",
+        doc: "A mobile advertising id; leaves as it is, in small letters.",
+        example: "38400000-8cf0-11bd-b23e-10b96e40000d",
+    },
+    Identifier { name: "first_name", doc: "The first name; leaves as SHA-256.", example: "Taro" },
+    Identifier { name: "first_initial", doc: "The first name's first letter; leaves as SHA-256.", example: "T" },
+    Identifier { name: "last_name", doc: "The last name; leaves as SHA-256.", example: "Yamada" },
+    Identifier { name: "gender", doc: "`m` or `f`, or a word that begins so; leaves as SHA-256.", example: "f" },
+    Identifier { name: "birth_year", doc: "Four digits; leaves as SHA-256.", example: "1980" },
+    Identifier { name: "birth_month", doc: "1 to 12; leaves as SHA-256.", example: "7" },
+    Identifier { name: "birth_day", doc: "1 to 31; leaves as SHA-256.", example: "31" },
+    Identifier { name: "city", doc: "The city in Roman letters; leaves as SHA-256.", example: "Tokyo" },
+    Identifier { name: "state", doc: "The state in Roman letters; leaves as SHA-256.", example: "CA" },
+    Identifier { name: "zip", doc: "The postal code; leaves as SHA-256.", example: "100-0001" },
+    Identifier { name: "country", doc: "Two letters (ISO 3166-1); leaves as SHA-256.", example: "JP" },
+];
+
+/// Meta's key and our name, in the order of the columns.
+const KEYS: &[(&str, &str)] = &[
+    ("EXTERN_ID", "extern_id"),
+    ("EMAIL", "email"),
+    ("PHONE", "phone"),
+    ("MADID", "madid"),
+    ("FN", "first_name"),
+    ("FI", "first_initial"),
+    ("LN", "last_name"),
+    ("GEN", "gender"),
+    ("DOBY", "birth_year"),
+    ("DOBM", "birth_month"),
+    ("DOBD", "birth_day"),
+    ("CT", "city"),
+    ("ST", "state"),
+    ("ZIP", "zip"),
+    ("COUNTRY", "country"),
+];
+
+/// A value as Meta wants it before hashing; `None` where nothing usable is left.
+fn normalized(key: &str, text: &str, country: Option<&str>, calling_code: Option<&str>) -> Option<String> {
+    let small = text.trim().to_lowercase();
+    let roman = || small.chars().filter(char::is_ascii_lowercase).collect::<String>();
+    let name = || small.chars().filter(|c| c.is_ascii_lowercase() || !(c.is_ascii() || c.is_whitespace())).collect();
+    let digits = || small.chars().filter(char::is_ascii_digit).collect::<String>();
+    let two = |most: u8| {
+        let number = digits().parse::<u8>().ok().filter(|number| (1..=most).contains(number))?;
+        Some(format!("{number:02}"))
+    };
+    let value = match key {
+        "EXTERN_ID" => text.to_owned(),
+        "PHONE" => phone::international(text, calling_code)?,
+        "FN" | "LN" => name(),
+        "FI" => name().chars().take(1).collect(),
+        "GEN" => small.chars().next().filter(|c| matches!(c, 'm' | 'f'))?.to_string(),
+        "DOBY" => Some(digits()).filter(|year| year.len() == 4)?,
+        "DOBM" => two(12)?,
+        "DOBD" => two(31)?,
+        "CT" | "ST" => roman(),
+        "ZIP" => {
+            let code: String = small.chars().filter(|c| !(c.is_whitespace() || *c == '-')).collect();
+            let american = country.is_some_and(|country| country.trim().eq_ignore_ascii_case("us"));
+            if american { code.chars().take(5).collect() } else { code }
+        }
+        "COUNTRY" => Some(roman()).filter(|country| country.len() == 2)?,
+        _ => small,
+    };
+    (!value.is_empty()).then_some(value)
+}
+
+/// What is sent of a value.
+fn column(key: &str, text: &str, country: Option<&str>, calling_code: Option<&str>) -> Option<String> {
+    let value = normalized(key, text, country, calling_code)?;
+    Some(if matches!(key, "EXTERN_ID" | "MADID") { value } else { hex::encode(Sha256::digest(value)) })
+}
+
+/// From what people are removed.
+enum Target {
+    AdAccount(String),
+    Audience { id: String, sessions: bool },
+}
+
+impl Target {
+    fn of(settings: &RecipientSettings) -> Result<Self, Misfit> {
+        let misfit = |key: &'static str, problem: &str, help: &str| Misfit {
+            at: if key.is_empty() { Vec::new() } else { vec![key] },
+            problem: problem.to_owned(),
+            help: help.to_owned(),
+        };
+        let digits = |text: &str| matches!(text.len(), 1..=20) && text.bytes().all(|byte| byte.is_ascii_digit());
+        let options = &settings.options;
+        if options.text("country_calling_code").is_some_and(|code| !digits(code) || code.len() > 3) {
+            let help = "one to three digits, such as `\"81\"`";
+            return Err(misfit("country_calling_code", "this is no calling code", help));
+        }
+        match (options.text("ad_account"), options.text("audience")) {
+            (Some(_), Some(_)) => Err(misfit("audience", "both `ad_account` and `audience` stand here", EITHER)),
+            (None, None) => Err(misfit("", "neither `ad_account` nor `audience` stands here", EITHER)),
+            (Some(_), None) if options.flag("sessions") => {
+                Err(misfit("sessions", "an ad account has no sessions", "leave it out, or name an `audience`"))
+            }
+            (Some(account), None) => {
+                let id = account.strip_prefix("act_").unwrap_or(account);
+                match digits(id) {
+                    true => Ok(Self::AdAccount(id.to_owned())),
+                    false => Err(misfit("ad_account", "this is no ad account's id", "such as `act_1234567890`")),
+                }
+            }
+            (None, Some(id)) if digits(id) => {
+                Ok(Self::Audience { id: id.to_owned(), sessions: options.flag("sessions") })
+            }
+            (None, Some(_)) => Err(misfit("audience", "this is no audience's id", "digits in quotation marks")),
+        }
+    }
+
+    /// The object itself.
+    fn path(&self) -> String {
+        match self {
+            Self::AdAccount(id) => format!("/{VERSION}/act_{}", segment(id)),
+            Self::Audience { id, .. } => format!("/{VERSION}/{}", segment(id)),
+        }
+    }
+
+    fn edge(&self) -> &'static str {
+        match self {
+            Self::AdAccount(_) => "usersofanyaudience",
+            Self::Audience { .. } => "users",
+        }
+    }
+}
+
+const EITHER: &str = "`ad_account` for all its audiences, or `audience` for one";
+
+struct Meta {
+    client: Client,
+    token: SecretString,
+    /// HMAC-SHA256 of the token with the app's secret.
+    proof: Option<SecretString>,
+    target: Target,
+    calling_code: Option<String>,
+}
+
+/// A person's values, in the order of [`KEYS`].
+struct Row {
+    subject: usize,
+    values: Vec<Option<String>>,
+}
+
+impl Meta {
+    fn open(settings: &RecipientSettings, plumbing: &Plumbing) -> Result<Self, OpenError> {
+        let error = |reason: String| OpenError { recipient: settings.name.clone(), reason };
+        let options = &settings.options;
+        let token = options.secret("access_token").ok_or_else(|| error("there is no `access_token`".to_owned()))?;
+        let proof = options.secret("app_secret").and_then(|secret| proof(&secret, &token));
+        Ok(Self {
+            client: plumbing.client(settings, &Conduct { base: BASE, rates: RATES, judge })?,
+            token,
+            proof,
+            target: Target::of(settings).map_err(|misfit| error(misfit.problem))?,
+            calling_code: options.text("country_calling_code").map(str::to_owned),
+        })
+    }
+
+    async fn send(&self, call: Call) -> Result<Reply, Failure> {
+        self.client.send(&call.auth(Auth::Bearer(self.token.clone()))).await
+    }
+
+    async fn get(&self, operation: &'static str, path: String, query: &[(&str, &str)]) -> Result<Reply, Failure> {
+        let mut call = Call::get(operation, path);
+        for (name, value) in query {
+            call = call.query(*name, *value);
+        }
+        if let Some(proof) = &self.proof {
+            call = call.query("appsecret_proof", proof.expose_secret());
+        }
+        self.send(call).await
+    }
+
+    fn row(&self, index: usize, subject: &Subject) -> Option<Row> {
+        let value = |(key, name): &(&str, &str)| {
+            column(key, subject.get(name)?, subject.get("country"), self.calling_code.as_deref())
+        };
+        let values: Vec<_> = KEYS.iter().map(value).collect();
+        let strong = KEYS.iter().zip(&values).any(|((_, name), value)| STRONG.contains(name) && value.is_some());
+        strong.then_some(Row { subject: index, values })
+    }
+
+    /// Removes people; where Meta finds entries malformed, finds out which.
+    async fn remove(&self, rows: Vec<Row>) -> Vec<(usize, Answer)> {
+        let mut answers = Vec::new();
+        let mut settle = |rows: &[Row], answer: &Answer| {
+            answers.extend(rows.iter().map(|row| (row.subject, answer.clone())));
+        };
+        let mut groups = vec![rows];
+        let mut calls = 0;
+        while let Some(group) = groups.pop() {
+            if group.is_empty() {
+                continue;
+            }
+            if calls == MOST_CALLS {
+                settle(&group, &Answer::unreachable("Meta finds entries malformed, and does not say which", None));
+                continue;
+            }
+            calls += 1;
+            match self.call(&group).await {
+                Outcome::All(answer) => settle(&group, &answer),
+                Outcome::Malformed { number, samples, good } => {
+                    let is_named = |row: &Row| row.values.iter().flatten().any(|value| samples.contains(value));
+                    let (malformed, rest): (Vec<_>, Vec<_>) = group.into_iter().partition(is_named);
+                    settle(&malformed, &Answer::refused(MALFORMED));
+                    if malformed.len() >= number {
+                        settle(&rest, &good);
+                    } else if number >= malformed.len() + rest.len() {
+                        settle(&rest, &Answer::refused(MALFORMED));
+                    } else {
+                        let mut first = rest;
+                        let second = first.split_off(first.len() / 2);
+                        groups.extend([second, first]);
+                    }
+                }
+            }
+        }
+        answers
+    }
+
+    async fn call(&self, rows: &[Row]) -> Outcome {
+        let used: Vec<usize> = (0..KEYS.len()).filter(|at| rows.iter().any(|row| row.values[*at].is_some())).collect();
+        let schema: Vec<_> = used.iter().map(|at| KEYS[*at].0).collect();
+        let line =
+            |row: &Row| -> Vec<String> { used.iter().map(|at| row.values[*at].clone().unwrap_or_default()).collect() };
+        let data: Vec<_> = rows.iter().map(line).collect();
+        let mut form = vec![("payload".to_owned(), json!({"schema": schema, "data": data}).to_string())];
+        let session = match &self.target {
+            Target::Audience { sessions: true, .. } => match new_session() {
+                Some(session) => Some(session),
+                None => return Outcome::All(Answer::unreachable("the system gives no random bytes", None)),
+            },
+            _ => None,
+        };
+        if let Some(session) = session {
+            let session = json!({
+                "session_id": session, "batch_seq": 1, "last_batch_flag": true, "estimated_num_total": rows.len(),
+            });
+            form.push(("session".to_owned(), session.to_string()));
+        }
+        if let Some(proof) = &self.proof {
+            form.push(("appsecret_proof".to_owned(), proof.expose_secret().to_owned()));
+        }
+        let path = format!("{}/{}", self.target.path(), self.target.edge());
+        let reply = match self.send(Call::delete("remove from audiences", path).body(Body::Form(form))).await {
+            Ok(reply) => reply,
+            Err(failure) => return Outcome::All(failure.into()),
+        };
+        if !reply.is_success() || Fault::of(&reply).is_some() {
+            return Outcome::All(refusal(&reply));
+        }
+        let id = trace(&reply);
+        let body = reply.json().unwrap_or_default();
+        let count = |name: &str| number(&body[name]);
+        let good = match session {
+            Some(session) => Answer::accepted(session.to_string(), SESSION),
+            None => Answer::confirmed(Grade::E2),
+        };
+        let good = good.request_id(id.clone());
+        match (count("num_received"), count("num_invalid_entries").unwrap_or_default()) {
+            (Some(received), _) if received != rows.len() => {
+                Outcome::All(Answer::unreachable("Meta did not receive all people that were sent", None).request_id(id))
+            }
+            (Some(_), 0) => Outcome::All(good),
+            (Some(_), number) => Outcome::Malformed { number, samples: samples(&body["invalid_entry_samples"]), good },
+            (None, 0) if body["success"] == Value::Bool(true) => Outcome::All(good),
+            (None, _) => {
+                let reason = "a success with an answer that cannot be read";
+                Outcome::All(Answer::unreachable(reason, None).request_id(id))
+            }
+        }
+    }
+
+    async fn look(&self, ticket: &str) -> Answer {
+        let Target::Audience { sessions: true, .. } = self.target else {
+            return Answer::refused("the settings do not ask for sessions any more");
+        };
+        if ticket.is_empty() || !ticket.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Answer::refused("this is no session");
+        }
+        let query = [("session_id", ticket), ("fields", "session_id,stage,progress,num_received,start_time,end_time")];
+        let path = format!("{}/sessions", self.target.path());
+        let reply = match self.get("look at a session", path, &query).await {
+            Ok(reply) => reply,
+            Err(failure) => return failure.into(),
+        };
+        if !reply.is_success() || Fault::of(&reply).is_some() {
+            return refusal(&reply);
+        }
+        let id = trace(&reply);
+        let body = reply.json().unwrap_or_default();
+        let Some(sessions) = body["data"].as_array() else {
+            return Answer::unreachable("an answer that cannot be read", None).request_id(id);
+        };
+        let is_ours = |session: &&Value| match &session["session_id"] {
+            Value::String(text) => text == ticket,
+            other => other.as_u64().is_some_and(|number| number.to_string() == ticket),
+        };
+        match sessions.iter().find(is_ours) {
+            Some(session) if number(&session["end_time"]).is_some_and(|end| end > 0) => {
+                Answer::confirmed(Grade::E1).request_id(id)
+            }
+            Some(_) => Answer::accepted(ticket, SESSION).request_id(id),
+            None => Answer::unreachable("Meta lists no such session; the removal will be made once more", None)
+                .request_id(id),
+        }
+    }
+}
+
+const MALFORMED: &str = "Meta finds what the row says malformed";
+
+enum Outcome {
+    /// The same for all.
+    All(Answer),
+    /// So many entries are malformed; the samples hold values of some. The others get the good answer.
+    Malformed { number: usize, samples: BTreeSet<String>, good: Answer },
+}
+
+/// Positive, of 63 bits, and never used before.
+fn new_session() -> Option<u64> {
+    getrandom::u64().ok().map(|random| (random >> 1).max(1))
+}
+
+fn proof(secret: &SecretString, token: &SecretString) -> Option<SecretString> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).ok()?;
+    mac.update(token.expose_secret().as_bytes());
+    Some(hex::encode(mac.finalize().into_bytes()).into())
+}
+
+/// Numbers come as such, or as texts.
+fn number(value: &Value) -> Option<usize> {
+    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+    usize::try_from(number).ok()
+}
+
+/// All texts in the samples, whatever their form: a list of texts or maps, or a map.
+fn samples(value: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![value.clone()];
+    while let Some(value) = open.pop() {
+        match value {
+            // A sample of several columns may come as JSON in a text.
+            Value::String(text) => match serde_json::from_str::<Value>(&text) {
+                Ok(inner @ (Value::Array(_) | Value::Object(_))) => open.push(inner),
+                _ => {
+                    found.insert(text);
+                }
+            },
+            Value::Array(items) => open.extend(items),
+            Value::Object(entries) => {
+                for (key, value) in entries {
+                    open.extend([Value::String(key), value]);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    // An empty column says nothing about anybody.
+    found.remove("");
+    found
+}
+
+#[async_trait::async_trait]
+impl Recipient for Meta {
+    async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
+        let mut answers: Vec<Option<Answer>> = vec![None; subjects.len()];
+        let mut rows: Vec<Row> =
+            subjects.iter().enumerate().filter_map(|(index, subject)| self.row(index, subject)).collect();
+        let mut calls = Vec::new();
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(MOST));
+            calls.push(self.remove(std::mem::replace(&mut rows, rest)));
+        }
+        for (index, answer) in in_order(calls, AT_ONCE).await.into_iter().flatten() {
+            answers[index] = Some(answer);
+        }
+        let nobody = || Answer::not_possible("the row has no identifier that Meta could know the person by");
+        answers.into_iter().map(|answer| answer.unwrap_or_else(nobody)).collect()
+    }
+
+    async fn poll(&self, tickets: &[String]) -> Vec<Answer> {
+        in_order(tickets.iter().map(|ticket| self.look(ticket)).collect(), AT_ONCE).await
+    }
+
+    async fn check(&self) -> Result<Checked, CheckError> {
+        let fatal = |reason: String| CheckError { reason, temporary: false };
+        let fields = match self.target {
+            Target::AdAccount(_) => "id",
+            Target::Audience { .. } => "id,operation_status",
+        };
+        match self.get("look at the target", self.target.path(), &[("fields", fields)]).await {
+            Ok(reply) if reply.is_success() && Fault::of(&reply).is_none() => {
+                let body = reply.json().unwrap_or_default();
+                if number(&body["operation_status"]["code"]) == Some(471) {
+                    return Err(fatal(FLAGGED.to_owned()));
+                }
+                match body["id"].is_string() {
+                    true => Ok(Checked::Proven),
+                    false => Err(fatal("an answer that cannot be read: look at `url`".to_owned())),
+                }
+            }
+            Ok(reply) => Err(fatal(words_of(&reply))),
+            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+        }
+    }
+}
+
+/// What Meta says about a call that failed.
+struct Fault {
+    code: u64,
+    subcode: u64,
+    transient: bool,
+}
+
+impl Fault {
+    fn of(reply: &Reply) -> Option<Self> {
+        let error = &reply.json()?["error"];
+        error.is_object().then(|| Self {
+            code: error["code"].as_u64().unwrap_or_default(),
+            subcode: error["error_subcode"].as_u64().unwrap_or_default(),
+            transient: error["is_transient"] == Value::Bool(true),
+        })
+    }
+
+    fn is(&self, code: u64) -> bool {
+        self.code == code || self.subcode == code
+    }
+}
+
+/// The audience was deleted, and all its members with it.
+const AUDIENCE_DELETED: u64 = 1_487_366;
+
+/// Memberships of a flagged audience cannot be changed.
+const AUDIENCE_FLAGGED: u64 = 1_713_230;
+
+const FLAGGED: &str = "Meta has flagged the audience, and lets nobody change its members: resolve the restrictions in the \
+                       Audience Manager, or delete the audience";
+
+/// Meta's errors come as HTTP 400, mostly, whatever they mean: their codes count.
+fn judge(reply: &Reply) -> Verdict {
+    let Some(fault) = Fault::of(reply) else { return usual(reply) };
+    match fault.code {
+        4 | 17 | 613 | 80001..=80014 => Verdict::Retry { after: regained(reply).or_else(|| retry_after(reply)) },
+        _ if fault.is(AUDIENCE_DELETED) => Verdict::Final,
+        1 | 2 | 341 | 368 | 5000 => Verdict::Retry { after: retry_after(reply) },
+        _ if fault.transient => Verdict::Retry { after: retry_after(reply) },
+        _ => usual(reply),
+    }
+}
+
+/// When calls are taken again, by the usage that Meta tells: in minutes; the longest of all.
+fn regained(reply: &Reply) -> Option<Duration> {
+    let usage: Value = serde_json::from_str(reply.header("x-business-use-case-usage")?).ok()?;
+    let entries = usage.as_object()?.values().filter_map(Value::as_array).flatten();
+    let minutes = entries.filter_map(|entry| entry["estimated_time_to_regain_access"].as_u64()).max()?;
+    (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)))
+}
+
+/// A reply that is no success.
+fn refusal(reply: &Reply) -> Answer {
+    let answer = match Fault::of(reply) {
+        Some(fault) if fault.is(AUDIENCE_DELETED) => Answer::gone(Grade::E1),
+        Some(_) => Answer::refused(words_of(reply)),
+        None => match reply.status {
+            300..=399 => Answer::refused("Meta's answer leads elsewhere, which is not followed: look at `url`"),
+            status => Answer::refused(format!("HTTP {status} that is not Meta's: look at `url`")),
+        },
+    };
+    answer.request_id(trace(reply))
+}
+
+/// Codes and what they mean: messages may quote what was sent.
+fn words_of(reply: &Reply) -> String {
+    let Some(fault) = Fault::of(reply) else {
+        return format!("HTTP {} that is not Meta's: look at `url`", reply.status);
+    };
+    let meaning = match (fault.code, fault.subcode) {
+        (_, AUDIENCE_FLAGGED) => FLAGGED,
+        (_, 1_870_090) => "the Custom Audience Terms are not accepted",
+        (_, 1_870_050) => "the ad account belongs to no business portfolio",
+        (190, _) => "Meta does not take the access token (any more)",
+        (100, 33) => "Meta knows no such ad account or audience, or the token may not see it",
+        (100, _) => "Meta finds a parameter invalid",
+        (105, _) => "Meta finds too many parameters",
+        (294, _) => "the token lacks `ads_management`",
+        (200..=299, _) => "the token may not do this",
+        (2650, _) => "Meta could not change the audience",
+        (1_487_301, _) | (_, 1_487_301) => "the audience is not shared with the ad account",
+        _ => "Meta refuses this",
+    };
+    let mut words = format!("{meaning} (HTTP {}, code {}", reply.status, fault.code);
+    if fault.subcode > 0 {
+        let _ = write!(words, ", subcode {}", fault.subcode);
+    }
+    words + ")"
+}
+
+/// Meta's own name for the call.
+fn trace(reply: &Reply) -> Option<String> {
+    let plain = |text: &&str| {
+        let byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        !text.is_empty() && text.len() <= 64 && text.bytes().all(byte)
+    };
+    let body = reply.json().unwrap_or_default();
+    let told = body["error"]["fbtrace_id"].as_str().or_else(|| reply.header("x-fb-trace-id"));
+    told.filter(plain).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn normalizes_as_the_guide_says() {
+        for (key, text, country, wanted) in [
+            ("EMAIL", " Mary@Example.COM\t", None, Some("mary@example.com")),
+            ("PHONE", "+1 (555) 987-6543", None, Some("15559876543")),
+            ("PHONE", "0015559876543", None, Some("15559876543")),
+            ("FN", " Mary-Jane O'Neil 2nd. ", None, Some("maryjaneoneilnd")),
+            ("LN", "ÅSTRÖM", None, Some("åström")),
+            ("LN", "山田　太郎", None, Some("山田太郎")),
+            ("FI", " mary", None, Some("m")),
+            ("GEN", "Female", None, Some("f")),
+            ("GEN", "x", None, None),
+            ("DOBY", "1980", None, Some("1980")),
+            ("DOBY", "80", None, None),
+            ("DOBM", "7", None, Some("07")),
+            ("DOBM", "13", None, None),
+            ("DOBD", "31", None, Some("31")),
+            ("CT", "San José-1", None, Some("sanjos")),
+            ("CT", "東京", None, None),
+            ("ST", "C.A.", None, Some("ca")),
+            ("ZIP", "94107-1234", Some(" US "), Some("94107")),
+            ("ZIP", "EC1A 1BB", None, Some("ec1a1bb")),
+            ("COUNTRY", "JP", None, Some("jp")),
+            ("COUNTRY", "Japan", None, None),
+            ("MADID", "38400000-8CF0-11BD-B23E-10B96E40000D", None, Some("38400000-8cf0-11bd-b23e-10b96e40000d")),
+            ("EXTERN_ID", "U-1 a", None, Some("U-1 a")),
+        ] {
+            assert_eq!(normalized(key, text, country, None).as_deref(), wanted, "{key} {text}");
+        }
+    }
+
+    /// The guide's own examples.
+    #[test]
+    fn hashes_as_the_guide_does() {
+        let column = |key, text| column(key, text, None, None).unwrap();
+        assert_eq!(
+            column("EMAIL", "mary@example.com"),
+            "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79"
+        );
+        assert_eq!(column("PHONE", "15559876543"), "1ef970831d7963307784fa8688e8fce101a15685d62aa765fed23f3a2c576a4e");
+        assert_eq!(column("EXTERN_ID", "u-1"), "u-1");
+    }
+
+    /// As facebook_business 26.0.3 makes it (`FacebookSession._gen_appsecret_proof`).
+    #[test]
+    fn proves_the_apps_secret_as_metas_library_does() {
+        let proof = proof(&"app-secret".into(), &"EAA-token".into()).unwrap();
+        assert_eq!(proof.expose_secret(), "1e0bb46cda0fe5b7c171258d962c05ff165587360283f49de08842ae0b17fb7c");
+    }
+
+    #[test]
+    fn codes_count_and_not_statuses() {
+        let judged = |status, body: &str, headers: &[(&str, &str)]| judge(&Reply::for_test(status, headers, body));
+        let error = |code: u64| format!("{{\"error\": {{\"code\": {code}}}}}");
+        for code in [1, 2, 341, 368, 5000, 4, 17, 613, 80003, 80014] {
+            assert_eq!(judged(400, &error(code), &[]), Verdict::Retry { after: None }, "{code}");
+        }
+        for code in [100, 105, 190, 200, 294, 2650, 2655, 1_487_301, 1_487_366] {
+            assert_eq!(judged(400, &error(code), &[]), Verdict::Final, "{code}");
+        }
+        let transient = "{\"error\": {\"code\": 100, \"is_transient\": true}}";
+        assert_eq!(judged(400, transient, &[]), Verdict::Retry { after: None });
+        let usage = "{\"123\": [{\"type\": \"custom_audience\", \"estimated_time_to_regain_access\": 19}, \
+                     {\"type\": \"ads_management\", \"estimated_time_to_regain_access\": 0}]}";
+        let usage = [("x-business-use-case-usage", usage), ("retry-after", "5")];
+        let wait = Some(Duration::from_secs(19 * 60));
+        assert_eq!(judged(400, &error(80003), &usage), Verdict::Retry { after: wait });
+        let nothing = [("x-business-use-case-usage", "{\"123\": [{\"estimated_time_to_regain_access\": 0}]}")];
+        assert_eq!(judged(400, &error(80003), &nothing), Verdict::Retry { after: None });
+        assert_eq!(judged(503, "<html>", &[]), Verdict::Retry { after: None });
+    }
+
+    #[test]
+    fn samples_of_any_form_are_read() {
+        let read = |text: &str| samples(&serde_json::from_str(text).unwrap()).into_iter().collect::<Vec<_>>();
+        assert_eq!(read("{}"), Vec::<String>::new());
+        assert_eq!(read("[\"a\", \"b\"]"), ["a", "b"]);
+        assert_eq!(read("{\"0\": \"[\\\"a\\\", \\\"\\\"]\"}"), ["0", "a"]);
+        assert_eq!(read("[{\"EMAIL\": \"a\"}]"), ["EMAIL", "a"]);
+    }
+}
