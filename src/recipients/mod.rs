@@ -7,6 +7,9 @@
 pub mod answer;
 pub mod circuit;
 pub mod client;
+pub mod google;
+pub mod google_ads;
+pub mod google_analytics;
 pub mod grade;
 pub mod http;
 pub mod none;
@@ -29,7 +32,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &stripe::KIND];
+pub static KINDS: &[&Kind] = &[&google_ads::KIND, &google_analytics::KIND, &http::KIND, &none::KIND, &stripe::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {
