@@ -8,6 +8,9 @@
 //! faults` forgets that, `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
 
 pub mod crm;
+pub mod google;
+pub mod google_ads;
+pub mod google_analytics;
 pub mod stripe;
 
 use futures_util::stream;
@@ -30,7 +33,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[crm::ENTRY, stripe::ENTRY];
+pub static VENDORS: &[Entry] = &[crm::ENTRY, google_ads::ENTRY, google_analytics::ENTRY, stripe::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,
