@@ -1,6 +1,9 @@
 //! Recipients: the connectors against the sandbox's stand-ins, with faults, and what is remembered of their answers.
 
 mod faults;
+mod google;
+mod google_ads;
+mod google_analytics;
 mod http;
 mod language;
 mod localstripe;
