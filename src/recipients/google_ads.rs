@@ -193,7 +193,7 @@ fn check(settings: &RecipientSettings) -> Result<(), Misfit> {
         Some(_) => {}
     }
     let version = options.text("api_version").unwrap_or(VERSION);
-    if !version.strip_prefix('v').is_some_and(|number| number.parse::<u16>().is_ok()) {
+    if version.strip_prefix('v').is_none_or(|number| number.parse::<u16>().is_err()) {
         return misfit("api_version", "this is no version of the Google Ads API", "for example `v26`");
     }
     if is_job(settings) && options.node("developer_token").is_none() {
@@ -439,17 +439,15 @@ impl GoogleAds {
             let external = (number <= MOST_JOBS).then(|| external_id(part, list, number));
             let job = match self.create_job(api, list, external).await? {
                 Created::New(job) => job,
-                Created::Known(job, status) => match status.as_str() {
-                    // The run that made it ended before it was started.
-                    "PENDING" => job,
-                    "RUNNING" => return Ok((job, Vec::new())),
-                    // It was about the same people at another time; whoever has come back since has to go again.
-                    _ => continue,
-                },
+                // The run that made it ended before it was started: its operations are added again, harmlessly.
+                Created::Known(job, status) if status == "PENDING" => job,
+                // Nobody remembers which of its operations were refused; or it was about the same people at another time,
+                // and whoever has come back since has to go again.
+                Created::Known(..) => continue,
             };
             let refused = match self.add_operations(api, &job, part).await {
                 Ok(refused) => refused,
-                Err(stopped) if stopped.says("JOB_ALREADY_STARTED") => return Ok((job, Vec::new())),
+                Err(stopped) if stopped.says("JOB_ALREADY_STARTED") => continue,
                 Err(stopped) => return Err(stopped.answer),
             };
             if refused.len() < part.len() {

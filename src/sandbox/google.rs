@@ -21,6 +21,7 @@ const AUDIENCE: &str = "https://oauth2.googleapis.com/token";
 
 const LASTS: Duration = Duration::from_secs(3599);
 
+#[derive(Default)]
 pub struct Access {
     /// To the DER of its public key.
     accounts: BTreeMap<String, Vec<u8>>,
@@ -30,10 +31,6 @@ pub struct Access {
 }
 
 impl Access {
-    pub fn new() -> Self {
-        Self { accounts: BTreeMap::new(), tokens: BTreeMap::new(), given: 0 }
-    }
-
     pub fn seed(&mut self, seed: &Value) {
         for (email, pem) in seed["service_accounts"].as_object().into_iter().flatten() {
             let text: String = pem.as_str().unwrap_or_default().lines().filter(|line| !line.starts_with('-')).collect();

@@ -41,7 +41,7 @@ struct GoogleAnalytics {
 impl GoogleAnalytics {
     fn new() -> Self {
         Self {
-            access: Access::new(),
+            access: Access::default(),
             properties: BTreeSet::from(["123456789".to_owned()]),
             projects: BTreeSet::new(),
             today: BTreeMap::new(),

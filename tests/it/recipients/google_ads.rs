@@ -354,27 +354,31 @@ async fn a_job_is_that_of_googles_own_types() {
 
 #[tokio::test]
 async fn a_job_that_broke_off_is_found_by_its_external_id() {
+    let job = |number: u8| format!("customers/1234567890/offlineUserDataJobs/{number}");
+    // Created, filled, or run, and nobody heard of it: the call is made again, and there is one job.
+    for path in ["offlineUserDataJobs:create", "offlineUserDataJobs/1:addOperations", "offlineUserDataJobs/1:run"] {
+        let sandbox = sandbox().await;
+        let ads = jobs(&sandbox.url(KIND), "user_lists: [10]");
+        let path = format!("/v26/customers/1234567890/{path}");
+        sandbox.fault(Fault { break_off: Some("after".into()), ..fault(&path) });
+        let answers = ads.delete(&[email(TARO.0)]).await;
+        let State::Accepted { poll } = &answers[0].state else { panic!("{path}: {answers:?}") };
+        assert_eq!(poll.ticket, job(1), "{path}");
+        assert!(is_done(&ends_of(&*ads, &answers).await[0]), "{path}");
+    }
+    // The run ended before its job was started: the next run takes it over.
     let sandbox = sandbox().await;
     let ads = jobs(&sandbox.url(KIND), "user_lists: [10]");
-    let who = [email(TARO.0)];
-    // Created, and nobody heard of it; then filled, and nobody heard of that; then run.
-    for path in ["offlineUserDataJobs:create", "offlineUserDataJobs/1:addOperations", "offlineUserDataJobs/1:run"] {
-        let path = format!("/v26/customers/1234567890/{path}");
-        sandbox.fault(Fault { break_off: Some("after".into()), times: Some(1), ..fault(&path) });
-        let answers = ads.delete(&who).await;
-        let State::Accepted { poll } = &answers[0].state else { panic!("{path}: {answers:?}") };
-        assert_eq!(poll.ticket, "customers/1234567890/offlineUserDataJobs/1", "{path}");
-        // Another run asks for the same: there is one job.
-        let again = ads.delete(&who).await;
-        assert_eq!(again[0].state, answers[0].state, "{path}");
-        if path.ends_with(":run") {
-            assert!(is_done(&ends_of(&*ads, &again).await[0]));
-        }
+    let path = format!("/v26/{}:run", job(1));
+    sandbox.fault(Fault { status: Some(500), times: Some(4), ..fault(&path) });
+    assert!(matches!(delete_one(&*ads, email(TARO.0)).await.state, State::Unreachable { .. }));
+    let ads = jobs(&sandbox.url(KIND), "user_lists: [10]");
+    // A job that runs or has ended is not taken over: nobody remembers which of its operations were refused.
+    for number in 1..=5 {
+        let answer = delete_one(&*ads, email(TARO.0)).await;
+        let State::Accepted { poll } = &answer.state else { panic!("{answer:?}") };
+        assert_eq!(poll.ticket, job(number));
     }
-    // What has ended is another time's: whoever is asked about again is removed again.
-    let answers = ads.delete(&who).await;
-    let State::Accepted { poll } = &answers[0].state else { panic!("{answers:?}") };
-    assert_eq!(poll.ticket, "customers/1234567890/offlineUserDataJobs/2");
 }
 
 #[tokio::test]
