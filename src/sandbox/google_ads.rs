@@ -565,7 +565,7 @@ fn read_member(member: &Value) -> Result<(Kind, Vec<String>), Wrong> {
             // 8-4-4-4-12 hexadecimal digits.
             let is_id = |id: &&str| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
             let texts: Vec<&str> = ids.iter().filter_map(Value::as_str).collect();
-            if texts.is_empty() || texts.len() > 10 || !texts.iter().all(|id| is_id(id)) {
+            if texts.is_empty() || texts.len() > 10 || !texts.iter().all(is_id) {
                 return wrong("mobile_data.mobile_ids", "INVALID_MOBILE_ID_FORMAT");
             }
             Ok((Kind::Mobile, texts.into_iter().map(str::to_owned).collect()))
