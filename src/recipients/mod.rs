@@ -8,6 +8,9 @@ pub mod answer;
 pub mod circuit;
 pub mod client;
 pub mod criteo;
+pub mod google;
+pub mod google_ads;
+pub mod google_analytics;
 pub mod grade;
 pub mod http;
 pub mod meta;
@@ -33,7 +36,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&criteo::KIND, &http::KIND, &meta::KIND, &none::KIND, &stripe::KIND, &x_ads::KIND];
+pub static KINDS: &[&Kind] = &[&criteo::KIND, &google_ads::KIND, &google_analytics::KIND, &http::KIND, &meta::KIND, &none::KIND, &stripe::KIND, &x_ads::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -9,6 +9,9 @@
 
 pub mod criteo;
 pub mod crm;
+pub mod google;
+pub mod google_ads;
+pub mod google_analytics;
 pub mod meta;
 pub mod stripe;
 pub mod x_ads;
@@ -33,7 +36,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[criteo::ENTRY, crm::ENTRY, meta::ENTRY, stripe::ENTRY, x_ads::ENTRY];
+pub static VENDORS: &[Entry] = &[criteo::ENTRY, crm::ENTRY, google_ads::ENTRY, google_analytics::ENTRY, meta::ENTRY, stripe::ENTRY, x_ads::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,

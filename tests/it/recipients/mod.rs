@@ -3,6 +3,9 @@
 mod audiences;
 mod criteo;
 mod faults;
+mod google;
+mod google_ads;
+mod google_analytics;
 mod http;
 mod language;
 mod localstripe;
