@@ -11,6 +11,7 @@ pub mod grade;
 pub mod http;
 pub mod none;
 pub mod options;
+pub mod paypal;
 pub mod rate;
 pub mod retry;
 pub mod stripe;
@@ -29,7 +30,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &stripe::KIND];
+pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &paypal::KIND, &stripe::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {
