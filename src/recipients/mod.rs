@@ -9,6 +9,7 @@ pub mod circuit;
 pub mod client;
 pub mod grade;
 pub mod http;
+pub mod mouseflow;
 pub mod none;
 pub mod options;
 pub mod paypal;
@@ -30,7 +31,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &paypal::KIND, &stripe::KIND];
+pub static KINDS: &[&Kind] = &[&http::KIND, &mouseflow::KIND, &none::KIND, &paypal::KIND, &stripe::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -8,6 +8,7 @@
 //! faults` forgets that, `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
 
 pub mod crm;
+pub mod mouseflow;
 pub mod paypal;
 pub mod stripe;
 
@@ -31,7 +32,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[crm::ENTRY, paypal::ENTRY, stripe::ENTRY];
+pub static VENDORS: &[Entry] = &[crm::ENTRY, mouseflow::ENTRY, paypal::ENTRY, stripe::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,
