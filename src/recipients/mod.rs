@@ -20,6 +20,7 @@ pub mod stripe;
 pub mod subject;
 pub mod template;
 pub mod token;
+pub mod yahoo_japan_ads;
 
 pub use answer::{Answer, Poll, State};
 pub use client::Plumbing;
@@ -33,7 +34,8 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&http::KIND, &mouseflow::KIND, &none::KIND, &paypal::KIND, &stripe::KIND];
+pub static KINDS: &[&Kind] =
+    &[&http::KIND, &mouseflow::KIND, &none::KIND, &paypal::KIND, &stripe::KIND, &yahoo_japan_ads::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -169,7 +169,9 @@ impl Mouseflow {
                 return Answer::refused("the settings do not say which custom variable `variable` is");
             };
             if value.contains([',', '=']) {
-                return Answer::refused("the variable's value holds `,` or `=`, which Mouseflow's filter cannot ask for");
+                return Answer::refused(
+                    "the variable's value holds `,` or `=`, which Mouseflow's filter cannot ask for",
+                );
             }
             whose.push(Whose::Variable { name, value });
         }

@@ -165,8 +165,7 @@ enum Piece {
     Kept(&'static str),
 }
 
-const PAYMENT_KEPT: &str =
-    "PayPal keeps payments by law, and takes erasure requests from the account holder alone";
+const PAYMENT_KEPT: &str = "PayPal keeps payments by law, and takes erasure requests from the account holder alone";
 const INVOICE_KEPT: &str = "the invoice was sent: PayPal keeps it, and its API deletes drafts alone";
 const SHARED_DRAFT: &str = "a draft of an invoice is addressed to others too, and was left alone";
 
@@ -191,9 +190,7 @@ impl Sum {
                 self.request_id = id.or_else(|| self.request_id.take());
             }
             // What may pass is asked about again first; a refusal will still be one then.
-            Err(answer)
-                if self.stopped.is_none() || matches!(answer.state, State::Unreachable { .. }) =>
-            {
+            Err(answer) if self.stopped.is_none() || matches!(answer.state, State::Unreachable { .. }) => {
                 self.stopped = Some(answer);
             }
             Err(_) => {}
@@ -469,7 +466,8 @@ fn is_missing(reply: &Reply) -> bool {
     let named = |word: &Value| word.as_str().is_some_and(|word| NAMES.contains(&word));
     reply.status == 404
         && reply.json().is_some_and(|body| {
-            named(&body["name"]) || body["details"].as_array().into_iter().flatten().any(|detail| named(&detail["issue"]))
+            named(&body["name"])
+                || body["details"].as_array().into_iter().flatten().any(|detail| named(&detail["issue"]))
         })
 }
 

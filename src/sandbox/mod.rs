@@ -11,6 +11,7 @@ pub mod crm;
 pub mod mouseflow;
 pub mod paypal;
 pub mod stripe;
+pub mod yahoo_japan_ads;
 
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
@@ -32,7 +33,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[crm::ENTRY, mouseflow::ENTRY, paypal::ENTRY, stripe::ENTRY];
+pub static VENDORS: &[Entry] = &[crm::ENTRY, mouseflow::ENTRY, paypal::ENTRY, stripe::ENTRY, yahoo_japan_ads::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,

@@ -46,7 +46,8 @@ impl Vendor for Mouseflow {
         let segments: Vec<_> = segments.iter().map(String::as_str).collect();
         match (request.method.as_str(), &segments[..]) {
             ("GET", ["websites"]) => {
-                let all: Vec<_> = self.websites.keys().map(|id| json!({"id": id, "name": id, "status": "Recording"})).collect();
+                let all: Vec<_> =
+                    self.websites.keys().map(|id| json!({"id": id, "name": id, "status": "Recording"})).collect();
                 Response::json("/websites", 200, &json!(all))
             }
             ("GET", ["websites", website, "recordings"]) => self.list(request, website),
@@ -92,8 +93,8 @@ impl Mouseflow {
         let variables: Vec<_> = get("vars").into_iter().flat_map(|vars| vars.split(',')).collect();
         let fits = |recording: &Recording| {
             let search = get("search").unwrap_or_default().to_lowercase();
-            let found = recording.visitor.to_lowercase().contains(&search)
-                || recording.name.to_lowercase().contains(&search);
+            let found =
+                recording.visitor.to_lowercase().contains(&search) || recording.name.to_lowercase().contains(&search);
             let all = variables.iter().all(|pair| {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
                 recording.variables.get(name).is_some_and(|there| there == value)

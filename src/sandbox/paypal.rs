@@ -163,8 +163,10 @@ impl PayPal {
         };
         let all: Vec<_> = self.payment_tokens.iter().filter(|(_, of)| *of == customer).map(|(id, _)| id).collect();
         let shown: Vec<_> = all.iter().skip((page - 1) * size).take(size).collect();
-        let shown: Vec<_> =
-            shown.iter().map(|id| json!({"id": id, "customer": {"id": customer}, "payment_source": {"card": {}}})).collect();
+        let shown: Vec<_> = shown
+            .iter()
+            .map(|id| json!({"id": id, "customer": {"id": customer}, "payment_source": {"card": {}}}))
+            .collect();
         let mut body = json!({"customer": {"id": customer}, "payment_tokens": shown, "links": []});
         if get("total_required") == Some("true") {
             body["total_items"] = all.len().into();
