@@ -4,9 +4,13 @@ mod faults;
 mod http;
 mod language;
 mod localstripe;
+mod mouseflow;
+mod paypal;
+mod recorder;
 mod store;
 mod stripe;
 mod throughput;
+mod yahoo_japan_ads;
 
 use crate::ledger::key_settings;
 use std::{
