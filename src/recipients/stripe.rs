@@ -360,16 +360,20 @@ impl Stripe {
                     tokio::time::sleep(pause).await;
                     waited += pause;
                     pause = (pause * 2).min(Duration::from_secs(5));
-                    (job, id) =
-                        match self.ask(self.preview(Call::get("look at a redaction job", path_of(ticket)))).await {
-                            Ok(seen) => seen,
-                            // It exists: a later run looks again.
-                            Err(_) => return Job::All(Answer::accepted(ticket, VALIDATING).request_id(id)),
-                        };
+                    let call = self.preview(Call::get("look at a redaction job", path_of(ticket)));
+                    // It exists: where it cannot be seen, a later run looks again.
+                    let Ok(seen) = self.ask(call).await else {
+                        return Job::All(Answer::accepted(ticket, VALIDATING).request_id(id));
+                    };
+                    (job, id) = seen;
                 }
                 Some("canceled" | "canceling") => return Job::Cancelled,
                 Some("failed") => return Job::Blocked(self.give_up(ticket).await),
-                _ => return Job::All(self.advance(ticket, &job).await.request_id(id)),
+                _ => {
+                    let answer = self.advance(ticket, &job).await;
+                    let id = answer.request_id.clone().or(id);
+                    return Job::All(answer.request_id(id));
+                }
             }
         }
     }

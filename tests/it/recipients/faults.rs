@@ -10,7 +10,10 @@ use sunset::{
     recipients::{self, Answer, Recipient, State},
     sandbox::{Fault, Sandbox},
 };
-use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 const WHO: &str = "taro.yamada@example.co.jp";
 
@@ -149,6 +152,8 @@ async fn an_answer_without_end_is_cut_off() {
     tokio::spawn(async move {
         while let Ok((mut connection, _)) = listener.accept().await {
             tokio::spawn(async move {
+                let mut request = [0; 4096];
+                let _ = connection.read(&mut request).await.unwrap();
                 connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n").await.unwrap();
                 while connection.write_all(&[b'x'; 65_536]).await.is_ok() {}
             });
