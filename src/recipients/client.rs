@@ -4,7 +4,7 @@
 //! not followed at all, so that nothing goes to a host that the settings do not name. Everything but loopback is `https`.
 
 use super::{
-    OpenError, Rate, RecipientSettings,
+    Members, OpenError, Rate, RecipientSettings,
     circuit::Circuit,
     rate::Limiter,
     retry::{Backoff, Verdict, retry_after},
@@ -40,6 +40,8 @@ pub struct Plumbing {
     /// Knows no proxy.
     loopback: reqwest::Client,
     pub backoff: Backoff,
+    /// Who stays, for recipients whose lists are rebuilt; without it, such a recipient refuses.
+    pub members: Option<Arc<dyn Members>>,
 }
 
 impl Plumbing {
@@ -61,6 +63,7 @@ impl Plumbing {
             outside: builder().https_only(true).build().map_err(told)?,
             loopback: builder().no_proxy().build().map_err(told)?,
             backoff: Backoff::default(),
+            members: None,
         })
     }
 

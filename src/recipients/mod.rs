@@ -13,9 +13,12 @@ pub mod google_ads;
 pub mod google_analytics;
 pub mod grade;
 pub mod http;
+pub mod members;
 pub mod meta;
+pub mod mouseflow;
 pub mod none;
 pub mod options;
+pub mod paypal;
 pub mod phone;
 pub mod rate;
 pub mod retry;
@@ -24,10 +27,12 @@ pub mod subject;
 pub mod template;
 pub mod token;
 pub mod x_ads;
+pub mod yahoo_japan_ads;
 
 pub use answer::{Answer, Poll, State};
 pub use client::Plumbing;
 pub use grade::Grade;
+pub use members::Members;
 pub use options::{Misfit, Options, RecipientSettings};
 pub use rate::Rate;
 pub use subject::Subject;
@@ -36,7 +41,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&criteo::KIND, &google_ads::KIND, &google_analytics::KIND, &http::KIND, &meta::KIND, &none::KIND, &stripe::KIND, &x_ads::KIND];
+pub static KINDS: &[&Kind] = &[&criteo::KIND, &google_ads::KIND, &google_analytics::KIND, &http::KIND, &meta::KIND, &mouseflow::KIND, &none::KIND, &paypal::KIND, &stripe::KIND, &x_ads::KIND, &yahoo_japan_ads::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

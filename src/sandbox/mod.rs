@@ -13,8 +13,11 @@ pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
 pub mod meta;
+pub mod mouseflow;
+pub mod paypal;
 pub mod stripe;
 pub mod x_ads;
+pub mod yahoo_japan_ads;
 
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
@@ -36,7 +39,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[criteo::ENTRY, crm::ENTRY, google_ads::ENTRY, google_analytics::ENTRY, meta::ENTRY, stripe::ENTRY, x_ads::ENTRY];
+pub static VENDORS: &[Entry] = &[criteo::ENTRY, crm::ENTRY, google_ads::ENTRY, google_analytics::ENTRY, meta::ENTRY, mouseflow::ENTRY, paypal::ENTRY, stripe::ENTRY, x_ads::ENTRY, yahoo_japan_ads::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,

@@ -10,11 +10,15 @@ mod http;
 mod language;
 mod localstripe;
 mod meta;
+mod mouseflow;
+mod paypal;
+mod recorder;
 mod run;
 mod store;
 mod stripe;
 mod throughput;
 mod x_ads;
+mod yahoo_japan_ads;
 
 use crate::ledger::key_settings;
 use std::{

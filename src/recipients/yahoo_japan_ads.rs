@@ -1,0 +1,896 @@
+//! Yahoo! JAPAN Ads (LY Corporation), customer data lists of Display Ads. Nobody can be removed from one.
+//!
+//! Uploads only ever add (`design/v19/audiencelist` of
+//! <https://github.com/yahoojp-marketing/ads-display-api-documents>), so there are two ways, and the settings choose:
+//!
+//! - `mode: expiry`. Yahoo forgets a member `dataDuration` days (1 to 180) after the last upload that named them. Each time, the
+//!   API is asked for the duration of every customer data list of the account; if all are shorter than `period`, whoever has not
+//!   been uploaded for `period` is in no list any more. **That nobody has been is the settings' word, not Yahoo's**, hence
+//!   E2. This is the way for most: nothing is uploaded, advertisements go on as they are, nothing can go wrong.
+//! - `mode: rebuild`. A new list is made from those who stay ([`Members`](super::Members)), uploaded, and when Yahoo has
+//!   received it (hours, 48 at most), the old one is removed: E1. This is for lists whose duration has to be long, or where
+//!   a person must go at once. Yahoo removes no list that an ad group or another list uses: **ad groups have to be pointed at
+//!   the new list by hand**, and until then answers stay "accepted" and the log says why. The new list is named like the
+//!   old one, with ` #1`, ` #2` and so on behind it.
+//!
+//! A crash between two steps costs nothing: the new list's description holds a digest of its rows, so the next run finds it and
+//! goes on. Rows are SHA-256 without salt of the e-mail address (half-width, small letters) and of the phone number (digits
+//! with country code, no hyphens), or advertising ids. Yahoo refuses an upload of fewer than 100 rows
+//! (`data-destination-yahoo-display-ads-audience-list.md` of <https://github.com/trocco-io/trocco-docs-md>) or more than 1 GiB; test
+//! accounts cannot upload (0200).
+//!
+//! Errors come with HTTP 200 too, as `errors` for the whole or for one of the values. No rate limit is published, nor a pause:
+//! 403 with 0003 ("frequency limit exceeded") is tried again with backoff. Search Ads have no customer lists to upload and no
+//! removal.
+//!
+//! Not confirmed by any documentation, from memory alone: the form of the token request (refresh token, id and secret in
+//! a form), that advertising ids are written in capitals for `IDFA` and in small letters for `AAID`, that two lists of one
+//! account need different names, and how long names and descriptions may be.
+
+use super::{
+    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Members, Misfit, OpenError, Plumbing,
+    Recipient, RecipientSettings, Subject,
+    client::{Auth, Body, Call, Client, Conduct, Reply},
+    retry::{Verdict, retry_after, usual},
+    token::{FormGrant, Tokens},
+};
+use crate::{
+    diagnostic::Code,
+    rules::{
+        Period, format,
+        shape::{Bounds, Field, Shape, Word},
+    },
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+const BASE: &str = "https://ads-display.yahooapis.jp/api/v19";
+const TOKEN: &str = "https://biz-oauth.yahoo.co.jp/oauth/v1/token";
+
+/// Lists in one answer, and lists in one removal.
+const LISTED: usize = 1000;
+const REMOVED: usize = 20;
+
+/// Of an upload: the fewest rows, and the most bytes.
+const FEWEST: usize = 100;
+const LARGEST: usize = 1 << 30;
+
+/// When an upload, which takes hours, is looked at again; and a list that is still in use.
+const RECEIVING: Duration = Duration::from_secs(60 * 60);
+const IN_USE: Duration = Duration::from_secs(24 * 60 * 60);
+
+const JAPAN: u64 = 81;
+
+/// Digits and letters alone follow it in a file, so no row can look like it.
+const BOUNDARY: &str = "sunset-8f2d1c5b7e9a4036";
+const MULTIPART: &str = "multipart/form-data; boundary=sunset-8f2d1c5b7e9a4036";
+
+pub static KIND: Kind = Kind {
+    name: "yahoo_japan_ads",
+    doc: "Yahoo! JAPAN Ads: proves that customer data lists forget in time, or rebuilds a list without those who go. Nobody \
+          can be removed from one.",
+    settings: &[
+        Field {
+            name: "client_id",
+            required: true,
+            doc: "The application's client id.",
+            shape: Shape::Text(&format::SETTING),
+            example: "\"${YAHOO_CLIENT_ID}\"",
+        },
+        Field {
+            name: "client_secret",
+            required: true,
+            doc: "The application's secret, from a variable or file.",
+            shape: Shape::Text(&format::KEY),
+            example: "\"${YAHOO_CLIENT_SECRET}\"",
+        },
+        Field {
+            name: "refresh_token",
+            required: true,
+            doc: "The refresh token of somebody who may manage the account's lists (scope `yahooads`), from a variable or file.",
+            shape: Shape::Text(&format::KEY),
+            example: "\"${YAHOO_REFRESH_TOKEN}\"",
+        },
+        Field {
+            name: "account",
+            required: true,
+            doc: "The ad account's id.",
+            shape: Shape::Integer(Bounds { least: Some(1.0), most: None, above: false, code: Code::BadLimit }),
+            example: "1234567",
+        },
+        Field {
+            name: "base_account",
+            required: false,
+            doc: "The account on whose behalf calls are made (`x-z-base-account-id`); `account` by default.",
+            shape: Shape::Integer(Bounds { least: Some(1.0), most: None, above: false, code: Code::BadLimit }),
+            example: "1234567",
+        },
+        Field {
+            name: "mode",
+            required: true,
+            doc: "How a person leaves a list, since the API removes nobody. Prefer `expiry` where the lists' duration allows it.",
+            shape: Shape::Words(&[
+                Word {
+                    word: "expiry",
+                    doc: "nothing is changed: every run proves that all customer data lists forget their members sooner than \
+                          `period` after the last upload, which must be how long nobody uploads a person before their row \
+                          falls due; at most E2, because Yahoo does not know that",
+                },
+                Word {
+                    word: "rebuild",
+                    doc: "a new list is made from those who stay, and the one that `list` names is removed when Yahoo has received \
+                          the new one; somebody has to point ad groups at the new list, or Yahoo keeps the old one; E1",
+                },
+            ]),
+            example: "expiry",
+        },
+        Field {
+            name: "period",
+            required: false,
+            doc: "For `expiry`: how long a person has been in no upload when their row falls due.",
+            shape: Shape::Text(&format::PERIOD),
+            example: "90 days",
+        },
+        Field {
+            name: "list",
+            required: false,
+            doc: "For `rebuild`: the customer data list's name, as it was before any ` #1`.",
+            shape: Shape::Text(&format::TEXT),
+            example: "Members",
+        },
+        Field {
+            name: "data_duration",
+            required: false,
+            doc: "For `rebuild`: after how many days the new list forgets a member; the old list's by default.",
+            shape: Shape::Integer(Bounds { least: Some(1.0), most: Some(180.0), above: false, code: Code::BadLimit }),
+            example: "60",
+        },
+        Field {
+            name: "upload",
+            required: false,
+            doc: "For `rebuild`: what the list's rows are; `mail_and_phone` by default.",
+            shape: Shape::Words(&[
+                Word { word: "mail_and_phone", doc: "SHA-256 of e-mail addresses and phone numbers" },
+                Word { word: "idfa", doc: "advertising ids of iOS" },
+                Word { word: "aaid", doc: "advertising ids of Android" },
+            ]),
+            example: "mail_and_phone",
+        },
+        Field {
+            name: "country_code",
+            required: false,
+            doc: "For `rebuild`: stands instead of a phone number's leading 0; 81 by default.",
+            shape: Shape::Integer(Bounds { least: Some(1.0), most: Some(999.0), above: false, code: Code::BadLimit }),
+            example: "81",
+        },
+        Field {
+            name: "token_url",
+            required: false,
+            doc: "Where tokens come from, if not from `https://biz-oauth.yahoo.co.jp/oauth/v1/token`.",
+            shape: Shape::Text(&format::RECIPIENT_URL),
+            example: "http://127.0.0.1:8420/yahoo_japan_ads/oauth/v1/token",
+        },
+    ],
+    identifiers: Identifiers::Fixed {
+        all: &[
+            Identifier { name: "email", doc: "An e-mail address.", example: "taro@example.jp" },
+            Identifier { name: "phone", doc: "A phone number.", example: "090-1234-5678" },
+            Identifier {
+                name: "idfa",
+                doc: "An advertising id of iOS.",
+                example: "6D92078A-8246-4BA4-AE5B-76104861E7DC",
+            },
+            Identifier {
+                name: "aaid",
+                doc: "An advertising id of Android.",
+                example: "cdda802e-fb9c-47ad-9866-0794d394c912",
+            },
+        ],
+        any_of: &[&["email", "phone", "idfa", "aaid"]],
+    },
+    check: |settings| {
+        let options = &settings.options;
+        let misfit = |problem: &str, help: &str| {
+            Err(Misfit { at: vec!["mode"], problem: problem.to_owned(), help: help.to_owned() })
+        };
+        match options.text("mode") {
+            Some("expiry") if options.text("period").is_none() => misfit(
+                "`expiry` needs a `period`",
+                "say how long nobody uploads a person before their row falls due, such as `period: 90 days`",
+            ),
+            Some("rebuild") if options.text("list").is_none() => {
+                misfit("`rebuild` needs a `list`", "give the customer data list's name")
+            }
+            _ => Ok(()),
+        }
+    },
+    facts,
+    open: |settings, plumbing| Ok(Box::new(YahooJapanAds::open(settings, plumbing)?)),
+};
+
+fn facts(settings: &RecipientSettings) -> Facts {
+    let rebuild = settings.options.text("mode") == Some("rebuild");
+    Facts {
+        batch: usize::MAX,
+        // Look, add, upload; then look, status, remove.
+        calls: if rebuild { 6 } else { 1 },
+        rates: settings.rates(&[]),
+        grade: if rebuild { Grade::E1 } else { Grade::E2 },
+        deleted: if rebuild {
+            "the whole old list; a new one without the person takes its place"
+        } else {
+            "nothing by this call: it proves that the lists have forgotten whoever was not uploaded for the period"
+        },
+        kept: if rebuild {
+            "reports, and what was derived from the old list before, such as similar audiences; members of other lists"
+        } else {
+            "reports, and what was derived from the lists before, such as similar audiences; whoever was uploaded again meanwhile"
+        },
+        sources: &[
+            "https://github.com/yahoojp-marketing/ads-display-api-documents",
+            "https://github.com/trocco-io/trocco-docs-md",
+            "https://lycbiz.com/jp/news/yahoo-ads/20210701-01/",
+        ],
+    }
+}
+
+struct YahooJapanAds {
+    client: Client,
+    tokens: Arc<Tokens>,
+    account: u64,
+    base_account: u64,
+    way: Way,
+}
+
+enum Way {
+    /// Days.
+    Expiry {
+        period: u64,
+    },
+    Rebuild(Box<Rebuild>),
+}
+
+struct Rebuild {
+    list: String,
+    duration: Option<u64>,
+    upload: Upload,
+    country: u64,
+    members: Option<Arc<dyn Members>>,
+    /// Of everybody whom this run asks about: they come back into no list, whoever hands them over.
+    leaving: Mutex<BTreeSet<Row>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upload {
+    MailAndPhone,
+    Idfa,
+    Aaid,
+}
+
+/// A digest's 32 bytes, or the 36 of an advertising id: millions of them are held at a time.
+type Row = [u8; 36];
+
+/// A customer data list.
+#[derive(Clone)]
+struct List {
+    id: u64,
+    name: String,
+    description: String,
+    /// Days.
+    duration: Option<u64>,
+}
+
+/// A call that did not come to the wanted end: what is to be said about the subjects.
+type Stopped = Box<Answer>;
+
+impl YahooJapanAds {
+    fn open(settings: &RecipientSettings, plumbing: &Plumbing) -> Result<Self, OpenError> {
+        let wrong = |reason: String| OpenError { recipient: settings.name.clone(), reason };
+        let missing = |key: &str| wrong(format!("there is no `{key}`"));
+        let options = &settings.options;
+        let form = vec![
+            ("grant_type".to_owned(), "refresh_token".into()),
+            ("client_id".to_owned(), options.secret("client_id").ok_or_else(|| missing("client_id"))?),
+            ("client_secret".to_owned(), options.secret("client_secret").ok_or_else(|| missing("client_secret"))?),
+            ("refresh_token".to_owned(), options.secret("refresh_token").ok_or_else(|| missing("refresh_token"))?),
+        ];
+        let url = options.text("token_url").unwrap_or(TOKEN).to_owned();
+        let account = options.number("account").ok_or_else(|| missing("account"))?;
+        let way = if options.text("mode") == Some("rebuild") {
+            Way::Rebuild(Box::new(Rebuild {
+                list: options.text("list").ok_or_else(|| missing("list"))?.to_owned(),
+                duration: options.number("data_duration"),
+                upload: match options.text("upload") {
+                    Some("idfa") => Upload::Idfa,
+                    Some("aaid") => Upload::Aaid,
+                    _ => Upload::MailAndPhone,
+                },
+                country: options.number("country_code").unwrap_or(JAPAN),
+                members: plumbing.members.clone(),
+                leaving: Mutex::default(),
+            }))
+        } else {
+            let period = options.text("period").ok_or_else(|| missing("period"))?;
+            let period: Period = period.parse().map_err(|_| wrong("`period` is none".to_owned()))?;
+            Way::Expiry { period: days(period) }
+        };
+        Ok(Self {
+            client: plumbing.client(settings, &Conduct { base: BASE, rates: &[], judge })?,
+            tokens: Arc::new(Tokens::new(FormGrant { url, basic: None, form })),
+            account,
+            base_account: options.number("base_account").unwrap_or(account),
+            way,
+        })
+    }
+
+    async fn send(&self, call: Call) -> Result<Reply, Stopped> {
+        let call = call.header("x-z-base-account-id", self.base_account.to_string());
+        self.client.send(&call.auth(Auth::Tokens(self.tokens.clone()))).await.map_err(|failure| {
+            // The same credentials would be refused again.
+            if failure.credentials { Box::new(Answer::refused(failure.reason)) } else { Box::new(failure.into()) }
+        })
+    }
+
+    /// The `rval` of a reply without errors as a whole.
+    async fn ask(&self, call: Call) -> Result<(Value, Option<String>), Stopped> {
+        let reply = self.send(call).await?;
+        let mut body = reply.json().unwrap_or_default();
+        match reply.is_success() && codes(&body).is_empty() && body["rval"]["values"].is_array() {
+            true => Ok((body["rval"].take(), id_of(&body))),
+            false => Err(Box::new(refusal(&reply))),
+        }
+    }
+
+    fn service(&self, operation: &'static str, method: &str, body: Value) -> Call {
+        Call::post(operation, format!("/AudienceListService/{method}")).body(Body::Json(body))
+    }
+
+    /// All customer data lists of the account, and the name of the last call.
+    async fn lists(&self) -> Result<(Vec<List>, Option<String>), Stopped> {
+        let (mut lists, mut start) = (Vec::new(), 1);
+        loop {
+            let selector = json!({
+                "accountId": self.account,
+                "audienceListTypes": ["CUSTOMER_DATA"],
+                // Durations are left out otherwise.
+                "includeDetail": true,
+                "startIndex": start,
+                "numberResults": LISTED,
+            });
+            let (page, id) = self.ask(self.service("list audiences", "get", selector)).await?;
+            let values = page["values"].as_array().map(Vec::as_slice).unwrap_or_default();
+            for value in values {
+                let list = &value["audienceList"];
+                let (Some(number), false) = (list["audienceListId"].as_u64(), value["operationSucceeded"] == false)
+                else {
+                    let codes = codes(value);
+                    return Err(Box::new(Answer::refused(words("a list cannot be read", &codes)).request_id(id)));
+                };
+                let content = &list["audienceListContent"];
+                if content["audienceListType"].as_str().is_some_and(|kind| kind != "CUSTOMER_DATA") {
+                    continue;
+                }
+                let text = |key: &str| list[key].as_str().unwrap_or_default().to_owned();
+                lists.push(List {
+                    id: number,
+                    name: text("audienceListName"),
+                    description: text("description"),
+                    duration: content["customerDataAudienceList"]["dataDuration"].as_u64(),
+                });
+            }
+            start += values.len();
+            let total = page["totalNumEntries"].as_u64().and_then(|total| usize::try_from(total).ok());
+            if values.is_empty() || total.map_or(values.len() < LISTED, |total| start > total) {
+                return Ok((lists, id));
+            }
+        }
+    }
+
+    /// Every list forgets sooner than the period's days.
+    async fn prove(&self, period: u64) -> Result<Answer, Stopped> {
+        let (lists, id) = self.lists().await?;
+        for list in &lists {
+            let reason = match list.duration {
+                Some(duration) if duration < period => continue,
+                Some(duration) => format!(
+                    "the customer data list {} forgets after {duration} days, which is not shorter than the period of {period} \
+                     days: lower its duration, or use `mode: rebuild`",
+                    list.id
+                ),
+                None => format!("Yahoo does not say when the customer data list {} forgets", list.id),
+            };
+            return Err(Box::new(Answer::refused(reason).request_id(id)));
+        }
+        Ok(Answer::gone(Grade::E2).request_id(id))
+    }
+
+    /// Makes and uploads the list of those who stay, or finds the one that an earlier run has made.
+    async fn rebuild(&self, rebuild: &Rebuild) -> Result<Answer, Stopped> {
+        let file = rebuild.file(self.client.recipient()).await?;
+        let mark = format!("sunset {}", hex::encode(&Sha256::digest(&file)[..16]));
+        let (lists, _) = self.lists().await?;
+        let ours = rebuild.generations(lists);
+        let Some((last, newest)) = ours.last() else {
+            let reason = "there is no customer data list of the name that `list` gives";
+            return Err(Box::new(Answer::refused(reason)));
+        };
+        // An older list of the same rows does not do: a newer one may hold somebody who has come and goes again.
+        let (generation, list, job) = match newest.description == mark {
+            true => (*last, newest.id, self.job_of(newest.id, None).await?),
+            false => {
+                let Some(duration) = rebuild.duration.or(newest.duration) else {
+                    let reason = "Yahoo does not say when the old list forgets: give `data_duration`";
+                    return Err(Box::new(Answer::refused(reason)));
+                };
+                let generation = last + 1;
+                let name = format!("{} #{generation}", rebuild.list);
+                (generation, self.add(&name, &mark, duration).await?, None)
+            }
+        };
+        let job = match job {
+            Some((job, status)) if matches!(status.as_str(), "RECEIVING" | "RECEIVED") => job,
+            _ => self.upload(list, rebuild.upload, file).await?,
+        };
+        Ok(Answer::accepted(format!("{list}/{generation}/{job}"), RECEIVING))
+    }
+
+    async fn add(&self, name: &str, description: &str, duration: u64) -> Result<u64, Stopped> {
+        let operation = json!({"accountId": self.account, "operand": [{
+            "accountId": self.account,
+            "audienceListName": name,
+            "description": description,
+            "audienceListContent": {
+                "audienceListType": "CUSTOMER_DATA",
+                "customerDataAudienceList": {"dataDuration": duration},
+            },
+        }]});
+        let (rval, id) = self.ask(self.service("add an audience", "add", operation)).await?;
+        let value = &rval["values"][0];
+        match value["audienceList"]["audienceListId"].as_u64() {
+            Some(list) if value["operationSucceeded"] == true => Ok(list),
+            _ => Err(Box::new(Answer::refused(words("the new list was not made", &codes(value))).request_id(id))),
+        }
+    }
+
+    async fn upload(&self, list: u64, upload: Upload, file: Vec<u8>) -> Result<String, Stopped> {
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"members.txt\"\r\nContent-Type: \
+             text/plain\r\n\r\n"
+        );
+        let bytes = [head.as_bytes(), &file, format!("\r\n--{BOUNDARY}--\r\n").as_bytes()].concat();
+        let call = Call::post("upload an audience", "/AudienceListService/uploadUserList")
+            .query("accountId", self.account.to_string())
+            .query("audienceListId", list.to_string())
+            .query("uploadType", upload.word())
+            .query("compressType", "NONE")
+            .body(Body::Raw { content_type: MULTIPART, bytes });
+        let (rval, id) = self.ask(call).await?;
+        let value = &rval["values"][0];
+        match text_of(&value["uploadJob"]["uploadJobId"]) {
+            Some(job) if value["operationSucceeded"] == true => Ok(job),
+            _ => Err(Box::new(Answer::refused(words("the upload was refused", &codes(value))).request_id(id))),
+        }
+    }
+
+    /// An upload of a list, this one or the newest that is good: its id and status.
+    async fn job_of(&self, list: u64, job: Option<&str>) -> Result<Option<(String, String)>, Stopped> {
+        let mut selector = json!({"accountId": self.account, "audienceListId": list, "numberResults": 100});
+        if let Some(job) = job {
+            selector["uploadJobIds"] = json!([job]);
+        }
+        let call = self.service("look at an upload", "getUploadUserListStatus", selector);
+        let (rval, _) = self.ask(call).await?;
+        let of = |value: &Value| {
+            let job = &value["uploadJob"];
+            Some((text_of(&job["uploadJobId"])?, job["jobStatus"].as_str()?.to_owned()))
+        };
+        let all: Vec<_> = rval["values"].as_array().into_iter().flatten().filter_map(of).collect();
+        let good = all.iter().find(|(_, status)| matches!(status.as_str(), "RECEIVING" | "RECEIVED"));
+        Ok(match job {
+            Some(job) => all.into_iter().find(|(id, _)| id == job),
+            None => good.or(all.first()).cloned(),
+        })
+    }
+
+    /// Removes lists. What is gone already counts as removed; a list that something else uses does not.
+    async fn remove(&self, lists: &[u64]) -> Result<Removal, Stopped> {
+        let mut removal = Removal::Done;
+        for lists in lists.chunks(REMOVED) {
+            let operand: Vec<_> = lists.iter().map(|list| json!({"audienceListId": list})).collect();
+            let call =
+                self.service("remove audiences", "remove", json!({"accountId": self.account, "operand": operand}));
+            let reply = self.send(call).await?;
+            let body = reply.json().unwrap_or_default();
+            let values = body["rval"]["values"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let failed = values.iter().filter(|value| value["operationSucceeded"] != true);
+            // Where everything failed, the errors may stand for the whole.
+            let all = std::iter::once(&body).filter(|body| !codes(body).is_empty()).chain(failed);
+            let all: Vec<Vec<String>> = all.map(codes).collect();
+            if !reply.is_success() || (all.is_empty() && values.len() < lists.len()) {
+                return Err(Box::new(refusal(&reply)));
+            }
+            let any = |codes: &[String], known: &[&str]| codes.iter().any(|code| known.contains(&code.as_str()));
+            for codes in all {
+                if any(&codes, &["211005", "211008", "210002"]) {
+                    removal = Removal::InUse;
+                } else if !any(&codes, &["I0001", "110005"]) {
+                    let answer = Answer::refused(words("the old list was not removed", &codes));
+                    return Err(Box::new(answer.request_id(id_of(&body))));
+                }
+            }
+        }
+        Ok(removal)
+    }
+
+    async fn look(&self, rebuild: &Rebuild, ticket: &str) -> Result<Answer, Stopped> {
+        let mut parts = ticket.splitn(3, '/');
+        let number = |part: Option<&str>| part.and_then(|part| part.parse::<u64>().ok());
+        let (Some(list), Some(generation), Some(job)) = (number(parts.next()), number(parts.next()), parts.next())
+        else {
+            return Err(Box::new(Answer::refused("this ticket is none of Yahoo's")));
+        };
+        let (lists, id) = self.lists().await?;
+        let ours = rebuild.generations(lists);
+        let older = ours.iter().filter(|(number, other)| *number <= generation && other.id != list);
+        let older: Vec<_> = older.map(|(_, list)| list.id).collect();
+        let is_there = ours.iter().any(|(_, other)| other.id == list);
+        if is_there {
+            match self.job_of(list, Some(job)).await?.as_ref().map(|(_, status)| status.as_str()) {
+                Some("RECEIVED") => {}
+                Some(status @ ("INVALID_FILE" | "FAILED")) => {
+                    // Without it, the next run would take it for one that is under way.
+                    self.remove(&[list]).await?;
+                    let reason = format!("Yahoo did not take the new list ({status}); it will be made again");
+                    return Err(Box::new(Answer::unreachable(reason, Some(RECEIVING)).request_id(id)));
+                }
+                _ => return Ok(Answer::accepted(ticket, RECEIVING).request_id(id)),
+            }
+        } else if !older.is_empty() {
+            let reason = "the new list is gone before the old one was removed; it will be made again";
+            return Err(Box::new(Answer::unreachable(reason, None).request_id(id)));
+        }
+        // Nobody who was asked about is in a newer list, so it is the older ones that count.
+        match self.remove(&older).await? {
+            Removal::Done => Ok(Answer::confirmed(Grade::E1).request_id(id)),
+            Removal::InUse => {
+                tracing::warn!(
+                    recipient = self.client.recipient(),
+                    "the old list is still in use: point ad groups and other lists at the new one"
+                );
+                Ok(Answer::accepted(ticket, IN_USE).request_id(id))
+            }
+        }
+    }
+}
+
+enum Removal {
+    Done,
+    /// By an ad group or another list.
+    InUse,
+}
+
+#[async_trait::async_trait]
+impl Recipient for YahooJapanAds {
+    /// One proof, or one rebuilt list, for all of them.
+    async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
+        let same = |result: Result<Answer, Stopped>| match result {
+            Ok(answer) => answer,
+            Err(answer) => *answer,
+        };
+        match &self.way {
+            Way::Expiry { period } => {
+                if subjects.is_empty() {
+                    return Vec::new();
+                }
+                vec![same(self.prove(*period).await); subjects.len()]
+            }
+            Way::Rebuild(rebuild) => {
+                let rows: Vec<_> = subjects.iter().map(|subject| rebuild.rows(|name| subject.get(name))).collect();
+                let known = rows.iter().any(|rows| !rows.is_empty());
+                rebuild.leaving.lock().unwrap_or_else(PoisonError::into_inner).extend(rows.iter().flatten());
+                let answer = if known { Some(same(self.rebuild(rebuild).await)) } else { None };
+                let of = |rows: &Vec<Row>| match &answer {
+                    Some(answer) if !rows.is_empty() => answer.clone(),
+                    _ => Answer::not_possible("the row has no identifier of the kind that the list is made of"),
+                };
+                rows.iter().map(of).collect()
+            }
+        }
+    }
+
+    async fn poll(&self, tickets: &[String]) -> Vec<Answer> {
+        let mut seen: BTreeMap<&str, Answer> = BTreeMap::new();
+        for ticket in tickets {
+            if !seen.contains_key(ticket.as_str()) {
+                let answer = match &self.way {
+                    Way::Rebuild(rebuild) => self.look(rebuild, ticket).await.unwrap_or_else(|answer| *answer),
+                    // The settings were changed meanwhile.
+                    Way::Expiry { .. } => Answer::unreachable("lists are no longer rebuilt; asked anew", None),
+                };
+                seen.insert(ticket, answer);
+            }
+        }
+        tickets.iter().map(|ticket| seen[ticket.as_str()].clone()).collect()
+    }
+
+    async fn check(&self) -> Result<Checked, CheckError> {
+        if let Way::Rebuild(rebuild) = &self.way
+            && rebuild.members.is_none()
+        {
+            return Err(CheckError { reason: NO_MEMBERS.to_owned(), temporary: false });
+        }
+        let selector = json!({"accountId": self.account, "audienceListTypes": ["CUSTOMER_DATA"], "numberResults": 1});
+        let call = self.service("check the account", "get", selector);
+        let call = call.header("x-z-base-account-id", self.base_account.to_string());
+        match self.client.send(&call.auth(Auth::Tokens(self.tokens.clone()))).await {
+            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+            Ok(reply) => {
+                let body = reply.json().unwrap_or_default();
+                match reply.is_success() && codes(&body).is_empty() && body["rval"].is_object() {
+                    true => Ok(Checked::Proven),
+                    false => Err(CheckError { reason: words_of(&reply), temporary: false }),
+                }
+            }
+        }
+    }
+}
+
+const NO_MEMBERS: &str = "nothing says who stays, so the list cannot be rebuilt";
+
+impl Rebuild {
+    /// The lists of the name and those that were made from it, from the oldest to the newest, with their numbers.
+    fn generations(&self, lists: Vec<List>) -> Vec<(u64, List)> {
+        let number = |list: &List| match list.name.strip_prefix(self.list.as_str())? {
+            "" => Some(0),
+            rest => rest.strip_prefix(" #")?.parse().ok(),
+        };
+        let mut ours: Vec<_> = lists.into_iter().filter_map(|list| Some((number(&list)?, list))).collect();
+        ours.sort_by_key(|(number, list)| (*number, list.id));
+        ours
+    }
+
+    /// A person's rows in the list.
+    fn rows<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> Vec<Row> {
+        let rows = match self.upload {
+            Upload::MailAndPhone => [
+                get("email").and_then(email).map(|text| digest(&text)),
+                get("phone").and_then(|text| phone(text, self.country)).map(|text| digest(&text)),
+            ],
+            Upload::Idfa => [get("idfa").and_then(|text| advertising_id(&text.to_uppercase())), None],
+            Upload::Aaid => [get("aaid").and_then(|text| advertising_id(&text.to_lowercase())), None],
+        };
+        rows.into_iter().flatten().collect()
+    }
+
+    /// The rows of all who stay, one a line, sorted, so that the same people give the same bytes.
+    async fn file(&self, recipient: &str) -> Result<Vec<u8>, Stopped> {
+        let Some(members) = &self.members else { return Err(Box::new(Answer::refused(NO_MEMBERS))) };
+        let mut rows = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = members.page(recipient, after.as_deref()).await;
+            let page = page
+                .map_err(|why| Box::new(Answer::unreachable(format!("those who stay cannot be read: {why}"), None)))?;
+            for member in &page.members {
+                rows.extend(self.rows(|name| member.get(name).map(String::as_str)));
+            }
+            match page.next {
+                Some(next) if after.as_ref() != Some(&next) => after = Some(next),
+                Some(_) => {
+                    let reason = "those who stay cannot be read: a page leads to itself";
+                    return Err(Box::new(Answer::unreachable(reason, None)));
+                }
+                None => break,
+            }
+        }
+        rows.sort_unstable();
+        rows.dedup();
+        {
+            let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.retain(|row| !leaving.contains(row));
+        }
+        if rows.len() < FEWEST {
+            let reason = format!(
+                "only {} rows would stay in the list, and Yahoo takes no upload of fewer than {FEWEST}: remove the list by \
+                 hand, or use `mode: expiry`",
+                rows.len()
+            );
+            return Err(Box::new(Answer::refused(reason)));
+        }
+        let line = if self.upload == Upload::MailAndPhone { 65 } else { 37 };
+        if rows.len() > LARGEST / line {
+            return Err(Box::new(Answer::refused("the list would be larger than the 1 GiB that Yahoo takes")));
+        }
+        let mut file = Vec::with_capacity(rows.len() * line);
+        for row in &rows {
+            match self.upload {
+                Upload::MailAndPhone => file.extend_from_slice(hex::encode(&row[..32]).as_bytes()),
+                Upload::Idfa | Upload::Aaid => file.extend_from_slice(row),
+            }
+            file.push(b'\n');
+        }
+        Ok(file)
+    }
+}
+
+impl Upload {
+    fn word(self) -> &'static str {
+        match self {
+            Self::MailAndPhone => "MAIL_ADDRESS_AND_PHONE_NUMBER",
+            Self::Idfa => "IDFA",
+            Self::Aaid => "AAID",
+        }
+    }
+}
+
+/// A period's days at least: a month may have 28, a year 365.
+fn days(period: Period) -> u64 {
+    let (years, months) = (u64::from(period.years), u64::from(period.months));
+    (years + months / 12) * 365 + months % 12 * 28 + u64::from(period.days)
+}
+
+/// Half-width: full-width forms of ASCII become ASCII.
+fn half_width(text: &str) -> String {
+    let narrow = |letter: char| match letter {
+        '\u{3000}' => ' ',
+        '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(letter) - 0xFEE0).unwrap_or(letter),
+        other => other,
+    };
+    text.chars().map(narrow).collect()
+}
+
+/// Half-width, in small letters, without blanks around; `None` where it is no address.
+fn email(text: &str) -> Option<String> {
+    let text = half_width(text).trim().to_lowercase();
+    text.contains('@').then_some(text)
+}
+
+/// Digits alone, with the country code: a leading 0 stands for it, a `+` says that it is there.
+fn phone(text: &str, country: u64) -> Option<String> {
+    let text = half_width(text);
+    let international = text.trim_start().starts_with('+');
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    match digits.strip_prefix('0') {
+        _ if digits.is_empty() => None,
+        Some(rest) if !international => Some(format!("{country}{rest}")),
+        _ => Some(digits),
+    }
+}
+
+fn digest(text: &str) -> Row {
+    let mut row = [0; 36];
+    row[..32].copy_from_slice(&Sha256::digest(text));
+    row
+}
+
+/// Eight, four, four, four and twelve hexadecimal digits; all zeroes are nobody.
+fn advertising_id(text: &str) -> Option<Row> {
+    let row: Row = text.trim().as_bytes().try_into().ok()?;
+    let fits = row.iter().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    });
+    (fits && row.iter().any(|byte| !b"0-".contains(byte))).then_some(row)
+}
+
+/// Like most, but "frequency limit exceeded" comes as 403 or 200, and what passes may come as 200.
+fn judge(reply: &Reply) -> Verdict {
+    if matches!(reply.status, 200 | 403)
+        && reply
+            .json()
+            .is_some_and(|body| codes(&body).iter().any(|code| matches!(code.as_str(), "0002" | "0003" | "0099")))
+    {
+        return Verdict::Retry { after: retry_after(reply) };
+    }
+    usual(reply)
+}
+
+/// The codes under `errors`.
+fn codes(body: &Value) -> Vec<String> {
+    let errors = body["errors"].as_array().into_iter().flatten();
+    let code = |error: &Value| error["code"].as_str().filter(|code| is_plain(code)).unwrap_or("unknown").to_owned();
+    errors.map(code).collect()
+}
+
+fn words(what: &str, codes: &[String]) -> String {
+    let mut words = what.to_owned();
+    for code in codes {
+        words = match code.as_str() {
+            "0098" => format!("{words}, no permission (0098)"),
+            "0110" | "0111" | "0112" | "0113" => format!("{words}, the token is not accepted ({code})"),
+            "0200" => format!("{words}, a test account cannot do this (0200)"),
+            code => format!("{words}, error {code}"),
+        };
+    }
+    words
+}
+
+/// A reply that is no success, or a success with errors.
+fn refusal(reply: &Reply) -> Answer {
+    let body = reply.json().unwrap_or_default();
+    let answer = match reply.status {
+        200..=299 if codes(&body).is_empty() => {
+            Answer::unreachable(format!("HTTP {} with an answer that cannot be read", reply.status), None)
+        }
+        300..=399 => Answer::refused("Yahoo's answer leads elsewhere, which is not followed: look at `url`"),
+        _ => Answer::refused(words_of(reply)),
+    };
+    answer.request_id(id_of(&body))
+}
+
+fn words_of(reply: &Reply) -> String {
+    let body = reply.json().unwrap_or_default();
+    words(&format!("HTTP {}", reply.status), &codes(&body))
+}
+
+fn id_of(body: &Value) -> Option<String> {
+    body["rid"].as_str().filter(|id| is_plain(id)).map(str::to_owned)
+}
+
+/// A word of an API, and not somebody's name.
+fn is_plain(word: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    !word.is_empty() && word.len() <= 100 && word.bytes().all(plain)
+}
+
+/// Ids come as texts and as numbers.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_normalized_and_hashed_as_published() {
+        // The two digests stand in KARTE's guide to hashing for advertisers (support.karte.io/faq/1MZmzZXZNsgZ4Vd22tjT5T).
+        let cases = [
+            (email(" John_Smith@gmail.com "), "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"),
+            (
+                email("Ｊｏｈｎ＿Ｓｍｉｔｈ＠gmail.com　"),
+                "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f",
+            ),
+            (phone("03-4405-7597", 81), "574f12b7409ae74d10bebbcb5e79ce749d76c37d2590d689043c73d1a8e162d0"),
+            (phone("+81 3 4405 7597", 81), "574f12b7409ae74d10bebbcb5e79ce749d76c37d2590d689043c73d1a8e162d0"),
+            (
+                phone("（０３）４４０５−７５９７", 81),
+                "574f12b7409ae74d10bebbcb5e79ce749d76c37d2590d689043c73d1a8e162d0",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(hex::encode(&digest(&text.unwrap())[..32]), expected);
+        }
+        assert_eq!((email("nobody"), phone("none", 81)), (None, None));
+        assert!(advertising_id("cdda802e-fb9c-47ad-9866-0794d394c912").is_some());
+        assert_eq!(advertising_id("00000000-0000-0000-0000-000000000000"), None);
+        assert_eq!(advertising_id("cdda802e-fb9c-47ad-9866"), None);
+    }
+
+    #[test]
+    fn a_period_is_its_shortest_days() {
+        let days = |text: &str| days(text.parse().unwrap());
+        assert_eq!((days("90 days"), days("3 months"), days("5 years"), days("18 months")), (90, 84, 1825, 533));
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_whatever_its_status() {
+        let verdict = |status, body: &str| judge(&Reply::for_test(status, &[], body));
+        let later = Verdict::Retry { after: None };
+        assert_eq!(verdict(403, r#"{"errors": [{"code": "0003"}], "rval": null}"#), later);
+        assert_eq!(verdict(200, r#"{"errors": [{"code": "0099"}], "rval": null}"#), later);
+        assert_eq!(verdict(503, ""), later);
+        assert_eq!(verdict(403, r#"{"errors": [{"code": "0098"}], "rval": null}"#), Verdict::Final);
+        assert_eq!(verdict(401, r#"{"errors": [{"code": "0111"}], "rval": null}"#), Verdict::Refresh);
+        assert_eq!(verdict(200, r#"{"errors": null, "rval": {"values": []}}"#), Verdict::Final);
+    }
+}
