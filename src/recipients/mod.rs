@@ -7,8 +7,10 @@
 pub mod answer;
 pub mod circuit;
 pub mod client;
+pub mod ddrf;
 pub mod grade;
 pub mod http;
+pub mod identity;
 pub mod none;
 pub mod options;
 pub mod rate;
@@ -29,7 +31,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &stripe::KIND];
+pub static KINDS: &[&Kind] = &[&ddrf::KIND, &http::KIND, &none::KIND, &stripe::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -8,6 +8,7 @@
 //! faults` forgets that, `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
 
 pub mod crm;
+pub mod ddrf;
 pub mod stripe;
 
 use futures_util::stream;
@@ -30,7 +31,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[crm::ENTRY, stripe::ENTRY];
+pub static VENDORS: &[Entry] = &[crm::ENTRY, ddrf::ENTRY, stripe::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,

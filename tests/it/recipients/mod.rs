@@ -1,5 +1,6 @@
 //! Recipients: the connectors against the sandbox's stand-ins, with faults, and what is remembered of their answers.
 
+mod ddrf;
 mod faults;
 mod http;
 mod language;
