@@ -138,7 +138,11 @@ fn check(settings: &RecipientSettings) -> Result<(), Misfit> {
         Err(Misfit { at: at.to_vec(), problem: problem.to_owned(), help: help.to_owned() })
     };
     if settings.url.is_none() {
-        return misfit(&[], "`url` is missing", "name the root of the recipient's domain: `url: https://vendor.example`");
+        return misfit(
+            &[],
+            "`url` is missing",
+            "name the root of the recipient's domain: `url: https://vendor.example`",
+        );
     }
     for key in ["issuer", "domain"] {
         if settings.options.text(key).is_some_and(|text| !is_domain(text)) {
@@ -190,7 +194,8 @@ pub fn document<'a>(recipients: impl IntoIterator<Item = &'a RecipientSettings>)
     if keys.is_empty() {
         return Err("sunset.yaml has no recipient of kind `ddrf`".to_owned());
     }
-    let endpoint = endpoint.ok_or("no recipient of kind `ddrf` says `own_endpoint`: where the company takes requests")?;
+    let endpoint =
+        endpoint.ok_or("no recipient of kind `ddrf` says `own_endpoint`: where the company takes requests")?;
     let identifiers = identifiers.iter().enumerate();
     let identifiers: Vec<_> =
         identifiers.map(|(at, (kind, format))| json!({"id": at + 1, "type": kind, "format": format})).collect();
@@ -325,8 +330,7 @@ impl Ddrf {
             "identifierFormat": format,
         });
         let now = Timestamp::now().as_second();
-        let claims =
-            |id: String| json!({"version": VERSION, "jti": id, "iss": self.issuer, "sub": about, "iat": now});
+        let claims = |id: String| json!({"version": VERSION, "jti": id, "iss": self.issuer, "sub": about, "iat": now});
         let identity = self.key.sign(&claims(own_id(subject, "idJWT", kind)))?;
         let id = own_id(subject, "rqJWT", kind);
         let mut claims = claims(id.clone());
@@ -351,9 +355,7 @@ impl Ddrf {
             };
             let call = Call::post("ask for deletion", &discovery.endpoint).body(match self.json {
                 true => Body::Json(json!({"rqJWT": request.token})),
-                false => {
-                    Body::Raw { content_type: "application/jwt", bytes: request.token.clone().into_bytes() }
-                }
+                false => Body::Raw { content_type: "application/jwt", bytes: request.token.clone().into_bytes() },
             });
             let reply = match self.client.send(&call).await {
                 Ok(reply) => reply,
@@ -495,9 +497,7 @@ impl Recipient for Ddrf {
 
     async fn check(&self) -> Result<Checked, CheckError> {
         let told = |answer: Box<Answer>| match answer.state {
-            State::Unreachable { reason, again_after } => {
-                CheckError { reason, temporary: again_after != Some(LATER) }
-            }
+            State::Unreachable { reason, again_after } => CheckError { reason, temporary: again_after != Some(LATER) },
             State::Refused { reason } | State::NotPossible { reason } => CheckError { reason, temporary: false },
             state => CheckError { reason: state.word().to_owned(), temporary: false },
         };

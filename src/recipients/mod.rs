@@ -12,6 +12,7 @@ pub mod grade;
 pub mod http;
 pub mod identity;
 pub mod none;
+pub mod opendsr;
 pub mod options;
 pub mod rate;
 pub mod retry;
@@ -31,7 +32,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&ddrf::KIND, &http::KIND, &none::KIND, &stripe::KIND];
+pub static KINDS: &[&Kind] = &[&ddrf::KIND, &http::KIND, &none::KIND, &opendsr::KIND, &stripe::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -103,8 +103,11 @@ impl Ddrf {
             keys = json!([keys[1]]);
         }
         let elsewhere = self.answer == "elsewhere";
-        let endpoint =
-            if elsewhere { "https://elsewhere.example/delete".to_owned() } else { format!("http://{host}/ddrf/delete") };
+        let endpoint = if elsewhere {
+            "https://elsewhere.example/delete".to_owned()
+        } else {
+            format!("http://{host}/ddrf/delete")
+        };
         let body = json!({
             "endpoint": endpoint,
             "identifiers": [
@@ -151,7 +154,10 @@ impl Ddrf {
             return Err(NO_TOKEN);
         }
         let words = ["version", "jti", "iss"];
-        if words.iter().any(|name| !claims[name].is_string()) || claims["version"] != "1.0" || !claims["sub"].is_object() {
+        if words.iter().any(|name| !claims[name].is_string())
+            || claims["version"] != "1.0"
+            || !claims["sub"].is_object()
+        {
             return Err((1, "Malformed Request"));
         }
         let at = claims["iat"].as_u64().ok_or((1, "iat is required"))?;
@@ -162,21 +168,23 @@ impl Ddrf {
             return Ok(claims);
         }
         let document = claims["iss"].as_str().and_then(|issuer| self.participants.get(issuer));
-        let keys = document.and_then(|document| document["publicKey"].as_array()).ok_or((2, "Nobody knows the issuer"))?;
+        let keys =
+            document.and_then(|document| document["publicKey"].as_array()).ok_or((2, "Nobody knows the issuer"))?;
         let key = keys.iter().find(|key| key["kid"] == header["kid"]).ok_or((2, "No such key"))?;
         let part = |name: &str| read(key[name].as_str().unwrap_or_default());
-        let valid = match (header["alg"].as_str(), key["kty"].as_str()) {
-            (Some("RS256"), Some("RSA")) => signature::RsaPublicKeyComponents { n: part("n")?, e: part("e")? }
-                .verify(&signature::RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &mark),
-            (Some("ES256"), Some("EC")) => {
-                let mut point = vec![4];
-                point.extend(part("x")?);
-                point.extend(part("y")?);
-                signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point)
-                    .verify(signed.as_bytes(), &mark)
-            }
-            _ => return Err((2, "Invalid Signature")),
-        };
+        let valid =
+            match (header["alg"].as_str(), key["kty"].as_str()) {
+                (Some("RS256"), Some("RSA")) => signature::RsaPublicKeyComponents { n: part("n")?, e: part("e")? }
+                    .verify(&signature::RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &mark),
+                (Some("ES256"), Some("EC")) => {
+                    let mut point = vec![4];
+                    point.extend(part("x")?);
+                    point.extend(part("y")?);
+                    signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point)
+                        .verify(signed.as_bytes(), &mark)
+                }
+                _ => return Err((2, "Invalid Signature")),
+            };
         valid.map_err(|_| (2, "Invalid Signature"))?;
         Ok(claims)
     }

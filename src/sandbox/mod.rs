@@ -9,6 +9,7 @@
 
 pub mod crm;
 pub mod ddrf;
+pub mod opendsr;
 pub mod stripe;
 
 use futures_util::stream;
@@ -31,7 +32,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[crm::ENTRY, ddrf::ENTRY, stripe::ENTRY];
+pub static VENDORS: &[Entry] = &[crm::ENTRY, ddrf::ENTRY, opendsr::ENTRY, stripe::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,

@@ -5,6 +5,7 @@ mod faults;
 mod http;
 mod language;
 mod localstripe;
+mod opendsr;
 mod store;
 mod stripe;
 mod throughput;
