@@ -56,9 +56,8 @@ impl Vendor for Ddrf {
             ("GET", "/dsrdelete.json") => self.document(request),
             ("POST", ROUTE) => {
                 self.requests += 1;
-                let token = match token(request) {
-                    Some(token) => token,
-                    None => return Response::json(ROUTE, 400, &json!({"error": "no rqJWT in the body"})),
+                let Some(token) = token(request) else {
+                    return Response::json(ROUTE, 400, &json!({"error": "no rqJWT in the body"}));
                 };
                 let late = self.answer == "late" && self.requests == 1;
                 let result = match self.code {

@@ -262,9 +262,10 @@ fn check(body: &Value, version: &str) -> Result<(), String> {
         "status_callback_urls",
         "extensions",
     ];
-    let members = body.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    let mut members = body.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
     let old = version == "0.1";
-    if members.clone().any(|name| !KNOWN.contains(&name) && !(old && name == "property_id")) {
+    let known = |name: &str| KNOWN.contains(&name) || (old && name == "property_id");
+    if !members.all(known) {
         return Err("an unknown field".to_owned());
     }
     match (old, body["regulation"].as_str()) {

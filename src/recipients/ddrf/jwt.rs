@@ -131,10 +131,7 @@ pub fn verify(token: &str, keys: &[Value]) -> Result<Value, Fault> {
     if header.get("crit").is_some() {
         return Err(Fault::Malformed);
     }
-    let algorithm = match header["alg"].as_str() {
-        Some(algorithm @ ("RS256" | "ES256")) => algorithm,
-        _ => return Err(Fault::Algorithm),
-    };
+    let Some(algorithm @ ("RS256" | "ES256")) = header["alg"].as_str() else { return Err(Fault::Algorithm) };
     let named = |key: &&Value| header["kid"].as_str().is_none_or(|id| key["kid"] == id);
     let mut fits = keys.iter().filter(named).filter(|key| is_for(key, algorithm)).peekable();
     if fits.peek().is_none() {

@@ -393,3 +393,26 @@ fn the_own_document_is_what_the_framework_asks_for() {
     assert!(ddrf::document([&one, &other_key]).unwrap_err().contains("same `key_id`"));
     assert!(ddrf::document([]).unwrap_err().contains("no recipient of kind `ddrf`"));
 }
+
+#[test]
+fn the_command_prints_the_document_and_no_private_key() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("rules")).unwrap();
+    std::fs::write(directory.path().join("key.pem"), P256).unwrap();
+    let yaml = "time_zone: UTC\ndatabases: {core: \"sqlite:x\"}\nrecipients: {ddrf: {url: \"https://vendor.example\", issuer: \
+                shop.example, private_key: \"${file:key.pem}\", key_id: \"2026-11\", identifiers: {email: sha256}";
+    let print = |more: &str| {
+        std::fs::write(directory.path().join("sunset.yaml"), format!("{yaml}{more}}}}}\n")).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sunset"));
+        command.arg("dsrdelete").arg("--jobs").arg(directory.path()).output().unwrap()
+    };
+    let output = print(", own_endpoint: \"https://shop.example/dsr/\"");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let printed: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
+    let expected = ddrf::document([&settings_at("https://vendor.example", P256, EMAIL)]).unwrap();
+    assert_eq!(printed, expected);
+    assert!(!text.contains("PRIVATE"));
+    let output = print("");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("own_endpoint"), "{output:?}");
+}
