@@ -81,6 +81,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Serve stand-ins of the recipients' APIs on this machine, for rehearsals
     Sandbox(SandboxArgs),
+    /// Print the dsrdelete.json to publish at the root of the company's domain (Data Deletion Request Framework)
+    Dsrdelete,
     /// Print a shell completion script
     Completions { shell: clap_complete::Shell },
 }

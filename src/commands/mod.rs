@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod console;
 pub mod demo;
+pub mod dsrdelete;
 pub mod grants;
 pub mod hold;
 pub mod init;
@@ -59,6 +60,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Grants(args) => grants::run(&cli.global, args, &mut console).await,
         Command::Init(args) => init::run(&cli.global, args, &mut console).await,
         Command::Sandbox(args) => sandbox::run(args, &mut console).await,
+        Command::Dsrdelete => dsrdelete::run(&cli.global, &mut console),
         Command::Completions { shell } => completions::run(*shell, &mut console),
     };
     result.unwrap_or_else(|error| {

@@ -8,15 +8,18 @@ pub mod answer;
 pub mod circuit;
 pub mod client;
 pub mod criteo;
+pub mod ddrf;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
 pub mod grade;
 pub mod http;
+pub mod identity;
 pub mod members;
 pub mod meta;
 pub mod mouseflow;
 pub mod none;
+pub mod opendsr;
 pub mod options;
 pub mod paypal;
 pub mod phone;
@@ -41,7 +44,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&criteo::KIND, &google_ads::KIND, &google_analytics::KIND, &http::KIND, &meta::KIND, &mouseflow::KIND, &none::KIND, &paypal::KIND, &stripe::KIND, &x_ads::KIND, &yahoo_japan_ads::KIND];
+pub static KINDS: &[&Kind] = &[&criteo::KIND, &ddrf::KIND, &google_ads::KIND, &google_analytics::KIND, &http::KIND, &meta::KIND, &mouseflow::KIND, &none::KIND, &opendsr::KIND, &paypal::KIND, &stripe::KIND, &x_ads::KIND, &yahoo_japan_ads::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -9,11 +9,13 @@
 
 pub mod criteo;
 pub mod crm;
+pub mod ddrf;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
 pub mod meta;
 pub mod mouseflow;
+pub mod opendsr;
 pub mod paypal;
 pub mod stripe;
 pub mod x_ads;
@@ -39,7 +41,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[criteo::ENTRY, crm::ENTRY, google_ads::ENTRY, google_analytics::ENTRY, meta::ENTRY, mouseflow::ENTRY, paypal::ENTRY, stripe::ENTRY, x_ads::ENTRY, yahoo_japan_ads::ENTRY];
+pub static VENDORS: &[Entry] = &[criteo::ENTRY, crm::ENTRY, ddrf::ENTRY, google_ads::ENTRY, google_analytics::ENTRY, meta::ENTRY, mouseflow::ENTRY, opendsr::ENTRY, paypal::ENTRY, stripe::ENTRY, x_ads::ENTRY, yahoo_japan_ads::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,

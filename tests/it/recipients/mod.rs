@@ -2,6 +2,7 @@
 
 mod audiences;
 mod criteo;
+mod ddrf;
 mod faults;
 mod google;
 mod google_ads;
@@ -11,6 +12,7 @@ mod language;
 mod localstripe;
 mod meta;
 mod mouseflow;
+mod opendsr;
 mod paypal;
 mod recorder;
 mod run;
