@@ -17,6 +17,7 @@ pub mod stripe;
 pub mod subject;
 pub mod template;
 pub mod token;
+pub mod webhook;
 
 pub use answer::{Answer, Poll, State};
 pub use client::Plumbing;
@@ -29,7 +30,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &stripe::KIND];
+pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &stripe::KIND, &webhook::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

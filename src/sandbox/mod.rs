@@ -9,6 +9,7 @@
 
 pub mod crm;
 pub mod stripe;
+pub mod webhook;
 
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
@@ -30,7 +31,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[crm::ENTRY, stripe::ENTRY];
+pub static VENDORS: &[Entry] = &[crm::ENTRY, stripe::ENTRY, webhook::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,
