@@ -4,7 +4,7 @@
 //! not followed at all, so that nothing goes to a host that the settings do not name. Everything but loopback is `https`.
 
 use super::{
-    OpenError, Rate, RecipientSettings,
+    OpenError, Rate, RecipientSettings, Sender,
     circuit::Circuit,
     rate::Limiter,
     retry::{Backoff, Verdict, retry_after},
@@ -40,6 +40,8 @@ pub struct Plumbing {
     /// Knows no proxy.
     loopback: reqwest::Client,
     pub backoff: Backoff,
+    /// In whose name letters are written; none before [`Plumbing::of`].
+    pub sender: Option<Arc<Sender>>,
 }
 
 impl Plumbing {
@@ -61,7 +63,14 @@ impl Plumbing {
             outside: builder().https_only(true).build().map_err(told)?,
             loopback: builder().no_proxy().build().map_err(told)?,
             backoff: Backoff::default(),
+            sender: None,
         })
+    }
+
+    /// The same for a job that can write and sign letters.
+    #[must_use]
+    pub fn of(self, sender: Sender) -> Self {
+        Self { sender: Some(Arc::new(sender)), ..self }
     }
 
     /// A client for one recipient.

@@ -13,17 +13,19 @@ pub mod none;
 pub mod options;
 pub mod rate;
 pub mod retry;
+pub mod sender;
 pub mod stripe;
 pub mod subject;
 pub mod template;
 pub mod token;
 pub mod webhook;
 
-pub use answer::{Answer, Poll, State};
+pub use answer::{Answer, Notice, Poll, State};
 pub use client::Plumbing;
 pub use grade::Grade;
 pub use options::{Misfit, Options, RecipientSettings};
 pub use rate::Rate;
+pub use sender::Sender;
 pub use subject::Subject;
 
 use crate::rules::shape::Field;
