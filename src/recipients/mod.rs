@@ -10,6 +10,7 @@ pub mod client;
 pub mod grade;
 pub mod http;
 pub mod none;
+pub mod notice;
 pub mod options;
 pub mod rate;
 pub mod retry;
@@ -32,7 +33,7 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &stripe::KIND, &webhook::KIND];
+pub static KINDS: &[&Kind] = &[&http::KIND, &none::KIND, &notice::KIND, &stripe::KIND, &webhook::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {
