@@ -1,5 +1,7 @@
 //! `notice`: recipients without an API, who get a deletion notice that a person confirms: debt collectors, group companies,
-//! carriers, agencies, affiliate networks (A8.net and ValueCommerce document no deletion; see docs/recipients).
+//! carriers, agencies, affiliate networks (the documented functions of A8.net and of
+//! ValueCommerce delete no personal data: <http://document.a8.net/a8docs/ecsales-api/v3/ecsales-api-v3.html>,
+//! <https://pub-docs.valuecommerce.ne.jp/docs/ec-76-order-status-api.html>).
 //!
 //! A notice is about one batch of persons. It is an e-mail with a file attached, or files in a folder that something carries
 //! on: `ID.txt` (the letter), `ID.note` (the signature) and, last, `ID.csv` or `ID.json` (the references). Each person has a
@@ -285,7 +287,7 @@ impl Notices {
     async fn delete_batch(&self, subjects: &[&Subject]) -> Answer {
         let now = Timestamp::now();
         let today = clock::today(now, &self.zone());
-        let heading = Heading::new(&self.recipient, subjects, today, clock::end_of_period(today, self.due));
+        let heading = Heading::new(&self.recipient, subjects, today, after(today, self.due));
         let file = heading.file_name(self.format);
         let bytes = letter::references(&heading, subjects, self.format);
         let (subject, text) = letter::notice(&self.parties, &heading, &file, &bytes);
@@ -376,10 +378,16 @@ impl Notices {
         while next <= today {
             number += 1;
             // A period of zero days would never end.
-            next = clock::end_of_period(next, self.remind).max(tomorrow(next));
+            next = after(next, self.remind).max(tomorrow(next));
         }
         (number, next)
     }
+}
+
+fn after(day: Date, period: Period) -> Date {
+    let Period { years, months, days } = period;
+    let span = jiff::Span::new().try_years(years).and_then(|span| span.try_months(months)?.try_days(days));
+    span.and_then(|span| day.checked_add(span)).unwrap_or(Date::MAX)
 }
 
 fn tomorrow(day: Date) -> Date {
