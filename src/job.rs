@@ -270,7 +270,7 @@ fn check_recipient(rule: &RuleRecipient, settings: &Settings, diagnostics: &mut 
     let best = recipient.best_grade();
     if let Some(required) = rule.require.filter(|required| *required < best) {
         let message = format!("`{name}` cannot give evidence of grade {required}");
-        let help = format!("the best that it can give is {best}: {}", (recipient.kind.facts)(recipient).deleted);
+        let help = format!("the best that it can give is {best}");
         error(Code::BeyondGrade, rule.place.key("require"), message, help);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         language::SETTINGS,
         limits,
         node::Node,
-        shape::{self, Format, Kinds, Shape},
+        shape::{self, Format, Kinds, MapShape, Shape},
     },
 };
 use jiff::tz::TimeZone;
@@ -201,19 +201,30 @@ fn literal_keys(source: &str) -> Vec<Range<usize>> {
     literal.map(inside).collect()
 }
 
-/// The values of a recipient that are secrets, or may be: those of keys, and of what is no key of its kind.
+/// The values of a recipient that are secrets, or may be: keys, what its kind leaves open, and what is no key of it.
 fn secrets_of_recipient<'a>(name: &str, at: &At<'a>) -> Vec<At<'a>> {
-    let kind = recipients::kind(name).or_else(|| recipients::kind(at.get(Kinds::KEY)?.text()?));
-    let harmless = |key: &str| {
-        let field = kind.and_then(|kind| kind.settings.iter().find(|field| field.name == key));
-        let is_open = |shape: Shape| match shape {
-            Shape::Text(format) => !format.secret,
-            Shape::Words(_) => true,
-            _ => false,
-        };
-        matches!(key, "kind" | "url" | "timeout" | "rate") || field.is_some_and(|field| is_open(field.shape))
+    let Shape::Map(job) = SETTINGS else { return scalars(at.clone()) };
+    let shape = job.fields.iter().find(|field| field.name == "recipients").map(|field| field.shape);
+    match shape {
+        Some(Shape::Kinds(kinds)) => match kinds.of(name, at.node) {
+            Some((_, map)) => secrets_of_map(map, at),
+            None => scalars(at.clone()),
+        },
+        _ => scalars(at.clone()),
+    }
+}
+
+fn secrets_of_map<'a>(map: &MapShape, at: &At<'a>) -> Vec<At<'a>> {
+    let secrets = |(key, value): (&str, At<'a>)| match map.fields.iter().find(|field| field.name == key) {
+        Some(field) => match field.shape {
+            Shape::Map(map) => secrets_of_map(map, &value),
+            Shape::Text(format) if is_key(format) => scalars(value),
+            Shape::Named { .. } | Shape::Any => scalars(value),
+            _ => Vec::new(),
+        },
+        None => scalars(value),
     };
-    at.entries().filter(|(key, _)| !harmless(key)).flat_map(|(_, value)| scalars(value)).collect()
+    at.entries().flat_map(secrets).collect()
 }
 
 /// Every scalar in a node.

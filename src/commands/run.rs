@@ -30,6 +30,8 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
         None => args.rules.clone(),
     };
 
+    refuse_recipients(&job, &rules)?;
+
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let store = Store::open(&job.settings.store).await?;
@@ -55,6 +57,18 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
     ledger.into_store().close().await?;
     console.print(&output::report(&report, global.format)?)?;
     Ok(report.outcome)
+}
+
+/// Until a run asks recipients, no row may go whose copies are to go first.
+fn refuse_recipients(job: &Job, rules: &[String]) -> anyhow::Result<()> {
+    let chosen = job.rules().filter(|rule| rules.is_empty() || rules.contains(&rule.id));
+    match chosen.into_iter().find(|rule| !rule.recipients.is_empty()) {
+        Some(rule) => Err(Stop::refused(format!(
+            "rule `{}` has recipients, and this version does not ask them in a run yet",
+            rule.id
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The plan that somebody reviewed.

@@ -15,7 +15,10 @@ pub fn start(Cli { global, command }: &Cli) {
         (false, 0 | 1) => "sunset=info",
         (false, _) => "sunset=debug",
     };
+    // Whatever is asked for: what is below HTTP would show URLs and headers, with identifiers and keys in them.
+    const SILENT: [&str; 6] = ["h2=off", "hyper=off", "hyper_util=off", "reqwest=off", "rustls=off", "tower=off"];
     let filter = EnvFilter::try_from_env("SUNSET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = SILENT.iter().filter_map(|silent| silent.parse().ok()).fold(filter, EnvFilter::add_directive);
     let registry = tracing_subscriber::registry().with(filter);
     // a second start (in tests) changes nothing
     let _ = if terminal {

@@ -91,8 +91,11 @@ pub struct Kind {
     /// As documented, for these settings; with empty options, for the default.
     pub facts: fn(&RecipientSettings) -> Facts,
     /// Does no input or output.
-    pub open: fn(&RecipientSettings, &Plumbing) -> Result<Box<dyn Recipient>, OpenError>,
+    pub open: Open,
 }
+
+/// Makes the client of a recipient from its settings.
+pub type Open = fn(&RecipientSettings, &Plumbing) -> Result<Box<dyn Recipient>, OpenError>;
 
 impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

@@ -296,6 +296,8 @@ impl Stripe {
             let members: Vec<&Subject> = group.iter().map(|index| subjects[*index]).collect();
             match self.job(&members).await {
                 Job::All(answer) => group.iter().for_each(|index| answers[*index] = Some(answer.clone())),
+                // `job` makes another one; this is for the compiler.
+                Job::Cancelled => {}
                 Job::Blocked(blocked) => {
                     let reason_of = |index: &usize| {
                         let customer = subjects[*index].get("customer");
@@ -336,13 +338,13 @@ impl Stripe {
                 Ok(created) => created,
                 Err(answer) => return Job::All(*answer),
             };
-            if job["status"] == "canceled" {
-                continue;
-            }
             let Some(ticket) = job["id"].as_str().filter(|id| is_plain(id)) else {
                 return Job::All(Answer::unreachable("a redaction job without an id", None).request_id(id));
             };
-            return self.see_through(ticket, job.clone()).await;
+            match self.see_through(ticket, job.clone()).await {
+                Job::Cancelled => {}
+                job => return job,
+            }
         }
         Job::All(Answer::unreachable("every redaction job was cancelled", Some(BLOCKED)))
     }
@@ -358,15 +360,20 @@ impl Stripe {
                     tokio::time::sleep(pause).await;
                     waited += pause;
                     pause = (pause * 2).min(Duration::from_secs(5));
-                    (job, id) =
-                        match self.ask(self.preview(Call::get("look at a redaction job", path_of(ticket)))).await {
-                            Ok(seen) => seen,
-                            // It exists: a later run looks again.
-                            Err(_) => return Job::All(Answer::accepted(ticket, VALIDATING).request_id(id)),
-                        };
+                    let call = self.preview(Call::get("look at a redaction job", path_of(ticket)));
+                    // It exists: where it cannot be seen, a later run looks again.
+                    let Ok(seen) = self.ask(call).await else {
+                        return Job::All(Answer::accepted(ticket, VALIDATING).request_id(id));
+                    };
+                    (job, id) = seen;
                 }
+                Some("canceled" | "canceling") => return Job::Cancelled,
                 Some("failed") => return Job::Blocked(self.give_up(ticket).await),
-                _ => return Job::All(self.advance(ticket, &job).await.request_id(id)),
+                _ => {
+                    let answer = self.advance(ticket, &job).await;
+                    let id = answer.request_id.clone().or(id);
+                    return Job::All(answer.request_id(id));
+                }
             }
         }
     }
@@ -438,6 +445,8 @@ impl Stripe {
 enum Job {
     /// The same for all its customers.
     All(Answer),
+    /// Somebody cancelled it: another one is needed.
+    Cancelled,
     /// It failed: the ids of what blocks it.
     Blocked(Vec<(String, Answer)>),
 }

@@ -52,7 +52,7 @@ async fn try_open(settings: &StoreSettings, keys: &KeySettings) -> sunset::ledge
 }
 
 /// Runs a test on a new store of each engine.
-async fn on_both<F: Future<Output = ()> + Send + 'static>(test: fn(StoreSettings) -> F) {
+pub async fn on_both<F: Future<Output = ()> + Send + 'static>(test: fn(StoreSettings) -> F) {
     let directory = tempfile::tempdir().unwrap();
     test(StoreSettings::Sqlite(directory.path().join("state/sunset.db"))).await;
 

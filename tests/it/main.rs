@@ -16,6 +16,7 @@ mod ledger;
 mod plan;
 mod privacy;
 mod real_data;
+mod recipients;
 mod rules;
 mod server;
 mod support;

@@ -1,0 +1,77 @@
+//! Stripe against `localstripe`, which nobody here wrote (PyPI; a tool under GPL-3.0, started as a program).
+//!
+//! It has no list of one customer's payment methods, so these are not detached here. It is installed into a directory of its own, and where that is impossible the test is skipped, aloud.
+
+use super::{delete_one, open, subject};
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use sunset::recipients::{Checked, State};
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn quietly(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Kept between runs.
+fn install(directory: &Path) -> bool {
+    let pip = directory.join("bin/pip");
+    directory.join("bin/localstripe").exists()
+        || (quietly(Command::new("python3").args(["-m", "venv"]).arg(directory))
+            && quietly(Command::new(pip).args(["install", "--quiet", "localstripe==1.15.10"])))
+}
+
+#[tokio::test]
+async fn customers_are_deleted_at_a_server_that_nobody_here_wrote() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("localstripe");
+    if !install(&directory) {
+        println!("SKIPPED: localstripe cannot be installed (python3 -m venv, pip and a registry are needed)");
+        return;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = Command::new(directory.join("bin/localstripe"));
+    command.args(["--port", &port.to_string(), "--from-scratch"]).current_dir(&directory);
+    let _server = Server(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let url = format!("http://127.0.0.1:{port}");
+    let http = reqwest::Client::new();
+    let post = async |path: &str, form: &[(&str, &str)]| {
+        let call = http.post(format!("{url}{path}")).bearer_auth("sk_test_1").form(form);
+        call.send().await.unwrap().json::<serde_json::Value>().await.unwrap()
+    };
+    let stripe = open(&format!("{{kind: stripe, api_key: \"${{X}}\", url: \"{url}\", cancel_subscriptions: true}}"));
+    for _ in 0..100 {
+        if stripe.check().await == Ok(Checked::Proven) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let customer = post("/v1/customers", &[("email", "taro@example.com")]).await["id"].as_str().unwrap().to_owned();
+    let plan =
+        [("amount", "100"), ("currency", "jpy"), ("interval", "month"), ("id", "monthly"), ("product[name]", "x")];
+    post("/v1/plans", &plan).await;
+    let items = [("customer", customer.as_str()), ("items[0][plan]", "monthly"), ("trial_period_days", "30")];
+    let subscription = post("/v1/subscriptions", &items).await["id"].as_str().unwrap().to_owned();
+
+    let answer = delete_one(&*stripe, subject(&[("customer", &customer)])).await;
+    assert_eq!(answer.state, State::Confirmed, "{answer:?}");
+    let answer = delete_one(&*stripe, subject(&[("customer", &customer)])).await;
+    assert_eq!(answer.state, State::Gone, "{answer:?}");
+    let look = async |path: String| {
+        let call = http.get(format!("{url}{path}")).bearer_auth("sk_test_1");
+        let reply = call.send().await.unwrap();
+        (reply.status().as_u16(), reply.json::<serde_json::Value>().await.unwrap())
+    };
+    assert_eq!(look(format!("/v1/customers/{customer}")).await.0, 404);
+    assert_eq!(look(format!("/v1/subscriptions/{subscription}")).await.1["status"], "canceled");
+}

@@ -1,0 +1,75 @@
+//! Recipients: the connectors against the sandbox's stand-ins, with faults, and what is remembered of their answers.
+
+mod faults;
+mod http;
+mod language;
+mod localstripe;
+mod store;
+mod stripe;
+mod throughput;
+
+use crate::ledger::key_settings;
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+use sunset::{
+    diagnostic::{Severity, Sources, render_text},
+    ledger::{Keys, TagKey},
+    recipients::{self, Answer, Plumbing, Recipient, RecipientSettings, Subject},
+    settings,
+};
+
+/// Stands for every variable. Whoever finds it in an output has found a leak.
+pub const SECRET: &str = "sk_test_crm_hunter2";
+
+pub static KEY: LazyLock<TagKey> = LazyLock::new(|| Keys::parse(&key_settings()).unwrap().tag[0].clone());
+
+/// The settings of the recipient `shop`, from what stands behind `recipients: {shop: `.
+pub fn settings(yaml: &str) -> RecipientSettings {
+    secret_settings(yaml, SECRET)
+}
+
+pub fn secret_settings(yaml: &str, secret: &str) -> RecipientSettings {
+    let source = format!("time_zone: UTC\ndatabases: {{core: \"sqlite:x\"}}\nrecipients: {{shop: {yaml}}}\n");
+    let mut diagnostics = Vec::new();
+    let lookup = |_: &settings::Variable| Some(secret.to_owned());
+    let read =
+        settings::parse(Path::new("/jobs/demo"), "sunset.yaml", &source, &lookup, Severity::Error, &mut diagnostics);
+    let sources = Sources::from([("sunset.yaml".to_owned(), source)]);
+    let mut read = read.unwrap_or_else(|| panic!("{}", render_text(&diagnostics, &sources, false)));
+    read.recipients.remove("shop").unwrap()
+}
+
+/// Waits little between attempts.
+pub fn plumbing() -> Plumbing {
+    let mut plumbing = Plumbing::new().unwrap();
+    plumbing.backoff.first = Duration::from_millis(2);
+    plumbing.backoff.longest = Duration::from_millis(10);
+    plumbing.backoff.patience = Duration::from_secs(2);
+    plumbing
+}
+
+pub fn open(yaml: &str) -> Box<dyn Recipient> {
+    recipients::open(&settings(yaml), &plumbing()).unwrap()
+}
+
+/// A subject by the pairs of identifier and text.
+pub fn subject(identifiers: &[(&str, &str)]) -> Subject {
+    let pairs = identifiers.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    Subject::new("shop", pairs.collect::<BTreeMap<_, _>>(), &KEY)
+}
+
+pub async fn delete_one(recipient: &dyn Recipient, subject: Subject) -> Answer {
+    let mut answers = recipient.delete(&[subject]).await;
+    assert_eq!(answers.len(), 1);
+    answers.remove(0)
+}
+
+/// The most that came within one second.
+pub fn most_in_a_second(arrivals: &[Instant]) -> usize {
+    let within = |first: usize| arrivals[first..].partition_point(|at| *at < arrivals[first] + Duration::from_secs(1));
+    (0..arrivals.len()).map(within).max().unwrap_or_default()
+}
