@@ -4,8 +4,8 @@ use crate::recipients::{Options, retry::Backoff};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
     message::{
-        Attachment, Mailbox, MultiPart, SinglePart,
-        header::{ContentType, HeaderName, HeaderValue},
+        Attachment, Body, Mailbox, MultiPart, SinglePart,
+        header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue},
     },
     transport::smtp::{
         Error,
@@ -17,8 +17,10 @@ use lettre::{
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{net::IpAddr, time::Duration};
 
-/// For one command of the protocol, where settings say nothing.
+/// For one attempt, where settings say nothing.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+const TOO_LATE: &str = "the mail server gives no answer in time";
 
 /// When a server may take what it did not take now.
 const LATER: Duration = Duration::from_secs(15 * 60);
@@ -134,7 +136,7 @@ impl Mail {
     }
 
     fn message(&self, letter: &Letter) -> Result<Message, Undelivered> {
-        let wrong = |_| Undelivered { reason: "the letter cannot be written".to_owned(), again_after: None };
+        let unwritable = || Undelivered { reason: "the letter cannot be written".to_owned(), again_after: None };
         let mut builder = Message::builder()
             .from(self.from.clone())
             .subject(letter.subject.clone())
@@ -155,14 +157,17 @@ impl Mail {
         }
         let text = SinglePart::plain(letter.text.clone());
         if letter.files.is_empty() {
-            return builder.singlepart(text).map_err(wrong);
+            return builder.singlepart(text).map_err(|_| unwritable());
         }
         let mut parts = MultiPart::mixed().singlepart(text);
         for (name, kind, bytes) in &letter.files {
             let kind = ContentType::parse(kind).unwrap_or(ContentType::TEXT_PLAIN);
-            parts = parts.singlepart(Attachment::new(name.clone()).body(bytes.clone(), kind));
+            // Nothing else keeps every byte: line ends are not all CR LF, and the signature is about what was written.
+            let body =
+                Body::new_with_encoding(bytes.clone(), ContentTransferEncoding::Base64).map_err(|_| unwritable())?;
+            parts = parts.singlepart(Attachment::new(name.clone()).body(body, kind));
         }
-        builder.multipart(parts).map_err(wrong)
+        builder.multipart(parts).map_err(|_| unwritable())
     }
 
     /// Sends the letter, again where that may help, and gives the server's name for it.
@@ -173,15 +178,10 @@ impl Mail {
         let message = self.message(letter)?;
         let mut attempt = 1;
         loop {
-            let sent = self.transport()?.send(message.clone()).await;
-            match sent {
+            match self.in_time(self.transport()?.send(message.clone())).await {
                 Ok(response) => return Ok(response.first_line().and_then(queue_id)),
-                Err(error) => {
-                    let told = describe(&error);
-                    if told.again_after.is_none() || attempt >= self.backoff.attempts {
-                        return Err(told);
-                    }
-                }
+                Err(told) if told.again_after.is_none() || attempt >= self.backoff.attempts => return Err(told),
+                Err(_) => {}
             }
             tokio::time::sleep(self.backoff.pause(attempt)).await;
             attempt += 1;
@@ -193,12 +193,19 @@ impl Mail {
     /// # Errors
     /// The server or the credentials cannot be used.
     pub async fn check(&self) -> Result<(), Undelivered> {
-        match self.transport()?.test_connection().await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
+        match self.in_time(self.transport()?.test_connection()).await? {
+            true => Ok(()),
+            false => {
                 Err(Undelivered { reason: "the mail server answers nothing".to_owned(), again_after: Some(LATER) })
             }
-            Err(error) => Err(describe(&error)),
+        }
+    }
+
+    /// The library's own limit is for the connection alone.
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Undelivered> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(result) => result.map_err(|error| describe(&error)),
+            Err(_) => Err(Undelivered { reason: TOO_LATE.to_owned(), again_after: Some(LATER) }),
         }
     }
 }
@@ -221,7 +228,7 @@ fn describe(error: &Error) -> Undelivered {
         };
     }
     if error.is_timeout() {
-        return undelivered("the mail server gives no answer in time", Some(LATER));
+        return undelivered(TOO_LATE, Some(LATER));
     }
     if error.is_tls() {
         return undelivered(

@@ -55,7 +55,7 @@ async fn the_request_is_as_documented() {
     let server = tokio::spawn(async move {
         let (mut connection, _) = listener.accept().await.unwrap();
         let mut bytes = Vec::new();
-        while !bytes.ends_with(b"]}}") {
+        while !bytes.ends_with(b".requested\"}") {
             let mut part = [0; 4096];
             let length = connection.read(&mut part).await.unwrap();
             bytes.extend_from_slice(&part[..length]);
