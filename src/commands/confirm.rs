@@ -93,8 +93,8 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
-/// The persons that a file names, one in each line: by our reference, in the first column as the notice had it, or by the one
-/// identifier that the notice had.
+/// The persons that a file names, one in each line: by our reference, in the first column as the notice had it, or by
+/// the one identifier that the notice had.
 fn references(
     recipient: &str,
     path: &Path,

@@ -168,8 +168,8 @@ impl Ledger {
         self.store
     }
 
-    /// Appends entries in one transaction, which is on disk when this returns, and gives their numbers. `tags` belong to
-    /// the intents among the events, in their order; intents over rows without a key have none.
+    /// Appends entries in one transaction, which is on disk when this returns, and gives their numbers. `tags` belong
+    /// to the intents among the events, in their order; intents over rows without a key have none.
     ///
     /// # Errors
     /// [`Error::Refused`] when an outcome names no open intent, or tags do not fit the intent; nothing is written then.
@@ -233,7 +233,8 @@ impl Ledger {
     /// confirmed with it, and of those that are still open.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the recipient got no such notice, a tag is none of its persons, or all are settled already.
+    /// [`Error::Refused`] when the recipient got no such notice, a tag is none of its persons, or all are settled
+    /// already.
     pub async fn confirm_notice(&mut self, confirmation: &Confirmation<'_>) -> Result<(u64, u64)> {
         self.store.begin().await?;
         let confirmed = self.write_confirmation(confirmation).await;

@@ -1,21 +1,22 @@
-//! `notice`: recipients without an API, who get a deletion notice that a person confirms: debt collectors, group companies,
-//! carriers, agencies, affiliate networks (the documented functions of A8.net and of
-//! ValueCommerce delete no personal data: <http://document.a8.net/a8docs/ecsales-api/v3/ecsales-api-v3.html>,
+//! `notice`: recipients without an API, who get a deletion notice that a person confirms: debt collectors, group
+//! companies, carriers, agencies, affiliate networks (the documented functions of A8.net and of ValueCommerce delete no
+//! personal data: <http://document.a8.net/a8docs/ecsales-api/v3/ecsales-api-v3.html>,
 //! <https://pub-docs.valuecommerce.ne.jp/docs/ec-76-order-status-api.html>).
 //!
-//! A notice is about one batch of persons. It is an e-mail with a file attached, or files in a folder that something carries
-//! on: `ID.txt` (the letter), `ID.note` (the signature) and, last, `ID.csv` or `ID.json` (the references). Each person has a
-//! `sunset_reference`, which tells nobody anything, and what the rule maps: the recipient needs something to find the person by. **What
-//! is mapped leaves the house**: a `reference` that both sides know is best; names, addresses and numbers are personal data,
-//! and an e-mail is encrypted on its way to the mail server and perhaps no further.
+//! A notice is about one batch of persons. It is an e-mail with a file attached, or files in a folder that something
+//! carries on: `ID.txt` (the letter), `ID.note` (the signature) and, last, `ID.csv` or `ID.json` (the references). Each
+//! person has a `sunset_reference`, which tells nobody anything, and what the rule maps: the recipient needs something
+//! to find the person by. **What is mapped leaves the house**: a `reference` that both sides know is best; names,
+//! addresses and numbers are personal data, and an e-mail is encrypted on its way to the mail server and perhaps no
+//! further.
 //!
-//! The file is signed with the job's signing key (Ed25519): `ID.note` is a C2SP signed note that names the file by its SHA-256,
-//! under the public key that `sunset keys list` prints.
+//! The file is signed with the job's signing key (Ed25519): `ID.note` is a C2SP signed note that names the file by its
+//! SHA-256, under the public key that `sunset keys list` prints.
 //!
-//! The answer is accepted with grade E4, until `sunset confirm` records the written confirmation (E3). From the day after
-//! the due date, a poll sends a reminder, and another after each `remind`. The same persons on the same day give the same
-//! notice: a run that was cut off after the letter went out sends one with the same number and message id, or writes
-//! the same files again.
+//! The answer is accepted with grade E4, until `sunset confirm` records the written confirmation (E3). From the day
+//! after the due date, a poll sends a reminder, and another after each `remind`. The same persons on the same day give
+//! the same notice: a run that was cut off after the letter went out sends one with the same number and message id, or
+//! writes the same files again.
 
 pub mod folder;
 pub mod letter;

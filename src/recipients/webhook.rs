@@ -1,9 +1,9 @@
 //! `webhook`: one's own systems, asked by a signed request.
 //!
-//! Requests are signed as Standard Webhooks has it (<https://www.standardwebhooks.com>, specification 1.0.0), for which there
-//! are libraries in most languages: `webhook-signature: v1,<base64>` is HMAC-SHA256 with the shared secret over
-//! `<webhook-id>.<webhook-timestamp>.<body>`; the time is in seconds and made anew for each attempt. A receiver checks the
-//! signature over the raw body, and that the time is not more than five minutes off.
+//! Requests are signed as Standard Webhooks has it (<https://www.standardwebhooks.com>, specification 1.0.0), for which
+//! there are libraries in most languages: `webhook-signature: v1,<base64>` is HMAC-SHA256 with the shared secret over
+//! `<webhook-id>.<webhook-timestamp>.<body>`; the time is in seconds and made anew for each attempt. A receiver checks
+//! the signature over the raw body, and that the time is not more than five minutes off.
 //!
 //! `POST {url}` asks for deletion:
 //!
@@ -12,22 +12,23 @@
 //!     {"reference": "<32 hexadecimal digits>", "identifiers": {"customer": "42"}}]}}
 //! ```
 //!
-//! `webhook-id`, which stands in `idempotency-key` too, is the same for the same subjects, in this run and the next. A receiver
-//! that remembers ids may repeat its answer, save that of a failure. It answers with one of these:
+//! `webhook-id`, which stands in `idempotency-key` too, is the same for the same subjects, in this run and the next. A
+//! receiver that remembers ids may repeat its answer, save that of a failure. It answers with one of these:
 //!
 //! - 204: all of them are deleted, to the end.
 //! - 200 and `{"results": [{"reference": …, "status": …, "reason": …, "status_url": …}]}`, one for each subject.
-//! - 202 and a status URL in the header `Location` or as `{"status_url": …}`: all of them will be. The URL has the scheme, host
-//!   and port of `url` and names no person, for it is kept. `Retry-After` says when to look.
-//! - 408, 409 (the same id is being worked on), 425, 429, 5xx: the same again, after `Retry-After`; another 4xx: refused.
+//! - 202 and a status URL in the header `Location` or as `{"status_url": …}`: all of them will be. The URL has the
+//!   scheme, host and port of `url` and names no person, for it is kept. `Retry-After` says when to look.
+//! - 408, 409 (the same id is being worked on), 425, 429, 5xx: the same again, after `Retry-After`; another 4xx:
+//!   refused.
 //!
-//! `GET` of a status URL, signed over an empty body, answers 200 and `{"status": …, "reason": …}`, or 404 or 410 where the work is
-//! not known any more. `status` is `pending`, `deleted`, `gone` (there was nobody), `kept` (it must not be deleted; nobody
-//! asks again), `refused` or `failed` (asked again later). `reason` is `law`, `hold`, `identifier` or `in_use`, and is
-//! repeated in reports; other words are not, for nobody knows what they hold.
+//! `GET` of a status URL, signed over an empty body, answers 200 and `{"status": …, "reason": …}`, or 404 or 410 where
+//! the work is not known any more. `status` is `pending`, `deleted`, `gone` (there was nobody), `kept` (it must not be
+//! deleted; nobody asks again), `refused` or `failed` (asked again later). `reason` is `law`, `hold`, `identifier` or
+//! `in_use`, and is repeated in reports; other words are not, for nobody knows what they hold.
 //!
-//! `sunset plan --check-recipients` sends `{"type": "check", "data": {}}`, which any 2xx answers whose sender has checked
-//! the signature.
+//! `sunset plan --check-recipients` sends `{"type": "check", "data": {}}`, which any 2xx answers whose sender has
+//! checked the signature.
 
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, OpenError, Plumbing, Recipient, RecipientSettings,

@@ -1,11 +1,12 @@
 //! Stand-ins of the recipients' APIs on loopback, for rehearsals, the demo and the tests.
 //!
 //! Each vendor is one file: its state in memory, its documented errors, and checks of requests as strict as its
-//! documentation. They share no code with the connectors, so that both cannot misread it the same way. All answer on one
-//! port, each under its name: `http://127.0.0.1:8420/stripe`.
+//! documentation. They share no code with the connectors, so that both cannot misread it the same way. All answer on
+//! one port, each under its name: `http://127.0.0.1:8420/stripe`.
 //!
-//! `/_sandbox/` controls it: `GET calls` counts what was asked, `POST faults` lets the next calls fail ([`Fault`]), `DELETE
-//! faults` forgets that, `GET mail` shows the letters that the [mail server](smtp) has taken (it listens on the next port), `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
+//! `/_sandbox/` controls it: `GET calls` counts what was asked, `POST faults` lets the next calls fail ([`Fault`]),
+//! `DELETE faults` forgets that, `GET mail` shows the letters that the [mail server](smtp) has taken (it listens on the
+//! next port), `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
 
 pub mod crm;
 pub mod smtp;

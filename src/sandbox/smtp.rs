@@ -1,10 +1,12 @@
 //! A mail server (RFC 5321, with AUTH PLAIN and LOGIN) that keeps letters and carries none on.
 //!
 //! It wants a password that begins with `smtp_`, commands in their order, lines that end in CR LF and have at most 998
-//! characters, and a message with the headers `From`, `To`, `Date` and `Message-ID`. `GET /_sandbox/mail` shows what it has.
+//! characters, and a message with the headers `From`, `To`, `Date` and `Message-ID`. `GET /_sandbox/mail` shows what it
+//! has.
 //!
-//! [Faults](super::Fault) of the vendor `smtp` have a command as method (`CONNECT` is the greeting, `END` the end of the
-//! message): `status` is answered instead, `break_off` ends the connection before or after the command has its effect.
+//! [Faults](super::Fault) of the vendor `smtp` have a command as method (`CONNECT` is the greeting, `END` the end of
+//! the message): `status` is answered instead, `break_off` ends the connection before or after the command has its
+//! effect.
 
 use super::{Request, State, count, lock};
 use base64::{Engine as _, prelude::BASE64_STANDARD};

@@ -1,13 +1,15 @@
-//! A system of the company's own behind a webhook (Standard Webhooks): people by `customer`, deleted on signed requests.
+//! A system of the company's own behind a webhook (Standard Webhooks): people by `customer`, deleted on signed
+//! requests.
 //!
-//! - The secret is `whsec_` and the base64 of `sandbox-webhook-secret-0123456789`; a signature must be right, and its time within
-//!   five minutes.
-//! - `POST /hooks/sunset`: `deletion.requested` deletes; `check` does nothing. The same `webhook-id` gives the same answer again.
+//! - The secret is `whsec_` and the base64 of `sandbox-webhook-secret-0123456789`; a signature must be right, and its
+//!   time within five minutes.
+//! - `POST /hooks/sunset`: `deletion.requested` deletes; `check` does nothing. The same `webhook-id` gives the same
+//!   answer again.
 //! - `GET /hooks/jobs/{id}`: `pending` at the first look, then `deleted`.
 //!
-//! Seed: `{"mode": "all"}` (204, by default), `"each"` (200 with results), `"later"` (202 with a status URL), `"elsewhere"` (202
-//! with one of another host), `"vague"` (200 without results), `"partial"` (200 with results for all but the last);
-//! `{"customers": {"42": {"status": "kept", "reason": "law"}}}` for results; `{"forget_jobs": true}`.
+//! Seed: `{"mode": "all"}` (204, by default), `"each"` (200 with results), `"later"` (202 with a status URL),
+//! `"elsewhere"` (202 with one of another host), `"vague"` (200 without results), `"partial"` (200 with results for all
+//! but the last); `{"customers": {"42": {"status": "kept", "reason": "law"}}}` for results; `{"forget_jobs": true}`.
 
 use super::{Entry, Request, Response, Vendor};
 use base64::{Engine as _, prelude::BASE64_STANDARD};

@@ -11,7 +11,8 @@ use std::{
 pub struct Folder(pub PathBuf);
 
 impl Folder {
-    /// Writes the files one after the other; whoever waits for the last finds the others. Those of the same name are replaced.
+    /// Writes the files one after the other; whoever waits for the last finds the others. Those of the same name are
+    /// replaced.
     ///
     /// # Errors
     /// The folder is not there, or full, or cannot be written.

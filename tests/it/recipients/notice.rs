@@ -428,7 +428,7 @@ struct Job {
 }
 
 impl Job {
-    async fn new() -> Self {
+    fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("rules")).unwrap();
         let keys = key_settings();
@@ -494,7 +494,7 @@ impl Job {
 
 #[tokio::test]
 async fn a_person_records_what_was_confirmed() {
-    let job = Job::new().await;
+    let job = Job::new();
     assert_eq!(job.call(&["confirm", "--list"]).done(), "no notices\n");
     let (people, id) = job.notice(&["K-1", "K-2", "K-3", "K-4"], Timestamp::now()).await;
     let list = |more: &[&str]| {
