@@ -65,6 +65,8 @@ pub enum Command {
     /// Suspend the deletion of rows
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Record a recipient's written confirmation of a deletion notice, or list the notices
+    Confirm(ConfirmArgs),
     /// Verify, export and prove from the ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -192,6 +194,34 @@ pub struct HoldReleaseArgs {
     /// Who answers for it
     #[arg(long)]
     pub owner: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfirmArgs {
+    /// Its name in sunset.yaml
+    #[arg(required_unless_present = "list")]
+    pub recipient: Option<String>,
+    /// The notice's number, as it stands in the letter
+    #[arg(long, value_name = "ID", required_unless_present = "list")]
+    pub notice: Option<String>,
+    /// Only these persons: a file with a reference in each line, or the notice's own file with the other lines taken out
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["all", "list"])]
+    pub references: Option<PathBuf>,
+    /// All persons of the notice; with --list, confirmed notices too
+    #[arg(long, conflicts_with = "references")]
+    pub all: bool,
+    /// Who records it
+    #[arg(long, value_name = "WHO", required_unless_present = "list")]
+    pub by: Option<String>,
+    /// What was received, without names of the persons: it goes into the ledger
+    #[arg(long, value_name = "TEXT", required_unless_present = "list")]
+    pub evidence: Option<String>,
+    /// The confirmation or certificate; its SHA-256 goes into the ledger, the file stays where it is
+    #[arg(long, value_name = "FILE")]
+    pub document: Option<PathBuf>,
+    /// List the notices that nobody has confirmed, with their due dates
+    #[arg(long, conflicts_with_all = ["notice", "references", "by", "evidence", "document"])]
+    pub list: bool,
 }
 
 #[derive(Debug, Subcommand)]

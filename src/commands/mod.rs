@@ -1,6 +1,7 @@
 //! One file per command, one function each.
 
 pub mod completions;
+pub mod confirm;
 pub mod console;
 pub mod demo;
 pub mod dsrdelete;
@@ -39,6 +40,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Status => status::run(&cli.global, &mut console).await,
         Command::Why(args) => why::run(&cli.global, args, &mut console).await,
         Command::Hold(command) => hold::run(&cli.global, command, &mut console).await,
+        Command::Confirm(args) => confirm::run(&cli.global, args, &mut console).await,
         Command::Ledger(command) => {
             // an exported file is verified anywhere, without a job
             let alone = matches!(command, crate::cli::LedgerCommand::Verify { file: Some(_), .. });

@@ -66,10 +66,7 @@ impl Checkpoint {
     }
 
     pub fn sign(self, key: &SigningKey) -> SignedCheckpoint {
-        let body = self.body();
-        let public = key.verification_key(&self.origin);
-        let signature = [&public.hash[..], &key.sign(body.as_bytes())].concat();
-        let note = format!("{body}\n\u{2014} {} {}\n", public.name, BASE64_STANDARD.encode(signature));
+        let note = sign_note(&self.origin, &self.body(), key);
         SignedCheckpoint { checkpoint: self, note }
     }
 
@@ -94,6 +91,13 @@ impl Checkpoint {
         let checkpoint = parse(body)?;
         if signed { Ok(checkpoint) } else { Err(CheckpointError::Untrusted(named.join(", "))) }
     }
+}
+
+/// A text of whole lines, none of them empty, with its signature behind it (C2SP signed-note), under the name `origin`.
+pub fn sign_note(origin: &str, body: &str, key: &SigningKey) -> String {
+    let public = key.verification_key(origin);
+    let signature = [&public.hash[..], &key.sign(body.as_bytes())].concat();
+    format!("{body}\n\u{2014} {} {}\n", public.name, BASE64_STANDARD.encode(signature))
 }
 
 /// The signed text with its last line break, and the signature lines.

@@ -125,6 +125,26 @@ pub enum Event {
         request_ids: Vec<String>,
         milliseconds: u64,
     },
+    /// Somebody has recorded that a recipient confirmed a deletion notice in writing.
+    NoticeConfirmed {
+        recipient: String,
+        notice: String,
+        /// Those that are confirmed with this.
+        subjects: u64,
+        /// Those of the notice that nobody has confirmed yet.
+        open: u64,
+        /// Merkle root over the sorted tags of the confirmed subjects, in hexadecimal.
+        root: String,
+        /// Grade of evidence: `E3`.
+        grade: String,
+        /// Who recorded it.
+        by: String,
+        /// What was received, in words.
+        evidence: String,
+        /// SHA-256 of the document, in hexadecimal; the document itself is kept elsewhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        document: Option<String>,
+    },
     RuleFinished {
         rule: String,
         result: RuleResult,

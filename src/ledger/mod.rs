@@ -21,13 +21,14 @@ pub use tag::{BatchEvidence, BatchTags, Tag, TagKey};
 
 use crate::{
     outcome::Outcome,
+    recipients::Grade,
     store::{self, Hold, HoldTarget, KeyStatus, NewHold, Release, Store, StoredCheckpoint, StoredKey, StoredTags},
 };
 use entry::HoldSubject;
 use jiff::Timestamp;
 use merkle::{Hash, Tree};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Where entries take their time from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -83,6 +84,22 @@ pub struct Ledger {
     older_signing_keys: Vec<keys::SigningKey>,
     trusted: Vec<VerificationKey>,
     clock: Clock,
+}
+
+/// What somebody received about a deletion notice.
+#[derive(Clone, Copy, Debug)]
+pub struct Confirmation<'a> {
+    /// Its name in the settings.
+    pub recipient: &'a str,
+    pub notice: &'a str,
+    /// The persons that it is about; all of the notice where there are none.
+    pub tags: Option<&'a [Tag]>,
+    /// Who records it.
+    pub by: &'a str,
+    /// What was received, in words, without names of the persons.
+    pub evidence: &'a str,
+    /// SHA-256 of the document.
+    pub document: Option<Hash>,
 }
 
 impl Ledger {
@@ -151,8 +168,8 @@ impl Ledger {
         self.store
     }
 
-    /// Appends entries in one transaction, which is on disk when this returns, and gives their numbers. `tags` belong to
-    /// the intents among the events, in their order; intents over rows without a key have none.
+    /// Appends entries in one transaction, which is on disk when this returns, and gives their numbers. `tags` belong
+    /// to the intents among the events, in their order; intents over rows without a key have none.
     ///
     /// # Errors
     /// [`Error::Refused`] when an outcome names no open intent, or tags do not fit the intent; nothing is written then.
@@ -212,6 +229,18 @@ impl Ledger {
         self.end(released).await
     }
 
+    /// Records a written confirmation of a deletion notice, in store and ledger. Gives the number of persons that are
+    /// confirmed with it, and of those that are still open.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the recipient got no such notice, a tag is none of its persons, or all are settled
+    /// already.
+    pub async fn confirm_notice(&mut self, confirmation: &Confirmation<'_>) -> Result<(u64, u64)> {
+        self.store.begin().await?;
+        let confirmed = self.write_confirmation(confirmation).await;
+        self.end(confirmed).await
+    }
+
     /// Notes that a tag key is destroyed: from now on no ledger opens with it. Whoever has its text must delete it.
     ///
     /// # Errors
@@ -247,6 +276,40 @@ impl Ledger {
         let (table, matter) = (hold.table.clone(), hold.matter.clone());
         self.write(vec![Event::HoldReleased { hold: id, table, matter, owner: owner.to_owned() }], &[]).await?;
         Ok(hold)
+    }
+
+    async fn write_confirmation(&mut self, confirmation: &Confirmation<'_>) -> Result<(u64, u64)> {
+        let Confirmation { recipient, notice, tags, .. } = *confirmation;
+        let persons = self.store.persons_of_notice(recipient, notice).await?;
+        if persons.is_empty() {
+            let fix = "`sunset confirm --list` shows those that went out";
+            return Err(Error::Refused(format!("`{recipient}` got no notice {notice}: {fix}")));
+        }
+        let wanted: BTreeSet<Tag> =
+            tags.map_or_else(|| persons.keys().copied().collect(), |tags| tags.iter().copied().collect());
+        if wanted.iter().any(|tag| !persons.contains_key(tag)) {
+            return Err(Error::Refused(format!("notice {notice} does not name all of these persons")));
+        }
+        let open = persons.values().filter(|settled| !**settled).count() as u64;
+        let now: Vec<Tag> = wanted.into_iter().filter(|tag| persons.get(tag) == Some(&false)).collect();
+        if now.is_empty() {
+            return Err(Error::Refused(format!("notice {notice}: all of these persons are settled already")));
+        }
+        let subjects = now.len() as u64;
+        self.store.settle_notice(recipient, notice, &now, (self.clock)()).await?;
+        let event = Event::NoticeConfirmed {
+            recipient: recipient.to_owned(),
+            notice: notice.to_owned(),
+            subjects,
+            open: open - subjects,
+            root: hex::encode(tag::root_of_tags(now.as_flattened())),
+            grade: Grade::E3.to_string(),
+            by: confirmation.by.to_owned(),
+            evidence: confirmation.evidence.to_owned(),
+            document: confirmation.document.map(hex::encode),
+        };
+        self.write(vec![event], &[]).await?;
+        Ok((subjects, open - subjects))
     }
 
     async fn write_destruction(&mut self, id: &str, reason: &str, owner: &str) -> Result<()> {

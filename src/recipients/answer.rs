@@ -1,6 +1,7 @@
 //! What a recipient answers about one person.
 
 use super::{Grade, client::Failure};
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// One answer about one subject. Its texts go into ledger and reports: they never hold an identifier.
@@ -37,6 +38,19 @@ pub struct Poll {
     pub ticket: String,
     /// Not before this has passed.
     pub again_after: Duration,
+    /// The work waits for a person who got a letter.
+    pub notice: Option<Notice>,
+}
+
+/// A deletion notice that was sent, and that somebody has to confirm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What both sides call it by.
+    pub id: String,
+    /// When the recipient is reminded, if nobody has confirmed.
+    pub due: Timestamp,
+    /// A reminder was sent just now.
+    pub reminded: bool,
 }
 
 impl Answer {
@@ -50,8 +64,14 @@ impl Answer {
 
     /// Acceptance itself is evidence of grade E2.
     pub fn accepted(ticket: impl Into<String>, again_after: Duration) -> Self {
-        let poll = Poll { ticket: ticket.into(), again_after };
+        let poll = Poll { ticket: ticket.into(), again_after, notice: None };
         Self { state: State::Accepted { poll }, grade: Some(Grade::E2), request_id: None }
+    }
+
+    /// A notice went out, which is evidence of grade E4; a person's confirmation will be better.
+    pub fn noticed(ticket: impl Into<String>, again_after: Duration, notice: Notice) -> Self {
+        let poll = Poll { ticket: ticket.into(), again_after, notice: Some(notice) };
+        Self { state: State::Accepted { poll }, grade: Some(Grade::E4), request_id: None }
     }
 
     pub fn not_possible(reason: impl Into<String>) -> Self {

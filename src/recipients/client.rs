@@ -4,7 +4,7 @@
 //! not followed at all, so that nothing goes to a host that the settings do not name. Everything but loopback is `https`.
 
 use super::{
-    Members, OpenError, Rate, RecipientSettings,
+    Members, OpenError, Rate, RecipientSettings, Sender,
     circuit::Circuit,
     rate::Limiter,
     retry::{Backoff, Verdict, retry_after},
@@ -42,6 +42,8 @@ pub struct Plumbing {
     pub backoff: Backoff,
     /// Who stays, for recipients whose lists are rebuilt; without it, such a recipient refuses.
     pub members: Option<Arc<dyn Members>>,
+    /// In whose name letters are written; none before [`Plumbing::of`].
+    pub sender: Option<Arc<Sender>>,
 }
 
 impl Plumbing {
@@ -64,7 +66,14 @@ impl Plumbing {
             loopback: builder().no_proxy().build().map_err(told)?,
             backoff: Backoff::default(),
             members: None,
+            sender: None,
         })
+    }
+
+    /// The same for a job that can write and sign letters.
+    #[must_use]
+    pub fn of(self, sender: Sender) -> Self {
+        Self { sender: Some(Arc::new(sender)), ..self }
     }
 
     /// A client for one recipient.

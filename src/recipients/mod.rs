@@ -19,32 +19,36 @@ pub mod members;
 pub mod meta;
 pub mod mouseflow;
 pub mod none;
+pub mod notice;
 pub mod opendsr;
 pub mod options;
 pub mod paypal;
 pub mod phone;
 pub mod rate;
 pub mod retry;
+pub mod sender;
 pub mod stripe;
 pub mod subject;
 pub mod template;
 pub mod token;
+pub mod webhook;
 pub mod x_ads;
 pub mod yahoo_japan_ads;
 
-pub use answer::{Answer, Poll, State};
+pub use answer::{Answer, Notice, Poll, State};
 pub use client::Plumbing;
 pub use grade::Grade;
 pub use members::Members;
 pub use options::{Misfit, Options, RecipientSettings};
 pub use rate::Rate;
+pub use sender::Sender;
 pub use subject::Subject;
 
 use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&criteo::KIND, &ddrf::KIND, &google_ads::KIND, &google_analytics::KIND, &http::KIND, &meta::KIND, &mouseflow::KIND, &none::KIND, &opendsr::KIND, &paypal::KIND, &stripe::KIND, &x_ads::KIND, &yahoo_japan_ads::KIND];
+pub static KINDS: &[&Kind] = &[&criteo::KIND, &ddrf::KIND, &google_ads::KIND, &google_analytics::KIND, &http::KIND, &meta::KIND, &mouseflow::KIND, &none::KIND, &notice::KIND, &opendsr::KIND, &paypal::KIND, &stripe::KIND, &webhook::KIND, &x_ads::KIND, &yahoo_japan_ads::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

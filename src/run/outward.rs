@@ -100,7 +100,7 @@ pub(super) async fn poll(around: &Surroundings<'_>, ledger: &mut Ledger) -> Resu
                 }
             }
         }
-        ledger.store().remember(name, &known).await?;
+        ledger.store().remember_polled(name, &known).await?;
         ledger.append(vec![answered(number, name, &counted, began)], &[]).await?;
         tracing::info!(recipient = name, tickets = tickets.len(), persons = tags.len(), "recipient polled");
     }

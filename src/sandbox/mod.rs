@@ -1,11 +1,12 @@
 //! Stand-ins of the recipients' APIs on loopback, for rehearsals, the demo and the tests.
 //!
 //! Each vendor is one file: its state in memory, its documented errors, and checks of requests as strict as its
-//! documentation. They share no code with the connectors, so that both cannot misread it the same way. All answer on one
-//! port, each under its name: `http://127.0.0.1:8420/stripe`.
+//! documentation. They share no code with the connectors, so that both cannot misread it the same way. All answer on
+//! one port, each under its name: `http://127.0.0.1:8420/stripe`.
 //!
-//! `/_sandbox/` controls it: `GET calls` counts what was asked, `POST faults` lets the next calls fail ([`Fault`]), `DELETE
-//! faults` forgets that, `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
+//! `/_sandbox/` controls it: `GET calls` counts what was asked, `POST faults` lets the next calls fail ([`Fault`]),
+//! `DELETE faults` forgets that, `GET mail` shows the letters that the [mail server](smtp) has taken (it listens on the
+//! next port), `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
 
 pub mod criteo;
 pub mod crm;
@@ -17,7 +18,9 @@ pub mod meta;
 pub mod mouseflow;
 pub mod opendsr;
 pub mod paypal;
+pub mod smtp;
 pub mod stripe;
+pub mod webhook;
 pub mod x_ads;
 pub mod yahoo_japan_ads;
 
@@ -41,7 +44,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[criteo::ENTRY, crm::ENTRY, ddrf::ENTRY, google_ads::ENTRY, google_analytics::ENTRY, meta::ENTRY, mouseflow::ENTRY, opendsr::ENTRY, paypal::ENTRY, stripe::ENTRY, x_ads::ENTRY, yahoo_japan_ads::ENTRY];
+pub static VENDORS: &[Entry] = &[criteo::ENTRY, crm::ENTRY, ddrf::ENTRY, google_ads::ENTRY, google_analytics::ENTRY, meta::ENTRY, mouseflow::ENTRY, opendsr::ENTRY, paypal::ENTRY, stripe::ENTRY, webhook::ENTRY, x_ads::ENTRY, yahoo_japan_ads::ENTRY];
 
 pub struct Entry {
     pub name: &'static str,
@@ -173,6 +176,7 @@ struct State {
     calls: BTreeMap<&'static str, BTreeMap<String, u64>>,
     arrivals: BTreeMap<&'static str, Vec<Instant>>,
     limits: bool,
+    mail: Vec<smtp::Mail>,
 }
 
 impl State {
@@ -204,25 +208,39 @@ impl State {
 /// A server that runs; it ends when this is dropped.
 pub struct Sandbox {
     address: SocketAddr,
+    mail: SocketAddr,
     state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
+    mail_task: JoinHandle<()>,
 }
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.task.abort();
+        self.mail_task.abort();
     }
 }
 
 impl Sandbox {
-    /// Listens on loopback; port 0 takes any.
+    /// Listens on loopback, for mail on the next port; port 0 takes any two.
     ///
     /// # Errors
-    /// The port is taken.
+    /// A port is taken.
     pub async fn start(port: u16, limits: bool) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
+        let letters =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, if port == 0 { 0 } else { port.wrapping_add(1) })).await?;
+        let mail = letters.local_addr()?;
         let state = Arc::new(Mutex::new(State::new(limits)));
+        let shared = state.clone();
+        let mail_task = tokio::spawn(async move {
+            loop {
+                let Ok((connection, _)) = letters.accept().await else { continue };
+                // Errors here are broken rules, and a client that breaks them is left alone.
+                tokio::spawn(smtp::serve(connection, shared.clone()));
+            }
+        });
         let shared = state.clone();
         let task = tokio::spawn(async move {
             loop {
@@ -238,7 +256,7 @@ impl Sandbox {
                 });
             }
         });
-        Ok(Self { address, state, task })
+        Ok(Self { address, mail, state, task, mail_task })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -250,10 +268,21 @@ impl Sandbox {
         format!("http://{}/{vendor}", self.address)
     }
 
+    /// Where the mail server listens.
+    pub fn mail_address(&self) -> SocketAddr {
+        self.mail
+    }
+
+    /// The letters that were taken.
+    pub fn mail(&self) -> Vec<smtp::Mail> {
+        self.state().mail.clone()
+    }
+
     /// The part of `sunset.yaml` that uses all stand-ins.
     pub fn settings(&self) -> String {
         let entry = |entry: &Entry| entry.settings.replace("{url}", &self.url(entry.name));
-        format!("recipients:\n{}", VENDORS.iter().map(entry).collect::<String>())
+        let notice = smtp::SETTINGS.replace("{port}", &self.mail.port().to_string());
+        format!("recipients:\n{}{notice}", VENDORS.iter().map(entry).collect::<String>())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -358,6 +387,7 @@ fn control(request: &Request, state: &Mutex<State>) -> Response {
     let done = Response::empty("", 204);
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/calls") => return Response::json("", 200, &json!(state.calls)),
+        ("GET", "/mail") => return Response::json("", 200, &json!(state.mail)),
         ("POST", "/faults") => match serde_json::from_value::<Fault>(body) {
             Ok(fault) => state.faults.push(fault),
             Err(error) => return Response::json("", 400, &json!({"error": error.to_string()})),

@@ -65,6 +65,12 @@ const MIGRATIONS: &[&str] = &["
         primary key (recipient, tag)
     );
     create index pending_answers on recipient_answers (recipient, poll_after) where ticket is not null;
+", "
+    -- Notices that people confirm: which one a person stood in, until when, and when the recipient was last reminded.
+    alter table recipient_answers add column notice text;
+    alter table recipient_answers add column due_at bigint;
+    alter table recipient_answers add column reminded_at bigint;
+    create index noticed_answers on recipient_answers (recipient, notice) where notice is not null;
 "];
 
 /// The version that this program knows.

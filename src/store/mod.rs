@@ -17,7 +17,7 @@ pub use entries::{StoredCheckpoint, StoredTags};
 pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
-pub use recipients::{Pending, RecipientCount, Remembered};
+pub use recipients::{Pending, RecipientCount, Remembered, StoredNotice};
 
 use crate::settings::StoreSettings;
 use connection::{Argument, Connection};

@@ -8,6 +8,7 @@ use crate::{
     recipients::{Answer, Grade, State},
 };
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -28,6 +29,12 @@ pub struct Remembered {
     pub first_asked_at: Timestamp,
     /// When it came to its end; none while it has not.
     pub settled_at: Option<Timestamp>,
+    /// The deletion notice that named the person.
+    pub notice: Option<String>,
+    /// When it was to be confirmed.
+    pub due_at: Option<Timestamp>,
+    /// When the recipient was last reminded of it.
+    pub reminded_at: Option<Timestamp>,
 }
 
 impl Remembered {
@@ -40,6 +47,7 @@ impl Remembered {
             let seconds = i64::try_from(poll.again_after.as_secs()).unwrap_or(i64::MAX);
             Timestamp::from_second(at.as_second().saturating_add(seconds)).unwrap_or(Timestamp::MAX)
         };
+        let notice = poll.and_then(|poll| poll.notice.as_ref());
         Self {
             tag,
             operation: operation.to_owned(),
@@ -50,6 +58,9 @@ impl Remembered {
             poll_after: poll.map(after),
             first_asked_at: at,
             settled_at: settled.then_some(at),
+            notice: notice.map(|notice| notice.id.clone()),
+            due_at: notice.map(|notice| Timestamp::from_second(notice.due.as_second()).unwrap_or(notice.due)),
+            reminded_at: notice.filter(|notice| notice.reminded).map(|_| at),
         }
     }
 }
@@ -75,7 +86,40 @@ pub struct RecipientCount {
     pub oldest: Timestamp,
 }
 
-type Row = (String, String, String, Option<String>, Option<String>, Option<String>, Option<i64>, i64, Option<i64>);
+/// A deletion notice that people confirm, with what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoredNotice {
+    pub recipient: String,
+    pub id: String,
+    /// The persons that it names.
+    pub persons: u64,
+    /// Those among them that nobody has confirmed yet.
+    pub open: u64,
+    pub sent_at: Timestamp,
+    pub due_at: Timestamp,
+    pub reminded_at: Option<Timestamp>,
+    /// When the last confirmation came; none where none has.
+    pub confirmed_at: Option<Timestamp>,
+}
+
+/// Tag, operation, state, grade, request id, ticket; poll after, first asked at, settled at; notice, due at, reminded at.
+type Row = (
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    i64,
+    Option<i64>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+);
+
+/// Recipient, notice, persons, open ones, sent, due, reminded, confirmed.
+type NoticeRow = (String, String, i64, i64, i64, Option<i64>, Option<i64>, Option<i64>);
 
 impl Store {
     /// What is known of these persons, as far as it still counts: of those whose row has gone since only when that was
@@ -88,11 +132,14 @@ impl Store {
     ) -> Result<BTreeMap<Tag, Remembered>, Error> {
         let sql = match self.connection {
             Connection::Sqlite(_) => {
-                "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at
-                 from recipient_answers where recipient = $1 and tag in (select value from json_each($2)) and coalesce(used_at, $3) >= $3"
+                "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at,
+                     notice, due_at, reminded_at
+                 from recipient_answers where recipient = $1 and tag in (select value from json_each($2))
+                 and coalesce(used_at, $3) >= $3"
             }
             Connection::Postgres(_) => {
-                "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at
+                "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at,
+                     notice, due_at, reminded_at
                  from recipient_answers where recipient = $1
                  and tag in (select value from json_array_elements_text(cast($2 as json)))
                  and coalesce(used_at, $3) >= $3"
@@ -119,6 +166,15 @@ impl Store {
     /// Keeps what was answered, in one statement: all of it or nothing. When a person was first asked about stays; what is
     /// settled stays settled.
     pub async fn remember(&mut self, recipient: &str, batch: &[Remembered]) -> Result<(), Error> {
+        self.keep(recipient, batch, true).await
+    }
+
+    /// The same for what a poll has told: of somebody whose row has gone since, it does not begin anew.
+    pub async fn remember_polled(&mut self, recipient: &str, batch: &[Remembered]) -> Result<(), Error> {
+        self.keep(recipient, batch, false).await
+    }
+
+    async fn keep(&mut self, recipient: &str, batch: &[Remembered], anew: bool) -> Result<(), Error> {
         // One statement cannot change a row twice.
         let once: BTreeMap<_, _> = batch.iter().map(|known| (known.tag, known)).collect();
         let rows = once.values().map(|known| {
@@ -132,41 +188,56 @@ impl Store {
                 "poll_after": known.poll_after.map(Timestamp::as_second),
                 "first_asked_at": known.first_asked_at.as_second(),
                 "settled_at": known.settled_at.map(Timestamp::as_second),
+                "notice": known.notice,
+                "due_at": known.due_at.map(Timestamp::as_second),
+                "reminded_at": known.reminded_at.map(Timestamp::as_second),
             })
         });
         let rows = serde_json::Value::from_iter(rows).to_string();
         let sql = match self.connection {
             Connection::Sqlite(_) => {
                 "insert into recipient_answers (recipient, tag, operation, state, grade, request_id, ticket, poll_after,
-                     first_asked_at, settled_at)
+                     first_asked_at, settled_at, notice, due_at, reminded_at)
                  select $1, value ->> 'tag', value ->> 'operation', value ->> 'state', value ->> 'grade',
                      value ->> 'request_id', value ->> 'ticket', value ->> 'poll_after', value ->> 'first_asked_at',
-                     value ->> 'settled_at'
+                     value ->> 'settled_at', value ->> 'notice', value ->> 'due_at', value ->> 'reminded_at'
                  from json_each($2) where true
                  on conflict (recipient, tag) do update set operation = excluded.operation, state = excluded.state,
                      grade = excluded.grade, request_id = excluded.request_id, ticket = excluded.ticket,
                      poll_after = excluded.poll_after, settled_at = excluded.settled_at,
-                     first_asked_at = case when recipient_answers.used_at is null
+                     first_asked_at = case when recipient_answers.used_at is null or cast($3 as bigint) = 0
                          then recipient_answers.first_asked_at else excluded.first_asked_at end,
-                     used_at = null
-                 where recipient_answers.settled_at is null or recipient_answers.used_at is not null"
+                     notice = coalesce(excluded.notice, recipient_answers.notice),
+                     due_at = coalesce(excluded.due_at, recipient_answers.due_at),
+                     reminded_at = case when excluded.notice <> recipient_answers.notice then excluded.reminded_at
+                         else coalesce(excluded.reminded_at, recipient_answers.reminded_at) end,
+                     used_at = case when cast($3 as bigint) = 0 then recipient_answers.used_at end
+                 where recipient_answers.settled_at is null
+                     or recipient_answers.used_at is not null and cast($3 as bigint) = 1"
             }
             Connection::Postgres(_) => {
                 "insert into recipient_answers (recipient, tag, operation, state, grade, request_id, ticket, poll_after,
-                     first_asked_at, settled_at)
-                 select $1, tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at
+                     first_asked_at, settled_at, notice, due_at, reminded_at)
+                 select $1, tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at,
+                     notice, due_at, reminded_at
                  from json_to_recordset(cast($2 as json)) as answers (tag text, operation text, state text, grade text,
-                     request_id text, ticket text, poll_after bigint, first_asked_at bigint, settled_at bigint)
+                     request_id text, ticket text, poll_after bigint, first_asked_at bigint, settled_at bigint,
+                     notice text, due_at bigint, reminded_at bigint)
                  on conflict (recipient, tag) do update set operation = excluded.operation, state = excluded.state,
                      grade = excluded.grade, request_id = excluded.request_id, ticket = excluded.ticket,
                      poll_after = excluded.poll_after, settled_at = excluded.settled_at,
-                     first_asked_at = case when recipient_answers.used_at is null
+                     first_asked_at = case when recipient_answers.used_at is null or cast($3 as bigint) = 0
                          then recipient_answers.first_asked_at else excluded.first_asked_at end,
-                     used_at = null
-                 where recipient_answers.settled_at is null or recipient_answers.used_at is not null"
+                     notice = coalesce(excluded.notice, recipient_answers.notice),
+                     due_at = coalesce(excluded.due_at, recipient_answers.due_at),
+                     reminded_at = case when excluded.notice <> recipient_answers.notice then excluded.reminded_at
+                         else coalesce(excluded.reminded_at, recipient_answers.reminded_at) end,
+                     used_at = case when cast($3 as bigint) = 0 then recipient_answers.used_at end
+                 where recipient_answers.settled_at is null
+                     or recipient_answers.used_at is not null and cast($3 as bigint) = 1"
             }
         };
-        self.execute(sql, vec![recipient.into(), rows.into()]).await
+        self.execute(sql, vec![recipient.into(), rows.into(), i64::from(anew).into()]).await
     }
 
     /// The rows that these persons were asked about have gone.
@@ -211,10 +282,78 @@ impl Store {
         };
         rows.into_iter().map(count).collect()
     }
+
+    /// All deletion notices, oldest first.
+    pub async fn notices(&mut self) -> Result<Vec<StoredNotice>, Error> {
+        let sql = "select recipient, notice, count(*), count(case when settled_at is null then 1 end),
+                       min(first_asked_at), max(due_at), max(reminded_at), max(settled_at)
+                   from recipient_answers where notice is not null
+                   group by recipient, notice order by 5, recipient, notice";
+        let rows: Vec<NoticeRow> = self.fetch(sql, vec![]).await?;
+        let notice = |(recipient, id, persons, open, sent, due, reminded, confirmed): NoticeRow| {
+            Ok(StoredNotice {
+                recipient,
+                id,
+                persons: unsigned(persons)?,
+                open: unsigned(open)?,
+                sent_at: time(sent)?,
+                due_at: time(due.ok_or_else(damaged)?)?,
+                reminded_at: reminded.map(time).transpose()?,
+                confirmed_at: confirmed.map(time).transpose()?,
+            })
+        };
+        rows.into_iter().map(notice).collect()
+    }
+
+    /// The persons that a notice names, and whether each is settled.
+    pub async fn persons_of_notice(&mut self, recipient: &str, notice: &str) -> Result<BTreeMap<Tag, bool>, Error> {
+        let sql = "select tag, settled_at from recipient_answers where recipient = $1 and notice = $2";
+        let rows: Vec<(String, Option<i64>)> = self.fetch(sql, vec![recipient.into(), notice.into()]).await?;
+        rows.into_iter().map(|(tag, settled)| Ok((tag_of(&tag)?, settled.is_some()))).collect()
+    }
+
+    /// Settles persons of a notice: somebody has confirmed in writing, which is evidence of grade E3.
+    pub(crate) async fn settle_notice(
+        &mut self,
+        recipient: &str,
+        notice: &str,
+        tags: &[Tag],
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let sql = match self.connection {
+            Connection::Sqlite(_) => {
+                "update recipient_answers set state = 'confirmed', grade = 'E3', ticket = null, poll_after = null,
+                     settled_at = $4
+                 where recipient = $1 and notice = $2 and settled_at is null
+                 and tag in (select value from json_each($3))"
+            }
+            Connection::Postgres(_) => {
+                "update recipient_answers set state = 'confirmed', grade = 'E3', ticket = null, poll_after = null,
+                     settled_at = $4
+                 where recipient = $1 and notice = $2 and settled_at is null
+                 and tag in (select value from json_array_elements_text(cast($3 as json)))"
+            }
+        };
+        let list = json!(tags.iter().map(hex::encode).collect::<Vec<_>>()).to_string();
+        self.execute(sql, vec![recipient.into(), notice.into(), list.into(), at.as_second().into()]).await
+    }
 }
 
 fn read(row: Row) -> Result<Remembered, Error> {
-    let (tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at) = row;
+    let (
+        tag,
+        operation,
+        state,
+        grade,
+        request_id,
+        ticket,
+        poll_after,
+        first_asked_at,
+        settled_at,
+        notice,
+        due_at,
+        reminded_at,
+    ) = row;
     let grade = grade.map(|grade| serde_json::from_value(grade.as_str().into()).map_err(|_| damaged())).transpose()?;
     Ok(Remembered {
         tag: tag_of(&tag)?,
@@ -226,6 +365,9 @@ fn read(row: Row) -> Result<Remembered, Error> {
         poll_after: poll_after.map(time).transpose()?,
         first_asked_at: time(first_asked_at)?,
         settled_at: settled_at.map(time).transpose()?,
+        notice,
+        due_at: due_at.map(time).transpose()?,
+        reminded_at: reminded_at.map(time).transpose()?,
     })
 }
 

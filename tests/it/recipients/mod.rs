@@ -12,6 +12,7 @@ mod language;
 mod localstripe;
 mod meta;
 mod mouseflow;
+mod notice;
 mod opendsr;
 mod paypal;
 mod recorder;
@@ -19,6 +20,7 @@ mod run;
 mod store;
 mod stripe;
 mod throughput;
+mod webhook;
 mod x_ads;
 mod yahoo_japan_ads;
 
@@ -47,9 +49,13 @@ pub fn settings(yaml: &str) -> RecipientSettings {
 }
 
 pub fn secret_settings(yaml: &str, secret: &str) -> RecipientSettings {
+    settings_with(yaml, |_| secret.to_owned())
+}
+
+pub fn settings_with(yaml: &str, value: impl Fn(&settings::Variable) -> String) -> RecipientSettings {
     let source = format!("time_zone: UTC\ndatabases: {{core: \"sqlite:x\"}}\nrecipients: {{shop: {yaml}}}\n");
     let mut diagnostics = Vec::new();
-    let lookup = |_: &settings::Variable| Some(secret.to_owned());
+    let lookup = |variable: &settings::Variable| Some(value(variable));
     let read =
         settings::parse(Path::new("/jobs/demo"), "sunset.yaml", &source, &lookup, Severity::Error, &mut diagnostics);
     let sources = Sources::from([("sunset.yaml".to_owned(), source)]);
