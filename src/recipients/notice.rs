@@ -21,6 +21,7 @@
 pub mod folder;
 pub mod letter;
 pub mod mail;
+pub mod message;
 
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, Notice, OpenError, Plumbing,

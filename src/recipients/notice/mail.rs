@@ -1,12 +1,11 @@
 //! Notices as e-mail over SMTP.
 
+use super::message::{Mailbox, Message};
 use crate::recipients::{Options, retry::Backoff};
+use jiff::{Timestamp, tz::TimeZone};
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
-    message::{
-        Attachment, Body, Mailbox, MultiPart, SinglePart,
-        header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue},
-    },
+    AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor,
+    address::Envelope,
     transport::smtp::{
         Error,
         authentication::Credentials,
@@ -75,7 +74,7 @@ impl Mail {
     pub fn new(options: &Options, timeout: Option<Duration>, backoff: Backoff) -> Result<Self, String> {
         let boxes = |key: &str| -> Result<Vec<Mailbox>, String> {
             let texts = options.texts(key).into_iter();
-            texts.map(|text| text.parse().map_err(|_| format!("`email.{key}` is no address"))).collect()
+            texts.map(|text| Mailbox::parse(text).ok_or_else(|| format!("`email.{key}` is no address"))).collect()
         };
         let one = |key: &str| Ok::<_, String>(boxes(key)?.into_iter().next());
         let server = options.text("server").ok_or("there is no `email.server`")?.to_owned();
@@ -124,7 +123,7 @@ impl Mail {
             .port(self.port)
             .tls(tls)
             .timeout(Some(self.timeout))
-            .hello_name(ClientId::Domain(self.from.email.domain().to_owned()));
+            .hello_name(ClientId::Domain(self.from.address.domain().to_owned()));
         if let Some((user, password)) = &self.user {
             builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
         }
@@ -132,42 +131,24 @@ impl Mail {
     }
 
     fn id(&self, local: &str) -> String {
-        format!("<{local}@{}>", self.from.email.domain())
+        format!("<{local}@{}>", self.from.address.domain())
     }
 
-    fn message(&self, letter: &Letter) -> Result<Message, Undelivered> {
-        let unwritable = || Undelivered { reason: "the letter cannot be written".to_owned(), again_after: None };
-        let mut builder = Message::builder()
-            .from(self.from.clone())
-            .subject(letter.subject.clone())
-            .message_id(Some(self.id(&letter.id)))
-            .date_now()
-            // No automatic answer is wanted (RFC 3834), but a person's.
-            .raw_header(HeaderValue::new(
-                HeaderName::new_from_ascii_str("Auto-Submitted"),
-                "auto-generated".to_owned(),
-            ));
-        builder = self.to.iter().cloned().fold(builder, lettre::message::MessageBuilder::to);
-        builder = self.cc.iter().cloned().fold(builder, lettre::message::MessageBuilder::cc);
-        if let Some(reply_to) = &self.reply_to {
-            builder = builder.reply_to(reply_to.clone());
-        }
-        if let Some(follows) = &letter.follows {
-            builder = builder.in_reply_to(self.id(follows)).references(self.id(follows));
-        }
-        let text = SinglePart::plain(letter.text.clone());
-        if letter.files.is_empty() {
-            return builder.singlepart(text).map_err(|_| unwritable());
-        }
-        let mut parts = MultiPart::mixed().singlepart(text);
-        for (name, kind, bytes) in &letter.files {
-            let kind = ContentType::parse(kind).unwrap_or(ContentType::TEXT_PLAIN);
-            // Nothing else keeps every byte: line ends are not all CR LF, and the signature is about what was written.
-            let body =
-                Body::new_with_encoding(bytes.clone(), ContentTransferEncoding::Base64).map_err(|_| unwritable())?;
-            parts = parts.singlepart(Attachment::new(name.clone()).body(body, kind));
-        }
-        builder.multipart(parts).map_err(|_| unwritable())
+    fn message(&self, letter: &Letter) -> Vec<u8> {
+        let follows = letter.follows.as_ref().map(|follows| self.id(follows));
+        let message = Message {
+            from: &self.from,
+            to: &self.to,
+            cc: &self.cc,
+            reply_to: self.reply_to.as_ref(),
+            subject: &letter.subject,
+            id: &self.id(&letter.id),
+            follows: follows.as_deref(),
+            date: &Timestamp::now().to_zoned(TimeZone::UTC),
+            text: &letter.text,
+            files: &letter.files,
+        };
+        message.bytes()
     }
 
     /// Sends the letter, again where that may help, and gives the server's name for it.
@@ -175,10 +156,13 @@ impl Mail {
     /// # Errors
     /// It did not go out, or nobody knows whether it did: then the same one may come twice, with the same id.
     pub async fn send(&self, letter: &Letter) -> Result<Option<String>, Undelivered> {
-        let message = self.message(letter)?;
+        let message = self.message(letter);
+        let to = self.to.iter().chain(&self.cc).map(|mailbox| mailbox.address.clone()).collect();
+        let envelope = Envelope::new(Some(self.from.address.clone()), to)
+            .map_err(|_| Undelivered { reason: "the letter has no address".to_owned(), again_after: None })?;
         let mut attempt = 1;
         loop {
-            match self.in_time(self.transport()?.send(message.clone())).await {
+            match self.in_time(self.transport()?.send_raw(&envelope, &message)).await {
                 Ok(response) => return Ok(response.first_line().and_then(queue_id)),
                 Err(told) if told.again_after.is_none() || attempt >= self.backoff.attempts => return Err(told),
                 Err(_) => {}

@@ -103,7 +103,7 @@ async fn a_letter_says_who_what_and_until_when() {
         format!("Subject: Deletion notice {id}, due {due}\r\n"),
         format!("Message-ID: <{id}.shop.sunset@shop.example>\r\n"),
         "Auto-Submitted: auto-generated\r\n".to_owned(),
-        "To: privacy@collector.example, dpo@collector.example\r\n".to_owned(),
+        "To: privacy@collector.example,\r\n dpo@collector.example\r\n".to_owned(),
     ] {
         assert!(mail.message.contains(&line), "{line}\n{}", mail.message);
     }
@@ -140,6 +140,54 @@ async fn a_letter_says_who_what_and_until_when() {
     assert_eq!(self::poll(&again[0]).1, notice);
 }
 
+/// What a reader that nobody here wrote makes of a letter: Python's.
+const READER: &str = "
+import email, email.policy, hashlib, json, sys
+mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)
+defects = [str(defect) for part in mail.walk() for defect in part.defects]
+files = [[part.get_filename(), part.get_content_type(), hashlib.sha256(part.get_payload(decode=True)).hexdigest()] for part in mail.iter_attachments()]
+text = mail.get_body(('plain',)).get_content()
+print(json.dumps({'subject': mail['subject'], 'from': str(mail['from']), 'cc': str(mail['cc']), 'date': mail['date'].datetime.isoformat(), 'text': text, 'files': files, 'defects': defects}))
+";
+
+#[tokio::test]
+async fn a_japanese_letter_is_read_by_another_program() {
+    let sandbox = sandbox().await;
+    let port = sandbox.mail_address().port();
+    let yaml = format!(
+        "{{kind: notice, addressee: 債権回収株式会社, sender: 個人情報保護室, language: ja, email: {{to: a@b.example, cc: [c@d.example, \"Doe, \\\"J\\\" <e@f.example>\"], \
+         from: 個人情報保護室 <privacy@shop.example>, server: 127.0.0.1, port: {port}, tls: none, user: sunset, password: \"${{X}}\"}}}}"
+    );
+    let collector = recipients::open(&secret_settings(&yaml, "smtp_1"), &plumbing()).unwrap();
+    let answer = collector.delete(&[subject(&[("name", "山田 太郎")])]).await.remove(0);
+    let id = &poll(&answer).1.id;
+    let [mail] = &sandbox.mail()[..] else { panic!("not one letter") };
+    assert_eq!(mail.to, ["a@b.example", "c@d.example", "e@f.example"]);
+    assert!(mail.message.is_ascii() && mail.message.lines().all(|line| line.len() <= 78), "{}", mail.message);
+
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", READER]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let Ok(mut reader) = command.spawn() else {
+        println!("SKIPPED: there is no python3");
+        return;
+    };
+    std::io::Write::write_all(&mut reader.stdin.take().unwrap(), mail.message.as_bytes()).unwrap();
+    let output = reader.wait_with_output().unwrap().stdout;
+    let read: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    // Without a sender, days are those of UTC.
+    let due = Timestamp::now().to_zoned(TimeZone::UTC).date() + 30.days();
+    assert_eq!(read["defects"], serde_json::json!([]));
+    assert_eq!(read["subject"], format!("【個人データ削除のお願い】{id}(期限 {due})"));
+    assert_eq!(read["from"], "個人情報保護室 <privacy@shop.example>");
+    assert!(read["text"].as_str().unwrap().starts_with("債権回収株式会社 御中\r\n"), "{read}");
+    let date: Timestamp = read["date"].as_str().unwrap().parse().unwrap();
+    assert!((Timestamp::now() - date).total(jiff::Unit::Second).unwrap().abs() < 60.0);
+    let csv =
+        format!("\u{feff}sunset_reference,name\r\n{},山田 太郎\r\n", subject(&[("name", "山田 太郎")]).reference());
+    let file = serde_json::json!([format!("{id}.csv"), "text/csv", hex::encode(Sha256::digest(csv))]);
+    assert_eq!(read["files"], serde_json::json!([file]));
+}
+
 /// Head and text of each part, decoded.
 fn parts(message: &str) -> Vec<(String, String)> {
     let (_, rest) = message.split_once("boundary=\"").unwrap();
@@ -149,31 +197,11 @@ fn parts(message: &str) -> Vec<(String, String)> {
         .map(|part| {
             let (head, body) = part.split_once("\r\n\r\n").unwrap();
             let body = body.strip_suffix("\r\n").unwrap();
-            let encoding = head.lines().find_map(|line| line.strip_prefix("Content-Transfer-Encoding: ")).unwrap();
-            let text = match encoding {
-                "7bit" => body.to_owned(),
-                "base64" => String::from_utf8(BASE64_STANDARD.decode(body.replace("\r\n", "")).unwrap()).unwrap(),
-                "quoted-printable" => quoted_printable(body),
-                other => panic!("{other}"),
-            };
+            assert!(head.contains("Content-Transfer-Encoding: base64"), "{head}");
+            let text = String::from_utf8(BASE64_STANDARD.decode(body.replace("\r\n", "")).unwrap()).unwrap();
             (head.to_owned(), text)
         })
         .collect()
-}
-
-fn quoted_printable(text: &str) -> String {
-    let (mut bytes, text) = (Vec::new(), text.replace("=\r\n", ""));
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        if *first == b'=' {
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&after[..2]).unwrap(), 16).unwrap());
-            rest = &after[2..];
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).unwrap()
 }
 
 #[tokio::test]
