@@ -17,7 +17,8 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     let job = loading::load(global, console)?;
     let now = loading::now(global, &job)?;
     let holds = loading::holds(&job).await?;
-    let pseudonym_key = Keys::parse(&job.settings.keys)?.pseudonym.map(|key| key.secret().to_vec());
+    let keys = Keys::parse(&job.settings.keys)?;
+    let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let options = Options {
         rules: args.rules.clone(),
         samples: args.sample,
@@ -43,14 +44,22 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
         std::fs::write(path, text).with_context(|| format!("the plan cannot be written to {}", path.display()))?;
         console.note(&format!("plan written to {}; execute it with: sunset run --plan {0}", path.display()));
     }
-    let checked =
-        if args.check_recipients { check_recipients(&job.settings, plan, console).await? } else { Outcome::Done };
+    let checked = if args.check_recipients {
+        check_recipients(&job.settings, &keys, plan, console).await?
+    } else {
+        Outcome::Done
+    };
     Ok(outcome(plan).max(checked))
 }
 
 /// Proves the credentials of the recipients in the plan, as far as each of them allows it.
-async fn check_recipients(settings: &Settings, plan: &Plan, console: &mut Console) -> anyhow::Result<Outcome> {
-    let recipients = Recipients::open(settings, plan).map_err(|error| Stop::invalid(error.to_string()))?;
+async fn check_recipients(
+    settings: &Settings,
+    keys: &Keys,
+    plan: &Plan,
+    console: &mut Console,
+) -> anyhow::Result<Outcome> {
+    let recipients = Recipients::open(settings, keys, plan).map_err(|error| Stop::invalid(error.to_string()))?;
     let mut outcome = Outcome::Done;
     for (name, recipient) in recipients.iter() {
         let words = match recipient.check().await {

@@ -48,7 +48,23 @@ use crate::rules::shape::Field;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
-pub static KINDS: &[&Kind] = &[&criteo::KIND, &ddrf::KIND, &google_ads::KIND, &google_analytics::KIND, &http::KIND, &meta::KIND, &mouseflow::KIND, &none::KIND, &notice::KIND, &opendsr::KIND, &paypal::KIND, &stripe::KIND, &webhook::KIND, &x_ads::KIND, &yahoo_japan_ads::KIND];
+pub static KINDS: &[&Kind] = &[
+    &criteo::KIND,
+    &ddrf::KIND,
+    &google_ads::KIND,
+    &google_analytics::KIND,
+    &http::KIND,
+    &meta::KIND,
+    &mouseflow::KIND,
+    &none::KIND,
+    &notice::KIND,
+    &opendsr::KIND,
+    &paypal::KIND,
+    &stripe::KIND,
+    &webhook::KIND,
+    &x_ads::KIND,
+    &yahoo_japan_ads::KIND,
+];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     database::{Connection, Dialect, RecipientWork, Row, statements},
-    ledger::{self, BatchEvidence, Event, Ledger, Tag, entry::MOST_REQUEST_IDS},
+    ledger::{self, BatchEvidence, Event, Keys, Ledger, Tag, entry::MOST_REQUEST_IDS},
     plan::{Plan, Step},
-    recipients::{self, Answer, Grade, Plumbing, Recipient, State, Subject},
+    recipients::{self, Answer, Grade, Plumbing, Recipient, Sender, State, Subject},
     settings::Settings,
     store::Remembered,
 };
@@ -50,12 +50,13 @@ impl Recipients {
     ///
     /// # Errors
     /// A secret or a URL cannot be used.
-    pub fn open(settings: &Settings, plan: &Plan) -> anyhow::Result<Self> {
+    pub fn open(settings: &Settings, keys: &Keys, plan: &Plan) -> anyhow::Result<Self> {
         let names: BTreeSet<_> = plan.steps.iter().flat_map(|step| &step.recipients).map(|r| r.name.as_str()).collect();
         if names.is_empty() {
             return Ok(Self::default());
         }
         let plumbing = Plumbing::new().map_err(|reason| anyhow::anyhow!("recipients cannot be asked: {reason}"))?;
+        let plumbing = plumbing.of(Sender::new(settings, keys));
         let mut opened = BTreeMap::new();
         for settings in names.into_iter().filter_map(|name| settings.recipients.get(name)) {
             let batch = (settings.kind.facts)(settings).batch;

@@ -44,7 +44,21 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[criteo::ENTRY, crm::ENTRY, ddrf::ENTRY, google_ads::ENTRY, google_analytics::ENTRY, meta::ENTRY, mouseflow::ENTRY, opendsr::ENTRY, paypal::ENTRY, stripe::ENTRY, webhook::ENTRY, x_ads::ENTRY, yahoo_japan_ads::ENTRY];
+pub static VENDORS: &[Entry] = &[
+    criteo::ENTRY,
+    crm::ENTRY,
+    ddrf::ENTRY,
+    google_ads::ENTRY,
+    google_analytics::ENTRY,
+    meta::ENTRY,
+    mouseflow::ENTRY,
+    opendsr::ENTRY,
+    paypal::ENTRY,
+    stripe::ENTRY,
+    webhook::ENTRY,
+    x_ads::ENTRY,
+    yahoo_japan_ads::ENTRY,
+];
 
 pub struct Entry {
     pub name: &'static str,
