@@ -659,6 +659,7 @@ fn trace(reply: &Reply) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{recipients::Options, rules::node::Node};
     #[test]
     fn normalizes_as_the_guide_says() {
         for (key, text, country, wanted) in [
@@ -729,6 +730,35 @@ mod tests {
         let nothing = [("x-business-use-case-usage", "{\"123\": [{\"estimated_time_to_regain_access\": 0}]}")];
         assert_eq!(judged(400, &error(80003), &nothing), Verdict::Retry { after: None });
         assert_eq!(judged(503, "<html>", &[]), Verdict::Retry { after: None });
+    }
+
+    #[test]
+    fn settings_name_one_target() {
+        let problem = |pairs: &[(&str, Node)]| {
+            let pairs = pairs.iter().map(|(key, node)| ((*key).to_owned(), node.clone())).collect();
+            let settings =
+                RecipientSettings { options: Options::new(Node::Map(pairs)), ..RecipientSettings::bare(&KIND) };
+            (KIND.check)(&settings).err().map(|misfit| (misfit.at, misfit.problem))
+        };
+        let text = |text: &str| Node::Text(text.to_owned());
+        assert_eq!(problem(&[("ad_account", text("act_12"))]), None);
+        assert_eq!(problem(&[("audience", text("12")), ("sessions", Node::Bool(true))]), None);
+        let both = [("ad_account", text("12")), ("audience", text("12"))];
+        for (pairs, at, words) in [
+            (&[][..], &[][..], "neither"),
+            (&both, &["audience"], "both"),
+            (&[("ad_account", text("act_12")), ("sessions", Node::Bool(true))], &["sessions"], "no sessions"),
+            (&[("ad_account", text("act_1/../2"))], &["ad_account"], "no ad account"),
+            (&[("audience", text("me"))], &["audience"], "no audience"),
+            (
+                &[("audience", text("1")), ("country_calling_code", text("+81"))],
+                &["country_calling_code"],
+                "no calling code",
+            ),
+        ] {
+            let (found, problem) = problem(pairs).unwrap();
+            assert!(found == at && problem.contains(words), "{words}: {found:?} {problem}");
+        }
     }
 
     #[test]

@@ -524,7 +524,7 @@ mod tests {
         }
     }
 
-    /// The values are those of requests_oauthlib 2.0 (with which X's own library signs) for the same nonce and time.
+    /// The values are those of requests_oauthlib 2.0.0 (with which X's own library signs) for the same nonce and time.
     #[test]
     fn signs_as_requests_oauthlib_does() {
         let users = "https://ads-api.x.com/12/accounts/18ce54d4x5t/custom_audiences/1hr8o/users";
