@@ -399,7 +399,8 @@ fn the_command_prints_the_document_and_no_private_key() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("rules")).unwrap();
     std::fs::write(directory.path().join("key.pem"), P256).unwrap();
-    let yaml = "time_zone: UTC\ndatabases: {core: \"sqlite:x\"}\nrecipients: {ddrf: {url: \"https://vendor.example\", issuer: \
+    std::fs::write(directory.path().join("rules/a.yaml"), RULE).unwrap();
+    let yaml = "name: demo\ntime_zone: UTC\ndatabases: {core: \"sqlite:x\"}\nrecipients: {ddrf: {url: \"https://vendor.example\", issuer: \
                 shop.example, private_key: \"${file:key.pem}\", key_id: \"2026-11\", identifiers: {email: sha256}";
     let print = |more: &str| {
         std::fs::write(directory.path().join("sunset.yaml"), format!("{yaml}{more}}}}}\n")).unwrap();
