@@ -1,6 +1,6 @@
 //! The IAB Data Deletion Request Framework against its stand-in, and its tokens against PyJWT's.
 
-use super::{delete_one, plumbing, secret_settings, subject};
+use super::{delete_one, plumbing, printed_settings, secret_settings, subject};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use sunset::{
             jwt::{self, Fault as Invalid, PrivateKey},
         },
     },
-    sandbox::{Fault, Sandbox},
+    sandbox::{self, Fault, Sandbox},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -371,6 +371,15 @@ async fn faults_on_the_way() {
     assert!(after > Duration::from_secs(3500));
 }
 
+/// As `sunset sandbox` prints them.
+#[tokio::test]
+async fn the_settings_of_the_rehearsal_work() {
+    let sandbox = Sandbox::start(0, true).await.unwrap();
+    let printed = sandbox::ddrf::ENTRY.settings.replace("{url}", &sandbox.url("ddrf"));
+    let ddrf = recipients::open(&printed_settings(&printed, "ddrf", P256), &plumbing()).unwrap();
+    assert_eq!(ask(&*ddrf, person()).await.state, State::Confirmed);
+}
+
 #[test]
 fn the_own_document_is_what_the_framework_asks_for() {
     let one = settings_at("https://vendor.example", P256, EMAIL);
@@ -394,12 +403,16 @@ fn the_own_document_is_what_the_framework_asks_for() {
     assert!(ddrf::document([]).unwrap_err().contains("no recipient of kind `ddrf`"));
 }
 
+const RULE: &str = "category: a\nrules:\n  - {id: a, table: core.t, starting_point: c, retention_period: 1 year, disposition: \
+                    erase, recipients: [{ddrf: {email: e}}]}\n";
+
 #[test]
 fn the_command_prints_the_document_and_no_private_key() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("rules")).unwrap();
     std::fs::write(directory.path().join("key.pem"), P256).unwrap();
-    let yaml = "time_zone: UTC\ndatabases: {core: \"sqlite:x\"}\nrecipients: {ddrf: {url: \"https://vendor.example\", issuer: \
+    std::fs::write(directory.path().join("rules/a.yaml"), RULE).unwrap();
+    let yaml = "name: demo\ntime_zone: UTC\ndatabases: {core: \"sqlite:x\"}\nrecipients: {ddrf: {url: \"https://vendor.example\", issuer: \
                 shop.example, private_key: \"${file:key.pem}\", key_id: \"2026-11\", identifiers: {email: sha256}";
     let print = |more: &str| {
         std::fs::write(directory.path().join("sunset.yaml"), format!("{yaml}{more}}}}}\n")).unwrap();

@@ -54,13 +54,19 @@ pub fn secret_settings(yaml: &str, secret: &str) -> RecipientSettings {
 
 pub fn settings_with(yaml: &str, value: impl Fn(&settings::Variable) -> String) -> RecipientSettings {
     let source = format!("time_zone: UTC\ndatabases: {{core: \"sqlite:x\"}}\nrecipients: {{shop: {yaml}}}\n");
+    printed_settings(&format!("  {{shop: {yaml}}}\n"), "shop", secret)
+}
+
+/// The settings of one recipient, from what stands below `recipients:`.
+pub fn printed_settings(yaml: &str, name: &str, secret: &str) -> RecipientSettings {
+    let source = format!("time_zone: UTC\ndatabases: {{core: \"sqlite:x\"}}\nrecipients:\n{yaml}");
     let mut diagnostics = Vec::new();
     let lookup = |variable: &settings::Variable| Some(value(variable));
     let read =
         settings::parse(Path::new("/jobs/demo"), "sunset.yaml", &source, &lookup, Severity::Error, &mut diagnostics);
     let sources = Sources::from([("sunset.yaml".to_owned(), source)]);
     let mut read = read.unwrap_or_else(|| panic!("{}", render_text(&diagnostics, &sources, false)));
-    read.recipients.remove("shop").unwrap()
+    read.recipients.remove(name).unwrap()
 }
 
 /// Waits little between attempts.

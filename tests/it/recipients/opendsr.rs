@@ -1,6 +1,6 @@
 //! OpenDSR against its stand-in, its signatures against Python's `cryptography`.
 
-use super::{delete_one, plumbing, secret_settings, subject};
+use super::{delete_one, plumbing, printed_settings, secret_settings, subject};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use sunset::{
             signature::{Authorities, Fault as Untrusted, Processor, Rejection, callback},
         },
     },
-    sandbox::{Fault, Sandbox},
+    sandbox::{self, Fault, Sandbox},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -384,6 +384,15 @@ async fn faults_on_the_way() {
     let answer = ask(&*open(&sandbox, "")).await;
     let State::Unreachable { again_after: Some(after), .. } = answer.state else { panic!("{answer:?}") };
     assert!(after > Duration::from_secs(3500));
+}
+
+/// As `sunset sandbox` prints them.
+#[tokio::test]
+async fn the_settings_of_the_rehearsal_work() {
+    let sandbox = sandbox().await;
+    let printed = sandbox::opendsr::ENTRY.settings.replace("{url}", &sandbox.url("opendsr"));
+    let opendsr = recipients::open(&printed_settings(&printed, "opendsr", TOKEN), &plumbing()).unwrap();
+    assert!(matches!(ask(&*opendsr).await.state, State::Accepted { .. }));
 }
 
 fn processor(certificate: &str) -> Processor {
