@@ -53,12 +53,15 @@ pub fn secret_settings(yaml: &str, secret: &str) -> RecipientSettings {
 }
 
 pub fn settings_with(yaml: &str, value: impl Fn(&settings::Variable) -> String) -> RecipientSettings {
-    let source = format!("time_zone: UTC\ndatabases: {{core: \"sqlite:x\"}}\nrecipients: {{shop: {yaml}}}\n");
-    printed_settings(&format!("  {{shop: {yaml}}}\n"), "shop", secret)
+    read_settings(&format!("  {{shop: {yaml}}}\n"), "shop", value)
 }
 
 /// The settings of one recipient, from what stands below `recipients:`.
 pub fn printed_settings(yaml: &str, name: &str, secret: &str) -> RecipientSettings {
+    read_settings(yaml, name, |_| secret.to_owned())
+}
+
+fn read_settings(yaml: &str, name: &str, value: impl Fn(&settings::Variable) -> String) -> RecipientSettings {
     let source = format!("time_zone: UTC\ndatabases: {{core: \"sqlite:x\"}}\nrecipients:\n{yaml}");
     let mut diagnostics = Vec::new();
     let lookup = |variable: &settings::Variable| Some(value(variable));
