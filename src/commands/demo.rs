@@ -11,6 +11,7 @@ use crate::{
     job::Job,
     outcome::Outcome,
     output,
+    sandbox::Sandbox,
 };
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -28,7 +29,10 @@ pub async fn run(global: &Global, args: &DemoArgs, console: &mut Console) -> any
     }
     let began = Instant::now();
     let directory = new_directory(args.dir.as_deref())?;
-    demo::lay_out(&directory)?;
+    // recipients are stand-ins in this process: the demo talks to nobody else
+    let sandbox = Sandbox::start(0, true).await.context("no port of 127.0.0.1 can be used")?;
+    let address = sandbox.address();
+    demo::lay_out(&directory, &address.to_string())?;
     let global = Global { jobs: directory.clone(), ..global.clone() };
     let job = loading::load(&global, console)?;
     let today = clock::today(loading::now(&global, &job)?, &job.settings.time_zone);
@@ -73,7 +77,10 @@ pub async fn run(global: &Global, args: &DemoArgs, console: &mut Console) -> any
 
     let after = demo::look_at(&directory, shown).await?;
     console.print(&what_is_left(&before, &after, shown))?;
+    let calls: u64 = sandbox.calls("meta").values().sum();
+    console.print(&what_recipients_heard(calls))?;
     console.print(&what_next(&global))?;
+    console.print(&again(&global, address.port()))?;
     Ok(outcome)
 }
 
@@ -162,6 +169,25 @@ fn what_is_left(before: &Snapshot, after: &Snapshot, customer: u32) -> String {
     let rows = both.map(|((column, before), (_, after))| vec![(*column).to_owned(), shown(before), shown(after)]);
     out.push_str(&output::table(&["column", "before", "now"], rows.collect()));
     out
+}
+
+fn what_recipients_heard(calls: u64) -> String {
+    format!(
+        "\n{}Before former customers changed here, Meta (a stand-in in this process) took them out of its audiences; calls: {calls}.\n\
+         It got hashes; the ledger has counts and keyed tags.\n",
+        heading("What recipients heard").trim_start_matches('\n')
+    )
+}
+
+/// How to go on once this process and its stand-ins are gone.
+fn again(global: &Global, port: u16) -> String {
+    let port = port.to_string();
+    let program = std::env::args().next().unwrap_or_else(|| "sunset".to_owned());
+    format!(
+        "# the next night, with the stand-ins of the recipients running beside it\n$ {} sandbox --port {port} &\n{}",
+        quoted(&program),
+        prompt(global, &["run"])
+    )
 }
 
 fn what_next(global: &Global) -> String {

@@ -37,11 +37,14 @@ job_files![
     "rules/inquiries.yaml",
 ];
 
-/// Writes settings, rules and new keys into an empty directory.
+/// Where the job's settings look for the stand-ins of its recipients.
+pub const SANDBOX: &str = "127.0.0.1:8421";
+
+/// Writes settings, rules and new keys into an empty directory; recipients are looked for at `sandbox`.
 ///
 /// # Errors
 /// Something cannot be written.
-pub fn lay_out(directory: &Path) -> anyhow::Result<()> {
+pub fn lay_out(directory: &Path, sandbox: &str) -> anyhow::Result<()> {
     for subdirectory in ["rules", "keys"] {
         let path = directory.join(subdirectory);
         fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
@@ -49,12 +52,15 @@ pub fn lay_out(directory: &Path) -> anyhow::Result<()> {
     let cannot_be_written = |path: &Path| format!("{} cannot be written", path.display());
     for (path, text) in JOB_FILES {
         let path = directory.join(path);
-        fs::write(&path, text).with_context(|| cannot_be_written(&path))?;
+        fs::write(&path, text.replace(SANDBOX, sandbox)).with_context(|| cannot_be_written(&path))?;
     }
     for kind in [KeyKind::Tag, KeyKind::Signing, KeyKind::Pseudonym] {
         let path = directory.join(format!("keys/{}.key", kind.name()));
         Key::generate(kind)?.write(&path).with_context(|| cannot_be_written(&path))?;
     }
+    // a stand-in believes every token of the right form
+    let token = directory.join("keys/meta.token");
+    fs::write(&token, "EAAsandbox\n").with_context(|| cannot_be_written(&token))?;
     Ok(())
 }
 

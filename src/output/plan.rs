@@ -137,6 +137,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
 /// `stripe: up to 12 persons in 12 calls, at least 1.0 s; evidence E1 or better; 3 rows past its deadline of 30 days`.
 pub(super) fn asked(recipient: &PlannedRecipient) -> String {
     let PlannedRecipient { name, kind, require, deadline, subjects, late, calls, seconds: least, .. } = recipient;
+    if recipient.sends.is_empty() {
+        return format!("{name}: nobody, it holds nothing that a request could name; evidence {require}");
+    }
     let of_kind = if name == kind { String::new() } else { format!(" ({kind})") };
     #[expect(clippy::cast_precision_loss, reason = "a duration")]
     let least =
@@ -159,6 +162,9 @@ pub(super) fn asked(recipient: &PlannedRecipient) -> String {
 /// What leaves the house, what goes, what stays.
 pub(super) fn sent(recipient: &PlannedRecipient) -> String {
     let sends: Vec<_> = recipient.sends.iter().map(|(name, column)| format!("{name} (column {column})")).collect();
+    if sends.is_empty() {
+        return format!("gets nothing; keeps {}", recipient.keeps);
+    }
     format!("gets {}; deletes {}; keeps {}", sends.join(", "), recipient.deletes, recipient.keeps)
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ledger::RuleResult,
-    run::{RuleReport, RunReport},
+    run::{RecipientReport, RuleReport, RunReport},
 };
 use std::fmt::Write as _;
 
@@ -45,10 +45,26 @@ pub(super) fn remaining(rule: &RuleReport) -> String {
     parts.join(", ")
 }
 
+/// `stripe about 12 persons: 10 confirmed, 2 gone`.
+pub(super) fn answers(recipient: &str, report: &RecipientReport) -> String {
+    let parts: Vec<_> = report
+        .answers
+        .iter()
+        .map(|(state, number)| format!("{} {}", count(*number), state.replace('_', " ")))
+        .collect();
+    match report.asked {
+        0 => format!("{recipient}, asked about nobody: {}", parts.join(", ")),
+        asked => format!("{recipient}, asked about {} persons: {}", count(asked), parts.join(", ")),
+    }
+}
+
 pub(super) fn text(report: &RunReport) -> String {
     let mut out = format!("run {}\n\n", report.run);
     out.push_str(&table(&HEAD, report.rules.iter().map(row).collect()));
     for rule in &report.rules {
+        for (recipient, asked) in &rule.recipients {
+            let _ = writeln!(out, "\n{}: {}", rule.rule, answers(recipient, asked));
+        }
         let left = remaining(rule);
         if !left.is_empty() {
             let _ = writeln!(out, "\n{}: rows stay: {left}", rule.rule);

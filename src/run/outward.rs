@@ -200,6 +200,11 @@ async fn serve(
 ) -> Result<Served, Failure> {
     let mut all = Vec::new();
     for work in &batches.work.recipients {
+        if work.identifiers.is_empty() {
+            // there is nothing to ask by; the report names the recipient all the same
+            report.entry(work.name.clone()).or_default().holds_nothing(rows.len() as u64);
+            continue;
+        }
         let subjects: Vec<_> = rows.iter().map(|row| subject(around, batches, work, row)).collect();
         let tags: Vec<Tag> = subjects.iter().map(Subject::tag).collect::<BTreeSet<_>>().into_iter().collect();
         let known =

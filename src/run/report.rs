@@ -47,7 +47,8 @@ pub struct RuleReport {
 pub struct RecipientReport {
     /// Persons that it was asked about in this run.
     pub asked: u64,
-    /// State (`confirmed`, `gone`, `accepted`, `not_possible`, `refused`, `unreachable`) to number of persons.
+    /// State (`confirmed`, `gone`, `accepted`, `not_possible`, `refused`, `unreachable`) to number of persons;
+    /// `nothing_held` to number of rows.
     pub answers: BTreeMap<String, u64>,
     /// Rows that stay because of it.
     pub waiting: u64,
@@ -56,6 +57,11 @@ pub struct RecipientReport {
 }
 
 impl RecipientReport {
+    /// The recipient holds nothing that could be named about so many rows.
+    pub fn holds_nothing(&mut self, rows: u64) {
+        *self.answers.entry("nothing_held".to_owned()).or_default() += rows;
+    }
+
     /// Adds answers.
     pub fn note(&mut self, answers: &[Answer]) {
         self.asked += answers.len() as u64;

@@ -148,7 +148,7 @@ async fn the_demo_does_what_its_rules_say_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
     let (before, after) = (directory.path().join("before"), directory.path().join("after"));
     fs::create_dir(&before).unwrap();
-    sunset::demo::lay_out(&before).unwrap();
+    sunset::demo::lay_out(&before, sunset::demo::SANDBOX).unwrap();
     sunset::demo::found_company(&before, CUSTOMERS, date(2026, 11, 22)).await.unwrap();
     let plan = before.join("plan.json");
     succeeds(sunset(&before, &["--now", NOW, "plan", "--brief", "--out", plan.to_str().unwrap()]));

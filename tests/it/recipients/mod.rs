@@ -72,8 +72,17 @@ fn read_settings(yaml: &str, name: &str, value: impl Fn(&settings::Variable) -> 
     read.recipients.remove(name).unwrap()
 }
 
+/// Somebody listens from the first call on. Without, a test that reads the log could find nothing in it: what was first
+/// logged while nobody listened may be taken for never wanted.
+static LISTENING: LazyLock<()> = LazyLock::new(|| {
+    let everything =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::sink).finish();
+    let _ = tracing::subscriber::set_global_default(everything);
+});
+
 /// Waits little between attempts.
 pub fn plumbing() -> Plumbing {
+    LazyLock::force(&LISTENING);
     let mut plumbing = Plumbing::new().unwrap();
     plumbing.backoff.first = Duration::from_millis(2);
     plumbing.backoff.longest = Duration::from_millis(10);
