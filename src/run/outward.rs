@@ -16,7 +16,7 @@ use crate::{
     database::{Connection, Dialect, RecipientWork, Row, statements},
     ledger::{self, BatchEvidence, Event, Keys, Ledger, Tag, entry::MOST_REQUEST_IDS},
     plan::{Plan, Step},
-    recipients::{self, Answer, Grade, Plumbing, Recipient, Sender, State, Subject},
+    recipients::{self, Answer, Facts, Grade, Plumbing, Recipient, Sender, State, Subject},
     settings::Settings,
     store::Remembered,
 };
@@ -27,10 +27,13 @@ use std::{
 };
 
 /// So many rows are read and served together, at least.
-const PAGE: usize = 1000;
+const SMALLEST_PAGE: u64 = 100;
 
 /// Nor more than this, whatever a recipient's batches hold: memory stays flat.
-const LARGEST_PAGE: usize = 10_000;
+const LARGEST_PAGE: u64 = 10_000;
+
+/// What a page may take the slowest recipient, in seconds: a run that is asked to stop ends after its page.
+const PAGE_SECONDS: f64 = 10.0;
 
 /// What is kept of answers is called by this operation.
 const DELETE: &str = "delete";
@@ -41,8 +44,8 @@ pub struct Recipients(BTreeMap<String, Opened>);
 
 struct Opened {
     recipient: Box<dyn Recipient>,
-    /// Subjects that fit into one call.
-    batch: usize,
+    /// How many persons it can be asked about in the time that a page may take.
+    page: u64,
 }
 
 impl Recipients {
@@ -59,9 +62,9 @@ impl Recipients {
         let plumbing = plumbing.of(Sender::new(settings, keys));
         let mut opened = BTreeMap::new();
         for settings in names.into_iter().filter_map(|name| settings.recipients.get(name)) {
-            let batch = (settings.kind.facts)(settings).batch;
+            let page = page(&(settings.kind.facts)(settings));
             let recipient = recipients::open(settings, &plumbing)?;
-            opened.insert(settings.name.clone(), Opened { recipient, batch });
+            opened.insert(settings.name.clone(), Opened { recipient, page });
         }
         Ok(Self(opened))
     }
@@ -75,6 +78,15 @@ impl Recipients {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &dyn Recipient)> {
         self.0.iter().map(|(name, opened)| (name.as_str(), opened.recipient.as_ref()))
     }
+}
+
+/// How many persons a recipient can be asked about in the time that a page may take, by its documented limits.
+fn page(facts: &Facts) -> u64 {
+    let batches = facts.rates.iter().map(|rate| f64::from(rate.calls) * PAGE_SECONDS / rate.per.as_secs_f64());
+    let batches = batches.fold(f64::MAX, f64::min) / f64::from(facts.calls.max(1));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number; `as` saturates")]
+    let batches = batches as u64;
+    (batches.max(1).saturating_mul(facts.batch as u64)).clamp(SMALLEST_PAGE, LARGEST_PAGE)
 }
 
 /// Asks what became of accepted work whose time has come: once for a run, whatever its rules.
@@ -144,8 +156,8 @@ pub(super) async fn pass(
     book: &Book<'_>,
     report: &mut BTreeMap<String, RecipientReport>,
 ) -> Result<Waiting, Failure> {
-    let widest = batches.work.recipients.iter().filter_map(|r| around.recipients.0.get(&r.name)).map(|o| o.batch).max();
-    let limit = widest.unwrap_or(PAGE).clamp(PAGE, LARGEST_PAGE);
+    let pages = batches.work.recipients.iter().filter_map(|r| around.recipients.0.get(&r.name)).map(|o| o.page);
+    let limit = pages.min().unwrap_or(SMALLEST_PAGE);
     let mut waiting = Waiting::default();
     let mut size = walk::first_size(batches, &around.job.settings.pace);
     let mut last: Option<Row> = None;
@@ -153,7 +165,7 @@ pub(super) async fn pass(
         if around.stop.is_cancelled() {
             return Err(Failure::Interrupted);
         }
-        let rows = batches.page(connection, last.as_ref(), limit as u64).await?;
+        let rows = batches.page(connection, last.as_ref(), limit).await?;
         let Some(row) = rows.last() else { return Ok(waiting) };
         last = Some(row.clone());
         let served = serve(around, step, batches, book, &rows, report).await?;
@@ -165,7 +177,7 @@ pub(super) async fn pass(
         }
         let ready: Vec<_> = ready.into_iter().map(|(row, _)| row).collect();
         waiting.changed += change(around, batches, connection, book, &ready, &mut size).await?;
-        if (rows.len() as u64) < limit as u64 {
+        if (rows.len() as u64) < limit {
             return Ok(waiting);
         }
         if let Some(silent) = served.silent {
@@ -509,4 +521,24 @@ pub(super) struct Verdict {
     pub failed: bool,
     /// The next run may help.
     pub temporary: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipients::Rate;
+
+    fn facts(batch: usize, calls: u32, rates: &[Rate]) -> Facts {
+        let (deleted, kept, sources) = ("", "", &[][..]);
+        Facts { batch, calls, rates: rates.to_vec(), grade: Grade::E1, deleted, kept, sources }
+    }
+
+    #[test]
+    fn a_page_takes_the_slowest_recipient_no_longer_than_a_run_may_take_to_stop() {
+        assert_eq!(page(&facts(1, 1, &[Rate::per_second(25)])), 250);
+        assert_eq!(page(&facts(1, 2, &[Rate::per_second(25), Rate::per_second(100)])), 125);
+        assert_eq!(page(&facts(1, 1, &[Rate::per_day(500)])), SMALLEST_PAGE);
+        assert_eq!(page(&facts(10_000, 1, &[Rate::per_hour(5000)])), LARGEST_PAGE);
+        assert_eq!(page(&facts(usize::MAX, 0, &[])), LARGEST_PAGE);
+    }
 }

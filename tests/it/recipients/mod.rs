@@ -19,7 +19,6 @@ mod recorder;
 mod run;
 mod store;
 mod stripe;
-mod throughput;
 mod webhook;
 mod x_ads;
 mod yahoo_japan_ads;
