@@ -221,6 +221,29 @@ async fn a_deadline_is_held_against_the_recipient(bench: Bench) {
     assert!(report.rule("t")["message"].as_str().unwrap().contains("past its deadline"));
 }
 
+/// A letter is confirmed by a person: then the rows go, and nobody is written to again.
+async fn a_letter_is_confirmed_by_a_person(bench: Bench) {
+    fs::create_dir(bench.path("out")).unwrap();
+    bench.settings(
+        "time_zone: Asia/Tokyo\nrecipients:\n  collector: {kind: notice, addressee: Example Collection Inc., sender: \
+         Example Shop Inc., folder: out}",
+    );
+    bench.script("create table t (id {int} primary key, at_day {date}, contract {text})").await;
+    bench.script("insert into t values (1, '2001-01-01', 'K-1'), (2, '2001-01-01', 'K-2')").await;
+    bench.rules(&rule("collector: {contract: contract, require: E3}"));
+    let report = bench.run(0);
+    assert_eq!(report.rule("t")["remaining"], json!({"waiting_for_collector": 2}));
+    let list = bench.sunset(&["--format", "json", "--now", bench.now, "confirm", "--list"]).expect(0);
+    let list: Value = serde_json::from_str(&list.out).unwrap();
+    let id = list[0]["id"].as_str().unwrap();
+    let confirm = ["confirm", "collector", "--notice", id, "--by", "office", "--evidence", "letter 17", "--all"];
+    bench.sunset(&confirm).expect(0);
+    bench.run(0);
+    assert_eq!(bench.list("select id from t").await, "");
+    assert_eq!(fs::read_dir(bench.path("out")).unwrap().count(), 3, "one letter, its signature, its references");
+    assert!(bench.evidence().is_settled());
+}
+
 /// Held rows are nobody's business.
 async fn nobody_is_asked_about_held_rows(bench: Bench) {
     let sandbox = sandbox().await;
@@ -293,6 +316,7 @@ on_every_engine!(
     accepted_work_is_polled,
     acceptance_may_be_enough,
     a_deadline_is_held_against_the_recipient,
+    a_letter_is_confirmed_by_a_person,
     nobody_is_asked_about_held_rows,
     a_killed_run_is_taken_up,
     columns_of_recipients_are_checked,
