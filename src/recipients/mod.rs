@@ -79,7 +79,8 @@ pub trait Recipient: Send + Sync {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer>;
 
     /// Asks what became of accepted work: one answer for each ticket, in their order. Work that goes on is
-    /// [`State::Accepted`] again, perhaps with a new ticket. By default, a ticket is unknown.
+    /// [`State::Accepted`] again, perhaps with a new ticket. After [`State::Unreachable`] the ticket is given up, and
+    /// deletion is asked for anew. By default, a ticket is unknown.
     async fn poll(&self, tickets: &[String]) -> Vec<Answer> {
         tickets.iter().map(|_| Answer::refused("this recipient gives no tickets")).collect()
     }

@@ -107,10 +107,9 @@ pub(super) async fn poll(around: &Surroundings<'_>, ledger: &mut Ledger) -> Resu
         for (pending, answer) in pending.iter().zip(&answers) {
             for tag in &pending.tags {
                 counted.push(answer.clone());
-                // a ticket that could not be asked about is asked about again
-                if !matches!(answer.state, State::Unreachable { .. }) {
-                    known.push(Remembered::new(*tag, DELETE, answer, around.now));
-                }
+                // without an answer the ticket is given up and the person asked about anew: a recipient may have
+                // forgotten the work, and asking twice is harmless
+                known.push(Remembered::new(*tag, DELETE, answer, around.now));
             }
         }
         ledger.store().remember_polled(name, &known).await?;
@@ -505,7 +504,8 @@ impl Waiting {
             verdict.words.push(words);
             let report = report.entry(work.name.clone()).or_default();
             (report.waiting, report.past_deadline) = (held.rows, past);
-            let permanent = held.states.contains_key("refused") || held.states.contains_key("not_possible");
+            // whoever is through and has not reached the grade will not: a person has to look, as at a refusal
+            let permanent = held.states.keys().any(|state| !["accepted", "unreachable"].contains(state));
             verdict.failed |= permanent || past > 0;
             verdict.temporary |= held.states.contains_key("unreachable");
         }

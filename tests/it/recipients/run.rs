@@ -199,6 +199,23 @@ async fn accepted_work_is_polled(bench: Bench) {
     assert!(bench.evidence().is_settled());
 }
 
+/// Work that the recipient has forgotten is asked for anew.
+async fn forgotten_work_is_asked_for_anew(bench: Bench) {
+    let (first, second) = (sandbox().await, sandbox().await);
+    company(&bench, &first, LATER).await;
+    customers(&bench).await;
+    bench.rules(&rule("crm: {email: email, require: E1}"));
+    bench.run(0);
+    company_again(&bench, &first, &second);
+    let mut days = (23..=28).map(|day| format!("2026-11-{day}"));
+    let gone = days.find(|day| {
+        let call = bench.sunset(&["run", "--now", day]);
+        assert!([0, 4, 75].contains(&call.code), "{call:?}");
+        second.calls("crm").get("POST /v1/deletions").is_some_and(|posts| *posts == 3)
+    });
+    assert!(gone.is_some(), "tickets that nobody knows are polled for ever: {:?}", second.calls("crm"));
+}
+
 async fn acceptance_may_be_enough(bench: Bench) {
     let sandbox = sandbox().await;
     company(&bench, &sandbox, LATER).await;
@@ -314,6 +331,7 @@ on_every_engine!(
     a_recipient_that_is_down_keeps_its_rows_alone,
     a_refusal_is_told,
     accepted_work_is_polled,
+    forgotten_work_is_asked_for_anew,
     acceptance_may_be_enough,
     a_deadline_is_held_against_the_recipient,
     a_letter_is_confirmed_by_a_person,
