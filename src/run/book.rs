@@ -8,6 +8,7 @@ use super::{
     Failure, Progress, Surroundings,
     batch::{Changed, ChangedDependents},
     milliseconds,
+    pace::StepPace,
 };
 use crate::{
     database::{Connection, Dialect, ErrorKind},
@@ -24,6 +25,8 @@ pub(super) struct Book<'a> {
     progress: &'a dyn Progress,
     /// The mark of the holds that the plan knows.
     holds: (u64, u64),
+    /// What is asked before each batch.
+    pub pace: StepPace<'a>,
     pages: Mutex<Pages<'a>>,
 }
 
@@ -44,8 +47,9 @@ impl<'a> Book<'a> {
         dialect: &'static dyn Dialect,
         ledger: &'a mut Ledger,
     ) -> Self {
+        let pace = around.pace.of(step, around.stop, around.progress);
         let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents: BTreeMap::new() };
-        Self { step, dialect, progress: around.progress, holds: around.holds, pages: Mutex::new(pages) }
+        Self { step, dialect, progress: around.progress, holds: around.holds, pace, pages: Mutex::new(pages) }
     }
 
     pub async fn pages(&self) -> MutexGuard<'_, Pages<'a>> {
@@ -91,6 +95,7 @@ impl<'a> Book<'a> {
         let longest_milliseconds = longest.as_secs_f64() * 1000.0;
         tracing::debug!(rule = self.step.rule, batch, rows, longest_milliseconds, milliseconds, "batch");
         self.progress.advance(rows);
+        self.pace.note(rows).await;
         Ok(())
     }
 

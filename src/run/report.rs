@@ -35,6 +35,9 @@ pub struct RuleReport {
     /// Rows that are due and stay, by reason.
     pub remaining: BTreeMap<String, u64>,
     pub milliseconds: u64,
+    /// Milliseconds that its batches waited, by throttle; on several connections, the average.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub waited: BTreeMap<String, u64>,
     /// Why it ended as it did, where that needs words.
     pub message: Option<String>,
     /// At least this, whatever the result says: credentials that are refused are not a failure of the rule.
@@ -83,6 +86,7 @@ impl RuleReport {
             recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),
             milliseconds: 0,
+            waited: BTreeMap::new(),
             message: None,
             outcome: Outcome::Done,
         }
@@ -95,6 +99,7 @@ impl RuleReport {
             RuleResult::Refused => Outcome::Refused,
             RuleResult::Failed => Outcome::Failed,
             RuleResult::Temporary => Outcome::Temporary,
+            RuleResult::Backlog => Outcome::Backlog,
         };
         result.max(self.outcome)
     }

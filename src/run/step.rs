@@ -12,6 +12,9 @@ use crate::{
 };
 use std::{collections::BTreeMap, time::Instant};
 
+/// The reason of rows that stay because the rule did not come to them.
+pub(super) const BACKLOG: &str = "backlog";
+
 /// Runs a step to its end; `is_open` when the ledger has batches of the rule that nobody has settled. Only a ledger that
 /// cannot be written is an error here.
 pub(super) async fn run(
@@ -58,12 +61,21 @@ pub(super) async fn run(
     if let Err(failure) = ended {
         report.result = failure.result();
         report.message = Some(failure.to_string());
-        tracing::error!(rule = step.rule, reason = %failure, result = ?report.result, "rule ended early");
         let (rule, message) = (Some(step.rule.clone()), failure.to_string());
-        events.push(match failure {
-            Failure::Refused(_) => Event::Refusal { rule, reason_code: "limits".to_owned(), message },
-            _ => Event::Failure { rule, message },
-        });
+        if failure.is_for_want_of_time() {
+            tracing::warn!(rule, reason = message, "rule ended with work left");
+        } else {
+            tracing::error!(rule, reason = message, result = ?report.result, "rule ended early");
+            events.push(match failure {
+                Failure::Refused(_) => Event::Refusal { rule, reason_code: "limits".to_owned(), message },
+                _ => Event::Failure { rule, message },
+            });
+        }
+        if matches!(report.result, RuleResult::Backlog | RuleResult::Temporary) {
+            // what the plan counted: to count again would take time that there is not
+            let left = step.counts.disposable().saturating_sub(report.disposed);
+            report.remaining.entry(BACKLOG.to_owned()).or_insert(left);
+        }
     }
     report.milliseconds = milliseconds(began);
     events.push(finished(&report));
@@ -111,10 +123,21 @@ async fn work(
             let pages = book.pages().await;
             report.disposed = pages.disposed;
             report.dependents.clone_from(&pages.dependents);
+            report.waited = book.pace.waited();
         }
-        ended?;
+        // time was up when everything was done that the plan counted
+        let late = match ended {
+            Err(failure) if failure.is_for_want_of_time() && report.disposed >= step.counts.disposable() => {
+                Some(failure)
+            }
+            ended => ended.map(|()| None)?,
+        };
         counts = verify::count(connections[0].as_mut(), dialect, &ready.work, &step.counts).await?;
         let (left, done) = (counts.disposable(), report.disposed - before);
+        if let Some(failure) = late.filter(|_| left > 0) {
+            report.remaining.insert(BACKLOG.to_owned(), left);
+            return Err(failure);
+        }
         // who was asked and did not do it is not asked twice in a night
         if left == 0 || done == 0 || !ready.work.recipients.is_empty() {
             break;

@@ -33,7 +33,7 @@ pub(super) async fn pass(
         around,
         batches,
         book,
-        size: Mutex::new(first_size(batches, &around.job.settings.pace)),
+        size: Mutex::new(first_size(batches, &book.pace.settings)),
         rest: tokio::sync::Mutex::new(Some(batches.start())),
         over: AtomicBool::new(false),
         enough: first.then_some(batches.expected),
@@ -61,12 +61,10 @@ impl Pass<'_, '_> {
     /// Batches, one after the other, until there are none.
     async fn work(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
         let pace = &self.around.job.settings.pace;
+        let mut turns = self.book.pace.turns();
         let mut stretch = None;
         let mut attempt = 0;
-        while !self.over.load(Ordering::Relaxed) {
-            if self.around.stop.is_cancelled() {
-                return Err(Failure::Interrupted);
-            }
+        while turns.next(&self.over).await? {
             match self.batch(connection, &mut stretch).await {
                 Ok(true) => attempt = 0,
                 Ok(false) => return Ok(()),
