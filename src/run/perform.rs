@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 /// What is to be run, and when that is.
 pub struct Request {
-    /// Only these rules; all of them when empty.
+    /// Only these rules, and those that bear one of `tags`; all of them when both are empty.
     pub rules: Vec<String>,
+    pub tags: Vec<String>,
     /// Exactly this plan, and no more of it.
     pub reviewed: Option<Plan>,
     /// What the run takes for the present time.
@@ -81,7 +82,7 @@ async fn perform_on(
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Performed, Option<Prepared>)> {
-    let Request { rules, reviewed, now, .. } = request;
+    let Request { rules, tags, reviewed, now, .. } = request;
     let holds = holds_in(ledger.store()).await?;
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
@@ -91,7 +92,7 @@ async fn perform_on(
     };
     let steps = reviewed.iter().flat_map(|plan| &plan.steps);
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
-    let options = Options { rules, samples: 0, thorough: false, walks, pseudonym_key };
+    let options = Options { rules, tags, samples: 0, thorough: false, walks, pseudonym_key };
     let mut prepared = match plan::prepare(job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),
