@@ -14,6 +14,7 @@ use crate::{
     database::{Connection, Dialect, ErrorKind},
     ledger::{self, BatchResult, BatchTags, Event, Intent, Ledger, SettledBy},
     plan::Step,
+    standing::Durations,
     store::Store,
 };
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub(super) struct Pages<'a> {
     batches: u64,
     pub disposed: u64,
     pub dependents: BTreeMap<String, u64>,
+    pub durations: Durations,
 }
 
 impl<'a> Book<'a> {
@@ -48,7 +50,8 @@ impl<'a> Book<'a> {
         ledger: &'a mut Ledger,
     ) -> Self {
         let pace = around.pace.of(step, around.stop, around.progress);
-        let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents: BTreeMap::new() };
+        let (dependents, durations) = (BTreeMap::new(), Durations::default());
+        let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents, durations };
         Self { step, dialect, progress: around.progress, holds: around.holds, pace, pages: Mutex::new(pages) }
     }
 
@@ -88,6 +91,7 @@ impl<'a> Book<'a> {
         }
         committed?;
         pages.disposed += rows;
+        pages.durations.add(began.elapsed());
         for (table, rows) in along {
             *pages.dependents.entry(table).or_default() += rows;
         }

@@ -6,15 +6,19 @@
 
 mod batch;
 mod book;
+mod note;
 mod outward;
 mod pace;
+mod perform;
 mod recover;
 mod report;
 mod step;
 mod verify;
 mod walk;
 
+pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
+pub use perform::{Performed, Request, holds_in, outcome_of, perform};
 pub use report::{RecipientReport, RuleReport, RunReport};
 
 use crate::{
@@ -29,7 +33,6 @@ use jiff::Timestamp;
 use pace::Pace;
 use std::{
     collections::BTreeMap,
-    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -150,15 +153,14 @@ pub async fn execute(
     ledger.append(vec![started(plan)], &[]).await?;
 
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
-    let clock: ledger::Clock = Arc::new(Timestamp::now);
-    let pace = Pace::new(&job.settings, &clock, prepared.began.into());
+    let pace = Pace::new(&job.settings, ledger.clock(), prepared.began.into());
     let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, pace };
-    let mut rules = Vec::new();
+    let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
     }
     if plan.refusals.is_empty() {
-        outward::poll(&around, ledger).await?;
+        polled = outward::poll(&around, ledger).await?;
         let open = recover::open_rules(ledger).await?;
         for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
             let is_open = open.contains(&step.rule);
@@ -190,6 +192,7 @@ pub async fn execute(
         disposed,
         milliseconds,
         rules,
+        polled,
         checkpoint: checkpoint.note,
     })
 }
@@ -241,6 +244,7 @@ async fn refuse_run(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<Vec<Rule
         let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Refused);
         report.table = Some(step.table.clone());
         report.message = Some(message.clone());
+        report.counts = Some(step.counts.clone());
         report
     };
     Ok(plan.steps.iter().map(report).collect())

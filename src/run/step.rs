@@ -28,6 +28,7 @@ pub(super) async fn run(
     let began = Instant::now();
     let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Done);
     report.table = Some(step.table.clone());
+    report.counts = Some(step.counts.clone());
 
     if !step.refusals.is_empty() {
         let message = step.refusals.join("; ");
@@ -60,6 +61,11 @@ pub(super) async fn run(
     let mut events = Vec::new();
     if let Err(failure) = ended {
         report.result = failure.result();
+        if let Some(counts) = &mut report.counts {
+            // nobody counted since: what is gone is known, and the oldest go first
+            counts.due = counts.due.saturating_sub(report.disposed);
+            counts.overdue = counts.overdue.map(|overdue| overdue.saturating_sub(report.disposed));
+        }
         report.message = Some(failure.to_string());
         let (rule, message) = (Some(step.rule.clone()), failure.to_string());
         if failure.is_for_want_of_time() {
@@ -124,6 +130,7 @@ async fn work(
             report.disposed = pages.disposed;
             report.dependents.clone_from(&pages.dependents);
             report.waited = book.pace.waited();
+            report.batches.clone_from(&pages.durations);
         }
         // time was up when everything was done that the plan counted
         let late = match ended {
@@ -154,6 +161,7 @@ async fn work(
     }
     report.remaining = verify::reasons(&counts);
     report.remaining.extend(waiting.reasons());
+    report.counts = Some(counts);
     report.result = match (left, report.remaining.is_empty()) {
         _ if verdict.failed => RuleResult::Failed,
         _ if verdict.temporary => RuleResult::Temporary,

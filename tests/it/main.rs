@@ -13,6 +13,7 @@ mod driver;
 mod grants;
 mod init;
 mod ledger;
+mod metrics;
 mod pace;
 mod plan;
 mod privacy;
