@@ -240,6 +240,7 @@ impl Reader<'_> {
             limits: limits(at.get("limits").as_ref()),
             evidence: at.get("evidence").and_then(|evidence| word(&evidence)).unwrap_or_default(),
             schedule: at.text_of("schedule"),
+            tags: at.get("tags").iter().flat_map(At::items).filter_map(|tag| tag.text().map(str::to_owned)).collect(),
             place: at.place.clone(),
         })
     }
