@@ -66,6 +66,8 @@ pub struct DatabaseSettings {
 pub struct Pace {
     /// What a batch's changing statement should take.
     pub batch_target: Duration,
+    /// How many workers a rule has in each process that is at it.
+    pub workers: u16,
     /// No batch has more rows.
     pub batch_rows: u32,
     /// The server ends a statement that takes longer.
@@ -82,6 +84,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             batch_target: Duration::from_millis(50),
+            workers: 1,
             batch_rows: 50_000,
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(5),
@@ -603,6 +606,7 @@ fn pace(at: Option<&At>) -> Pace {
     let number = |key: &str| at.get(key)?.integer()?.try_into().ok();
     Pace {
         batch_target: duration("batch_target").unwrap_or(default.batch_target),
+        workers: number("workers").and_then(|workers| workers.try_into().ok()).unwrap_or(default.workers),
         batch_rows: number("batch_rows").unwrap_or(default.batch_rows),
         statement_timeout: duration("statement_timeout").unwrap_or(default.statement_timeout),
         lock_timeout: duration("lock_timeout").unwrap_or(default.lock_timeout),

@@ -376,7 +376,9 @@ fn planned_statements(dialect: &dyn Dialect, work: &Work, walk: &Walk) -> Vec<Pl
             shown.push(("take a batch of those who are served", chosen));
         }
         Walk::Keys => {
-            shown.push(("take a batch", statements::select_keys(dialect, work, &selection, Some(&after), 1000)));
+            shown.push(("find where a chunk ends", statements::boundary(dialect, work, Some(&after), None, 10_000)));
+            let take = statements::select_keys(dialect, work, &selection, Some(&after), Some(&after), 1000);
+            shown.push(("take a batch", take));
         }
         Walk::StartingPoint(column) => {
             let from = Some("(starting point)");

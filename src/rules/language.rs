@@ -601,6 +601,13 @@ static PACE: MapShape = MapShape::new(
             "50 ms",
         ),
         optional(
+            "workers",
+            "How many workers a rule has in each process that is at it, 1 by default; SQLite has one. A worker keeps two \
+             connections busy.",
+            Shape::Integer(within(1.0, 64.0, Code::BadLimit)),
+            "1",
+        ),
+        optional(
             "batch_rows",
             "No batch has more rows; 50000 by default.",
             Shape::Integer(within(1.0, 10_000_000.0, Code::BadLimit)),

@@ -11,6 +11,7 @@ use super::{
     milliseconds, pace,
     report::RecipientReport,
     walk,
+    worker::Worker,
 };
 use crate::{
     database::{Connection, Dialect, RecipientWork, Row, statements},
@@ -151,7 +152,7 @@ pub(super) async fn pass(
     around: &Surroundings<'_>,
     step: &Step,
     batches: &Batches<'_>,
-    connection: &mut dyn Connection,
+    worker: &mut Worker,
     book: &Book<'_>,
     report: &mut BTreeMap<String, RecipientReport>,
 ) -> Result<Waiting, Failure> {
@@ -164,7 +165,7 @@ pub(super) async fn pass(
         if around.stop.is_cancelled() {
             return Err(Failure::Interrupted);
         }
-        let rows = batches.page(connection, last.as_ref(), limit).await?;
+        let rows = batches.page(worker.connection.as_mut(), last.as_ref(), limit).await?;
         let Some(row) = rows.last() else { return Ok(waiting) };
         last = Some(row.clone());
         let served = serve(around, step, batches, book, &rows, report).await?;
@@ -175,7 +176,7 @@ pub(super) async fn pass(
             waiting.add(name, standing);
         }
         let ready: Vec<_> = ready.into_iter().map(|(row, _)| row).collect();
-        waiting.changed += change(around, batches, connection, book, &ready, &mut size).await?;
+        waiting.changed += change(around, batches, worker, book, &ready, &mut size).await?;
         if (rows.len() as u64) < limit {
             return Ok(waiting);
         }
@@ -314,7 +315,7 @@ async fn ask(around: &Surroundings<'_>, work: &RecipientWork, open: &[Subject]) 
 async fn change(
     around: &Surroundings<'_>,
     batches: &Batches<'_>,
-    connection: &mut dyn Connection,
+    worker: &mut Worker,
     book: &Book<'_>,
     rows: &[&Row],
     size: &mut pace::Size,
@@ -328,8 +329,8 @@ async fn change(
         }
         let end = rows.len().min(begin + usize::try_from(size.current()).unwrap_or(usize::MAX));
         let chosen = &rows[begin..end];
-        let ended = match batches.change_chosen(connection, chosen).await {
-            Ok((changed, places)) => settle(around, batches, connection, book, chosen, changed, &places, size).await,
+        let ended = match batches.change_chosen(worker.connection.as_mut(), chosen).await {
+            Ok((changed, places)) => settle(around, batches, worker, book, chosen, changed, &places, size).await,
             Err(failure) => Err(failure),
         };
         match ended {
@@ -354,7 +355,7 @@ async fn change(
 async fn settle(
     around: &Surroundings<'_>,
     batches: &Batches<'_>,
-    connection: &mut dyn Connection,
+    worker: &mut Worker,
     book: &Book<'_>,
     chosen: &[&Row],
     changed: Changed,
@@ -362,7 +363,7 @@ async fn settle(
     size: &mut pace::Size,
 ) -> Result<usize, Failure> {
     size.took(chosen.len() as u64, changed.longest);
-    book.settle(connection, changed).await?;
+    book.settle(worker, changed).await?;
     for work in &batches.work.recipients {
         let tags: Vec<_> = places.iter().map(|&place| subject(around, batches, work, chosen[place]).tag()).collect();
         book.pages().await.store().use_up(&work.name, &tags, around.now).await.map_err(ledger::Error::from)?;
