@@ -15,15 +15,35 @@ use jiff::{Timestamp, civil};
 /// Reads the job directory and shows what is wrong with it.
 ///
 /// # Errors
-/// Something is: [`Stop`] with [`Outcome::Invalid`](crate::outcome::Outcome::Invalid).
+/// Something is: [`Stop`] with [`Outcome::Invalid`](crate::outcome::Outcome::Invalid); or its files are not those that
+/// `--rules-digest` expects.
 pub fn load(global: &Global, console: &mut Console) -> anyhow::Result<Job> {
     let (diagnostics, sources) = match job::load(&global.jobs, Severity::Error) {
-        Ok(job) if !job.has_errors() => return Ok(job),
+        Ok(job) if !job.has_errors() => {
+            check_digest(global, &job)?;
+            return Ok(job);
+        }
         Ok(job) => (job.diagnostics, job.sources),
         Err(unusable) => (unusable.diagnostics, unusable.sources),
     };
     console.diagnostics(&diagnostics, &sources)?;
     Err(Stop::invalid(format!("the job in {} cannot be used", global.jobs.display())))
+}
+
+/// The files must be those that somebody released: whoever mounts them may have changed them since.
+///
+/// # Errors
+/// They are not the ones of `--rules-digest`.
+pub fn check_digest(global: &Global, job: &Job) -> anyhow::Result<()> {
+    let found = job.digest();
+    match &global.rules_digest {
+        Some(expected) if !expected.eq_ignore_ascii_case(&found) => Err(Stop::refused(format!(
+            "settings and rules in {} have the digest {found}, --rules-digest expects {expected}: they were changed since \
+             they were released, or are not completely rolled out",
+            global.jobs.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The present time, or what `--now` says: a day (its first moment), a local time, or a time with offset.

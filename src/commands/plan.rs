@@ -21,6 +21,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let options = Options {
         rules: args.rules.clone(),
+        tags: args.tags.clone(),
         samples: args.sample,
         thorough: true,
         pseudonym_key,

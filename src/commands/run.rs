@@ -39,7 +39,8 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
 
     let steps = reviewed.iter().flat_map(|plan| &plan.steps);
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
-    let options = Options { rules, samples: 0, thorough: false, walks, pseudonym_key };
+    let tags = args.tags.clone();
+    let options = Options { rules, tags, samples: 0, thorough: false, walks, pseudonym_key };
     let mut prepared = match plan::prepare(&job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => {

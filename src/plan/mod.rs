@@ -28,8 +28,8 @@ pub use guard::refusals;
 pub use holds::{Hold, HoldScope};
 pub use overlap::check as overlaps;
 pub use prepare::{
-    Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, open_database, open_databases, prepare,
-    surroundings,
+    Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, open_database, open_databases,
+    prepare, surroundings,
 };
 pub use privileges::{Need, privileges};
 pub use recipients::PlannedRecipient;
