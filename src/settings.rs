@@ -606,7 +606,7 @@ fn pace(at: Option<&At>) -> Pace {
     let number = |key: &str| at.get(key)?.integer()?.try_into().ok();
     Pace {
         batch_target: duration("batch_target").unwrap_or(default.batch_target),
-        workers: number("workers").and_then(|workers| workers.try_into().ok()).unwrap_or(default.workers),
+        workers: number("workers").and_then(|workers: u32| workers.try_into().ok()).unwrap_or(default.workers),
         batch_rows: number("batch_rows").unwrap_or(default.batch_rows),
         statement_timeout: duration("statement_timeout").unwrap_or(default.statement_timeout),
         lock_timeout: duration("lock_timeout").unwrap_or(default.lock_timeout),

@@ -225,11 +225,7 @@ impl Pages<'_> {
         }
     }
 
-    async fn write(
-        &mut self,
-        holds: (u64, u64),
-        queue: &mut [Announcement],
-    ) -> Result<Vec<(u64, Vec<u64>)>, Failure> {
+    async fn write(&mut self, holds: (u64, u64), queue: &mut [Announcement]) -> Result<Vec<(u64, Vec<u64>)>, Failure> {
         // the last moment at which a new hold can still keep the rows
         self.check_holds(holds).await?;
         let mut events = self.pending.clone();

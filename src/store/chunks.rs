@@ -180,7 +180,7 @@ impl Store {
             self.add_disposed(pass, rows).await?;
         }
         let sql = "select rest, version, enough, disposed, is_over from passes where id = $1";
-        let found: Option<(Option<Vec<u8>>, i64, i64, i64, i64)> = self.fetch_one(sql, vec![pass.into()]).await?;
+        let found: Option<PassRow> = self.fetch_one(sql, vec![pass.into()]).await?;
         let Some((rest, version, enough, disposed, is_over)) = found else { return Ok(Taken::Over { disposed: 0 }) };
         let now = self.clock().await?;
         if is_over == 0 && (enough == UNKNOWN || disposed < enough) {
@@ -266,6 +266,9 @@ impl Store {
 
 /// A pass that has to see the whole table.
 const UNKNOWN: i64 = -1;
+
+/// `rest`, `version`, `enough`, `disposed`, `is_over`.
+type PassRow = (Option<Vec<u8>>, i64, i64, i64, i64);
 
 fn named(chunk: &StoredChunk) -> Result<Vec<Argument>, Error> {
     [chunk.pass, chunk.number, chunk.fence].into_iter().map(|number| Ok(signed(number)?.into())).collect()
