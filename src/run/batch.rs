@@ -30,7 +30,7 @@ pub(super) struct Batches<'a> {
     table: String,
     /// Rows that the plan counted.
     pub expected: u64,
-    /// The leaf tables' sizes in blocks, taken once: rows that an update moves behind the end are done.
+    /// The leaf tables' sizes in blocks when the pass began: rows that an update moves behind the end are done.
     leaves: Vec<u64>,
 }
 
@@ -100,23 +100,13 @@ struct Rows {
 }
 
 impl<'a> Batches<'a> {
-    /// Asks for the sizes that a walk by blocks needs.
-    pub async fn new(
+    pub fn new(
         around: &Surroundings<'_>,
         step: &'a Step,
         ready: &'a PreparedStep,
         dialect: &'static dyn Dialect,
-        connection: &mut dyn Connection,
-    ) -> Result<Self, Failure> {
-        let mut leaves = Vec::new();
-        if ready.walk == Walk::Blocks {
-            for leaf in &ready.work.leaves {
-                let Some(statement) = dialect.blocks(leaf) else { continue };
-                let rows = connection.fetch(&statement).await?;
-                leaves.push(rows.into_iter().flatten().next().flatten().and_then(|n| n.parse().ok()).unwrap_or(0));
-            }
-        }
-        Ok(Self {
+    ) -> Self {
+        Self {
             step,
             work: &ready.work,
             walk: &ready.walk,
@@ -125,8 +115,22 @@ impl<'a> Batches<'a> {
             tag_key: around.tag_key.clone(),
             table: step.full_table(),
             expected: step.counts.disposable(),
-            leaves,
-        })
+            leaves: Vec::new(),
+        }
+    }
+
+    /// Asks for the sizes that a walk by blocks needs, before a pass.
+    pub async fn measure(&mut self, connection: &mut dyn Connection) -> Result<(), Failure> {
+        self.leaves.clear();
+        if *self.walk != Walk::Blocks {
+            return Ok(());
+        }
+        for leaf in &self.work.leaves {
+            let Some(statement) = self.dialect.blocks(leaf) else { continue };
+            let rows = connection.fetch(&statement).await?;
+            self.leaves.push(rows.into_iter().flatten().next().flatten().and_then(|n| n.parse().ok()).unwrap_or(0));
+        }
+        Ok(())
     }
 
     /// Where a pass through the table begins.

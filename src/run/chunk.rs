@@ -9,7 +9,7 @@ use super::{
     Failure,
     batch::{Batches, Position, Stretch},
     book::Book,
-    worker::Worker,
+    worker::{Worker, Workers},
 };
 use crate::{
     database::Connection,
@@ -54,15 +54,17 @@ impl SharedPass {
     /// Begins a pass, or joins the one that is under way. The workers that are at another work, when there are any.
     pub async fn join(
         batches: &mut Batches<'_>,
+        workers: &mut Workers<'_>,
         book: &mut Book<'_>,
-        rule: &str,
         first: bool,
     ) -> Result<Result<Self, Vec<u32>>, Failure> {
+        let rule = workers.step.rule.as_str();
+        batches.measure(workers.first()).await?;
         let ledger = book.ledger();
         let seal = Seal::new(ledger.tag_key()).map_err(ledger::Error::from)?;
         let run = ledger.run().to_owned();
         // what lies behind the rows that the plan counted is counted again, not walked through
-        let enough = first.then_some(batches.expected);
+        let enough = Some(batches.expected).filter(|rows| first && *rows > 0);
         let (work, sizes) = (batches.digest(), batches.sizes());
         let rest = sealed(&seal, &batches.start())?;
         let new = NewPass { rule, work: &work, rest, sizes: &sizes, enough };

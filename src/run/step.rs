@@ -93,7 +93,7 @@ async fn work(
     workers.succeed(ledger).await?;
 
     judge_again(workers.first(), step, ready, dialect).await?;
-    let mut batches = Batches::new(around, step, ready, dialect, workers.first()).await?;
+    let mut batches = Batches::new(around, step, ready, dialect);
     let mut book = Book::new(around, step, dialect, ledger);
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
@@ -191,11 +191,11 @@ async fn share(
     book: &mut Book<'_>,
     first: bool,
 ) -> Result<Passed, Failure> {
-    let shared = match SharedPass::join(batches, book, &workers.step.rule, first).await? {
+    let shared = match SharedPass::join(batches, workers, book, first).await? {
         Ok(shared) => shared,
         Err(others) => {
             workers.bury(book.ledger(), &others).await?;
-            let joined = SharedPass::join(batches, book, &workers.step.rule, first).await?;
+            let joined = SharedPass::join(batches, workers, book, first).await?;
             joined.map_err(|_| Failure::OtherWork)?
         }
     };

@@ -95,7 +95,11 @@ async fn runs_after_a_crash(bench: Bench) {
 /// A table that is cut into several chunks.
 async fn many_rows(bench: &Bench, rows: u64) {
     bench.script("create table t (code {text} primary key, at_day {date})").await;
-    let codes: Vec<_> = (0..rows).map(|id| format!("('taro.{id:06}@example.jp', '2001-01-01')")).collect();
+    more_rows(bench, 0, rows).await;
+}
+
+async fn more_rows(bench: &Bench, first: u64, rows: u64) {
+    let codes: Vec<_> = (first..first + rows).map(|id| format!("('taro.{id:06}@example.jp', '2001-01-01')")).collect();
     for values in codes.chunks(5000) {
         bench.script(&format!("insert into t values {}", values.join(", "))).await;
     }
@@ -147,6 +151,25 @@ async fn a_dead_runs_chunks_are_taken_over(bench: Bench) {
     assert!(evidence.is_settled());
     assert_eq!(evidence.committed_rows(), 60_000);
     assert_eq!(bench.count("select count(*) from t").await, 0);
+}
+
+/// A run is killed, and the table grows before the next one, which takes up the pass and sees the new rows too.
+async fn a_pass_that_was_left_is_taken_up(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 200}");
+    many_rows(&bench, 30_000).await;
+    bench.rules(RULE);
+    let run = bench.start(&["run", "--now", bench.now]);
+    while bench.count("select count(*) from t").await > 28_000 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    signal("KILL", run.id());
+    assert_eq!(Call::of(run).code, -1, "it was through before it could be killed");
+    more_rows(&bench, 30_000, 30_000).await;
+    bench.run_to_the_end();
+    assert_eq!(bench.count("select count(*) from t").await, 0);
+    let evidence = bench.evidence();
+    assert!(evidence.is_settled());
+    assert_eq!(evidence.committed_rows(), 60_000);
 }
 
 /// While a run is at a rule, another one with another cut-off leaves it alone.
@@ -368,6 +391,7 @@ on_every_engine!(
     runs_after_a_crash,
     runs_share_the_work,
     a_dead_runs_chunks_are_taken_over,
+    a_pass_that_was_left_is_taken_up,
     other_work_is_not_shared,
     two_jobs_on_one_table,
     two_rules_on_one_table,
