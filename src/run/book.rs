@@ -15,6 +15,7 @@ use crate::{
     database::{Dialect, ErrorKind},
     ledger::{self, BatchResult, BatchTags, Event, Intent, Ledger, SettledBy},
     plan::Step,
+    standing::Durations,
     store::Store,
 };
 use std::{
@@ -52,6 +53,7 @@ pub(super) struct Pages<'a> {
     batches: u64,
     pub disposed: u64,
     pub dependents: BTreeMap<String, u64>,
+    pub durations: Durations,
 }
 
 impl<'a> Book<'a> {
@@ -61,7 +63,8 @@ impl<'a> Book<'a> {
         dialect: &'static dyn Dialect,
         ledger: &'a mut Ledger,
     ) -> Self {
-        let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents: BTreeMap::new() };
+        let (dependents, durations) = (BTreeMap::new(), Durations::default());
+        let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents, durations };
         let waiting = std::sync::Mutex::default();
         Self { step, dialect, progress: around.progress, holds: around.holds, pages: Mutex::new(pages), waiting }
     }
@@ -108,6 +111,7 @@ impl<'a> Book<'a> {
         }
         committed?;
         pages.disposed += rows;
+        pages.durations.add(began.elapsed());
         for (table, rows) in along {
             *pages.dependents.entry(table).or_default() += rows;
         }

@@ -72,6 +72,13 @@ const MIGRATIONS: &[&str] = &["
     alter table recipient_answers add column reminded_at bigint;
     create index noticed_answers on recipient_answers (recipient, notice) where notice is not null;
 ", "
+    -- How rules, recipients and batches stood at the last plan or run, and sums over all runs: what metrics and pages
+    -- show. One row, a JSON document.
+    create table standing (
+        id bigint not null primary key,
+        document text not null
+    );
+", "
     -- Passes through tables that several share, and the chunks that are being worked at; what is done is taken out.
     -- Positions are sealed, since keys of rows may be personal. `sizes` and `work` are opaque to the store.
     create table passes (
