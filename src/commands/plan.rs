@@ -6,7 +6,7 @@ use crate::{
     ledger::Keys,
     outcome::Outcome,
     output::{self, PlanStyle},
-    plan::{self, Options, Plan},
+    plan::{self, Options, Plan, Prepared},
     recipients::Checked,
     run::Recipients,
     settings::Settings,
@@ -45,7 +45,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
         console.note(&format!("plan written to {}; execute it with: sunset run --plan {0}", path.display()));
     }
     let checked = if args.check_recipients {
-        check_recipients(&job.settings, &keys, plan, console).await?
+        check_recipients(&job.settings, &keys, &prepared, console).await?
     } else {
         Outcome::Done
     };
@@ -56,10 +56,10 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
 async fn check_recipients(
     settings: &Settings,
     keys: &Keys,
-    plan: &Plan,
+    prepared: &Prepared,
     console: &mut Console,
 ) -> anyhow::Result<Outcome> {
-    let recipients = Recipients::open(settings, keys, plan).map_err(|error| Stop::invalid(error.to_string()))?;
+    let recipients = Recipients::open(settings, keys, prepared).map_err(|error| Stop::invalid(error.to_string()))?;
     let mut outcome = Outcome::Done;
     for (name, recipient) in recipients.iter() {
         let words = match recipient.check().await {

@@ -52,7 +52,7 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
     }
     let keys = Keys::parse(&job.settings.keys)?;
     let recipients =
-        Recipients::open(&job.settings, &keys, &prepared.plan).map_err(|error| Stop::invalid(error.to_string()))?;
+        Recipients::open(&job.settings, &keys, &prepared).map_err(|error| Stop::invalid(error.to_string()))?;
     let progress = console.progress();
     let report = run::execute(&job, &prepared, &recipients, &mut ledger, &stop, progress.as_ref()).await?;
     ledger.into_store().close().await?;

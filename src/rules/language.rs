@@ -103,20 +103,7 @@ static RULE: MapShape = MapShape::new(
             "where",
             "Only these rows: a map of columns and values that all hold, or one boolean SQL expression. `column: [a, b]` \
              means one of them, `column: null` no value.",
-            Shape::Either(&[
-                Shape::Text(&format::CONDITION),
-                Shape::Named {
-                    key: &format::COLUMN,
-                    value: &Shape::Either(&[
-                        VALUE,
-                        NUMBER,
-                        Shape::Boolean,
-                        Shape::Null,
-                        VALUES,
-                        Shape::Map(&COMPARISON),
-                    ]),
-                },
-            ]),
+            WHERE,
             "{status: [closed, cancelled]}",
         ),
         required("disposition", "What becomes of a row that is due.", Shape::Words(DISPOSITIONS), "anonymize"),
@@ -167,6 +154,15 @@ static RULE: MapShape = MapShape::new(
         ),
     ],
 );
+
+/// Which rows: `where`.
+pub const WHERE: Shape = Shape::Either(&[
+    Shape::Text(&format::CONDITION),
+    Shape::Named {
+        key: &format::COLUMN,
+        value: &Shape::Either(&[VALUE, NUMBER, Shape::Boolean, Shape::Null, VALUES, Shape::Map(&COMPARISON)]),
+    },
+]);
 
 static STARTING_POINT: MapShape = MapShape::new(
     "a starting point",

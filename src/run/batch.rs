@@ -249,8 +249,13 @@ impl<'a> Batches<'a> {
         columns.map(|(_, column)| self.column(row, &column.name))
     }
 
+    /// The columns that rows are read with.
+    pub fn selection(&self) -> &KeySelection {
+        &self.selection
+    }
+
     /// The text of a column that the selection delivers.
-    pub fn column<'row>(&self, row: &'row Row, name: &str) -> Option<&'row str> {
+    fn column<'row>(&self, row: &'row Row, name: &str) -> Option<&'row str> {
         self.selection.position(name).and_then(|position| row.get(position)?.as_deref())
     }
 

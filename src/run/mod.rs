@@ -6,6 +6,7 @@
 
 mod batch;
 mod book;
+mod members;
 mod outward;
 mod pace;
 mod recover;
@@ -132,6 +133,7 @@ pub async fn execute(
     }
     if plan.refusals.is_empty() {
         outward::poll(&around, ledger).await?;
+        outward::announce(&around, prepared, ledger).await?;
         let open = recover::open_rules(ledger).await?;
         for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
             let is_open = open.contains(&step.rule);

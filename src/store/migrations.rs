@@ -71,6 +71,9 @@ const MIGRATIONS: &[&str] = &["
     alter table recipient_answers add column due_at bigint;
     alter table recipient_answers add column reminded_at bigint;
     create index noticed_answers on recipient_answers (recipient, notice) where notice is not null;
+", "
+    -- What the recipient gave as reason, or what accepted work waits for.
+    alter table recipient_answers add column reason text;
 "];
 
 /// The version that this program knows.
