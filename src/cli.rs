@@ -21,6 +21,9 @@ pub struct Global {
     /// Output format; each command says which it knows
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Refuse to work on other files than these: the SHA-256 of `sha256sum rules/*.yaml sunset.yaml` (in the job directory)
+    #[arg(long, global = true, env = "SUNSET_RULES_DIGEST", value_name = "SHA256")]
+    pub rules_digest: Option<String>,
     /// Take this for the present time, e.g. 2026-11-22 or 2026-11-22T02:30:00+09:00
     #[arg(long, global = true, value_name = "TIME")]
     pub now: Option<String>,
@@ -94,6 +97,9 @@ pub struct ValidateArgs {
     /// Do not connect to the databases
     #[arg(long)]
     pub offline: bool,
+    /// Also make sure that some rule bears this tag
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +117,9 @@ pub struct PlanArgs {
     /// Only these rules
     #[arg(long = "rule", value_name = "ID")]
     pub rules: Vec<String>,
+    /// Only rules that bear this tag, and those that --rule names
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
     /// Show up to N masked examples per rule, before and after
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub sample: u32,
@@ -126,6 +135,8 @@ pub struct PlanArgs {
     /// Prove the credentials of every recipient that would be asked; nothing is deleted
     #[arg(long)]
     pub check_recipients: bool,
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -133,9 +144,25 @@ pub struct RunArgs {
     /// Only these rules
     #[arg(long = "rule", value_name = "ID", conflicts_with = "plan")]
     pub rules: Vec<String>,
+    /// Only rules that bear this tag, and those that --rule names
+    #[arg(long = "tag", value_name = "TAG", conflicts_with = "plan")]
+    pub tags: Vec<String>,
     /// Execute exactly this reviewed plan
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
+}
+
+/// Who is told at the end how the job stands; an OTLP endpoint too, where OTEL_EXPORTER_OTLP_ENDPOINT names one.
+#[derive(Debug, Default, Args)]
+pub struct MetricsArgs {
+    /// Write metrics to this file at the end, for node_exporter's textfile collector (its name should end in .prom)
+    #[arg(long, env = "SUNSET_METRICS_FILE", value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+    /// Put metrics to this Pushgateway at the end
+    #[arg(long, env = "SUNSET_PUSHGATEWAY", hide_env_values = true, value_name = "URL")]
+    pub pushgateway: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -29,6 +29,8 @@ pub struct Job {
     pub files: Vec<RuleFile>,
     /// What was read, with secrets made unreadable.
     pub sources: Sources,
+    /// SHA-256 of each file as it was read, in hexadecimal.
+    digests: BTreeMap<String, String>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -52,16 +54,11 @@ impl Job {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// SHA-256 over the text of settings (secrets left out) and rule files, in hexadecimal.
+    /// SHA-256 over what `LC_ALL=C sha256sum rules/*.yaml sunset.yaml` prints in the job directory, in hexadecimal: anyone
+    /// can compute it. A usable job has no secrets in its files.
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        for (file, text) in &self.sources {
-            for part in [file, text] {
-                hash.update((part.len() as u64).to_be_bytes());
-                hash.update(part);
-            }
-        }
-        hex::encode(hash.finalize())
+        let lines: String = self.digests.iter().map(|(file, digest)| format!("{digest}  {file}\n")).collect();
+        hex::encode(Sha256::digest(lines))
     }
 
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
@@ -78,9 +75,11 @@ impl Job {
 /// The settings cannot be used.
 pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
     let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
-    let (mut diagnostics, mut sources) = (Vec::new(), Sources::new());
+    let (mut diagnostics, mut sources, mut digests) = (Vec::new(), Sources::new(), BTreeMap::new());
+    let mut digest = |file: &str, text: &str| digests.insert(file.to_owned(), hex::encode(Sha256::digest(text)));
     let text = read(&directory, SETTINGS_FILE, &mut diagnostics);
     let settings = text.and_then(|text| {
+        digest(SETTINGS_FILE, &text);
         sources.insert(SETTINGS_FILE.to_owned(), settings::redact(&text));
         settings::parse(&directory, SETTINGS_FILE, &text, &lookup, absent, &mut diagnostics)
     });
@@ -90,6 +89,7 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
     let mut found = Vec::new();
     for file in rule_files(&directory, &mut found) {
         if let Some(text) = read(&directory, &file, &mut found) {
+            digest(&file, &text);
             files.extend(rules::parse(&file, &text, parameters, &mut found));
             sources.insert(file, text);
         }
@@ -110,7 +110,7 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
             let has_key = told || settings.keys.pseudonym.is_some();
             diagnostics.extend(check_against_settings(&files, &settings, has_key, complete));
             files.iter_mut().for_each(|file| file.rules.retain(|rule| !is_refused(rule, &diagnostics)));
-            Ok(Job { directory, settings, files, sources, diagnostics })
+            Ok(Job { directory, settings, files, sources, digests, diagnostics })
         }
         None => Err(Unusable { diagnostics, sources }),
     }

@@ -33,7 +33,7 @@ pub async fn run(global: &Global, args: &DemoArgs, console: &mut Console) -> any
     let sandbox = Sandbox::start(0, true).await.context("no port of 127.0.0.1 can be used")?;
     let address = sandbox.address();
     demo::lay_out(&directory, &address.to_string())?;
-    let global = Global { jobs: directory.clone(), ..global.clone() };
+    let global = Global { jobs: directory.clone(), rules_digest: None, ..global.clone() };
     let job = loading::load(&global, console)?;
     let today = clock::today(loading::now(&global, &job)?, &job.settings.time_zone);
     demo::found_company(&directory, args.customers, today).await?;

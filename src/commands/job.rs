@@ -2,28 +2,49 @@
 
 use super::{Stop, console::Console};
 use crate::{
-    catalog::TableName,
-    cli::Global,
+    cli::{Global, MetricsArgs},
     clock,
     diagnostic::Severity,
     job::{self, Job},
-    plan::{Hold, HoldScope},
-    store::{self, HoldTarget, Store},
+    plan::Hold,
+    push::{Otlp, Targets},
+    run,
+    store::{self, Store},
 };
 use jiff::{Timestamp, civil};
 
 /// Reads the job directory and shows what is wrong with it.
 ///
 /// # Errors
-/// Something is: [`Stop`] with [`Outcome::Invalid`](crate::outcome::Outcome::Invalid).
+/// Something is: [`Stop`] with [`Outcome::Invalid`](crate::outcome::Outcome::Invalid); or its files are not those that
+/// `--rules-digest` expects.
 pub fn load(global: &Global, console: &mut Console) -> anyhow::Result<Job> {
     let (diagnostics, sources) = match job::load(&global.jobs, Severity::Error) {
-        Ok(job) if !job.has_errors() => return Ok(job),
+        Ok(job) if !job.has_errors() => {
+            check_digest(global, &job)?;
+            return Ok(job);
+        }
         Ok(job) => (job.diagnostics, job.sources),
         Err(unusable) => (unusable.diagnostics, unusable.sources),
     };
     console.diagnostics(&diagnostics, &sources)?;
     Err(Stop::invalid(format!("the job in {} cannot be used", global.jobs.display())))
+}
+
+/// The files must be those that somebody released: whoever mounts them may have changed them since.
+///
+/// # Errors
+/// They are not the ones of `--rules-digest`.
+pub fn check_digest(global: &Global, job: &Job) -> anyhow::Result<()> {
+    let found = job.digest();
+    match &global.rules_digest {
+        Some(expected) if !expected.eq_ignore_ascii_case(&found) => Err(Stop::refused(format!(
+            "settings and rules in {} have the digest {found}, --rules-digest expects {expected}: they were changed since \
+             they were released, or are not completely rolled out",
+            global.jobs.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The present time, or what `--now` says: a day (its first moment), a local time, or a time with offset.
@@ -50,6 +71,15 @@ pub fn now(global: &Global, job: &Job) -> anyhow::Result<Timestamp> {
     }
 }
 
+/// Who gets metrics, by arguments and environment. A variable that cannot be read is a warning.
+pub fn targets(args: &MetricsArgs) -> Targets {
+    let otlp = Otlp::from_environment(&|name| std::env::var(name).ok()).unwrap_or_else(|reason| {
+        tracing::warn!(reason, "no metrics over OTLP");
+        None
+    });
+    Targets { file: args.metrics_file.clone(), pushgateway: args.pushgateway.clone(), otlp }
+}
+
 /// The holds in force; none when the job has no store yet.
 ///
 /// # Errors
@@ -57,34 +87,11 @@ pub fn now(global: &Global, job: &Job) -> anyhow::Result<Timestamp> {
 pub async fn holds(job: &Job) -> anyhow::Result<Vec<Hold>> {
     match Store::open_existing(&job.settings.store).await {
         Ok(mut store) => {
-            let holds = holds_in(&mut store).await?;
+            let holds = run::holds_in(&mut store).await?;
             store.close().await?;
             Ok(holds)
         }
         Err(store::Error::Absent(_)) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The holds in force in an open store.
-///
-/// # Errors
-/// The store cannot be read.
-pub async fn holds_in(store: &mut Store) -> anyhow::Result<Vec<Hold>> {
-    Ok(store.holds().await?.into_iter().filter_map(hold).collect())
-}
-
-fn hold(stored: store::Hold) -> Option<Hold> {
-    let mut parts = stored.table.splitn(3, '.');
-    let (database, schema, name) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(Hold {
-        id: stored.id,
-        database: database.to_owned(),
-        table: TableName { schema: schema.to_owned(), name: name.to_owned() },
-        scope: match stored.target? {
-            HoldTarget::Key(key) => HoldScope::Key(key),
-            HoldTarget::Condition(condition) => HoldScope::Condition(condition),
-        },
-        matter: stored.matter,
-    })
 }

@@ -21,6 +21,7 @@ pub async fn run(global: &Global, args: &ValidateArgs, console: &mut Console) ->
     };
     let mut found = job.diagnostics.clone();
     found.extend(plan::overlaps(job.rules()));
+    plan::chosen(&job, &[], &args.tags, &mut found);
     let mut outcome = Outcome::Done;
     let mut databases = 0;
     if !args.offline && !has_errors(&found) {
@@ -39,6 +40,7 @@ pub async fn run(global: &Global, args: &ValidateArgs, console: &mut Console) ->
     if has_errors(&found) {
         return Ok(Outcome::Invalid);
     }
+    loading::check_digest(global, &job)?;
     if console.format == Format::Text && outcome == Outcome::Done {
         let rules = job.rules().count();
         let against = match args.offline {

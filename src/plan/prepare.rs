@@ -25,8 +25,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a plan is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Only these rules; all of them when empty.
+    /// Only these rules, and those that bear one of `tags`; all of them when both are empty.
     pub rules: Vec<String>,
+    pub tags: Vec<String>,
     /// Examples per step.
     pub samples: u32,
     /// Look at every row for a starting point that cannot be read, even with nothing due.
@@ -124,7 +125,7 @@ pub async fn prepare(
     options: &Options,
 ) -> anyhow::Result<Result<Prepared, Vec<Diagnostic>>> {
     let mut found = Vec::new();
-    let rules = chosen(job, options, &mut found);
+    let rules = chosen(job, &options.rules, &options.tags, &mut found);
     let (mut databases, unavailable) = open_databases(job, databases_of(job, &rules)).await;
     let members = members::resolve(job, &databases, &rules, &mut found);
     found.extend(overlap::check(job.rules()));
@@ -210,16 +211,24 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
     Ok(Checked { diagnostics, databases: databases.len(), unavailable })
 }
 
-fn chosen<'a>(job: &'a Job, options: &Options, found: &mut Vec<Diagnostic>) -> Vec<&'a Rule> {
-    let known: BTreeSet<_> = job.rules().map(|rule| rule.id.as_str()).collect();
-    for id in options.rules.iter().filter(|id| !known.contains(id.as_str())) {
-        let error = Diagnostic::error(Code::UnknownWord, Place::file("--rule"), format!("there is no rule `{id}`"));
-        found.push(match nearest(known.iter().copied(), id) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error,
-        });
-    }
-    job.rules().filter(|rule| options.rules.is_empty() || options.rules.contains(&rule.id)).collect()
+/// The rules that the options choose, in the order of the files; `found` gets the names that choose none.
+pub fn chosen<'a>(job: &'a Job, rules: &[String], tags: &[String], found: &mut Vec<Diagnostic>) -> Vec<&'a Rule> {
+    let ids: BTreeSet<_> = job.rules().map(|rule| rule.id.as_str()).collect();
+    let known_tags: BTreeSet<_> = job.rules().flat_map(|rule| &rule.tags).map(String::as_str).collect();
+    let mut check = |option, names: &[String], known: &BTreeSet<&str>, problem: &dyn Fn(&str) -> String| {
+        for name in names.iter().filter(|name| !known.contains(name.as_str())) {
+            let error = Diagnostic::error(Code::UnknownWord, Place::file(option), problem(name));
+            found.push(match nearest(known.iter().copied(), name) {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error,
+            });
+        }
+    };
+    check("--rule", rules, &ids, &|id| format!("there is no rule `{id}`"));
+    check("--tag", tags, &known_tags, &|tag| format!("no rule bears the tag `{tag}`"));
+    let is_chosen = |rule: &&Rule| rules.contains(&rule.id) || rule.tags.iter().any(|tag| tags.contains(tag));
+    let all = rules.is_empty() && tags.is_empty();
+    job.rules().filter(|rule| all || is_chosen(rule)).collect()
 }
 
 /// What rules are resolved with.

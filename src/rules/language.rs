@@ -152,6 +152,12 @@ static RULE: MapShape = MapShape::new(
             Shape::Text(&format::SCHEDULE),
             "30 2 * * *",
         ),
+        optional(
+            "tags",
+            "Words to choose rules by: `sunset run --tag nightly`.",
+            Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true },
+            "[nightly, heavy]",
+        ),
     ],
 );
 

@@ -53,6 +53,8 @@ pub struct Rule {
     pub limits: Limits,
     /// Five-field cron expression, checked.
     pub schedule: Option<String>,
+    /// Words to choose rules by.
+    pub tags: Vec<String>,
     /// The rule's node in its file.
     pub place: Place,
 }

@@ -72,6 +72,13 @@ const MIGRATIONS: &[&str] = &["
     alter table recipient_answers add column reminded_at bigint;
     create index noticed_answers on recipient_answers (recipient, notice) where notice is not null;
 ", "
+    -- How rules, recipients and batches stood at the last plan or run, and sums over all runs: what metrics and pages
+    -- show. One row, a JSON document.
+    create table standing (
+        id bigint not null primary key,
+        document text not null
+    );
+", "
     -- What the recipient gave as reason, or what accepted work waits for.
     alter table recipient_answers add column reason text;
 "];

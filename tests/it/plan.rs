@@ -202,4 +202,58 @@ async fn another_plan_does_not_run(bench: Bench) {
     assert_eq!(bench.list("select id from customers order by id").await, "3 4");
 }
 
+#[tokio::test]
+async fn tags_choose_rules() {
+    let bench = Bench::new(Engine::Sqlite).await;
+    shop(&bench).await;
+    let path = bench.path("rules/category.yaml");
+    let rules = fs::read_to_string(&path).unwrap();
+    let rules = rules.replace("- id: names\n", "- id: names\n    tags: [nightly, heavy]\n");
+    let rules = rules.replace("- {id: leads,", "- {id: leads, tags: [nightly],");
+    fs::write(&path, rules).unwrap();
+    let chosen = |arguments: &[&str]| {
+        let call = bench.sunset(&[&["plan", "--now", bench.now, "--format", "json"], arguments].concat()).expect(0);
+        let plan: Json = serde_json::from_str(&call.out).unwrap();
+        let mut rules: Vec<_> = plan["steps"].as_array().unwrap().iter().map(|step| step["rule"].to_string()).collect();
+        rules.sort();
+        rules.join(" ").replace('"', "")
+    };
+    assert_eq!(chosen(&["--tag", "nightly"]), "leads names");
+    assert_eq!(chosen(&["--tag", "heavy"]), "names");
+    assert_eq!(chosen(&["--tag", "heavy", "--tag", "nightly", "--rule", "visits"]), "leads names visits");
+    for command in ["plan", "run", "validate"] {
+        let call = bench.sunset(&[command, "--tag", "nighly"]).expect(2);
+        assert!(call.err.contains("no rule bears the tag `nighly`") && call.err.contains("`nightly`?"), "{call:?}");
+    }
+    bench.sunset(&["validate", "--tag", "heavy"]).expect(0);
+    bench.sunset(&["run", "--now", bench.now, "--tag", "nightly"]).expect(0);
+    assert_eq!(bench.list("select id from customers order by id").await, "1 2 3 4 5");
+    assert_eq!(bench.list("select name from customers where id = 3").await, "NULL");
+}
+
+#[tokio::test]
+async fn other_files_than_expected_are_refused() {
+    let bench = Bench::new(Engine::Sqlite).await;
+    shop(&bench).await;
+    bench.rule_file(
+        "another",
+        "- {id: x, table: core.leads, starting_point: met_on, retention_period: 90 years, disposition: erase}",
+    );
+    // as a person or a chart computes it
+    let script = "LC_ALL=C; export LC_ALL; sha256sum rules/*.yaml sunset.yaml | sha256sum | cut -d' ' -f1";
+    let sum = std::process::Command::new("sh").args(["-c", script]).current_dir(bench.directory()).output().unwrap();
+    let digest = String::from_utf8(sum.stdout).unwrap().trim().to_owned();
+    let commands = [&["validate", "--offline"][..], &["plan"], &["run"], &["status"]];
+    for command in commands {
+        bench.sunset(&[command, &["--rules-digest", &digest.to_uppercase()]].concat()).expect(0);
+        bench.sunset_with(command, &[("SUNSET_RULES_DIGEST", &digest)]).expect(0);
+    }
+    let rules = fs::read_to_string(bench.path("rules/another.yaml")).unwrap();
+    fs::write(bench.path("rules/another.yaml"), rules + "\n").unwrap();
+    for command in commands {
+        let call = bench.sunset_with(command, &[("SUNSET_RULES_DIGEST", &digest)]).expect(3);
+        assert!(call.err.contains(&format!("--rules-digest expects {digest}")), "{call:?}");
+    }
+}
+
 on_every_engine!(the_same_input_gives_the_same_bytes, statements, a_reviewed_plan_runs, another_plan_does_not_run,);

@@ -16,7 +16,7 @@ mod notice;
 mod opendsr;
 mod paypal;
 mod rebuild;
-mod recorder;
+pub mod recorder;
 mod run;
 mod store;
 mod stripe;
