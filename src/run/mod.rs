@@ -7,6 +7,7 @@
 mod batch;
 mod book;
 mod chunk;
+mod members;
 mod note;
 mod outward;
 mod pace;
@@ -150,6 +151,7 @@ pub async fn execute(
     }
     if plan.refusals.is_empty() {
         polled = outward::poll(&around, ledger).await?;
+        outward::announce(&around, prepared, ledger).await?;
         let open = recover::open_rules(ledger).await?;
         for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
             let is_open = open.contains(&step.rule);

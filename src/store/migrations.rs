@@ -79,6 +79,19 @@ const MIGRATIONS: &[&str] = &["
         document text not null
     );
 ", "
+    -- Batches whose evidence is the number of rows alone: their table, and the row tags that only recovery needs, until
+    -- it is known how they ended.
+    alter table intents add column counted text;
+    create index counted_intents on intents (counted, seq) where counted is not null;
+    create table open_tags (
+        intent bigint not null primary key,
+        tag_key text not null,
+        tags blob not null
+    );
+", "
+    -- What the recipient gave as reason, or what accepted work waits for.
+    alter table recipient_answers add column reason text;
+", "
     -- Passes through tables that several share, and the chunks that are being worked at; what is done is taken out.
     -- Positions are sealed, since keys of rows may be personal. `sizes` and `work` are opaque to the store.
     create table passes (
