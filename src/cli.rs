@@ -154,6 +154,9 @@ pub struct RunArgs {
     /// Begin no batch when so long has passed, e.g. 2h or 90min; pace.run_time in sunset.yaml by default
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub run_time: Option<Duration>,
+    /// How many workers a rule has in this process, instead of the settings' pace.workers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: Option<u16>,
     #[command(flatten)]
     pub metrics: MetricsArgs,
 }

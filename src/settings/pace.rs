@@ -18,6 +18,8 @@ use std::{
 pub struct Pace {
     /// What a batch's changing statement should take.
     pub batch_target: Duration,
+    /// How many workers a rule has in each process that is at it.
+    pub workers: u16,
     /// No batch has more rows.
     pub batch_rows: u32,
     /// The server ends a statement that takes longer.
@@ -109,6 +111,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             batch_target: Duration::from_millis(50),
+            workers: 1,
             batch_rows: 50_000,
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(5),
@@ -159,6 +162,7 @@ impl Reader<'_> {
         let pause_file = at.get("pause_file").and_then(|path| self.expand(&path, &format::PATH));
         Pace {
             batch_target: duration("batch_target").unwrap_or(default.batch_target),
+            workers: number(at, "workers").and_then(|workers| workers.try_into().ok()).unwrap_or(default.workers),
             batch_rows: number(at, "batch_rows").unwrap_or(default.batch_rows),
             statement_timeout: duration("statement_timeout").unwrap_or(default.statement_timeout),
             lock_timeout: duration("lock_timeout").unwrap_or(default.lock_timeout),
