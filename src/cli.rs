@@ -135,6 +135,8 @@ pub struct PlanArgs {
     /// Prove the credentials of every recipient that would be asked; nothing is deleted
     #[arg(long)]
     pub check_recipients: bool,
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +150,19 @@ pub struct RunArgs {
     /// Execute exactly this reviewed plan
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
+}
+
+/// Who is told at the end how the job stands; an OTLP endpoint too, where OTEL_EXPORTER_OTLP_ENDPOINT names one.
+#[derive(Debug, Default, Args)]
+pub struct MetricsArgs {
+    /// Write metrics to this file at the end, for node_exporter's textfile collector (its name should end in .prom)
+    #[arg(long, env = "SUNSET_METRICS_FILE", value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+    /// Put metrics to this Pushgateway at the end
+    #[arg(long, env = "SUNSET_PUSHGATEWAY", hide_env_values = true, value_name = "URL")]
+    pub pushgateway: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -43,3 +43,23 @@ impl From<Outcome> for ExitCode {
         Self::from(outcome.code())
     }
 }
+
+/// A command cannot go on, and it is known what that means for whoever called.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Stop {
+    pub outcome: Outcome,
+    pub message: String,
+}
+
+impl Stop {
+    /// Arguments, rules, settings or credentials are wrong.
+    pub fn invalid(message: impl Into<String>) -> anyhow::Error {
+        Self { outcome: Outcome::Invalid, message: message.into() }.into()
+    }
+
+    /// A person must decide.
+    pub fn refused(message: impl Into<String>) -> anyhow::Error {
+        Self { outcome: Outcome::Refused, message: message.into() }.into()
+    }
+}

@@ -2,13 +2,14 @@
 
 use super::{Stop, console::Console};
 use crate::{
-    catalog::TableName,
-    cli::Global,
+    cli::{Global, MetricsArgs},
     clock,
     diagnostic::Severity,
     job::{self, Job},
-    plan::{Hold, HoldScope},
-    store::{self, HoldTarget, Store},
+    plan::Hold,
+    push::{Otlp, Targets},
+    run,
+    store::{self, Store},
 };
 use jiff::{Timestamp, civil};
 
@@ -70,6 +71,15 @@ pub fn now(global: &Global, job: &Job) -> anyhow::Result<Timestamp> {
     }
 }
 
+/// Who gets metrics, by arguments and environment. A variable that cannot be read is a warning.
+pub fn targets(args: &MetricsArgs) -> Targets {
+    let otlp = Otlp::from_environment(&|name| std::env::var(name).ok()).unwrap_or_else(|reason| {
+        tracing::warn!(reason, "no metrics over OTLP");
+        None
+    });
+    Targets { file: args.metrics_file.clone(), pushgateway: args.pushgateway.clone(), otlp }
+}
+
 /// The holds in force; none when the job has no store yet.
 ///
 /// # Errors
@@ -77,34 +87,11 @@ pub fn now(global: &Global, job: &Job) -> anyhow::Result<Timestamp> {
 pub async fn holds(job: &Job) -> anyhow::Result<Vec<Hold>> {
     match Store::open_existing(&job.settings.store).await {
         Ok(mut store) => {
-            let holds = holds_in(&mut store).await?;
+            let holds = run::holds_in(&mut store).await?;
             store.close().await?;
             Ok(holds)
         }
         Err(store::Error::Absent(_)) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The holds in force in an open store.
-///
-/// # Errors
-/// The store cannot be read.
-pub async fn holds_in(store: &mut Store) -> anyhow::Result<Vec<Hold>> {
-    Ok(store.holds().await?.into_iter().filter_map(hold).collect())
-}
-
-fn hold(stored: store::Hold) -> Option<Hold> {
-    let mut parts = stored.table.splitn(3, '.');
-    let (database, schema, name) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(Hold {
-        id: stored.id,
-        database: database.to_owned(),
-        table: TableName { schema: schema.to_owned(), name: name.to_owned() },
-        scope: match stored.target? {
-            HoldTarget::Key(key) => HoldScope::Key(key),
-            HoldTarget::Condition(condition) => HoldScope::Condition(condition),
-        },
-        matter: stored.matter,
-    })
 }

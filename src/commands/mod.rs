@@ -20,13 +20,13 @@ pub mod telemetry;
 pub mod validate;
 pub mod why;
 
+pub use crate::outcome::Stop;
+
 use crate::{
     cli::{Cli, Command},
-    database,
-    ledger::{self as evidence, KeyError},
     outcome::Outcome,
+    run::outcome_of,
     settings::Settings,
-    store,
 };
 use console::Console;
 
@@ -79,44 +79,4 @@ fn settings(cli: &Cli, console: &mut Console, alone: bool) -> anyhow::Result<Opt
         return Ok(crate::job::load(&cli.global.jobs, crate::diagnostic::Severity::Error).ok().map(|job| job.settings));
     }
     job::load(&cli.global, console).map(|job| Some(job.settings))
-}
-
-/// A command cannot go on, and it is known what that means for whoever called.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct Stop {
-    pub outcome: Outcome,
-    pub message: String,
-}
-
-impl Stop {
-    /// Arguments, rules, settings or credentials are wrong.
-    pub fn invalid(message: impl Into<String>) -> anyhow::Error {
-        Self { outcome: Outcome::Invalid, message: message.into() }.into()
-    }
-
-    /// A person must decide.
-    pub fn refused(message: impl Into<String>) -> anyhow::Error {
-        Self { outcome: Outcome::Refused, message: message.into() }.into()
-    }
-}
-
-/// What an error means, by the first cause that knows.
-fn outcome_of(error: &anyhow::Error) -> Outcome {
-    error
-        .chain()
-        .find_map(|cause| {
-            let stop = cause.downcast_ref::<Stop>().map(|stop| stop.outcome);
-            let database = || cause.downcast_ref::<database::Error>().map(|error| error.kind.outcome());
-            let ledger = || cause.downcast_ref::<evidence::Error>().map(evidence::Error::outcome);
-            let store = || cause.downcast_ref::<store::Error>().map(store::Error::outcome);
-            let key = || cause.downcast_ref::<KeyError>().map(|_| Outcome::Invalid);
-            let file = || {
-                use std::io::ErrorKind::{AlreadyExists, InvalidData, NotFound, PermissionDenied};
-                let kind = cause.downcast_ref::<std::io::Error>()?.kind();
-                matches!(kind, AlreadyExists | InvalidData | NotFound | PermissionDenied).then_some(Outcome::Invalid)
-            };
-            stop.or_else(database).or_else(ledger).or_else(store).or_else(key).or_else(file)
-        })
-        .unwrap_or(Outcome::Unexpected)
 }

@@ -1,17 +1,23 @@
-//! `sunset plan`: what a run would do. Reads, and writes nothing but the file that `--out` names.
+//! `sunset plan`: what a run would do. Changes no database; writes the file that `--out` names, and notes in the store
+//! what it counted.
 
 use super::{Stop, console::Console, job as loading};
 use crate::{
     cli::{Format, Global, PlanArgs},
+    job::Job,
     ledger::Keys,
     outcome::Outcome,
     output::{self, PlanStyle},
-    plan::{self, Options, Plan},
+    plan::{self, Options, Plan, Prepared},
+    push::Targets,
     recipients::Checked,
-    run::Recipients,
+    run::{self, Recipients},
     settings::Settings,
+    standing::Snapshot,
+    store::{self, Store},
 };
 use anyhow::Context as _;
+use jiff::Timestamp;
 
 pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> anyhow::Result<Outcome> {
     let job = loading::load(global, console)?;
@@ -45,12 +51,46 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
         std::fs::write(path, text).with_context(|| format!("the plan cannot be written to {}", path.display()))?;
         console.note(&format!("plan written to {}; execute it with: sunset run --plan {0}", path.display()));
     }
+    if global.now.is_none() {
+        note(&job, &prepared).await;
+    }
+    tell(&job, &prepared, &loading::targets(&args.metrics)).await;
     let checked = if args.check_recipients {
         check_recipients(&job.settings, &keys, plan, console).await?
     } else {
         Outcome::Done
     };
     Ok(outcome(plan).max(checked))
+}
+
+/// Tells what was counted to who collects metrics, also where there is no store yet to note it in.
+async fn tell(job: &Job, prepared: &Prepared, targets: &Targets) {
+    if targets.is_empty() {
+        return;
+    }
+    let mut snapshot = match Snapshot::of(&job.settings.store).await {
+        Ok(snapshot) => snapshot,
+        Err(store::Error::Absent(_)) => Snapshot::default(),
+        Err(error) => {
+            tracing::warn!(reason = %error, "no metrics: the store cannot be read");
+            return;
+        }
+    };
+    run::add_plan(&mut snapshot.standing, &job.settings, prepared);
+    targets.push(job, &snapshot, Timestamp::now()).await;
+}
+
+/// Lets metrics and pages show what was counted, where there is a store already: a dry run makes none.
+async fn note(job: &Job, prepared: &Prepared) {
+    let noted = async {
+        let mut store = Store::open_existing(&job.settings.store).await?;
+        run::note_plan(&mut store, &job.settings, prepared).await?;
+        store.close().await
+    };
+    match noted.await {
+        Ok(()) | Err(store::Error::Absent(_)) => {}
+        Err(error) => tracing::info!(reason = %error, "metrics and pages cannot show what was counted"),
+    }
 }
 
 /// Proves the credentials of the recipients in the plan, as far as each of them allows it.

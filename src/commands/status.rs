@@ -7,6 +7,7 @@ use crate::{
     ledger::{self, Entry, Event, RuleResult},
     outcome::Outcome,
     output,
+    standing::{Counted, Standing},
     store::{self, RecipientCount, Store},
 };
 use jiff::Timestamp;
@@ -63,6 +64,8 @@ struct RuleStatus {
     remaining: BTreeMap<String, u64>,
     /// When the rule last ran, before it did anything.
     overdue_before: Option<u64>,
+    /// What a plan or run counted last.
+    counted: Option<Counted>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -107,6 +110,11 @@ async fn read(store: &mut Store, job: &str, today: jiff::civil::Date) -> anyhow:
             oldest,
         })
         .collect();
+    for (rule, standing) in Standing::read(store).await?.rules {
+        if let Some(counted) = standing.counted {
+            status.rules.entry(rule).or_default().counted = Some(counted);
+        }
+    }
     status.ledger.checkpoint_size = store.last_checkpoint().await?.map(|checkpoint| checkpoint.size);
     let Some((last, line)) = store.last_entry().await? else { return Ok(status) };
     status.ledger.entries = last;
@@ -145,7 +153,8 @@ fn note(status: &mut Status, Entry { at, run, event, .. }: Entry) {
         Event::RuleFinished { rule, result, disposed, remaining, .. } => {
             let known = status.rules.entry(rule).or_default();
             if known.at.is_none() {
-                *known = RuleStatus { at: Some(at), result: Some(result), disposed, remaining, overdue_before: None };
+                let (at, result, counted) = (Some(at), Some(result), known.counted);
+                *known = RuleStatus { at, result, disposed, remaining, overdue_before: None, counted };
             }
         }
         Event::RuleStarted { rule, overdue, .. } => {
@@ -181,13 +190,21 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
         vec![
             rule.clone(),
             time(status.at),
-            status.result.map_or("cut off", output::result).to_owned(),
+            match (status.result, status.at, status.overdue_before) {
+                (Some(result), ..) => output::result(result),
+                (None, None, None) => "–",
+                (None, ..) => "cut off",
+            }
+            .to_owned(),
             output::count(status.disposed),
             status.overdue_before.map_or_else(|| "–".to_owned(), output::count),
+            status.counted.map_or_else(|| "–".to_owned(), |counted| output::count(counted.due)),
+            status.counted.and_then(|counted| counted.overdue).map_or_else(|| "–".to_owned(), output::count),
+            time(status.counted.map(|counted| counted.at)),
             left.join(", "),
         ]
     });
-    let head = ["rule", "last run", "result", "disposed", "overdue before", "left"];
+    let head = ["rule", "last run", "result", "disposed", "overdue before", "due", "overdue", "counted", "left"];
     out.push_str(&output::table(&head, rules.collect()));
     if !status.recipients.is_empty() {
         out.push('\n');

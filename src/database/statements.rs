@@ -149,7 +149,8 @@ fn select_along_key(dialect: &dyn Dialect, list: &Sql, table: &TableName, condit
     sql
 }
 
-/// One row: due, overdue, held, waiting (and not held), oldest starting point.
+/// One row: due, overdue, held, waiting (and not held), oldest starting point; of the overdue rows those held, and the
+/// oldest starting point of the others.
 pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
     let count = |condition: Option<Sql>| match condition {
         None => Sql::new(dialect.shown("0")),
@@ -168,12 +169,26 @@ pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
     let mut oldest = work.point.value.clone();
     oldest.text = format!("min({})", oldest.text);
     let oldest = dialect.point_shown(&oldest, work.point.kind);
+    let overdue_held = work.overdue.clone().zip(work.held.as_ref()).map(|(mut overdue, held)| {
+        overdue.push(" and ").append(&held.clone().nested());
+        overdue
+    });
+    let oldest_overdue = work.overdue.clone().map(|mut overdue| {
+        if let Some(held) = &work.held {
+            overdue.push(" and ").append(&held.clone().negated());
+        }
+        let mut oldest = Sql::new("min(case when ");
+        oldest.append(&overdue).push(" then ").append(&work.point.value).push(" end)");
+        dialect.point_shown(&oldest, work.point.kind)
+    });
     let columns = [
         Sql::new(dialect.shown("count(*)")),
         count(work.overdue.clone()),
         count(work.held.clone()),
         count(waiting),
         oldest,
+        count(overdue_held),
+        oldest_overdue.unwrap_or_else(|| Sql::new(dialect.shown("null"))),
     ];
     let mut sql = Sql::new("select ");
     sql.append(&Sql::join(&columns, ", "));

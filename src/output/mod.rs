@@ -1,6 +1,7 @@
 //! Plans and run reports as people and machines read them. Data in, text out; nothing here acts.
 
 mod markdown;
+pub mod metrics;
 mod numbers;
 mod plan;
 mod report;

@@ -57,6 +57,8 @@ pub async fn tally(connection: &mut dyn Connection, dialect: &dyn Dialect, work:
         held: number(&rows, 2),
         waiting: number(&rows, 3),
         oldest_due: rows.first().and_then(|row| row.get(4).cloned().flatten()),
+        overdue_held: number(&rows, 5),
+        oldest_overdue: rows.first().and_then(|row| row.get(6).cloned().flatten()),
         ..Counts::default()
     })
 }

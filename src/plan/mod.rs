@@ -155,6 +155,12 @@ pub struct Counts {
     pub without_starting_point: Option<u64>,
     /// The earliest starting point among the due rows.
     pub oldest_due: Option<String>,
+    /// Of the overdue rows, those that a hold keeps.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overdue_held: u64,
+    /// The earliest starting point among the overdue rows that no hold keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_overdue: Option<String>,
     /// All rows of the table: counted where a limit needs it, the server's estimate otherwise.
     pub table_rows: u64,
     pub table_rows_exact: bool,
@@ -165,6 +171,11 @@ impl Step {
     pub fn full_table(&self) -> String {
         format!("{}.{}", self.database, self.table)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(rows: &u64) -> bool {
+    *rows == 0
 }
 
 impl Counts {

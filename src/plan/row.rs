@@ -11,6 +11,7 @@ use crate::{
     diagnostic::Diagnostic,
     job::Job,
     rules::{Disposition, Rule},
+    settings::Settings,
 };
 use jiff::{
     Timestamp,
@@ -123,6 +124,16 @@ fn verdict(job: &Job, rule: &Rule, resolved: &Resolved, row: &[Option<String>]) 
         held: flag(6),
         waiting: flag(7),
     }
+}
+
+/// Since when a row is overdue whose starting point the server prints like this; `None` where that cannot be read.
+pub fn overdue_since(settings: &Settings, rule: &Rule, kind: PointKind, starting_point: &str) -> Option<Timestamp> {
+    let zone = &settings.time_zone;
+    let column_zone = rule.starting_point.zone.as_ref().and_then(|name| TimeZone::get(name).ok());
+    let start = day(starting_point, kind, zone, column_zone.as_ref().unwrap_or(zone))?;
+    let (retention, deletion) = (&rule.retention_period, rule.regular_deletion_period.as_ref());
+    let until = clock::until(start, &rule.starting_point.counted_from, retention, deletion, &settings.parameters);
+    until.overdue.map(|day| clock::start_of_day(day, zone))
 }
 
 /// The civil day, in the job's zone, of a starting point as the server prints it.

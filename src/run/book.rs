@@ -13,6 +13,7 @@ use crate::{
     database::{Connection, Dialect, ErrorKind},
     ledger::{self, BatchResult, BatchTags, Event, Intent, Ledger, SettledBy},
     plan::Step,
+    standing::Durations,
     store::Store,
 };
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(super) struct Pages<'a> {
     batches: u64,
     pub disposed: u64,
     pub dependents: BTreeMap<String, u64>,
+    pub durations: Durations,
 }
 
 impl<'a> Book<'a> {
@@ -44,7 +46,8 @@ impl<'a> Book<'a> {
         dialect: &'static dyn Dialect,
         ledger: &'a mut Ledger,
     ) -> Self {
-        let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents: BTreeMap::new() };
+        let (dependents, durations) = (BTreeMap::new(), Durations::default());
+        let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents, durations };
         Self { step, dialect, progress: around.progress, holds: around.holds, pages: Mutex::new(pages) }
     }
 
@@ -84,6 +87,7 @@ impl<'a> Book<'a> {
         }
         committed?;
         pages.disposed += rows;
+        pages.durations.add(began.elapsed());
         for (table, rows) in along {
             *pages.dependents.entry(table).or_default() += rows;
         }

@@ -6,15 +6,19 @@
 
 mod batch;
 mod book;
+mod note;
 mod outward;
 mod pace;
+mod perform;
 mod recover;
 mod report;
 mod step;
 mod verify;
 mod walk;
 
+pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
+pub use perform::{Performed, Request, holds_in, outcome_of, perform};
 pub use report::{RecipientReport, RuleReport, RunReport};
 
 use crate::{
@@ -126,12 +130,12 @@ pub async fn execute(
 
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
     let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients };
-    let mut rules = Vec::new();
+    let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
     }
     if plan.refusals.is_empty() {
-        outward::poll(&around, ledger).await?;
+        polled = outward::poll(&around, ledger).await?;
         let open = recover::open_rules(ledger).await?;
         for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
             let is_open = open.contains(&step.rule);
@@ -157,6 +161,7 @@ pub async fn execute(
         disposed,
         milliseconds,
         rules,
+        polled,
         checkpoint: checkpoint.note,
     })
 }
@@ -208,6 +213,7 @@ async fn refuse_run(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<Vec<Rule
         let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Refused);
         report.table = Some(step.table.clone());
         report.message = Some(message.clone());
+        report.counts = Some(step.counts.clone());
         report
     };
     Ok(plan.steps.iter().map(report).collect())

@@ -89,8 +89,13 @@ fn page(facts: &Facts) -> u64 {
     (batches.max(1).saturating_mul(facts.batch as u64)).clamp(SMALLEST_PAGE, LARGEST_PAGE)
 }
 
-/// Asks what became of accepted work whose time has come: once for a run, whatever its rules.
-pub(super) async fn poll(around: &Surroundings<'_>, ledger: &mut Ledger) -> Result<(), ledger::Error> {
+/// Asks what became of accepted work whose time has come: once for a run, whatever its rules. Gives the answers by
+/// recipient.
+pub(super) async fn poll(
+    around: &Surroundings<'_>,
+    ledger: &mut Ledger,
+) -> Result<BTreeMap<String, RecipientReport>, ledger::Error> {
+    let mut polled: BTreeMap<String, RecipientReport> = BTreeMap::new();
     for (name, recipient) in around.recipients.iter() {
         let pending = ledger.store().pending(name, around.now).await?;
         if pending.is_empty() || around.stop.is_cancelled() {
@@ -112,11 +117,12 @@ pub(super) async fn poll(around: &Surroundings<'_>, ledger: &mut Ledger) -> Resu
                 known.push(Remembered::new(*tag, DELETE, answer, around.now));
             }
         }
+        polled.entry(name.to_owned()).or_default().note(&counted);
         ledger.store().remember_polled(name, &known).await?;
         ledger.append(vec![answered(number, name, &counted, began)], &[]).await?;
         tracing::info!(recipient = name, tickets = tickets.len(), persons = tags.len(), "recipient polled");
     }
-    Ok(())
+    Ok(polled)
 }
 
 /// Rows that stay because of their recipients.

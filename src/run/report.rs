@@ -1,6 +1,8 @@
 //! What came of a run, as data.
 
-use crate::{catalog::TableName, ledger::RuleResult, outcome::Outcome, recipients::Answer};
+use crate::{
+    catalog::TableName, ledger::RuleResult, outcome::Outcome, plan::Counts, recipients::Answer, standing::Durations,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -16,6 +18,9 @@ pub struct RunReport {
     pub disposed: u64,
     pub milliseconds: u64,
     pub rules: Vec<RuleReport>,
+    /// What became of work that recipients had accepted before, by their names.
+    #[serde(skip)]
+    pub polled: BTreeMap<String, RecipientReport>,
     /// The signed checkpoint: worth keeping somewhere else.
     pub checkpoint: String,
 }
@@ -35,6 +40,12 @@ pub struct RuleReport {
     /// Rows that are due and stay, by reason.
     pub remaining: BTreeMap<String, u64>,
     pub milliseconds: u64,
+    /// How long its batches took, from the first lock to the commit.
+    #[serde(skip)]
+    pub batches: Durations,
+    /// The rows as they were counted last: after the work, or, where it did not come to its end, before it.
+    #[serde(skip)]
+    pub counts: Option<Counts>,
     /// Why it ended as it did, where that needs words.
     pub message: Option<String>,
     /// At least this, whatever the result says: credentials that are refused are not a failure of the rule.
@@ -83,6 +94,8 @@ impl RuleReport {
             recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),
             milliseconds: 0,
+            batches: Durations::default(),
+            counts: None,
             message: None,
             outcome: Outcome::Done,
         }

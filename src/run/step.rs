@@ -25,6 +25,7 @@ pub(super) async fn run(
     let began = Instant::now();
     let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Done);
     report.table = Some(step.table.clone());
+    report.counts = Some(step.counts.clone());
 
     if !step.refusals.is_empty() {
         let message = step.refusals.join("; ");
@@ -57,6 +58,11 @@ pub(super) async fn run(
     let mut events = Vec::new();
     if let Err(failure) = ended {
         report.result = failure.result();
+        if let Some(counts) = &mut report.counts {
+            // nobody counted since: what is gone is known, and the oldest go first
+            counts.due = counts.due.saturating_sub(report.disposed);
+            counts.overdue = counts.overdue.map(|overdue| overdue.saturating_sub(report.disposed));
+        }
         report.message = Some(failure.to_string());
         tracing::error!(rule = step.rule, reason = %failure, result = ?report.result, "rule ended early");
         let (rule, message) = (Some(step.rule.clone()), failure.to_string());
@@ -111,6 +117,7 @@ async fn work(
             let pages = book.pages().await;
             report.disposed = pages.disposed;
             report.dependents.clone_from(&pages.dependents);
+            report.batches.clone_from(&pages.durations);
         }
         ended?;
         counts = verify::count(connections[0].as_mut(), dialect, &ready.work, &step.counts).await?;
@@ -131,6 +138,7 @@ async fn work(
     }
     report.remaining = verify::reasons(&counts);
     report.remaining.extend(waiting.reasons());
+    report.counts = Some(counts);
     report.result = match (left, report.remaining.is_empty()) {
         _ if verdict.failed => RuleResult::Failed,
         _ if verdict.temporary => RuleResult::Temporary,

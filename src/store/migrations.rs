@@ -71,6 +71,13 @@ const MIGRATIONS: &[&str] = &["
     alter table recipient_answers add column due_at bigint;
     alter table recipient_answers add column reminded_at bigint;
     create index noticed_answers on recipient_answers (recipient, notice) where notice is not null;
+", "
+    -- How rules, recipients and batches stood at the last plan or run, and sums over all runs: what metrics and pages
+    -- show. One row, a JSON document.
+    create table standing (
+        id bigint not null primary key,
+        document text not null
+    );
 "];
 
 /// The version that this program knows.

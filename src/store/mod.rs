@@ -12,12 +12,13 @@ mod holds;
 mod keys;
 mod migrations;
 mod recipients;
+mod standing;
 
 pub use entries::{StoredCheckpoint, StoredTags};
 pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
-pub use recipients::{Pending, RecipientCount, Remembered, StoredNotice};
+pub use recipients::{Backlog, Pending, RecipientCount, Remembered, StoredNotice};
 
 use crate::settings::StoreSettings;
 use connection::{Argument, Connection};

@@ -86,6 +86,18 @@ pub struct RecipientCount {
     pub oldest: Timestamp,
 }
 
+/// What a recipient still has to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Backlog {
+    pub recipient: String,
+    /// Persons whose deletion it has accepted and not finished.
+    pub pending: u64,
+    /// Persons that it refused or could not be reached about; they are asked about again.
+    pub open: u64,
+    /// When the first of all these was first asked about.
+    pub oldest: Option<Timestamp>,
+}
+
 /// A deletion notice that people confirm, with what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StoredNotice {
@@ -281,6 +293,21 @@ impl Store {
             Ok(RecipientCount { recipient, state, persons: unsigned(persons)?, oldest: time(oldest)? })
         };
         rows.into_iter().map(count).collect()
+    }
+
+    /// What each recipient that was ever asked still has to do.
+    pub async fn backlogs(&mut self) -> Result<Vec<Backlog>, Error> {
+        let sql = "select recipient, count(case when settled_at is null and ticket is not null then 1 end),
+                       count(case when settled_at is null and ticket is null and used_at is null then 1 end),
+                       min(case when settled_at is null and (ticket is not null or used_at is null)
+                           then first_asked_at end)
+                   from recipient_answers group by recipient order by recipient";
+        let rows: Vec<(String, i64, i64, Option<i64>)> = self.fetch(sql, vec![]).await?;
+        let backlog = |(recipient, pending, open, oldest): (String, i64, i64, Option<i64>)| {
+            let oldest = oldest.map(time).transpose()?;
+            Ok(Backlog { recipient, pending: unsigned(pending)?, open: unsigned(open)?, oldest })
+        };
+        rows.into_iter().map(backlog).collect()
     }
 
     /// All deletion notices, oldest first.

@@ -13,6 +13,7 @@ mod driver;
 mod grants;
 mod init;
 mod ledger;
+mod metrics;
 mod plan;
 mod privacy;
 mod real_data;

@@ -15,7 +15,7 @@ mod mouseflow;
 mod notice;
 mod opendsr;
 mod paypal;
-mod recorder;
+pub mod recorder;
 mod run;
 mod store;
 mod stripe;

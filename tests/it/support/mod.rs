@@ -2,5 +2,6 @@
 
 pub mod bench;
 pub mod command;
+pub mod exposition;
 pub mod random;
 pub mod servers;

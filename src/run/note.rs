@@ -1,0 +1,167 @@
+//! Notes in the store how the job stands after a run or a plan, for metrics and pages.
+
+use super::{RuleReport, RunReport};
+use crate::{
+    ledger::RuleResult,
+    outcome::Outcome,
+    plan::{Counts, Plan, Prepared, PreparedStep, row::overdue_since},
+    settings::Settings,
+    standing::{Counted, LastRun, RecipientStanding, RuleStanding, RunStanding, Standing, Waiting},
+    store::{self, Store},
+};
+use jiff::Timestamp;
+
+/// No message is kept longer, in characters.
+const LONGEST_MESSAGE: usize = 500;
+
+/// When a run took place, by the clock that its ledger has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub started_at: Timestamp,
+    pub ended_at: Timestamp,
+}
+
+/// Notes a run that came to a report.
+pub(super) async fn run(
+    store: &mut Store,
+    settings: &Settings,
+    prepared: &Prepared,
+    report: &RunReport,
+    times: Times,
+) -> Result<(), store::Error> {
+    let edit = |standing: &mut Standing| {
+        for rule in &report.rules {
+            let ready = prepared.steps.iter().find(|ready| ready.rule.id == rule.rule);
+            let known = standing.rules.entry(rule.rule.clone()).or_default();
+            note_rule(known, settings, ready, rule, &report.run, times);
+            standing.batches.entry(rule.database.clone()).or_default().merge(&rule.batches);
+            for waiting in standing.recipients.values_mut() {
+                waiting.waiting.remove(&rule.rule);
+            }
+            for (name, asked) in &rule.recipients {
+                let recipient = standing.recipients.entry(name.clone()).or_default();
+                add_calls(recipient, &asked.answers);
+                let waiting = Waiting { rows: asked.waiting, past_deadline: asked.past_deadline };
+                if waiting != Waiting::default() {
+                    recipient.waiting.insert(rule.rule.clone(), waiting);
+                }
+            }
+        }
+        for (name, asked) in &report.polled {
+            add_calls(standing.recipients.entry(name.clone()).or_default(), &asked.answers);
+        }
+        let run = RunStanding {
+            run: report.run.clone(),
+            started_at: times.started_at,
+            ended_at: times.ended_at,
+            outcome: report.outcome,
+            disposed: report.disposed,
+            rules: report.rules.len() as u64,
+            message: None,
+        };
+        standing.runs.insert(0, run);
+    };
+    Standing::change(store, times.ended_at, edit).await
+}
+
+/// Notes a run that came to no report.
+pub(super) async fn failure(
+    store: &mut Store,
+    run: &str,
+    rules: usize,
+    outcome: Outcome,
+    message: String,
+    times: Times,
+) -> Result<(), store::Error> {
+    let run = RunStanding {
+        run: run.to_owned(),
+        started_at: times.started_at,
+        ended_at: times.ended_at,
+        outcome,
+        disposed: 0,
+        rules: rules as u64,
+        message: Some(shortened(message)),
+    };
+    Standing::change(store, times.ended_at, |standing| standing.runs.insert(0, run)).await
+}
+
+/// Notes what a plan counted.
+///
+/// # Errors
+/// The store cannot be written.
+pub async fn plan(store: &mut Store, settings: &Settings, prepared: &Prepared) -> Result<(), store::Error> {
+    Standing::change(store, prepared.plan.now, |standing| add_plan(standing, settings, prepared)).await
+}
+
+/// Adds what a plan counted.
+pub fn add_plan(standing: &mut Standing, settings: &Settings, prepared: &Prepared) {
+    let Plan { steps, now, refusals, .. } = &prepared.plan;
+    for (step, ready) in steps.iter().zip(&prepared.steps) {
+        let refused = !step.refusals.is_empty() || !refusals.is_empty();
+        let known = standing.rules.entry(step.rule.clone()).or_default();
+        known.counted = Some(counted(settings, ready, &step.counts, refused, *now));
+    }
+}
+
+fn note_rule(
+    known: &mut RuleStanding,
+    settings: &Settings,
+    ready: Option<&PreparedStep>,
+    report: &RuleReport,
+    run: &str,
+    times: Times,
+) {
+    let (result, started_at) = (report.result, times.started_at);
+    match result {
+        RuleResult::Done | RuleResult::NothingDue | RuleResult::ExplainedRest => {
+            known.succeeded_at = Some(times.ended_at);
+        }
+        RuleResult::Refused | RuleResult::Failed | RuleResult::Temporary => {
+            *known.failures.entry(result).or_default() += 1;
+        }
+    }
+    if result != RuleResult::Temporary {
+        known.served_at = Some(started_at);
+    }
+    if let Some(ready) = ready {
+        *known.disposed.entry(ready.rule.disposition.to_string()).or_default() += report.disposed;
+        if let Some(counts) = &report.counts {
+            let refused = result == RuleResult::Refused;
+            known.counted = Some(counted(settings, ready, counts, refused, times.ended_at));
+        }
+    }
+    known.last = Some(LastRun {
+        run: run.to_owned(),
+        started_at,
+        result,
+        disposed: report.disposed,
+        message: report.message.clone().map(shortened),
+    });
+}
+
+fn counted(settings: &Settings, ready: &PreparedStep, counts: &Counts, refused: bool, at: Timestamp) -> Counted {
+    let overdue = counts.overdue.map(|overdue| overdue.saturating_sub(counts.overdue_held));
+    let since = |point: &String| overdue_since(settings, &ready.rule, ready.work.point.kind, point);
+    Counted {
+        at,
+        due: counts.due.saturating_sub(counts.held),
+        overdue,
+        held: counts.held,
+        refused: if refused { counts.disposable() } else { 0 },
+        overdue_since: counts.oldest_overdue.as_ref().filter(|_| overdue > Some(0)).and_then(since),
+    }
+}
+
+/// What a recipient holds nothing of is no call.
+fn add_calls(recipient: &mut RecipientStanding, answers: &std::collections::BTreeMap<String, u64>) {
+    for (answer, persons) in answers.iter().filter(|(answer, _)| *answer != "nothing_held") {
+        *recipient.calls.entry(answer.clone()).or_default() += persons;
+    }
+}
+
+fn shortened(message: String) -> String {
+    match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{} …", &message[..end]),
+        None => message,
+    }
+}

@@ -1,0 +1,203 @@
+//! One run of a job, from opening the ledger to the report: what `sunset run` and `sunset serve` have in common.
+
+use super::{Progress, Recipients, RunReport, execute, note};
+use crate::{
+    catalog::TableName,
+    database,
+    diagnostic::{Diagnostic, summary},
+    job::Job,
+    ledger::{self, Clock, KeyError, Keys, Ledger},
+    outcome::{Outcome, Stop},
+    plan::{self, Hold, HoldScope, Options, Plan, Prepared},
+    store::{self, HoldTarget, Store},
+};
+use anyhow::Context as _;
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+/// What is to be run, and when that is.
+pub struct Request {
+    /// Only these rules, and those that bear one of `tags`; all of them when both are empty.
+    pub rules: Vec<String>,
+    pub tags: Vec<String>,
+    /// Exactly this plan, and no more of it.
+    pub reviewed: Option<Plan>,
+    /// What the run takes for the present time.
+    pub now: Timestamp,
+    /// Where the ledger's entries take their time from.
+    pub clock: Clock,
+}
+
+/// What came of it.
+pub enum Performed {
+    Report(Box<RunReport>),
+    /// The rules do not fit the live schemas: nothing was touched.
+    Invalid(Vec<Diagnostic>),
+}
+
+/// Runs what is asked for, and notes in the store how the job stands then, whatever the end.
+///
+/// # Errors
+/// The ledger, the store or all databases cannot be used; a guard rail refuses the whole run; or keys are missing.
+/// [`outcome_of`] tells what that means.
+pub async fn perform(
+    job: &Job,
+    request: Request,
+    stop: &CancellationToken,
+    progress: &dyn Progress,
+) -> anyhow::Result<Performed> {
+    let keys = Keys::parse(&job.settings.keys)?;
+    let store = Store::open(&job.settings.store).await?;
+    let clock = request.clock.clone();
+    let mut ledger = Ledger::open(store, keys, &job.settings.name, clock.clone()).await?;
+    let started_at = clock();
+    let rules = request.rules.len();
+    let performed = perform_on(job, request, &mut ledger, stop, progress).await;
+    let times = note::Times { started_at, ended_at: clock() };
+    let run = ledger.run().to_owned();
+    let mut store = ledger.into_store();
+    let noted = match &performed {
+        Ok((Performed::Report(report), Some(prepared))) => {
+            note::run(&mut store, &job.settings, prepared, report, times).await
+        }
+        Ok((Performed::Report(_), None)) => Ok(()),
+        Ok((Performed::Invalid(found), _)) => {
+            note::failure(&mut store, &run, rules, Outcome::Invalid, summary(found), times).await
+        }
+        Err(error) => note::failure(&mut store, &run, rules, outcome_of(error), format!("{error:#}"), times).await,
+    };
+    if let Err(error) = noted {
+        tracing::warn!(reason = %error, "the run is done, but metrics and pages cannot show it");
+    }
+    let closed = store.close().await;
+    let (performed, _) = performed?;
+    closed?;
+    Ok(performed)
+}
+
+async fn perform_on(
+    job: &Job,
+    request: Request,
+    ledger: &mut Ledger,
+    stop: &CancellationToken,
+    progress: &dyn Progress,
+) -> anyhow::Result<(Performed, Option<Prepared>)> {
+    let Request { rules, tags, reviewed, now, .. } = request;
+    let holds = holds_in(ledger.store()).await?;
+    let keys = Keys::parse(&job.settings.keys)?;
+    let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
+    let rules = match &reviewed {
+        Some(plan) => plan.steps.iter().map(|step| step.rule.clone()).collect(),
+        None => rules,
+    };
+    let steps = reviewed.iter().flat_map(|plan| &plan.steps);
+    let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
+    let options = Options { rules, tags, samples: 0, thorough: false, walks, pseudonym_key };
+    let mut prepared = match plan::prepare(job, &holds, now, &options).await? {
+        Ok(prepared) => prepared,
+        Err(found) => return Ok((Performed::Invalid(found), None)),
+    };
+    check_clocks(job, &mut prepared).await?;
+    if let Some(reviewed) = &reviewed {
+        compare(reviewed, &prepared.plan)?;
+    }
+    let recipients =
+        Recipients::open(&job.settings, &keys, &prepared.plan).map_err(|error| Stop::invalid(error.to_string()))?;
+    let report = execute(job, &prepared, &recipients, ledger, stop, progress).await?;
+    Ok((Performed::Report(Box::new(report)), Some(prepared)))
+}
+
+/// What would be executed must be what was reviewed, and no more of it.
+fn compare(reviewed: &Plan, fresh: &Plan) -> anyhow::Result<()> {
+    if reviewed.work_digest != fresh.work_digest {
+        let differing: Vec<_> = reviewed
+            .steps
+            .iter()
+            .filter(|step| {
+                fresh.steps.iter().find(|other| other.rule == step.rule).is_none_or(|other| {
+                    other.statements != step.statements || other.holds != step.holds || other.limits != step.limits
+                })
+            })
+            .map(|step| step.rule.as_str())
+            .collect();
+        let what = match differing.as_slice() {
+            [] => "settings or rule files".to_owned(),
+            rules => format!("rules {}", rules.join(", ")),
+        };
+        return Err(Stop::refused(format!(
+            "what would run is not what was reviewed: {what} changed since; make a new plan and review it"
+        )));
+    }
+    for step in &reviewed.steps {
+        let now = fresh.steps.iter().find(|other| other.rule == step.rule).map_or(0, |other| other.counts.disposable());
+        if now > step.counts.disposable() {
+            return Err(Stop::refused(format!(
+                "rule `{}` would dispose of {now} rows, {} were reviewed; make a new plan and review it",
+                step.rule,
+                step.counts.disposable()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A clock that is wrong deletes too early or too late.
+async fn check_clocks(job: &Job, prepared: &mut Prepared) -> anyhow::Result<()> {
+    let most = SignedDuration::try_from(job.settings.pace.max_clock_skew).context("max_clock_skew is too long")?;
+    for (name, open) in &mut prepared.databases {
+        let theirs = open.database.clock(open.connection.as_mut()).await?;
+        let skew = theirs.duration_since(Timestamp::now()).abs();
+        if skew > most {
+            return Err(Stop::refused(format!(
+                "the clock of database {name} differs from this machine's by {} s, max_clock_skew allows {} s: \
+                 set the wrong one right",
+                skew.as_secs(),
+                most.as_secs()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The holds in force in an open store.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn holds_in(store: &mut Store) -> Result<Vec<Hold>, store::Error> {
+    Ok(store.holds().await?.into_iter().filter_map(hold).collect())
+}
+
+fn hold(stored: store::Hold) -> Option<Hold> {
+    let mut parts = stored.table.splitn(3, '.');
+    let (database, schema, name) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Hold {
+        id: stored.id,
+        database: database.to_owned(),
+        table: TableName { schema: schema.to_owned(), name: name.to_owned() },
+        scope: match stored.target? {
+            HoldTarget::Key(key) => HoldScope::Key(key),
+            HoldTarget::Condition(condition) => HoldScope::Condition(condition),
+        },
+        matter: stored.matter,
+    })
+}
+
+/// What an error means, by the first cause that knows.
+pub fn outcome_of(error: &anyhow::Error) -> Outcome {
+    error
+        .chain()
+        .find_map(|cause| {
+            let stop = cause.downcast_ref::<Stop>().map(|stop| stop.outcome);
+            let database = || cause.downcast_ref::<database::Error>().map(|error| error.kind.outcome());
+            let ledger = || cause.downcast_ref::<ledger::Error>().map(ledger::Error::outcome);
+            let store = || cause.downcast_ref::<store::Error>().map(store::Error::outcome);
+            let key = || cause.downcast_ref::<KeyError>().map(|_| Outcome::Invalid);
+            let file = || {
+                use std::io::ErrorKind::{AlreadyExists, InvalidData, NotFound, PermissionDenied};
+                let kind = cause.downcast_ref::<std::io::Error>()?.kind();
+                matches!(kind, AlreadyExists | InvalidData | NotFound | PermissionDenied).then_some(Outcome::Invalid)
+            };
+            stop.or_else(database).or_else(ledger).or_else(store).or_else(key).or_else(file)
+        })
+        .unwrap_or(Outcome::Unexpected)
+}

@@ -1,0 +1,271 @@
+//! How the job stands: what the last plan or run saw of each rule, and sums over all runs.
+//!
+//! Metrics, pages and `sunset status` are made of this, so that nobody counts rows only to look at them. A run adds
+//! itself at its end and a plan its counts; the store keeps the whole as one document. It holds numbers, times and the
+//! names of rules, databases and recipients; nothing of any row.
+
+use crate::{
+    ledger::{self, RuleResult},
+    outcome::Outcome,
+    settings::StoreSettings,
+    store::{self, Backlog, RecipientCount, Store, StoredNotice},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+
+/// So many runs are remembered.
+const RUNS: usize = 20;
+
+/// Bounds of [`Durations`], in milliseconds: batches aim at 50 ms by default, and a statement may take 30 s.
+pub const BOUNDS: [u64; 12] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000];
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// When the sums began.
+    pub since: Option<Timestamp>,
+    pub rules: BTreeMap<String, RuleStanding>,
+    pub recipients: BTreeMap<String, RecipientStanding>,
+    /// How long batches took, by database.
+    pub batches: BTreeMap<String, Durations>,
+    /// Newest first.
+    pub runs: Vec<RunStanding>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleStanding {
+    /// What was counted last; `None` when nobody could.
+    pub counted: Option<Counted>,
+    /// The last run that the rule took part in.
+    pub last: Option<LastRun>,
+    /// When the last run ended that went well for the rule.
+    pub succeeded_at: Option<Timestamp>,
+    /// When the last run began that came to an end about the rule, be it a bad one: what another try may mend does not
+    /// count.
+    pub served_at: Option<Timestamp>,
+    /// Rows of the rule's own table, by disposition, over all runs.
+    pub disposed: BTreeMap<String, u64>,
+    /// Runs that did not end well, by result.
+    pub failures: BTreeMap<RuleResult, u64>,
+}
+
+/// Rows of a rule, as they were counted last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    pub at: Timestamp,
+    /// Past the retention period and still there; held ones are left out.
+    pub due: u64,
+    /// Of these, past the regular deletion period; `None` where the rule has none.
+    pub overdue: Option<u64>,
+    /// Due rows that a hold keeps.
+    pub held: u64,
+    /// Due rows that a guard rail keeps.
+    pub refused: u64,
+    /// Since when the row with the earliest starting point is overdue, if there is one and its time can be read.
+    pub overdue_since: Option<Timestamp>,
+}
+
+/// How a rule fared in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    pub run: String,
+    pub started_at: Timestamp,
+    pub result: RuleResult,
+    pub disposed: u64,
+    /// Why it ended as it did, where that needs words.
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecipientStanding {
+    /// Persons that it was asked about, by its answer, over all runs.
+    pub calls: BTreeMap<String, u64>,
+    /// By rule, what the last run left waiting for it.
+    pub waiting: BTreeMap<String, Waiting>,
+}
+
+/// Rows that stay because of a recipient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub rows: u64,
+    /// Of those, past the rule's deadline.
+    pub past_deadline: u64,
+}
+
+/// A run of the job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStanding {
+    /// Its id in the ledger.
+    pub run: String,
+    pub started_at: Timestamp,
+    pub ended_at: Timestamp,
+    pub outcome: Outcome,
+    pub disposed: u64,
+    /// How many rules took part.
+    pub rules: u64,
+    /// Why there is no report.
+    pub message: Option<String>,
+}
+
+/// How long things took: a histogram.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durations {
+    /// How many took up to each of the [`BOUNDS`] and longer than the one before; the last took longer than all.
+    counts: [u64; BOUNDS.len() + 1],
+    microseconds: u64,
+}
+
+impl Durations {
+    pub fn add(&mut self, duration: Duration) {
+        let fits = |bound: &u64| duration <= Duration::from_millis(*bound);
+        let index = BOUNDS.iter().position(fits).unwrap_or(BOUNDS.len());
+        self.counts[index] += 1;
+        self.microseconds = self.microseconds.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.microseconds = self.microseconds.saturating_add(other.microseconds);
+    }
+
+    /// One for each of the [`BOUNDS`], and one for what took longer.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
+    /// Of all together.
+    pub fn total(&self) -> Duration {
+        Duration::from_micros(self.microseconds)
+    }
+}
+
+impl Standing {
+    /// As the store has it; empty before the first plan or run.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn read(store: &mut Store) -> Result<Self, store::Error> {
+        let Some(document) = store.standing().await? else { return Ok(Self::default()) };
+        serde_json::from_str(&document)
+            .map_err(|_| store::Error::Damaged("the standing of the job cannot be read".to_owned()))
+    }
+
+    /// Changes what the store has; others who change it at the same time wait.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub async fn change(store: &mut Store, now: Timestamp, edit: impl FnOnce(&mut Self)) -> Result<(), store::Error> {
+        store.begin().await?;
+        let changed = async {
+            let mut standing = Self::read(store).await?;
+            edit(&mut standing);
+            standing.since.get_or_insert(now);
+            standing.runs.truncate(RUNS);
+            let document = serde_json::to_string(&standing)
+                .map_err(|_| store::Error::Failed("the standing of the job cannot be written".to_owned()))?;
+            store.keep_standing(document).await
+        };
+        match changed.await {
+            Ok(()) => store.commit().await,
+            Err(error) => {
+                // the first error tells more
+                let _ = store.rollback().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Everything that the store tells about a job without reading its ledger.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub standing: Standing,
+    pub ledger: LedgerHead,
+    /// Persons by recipient and state.
+    pub recipients: Vec<RecipientCount>,
+    pub backlogs: Vec<Backlog>,
+    /// Deletion notices, oldest first.
+    pub notices: Vec<StoredNotice>,
+    /// Batches of which nobody knows yet whether they were committed.
+    pub open_intents: u64,
+    /// Holds in force.
+    pub holds: u64,
+}
+
+/// Where the ledger ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerHead {
+    /// The number of the last entry; 0 before the first.
+    pub sequence: u64,
+    /// Its hash, in hexadecimal.
+    pub hash: Option<String>,
+    /// When it was written.
+    pub at: Option<Timestamp>,
+    /// Entries that the newest checkpoint covers.
+    pub signed: u64,
+}
+
+impl Snapshot {
+    /// What a store has that exists already.
+    ///
+    /// # Errors
+    /// There is no store, or it cannot be read.
+    pub async fn of(settings: &StoreSettings) -> Result<Self, store::Error> {
+        let mut store = Store::open_existing(settings).await?;
+        let snapshot = Self::read(&mut store).await;
+        store.close().await?;
+        snapshot
+    }
+
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn read(store: &mut Store) -> Result<Self, store::Error> {
+        let mut head = LedgerHead::default();
+        if let Some((sequence, line)) = store.last_entry().await? {
+            head.sequence = sequence;
+            head.hash = Some(hex::encode(ledger::entry::hash(&line)));
+            head.at = ledger::Entry::parse(&line).ok().map(|entry| entry.at);
+        }
+        head.signed = store.last_checkpoint().await?.map_or(0, |checkpoint| checkpoint.size);
+        Ok(Self {
+            standing: Standing::read(store).await?,
+            ledger: head,
+            recipients: store.recipient_counts().await?,
+            backlogs: store.backlogs().await?,
+            notices: store.notices().await?,
+            open_intents: store.open_intents().await?.len() as u64,
+            holds: store.holds_mark().await?.0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_fall_into_their_bounds() {
+        let mut durations = Durations::default();
+        for milliseconds in [0, 5, 6, 30_000, 30_001] {
+            durations.add(Duration::from_millis(milliseconds));
+        }
+        let mut twice = durations.clone();
+        twice.merge(&durations);
+        assert_eq!(durations.counts(), [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
+        assert_eq!(twice.counts().iter().sum::<u64>(), 10);
+        assert_eq!(twice.total(), Duration::from_millis(2 * 60_012));
+    }
+
+    #[test]
+    fn a_document_of_an_older_program_can_be_read() {
+        let standing: Standing = serde_json::from_str(r#"{"rules": {"a": {"disposed": {"erase": 3}}}}"#).unwrap();
+        assert_eq!(standing.rules["a"].disposed["erase"], 3);
+        let text = serde_json::to_string(&standing).unwrap();
+        assert_eq!(serde_json::from_str::<Standing>(&text).unwrap(), standing);
+    }
+}
