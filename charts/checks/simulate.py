@@ -307,7 +307,7 @@ def under_the_security_context(stage: Stage) -> None:
 
 def helm_test(stage: Stage) -> None:
     """The pod of `helm test`."""
-    for changes, code in (({}, 0), ({"schedules": {"default": {"tags": ["nihgtly"]}}}, 2), ({"tests": {"online": True}}, 0)):
+    for changes, code in (({}, 0), ({"schedules": {"default": {"tags": ["nihgtly"]}}}, 2), ({"schedules": {"default": {"rules": ["vists"]}}}, 2), ({"tests": {"online": True}}, 0)):
         stage.fill()
         found, cluster = stage.render("cronjob", changes)
         pod = pods.Pod(cluster, next(d for d in found if d["kind"] == "Pod"))
