@@ -1,6 +1,6 @@
 //! The statements that plan and run send, made of a [`Work`] and a [`Dialect`]. Pure: no server is asked.
 
-use super::{Change, DependentWork, Dialect, KeyColumn, Link, PLACEHOLDER, Sql, Statement, Value, Work};
+use super::{Change, DependentWork, Dialect, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Value, Work};
 use crate::catalog::TableName;
 
 /// The rows of one batch, by where they lie.
@@ -288,12 +288,14 @@ pub fn sample(dialect: &dyn Dialect, work: &Work, columns: &[KeyColumn], limit: 
     dialect.finish(sql)
 }
 
-/// The next disposable rows in the order of their locator, kept from changing until the transaction ends.
+/// The next disposable rows in the order of their locator, not beyond another one, kept from changing until the
+/// transaction ends.
 pub fn select_keys(
     dialect: &dyn Dialect,
     work: &Work,
     selection: &KeySelection,
     after: Option<&[String]>,
+    through: Option<&[String]>,
     limit: u64,
 ) -> Statement {
     let row = dialect.row(&work.table);
@@ -301,6 +303,9 @@ pub fn select_keys(
     let mut condition = work.disposable_rows();
     if let Some(after) = after {
         condition.push(" and ").append(&dialect.beyond(&row, &locator, after, false));
+    }
+    if let Some(through) = through {
+        condition.push(" and ").append(&dialect.through(&row, &locator, through));
     }
     let order: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
     limited(dialect, work, selection, condition, &order.join(", "), limit)
@@ -323,6 +328,20 @@ pub fn page(
     }
     let order: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
     let mut sql = select_from(dialect, &selection.list(dialect, &row), &work.table, &condition);
+    sql.push(&format!(" order by {} limit {limit}", order.join(", ")));
+    dialect.finish(sql)
+}
+
+/// The next of those who stay, in the order of the key: the key's columns, then each identifier's.
+pub fn members(work: &MembersWork, after: Option<&[String]>, limit: u64) -> Statement {
+    let dialect = work.dialect;
+    let row = dialect.row(&work.table);
+    let text = |column: &KeyColumn| dialect.text(&dialect.column(&row, &column.name), column);
+    let list: Vec<_> = work.key.iter().chain(work.columns.iter().map(|(_, column)| column)).map(text).collect();
+    let after = after.map(|after| dialect.beyond(&row, &work.key, after, false));
+    let condition = Sql::all(work.condition.iter().chain(&after));
+    let mut sql = select_along_key(dialect, &Sql::new(list.join(", ")), &work.table, &condition);
+    let order: Vec<_> = work.key.iter().map(|column| dialect.column(&row, &column.name)).collect();
     sql.push(&format!(" order by {} limit {limit}", order.join(", ")));
     dialect.finish(sql)
 }
@@ -425,6 +444,8 @@ pub fn boundary(
 
 /// What changes the disposable rows of a range and tells which they were.
 pub enum RangeStatements {
+    /// One statement changes the rows; their number is all that anybody wants to know.
+    Counted(Statement),
     /// One statement delivers the keys of the rows that it changes.
     Returning(Statement),
     /// The keys are read first, all in one text; the transaction has to [see one moment](super::Connection::begin_still).
@@ -450,6 +471,10 @@ pub fn range(dialect: &dyn Dialect, work: &Work, range: &Range) -> RangeStatemen
     let selection = KeySelection::names(&work.key);
     let condition = in_range(dialect, work, range, work.disposable_rows());
     let change = |condition: &Sql| changing_at(dialect, table, dialect.along_key(), &work.change, condition);
+    // where the server can say later what became of the transaction, recovery needs no keys either
+    if !work.evidence.is_rows() && dialect.transaction_id().is_some() {
+        return RangeStatements::Counted(dialect.finish(change(&condition)));
+    }
     if let Some(packed) = selection.packed(dialect, &row) {
         let (select, plain) = match work.plainly_disposable_rows() {
             None => (select_along_key(dialect, &Sql::new(packed), table, &condition), None),

@@ -1,13 +1,13 @@
 //! What is to be done with the rows of one table, as pieces of SQL: the executable side of a plan's step.
 
-use super::Sql;
+use super::{Dialect, Sql};
 use crate::{
     catalog::{Column, ColumnKind, TableName},
     clock::PointKind,
     recipients::Grade,
-    rules::Disposition,
+    rules::{Disposition, Evidence},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// One rule on one table.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub struct Work {
     /// Who deletes a copy before the row changes, in the order of the rule.
     pub recipients: Vec<RecipientWork>,
     pub change: Change,
+    /// What the ledger keeps of the rows.
+    pub evidence: Evidence,
     /// Deepest first: nothing is changed before what references it.
     pub dependents: Vec<DependentWork>,
 }
@@ -60,6 +62,26 @@ pub struct RecipientWork {
     pub required: Grade,
     /// The row has been due for longer than the recipient may take.
     pub late: Option<Sql>,
+}
+
+/// Those who stay with a recipient whose list is made anew: a table, read page by page.
+#[derive(Clone, Debug)]
+pub struct MembersWork {
+    pub database: String,
+    pub dialect: &'static dyn Dialect,
+    pub table: TableName,
+    /// The server's estimate.
+    pub table_rows: u64,
+    /// The primary key.
+    pub key: Vec<KeyColumn>,
+    /// Identifier to the column that holds it.
+    pub columns: Vec<(String, KeyColumn)>,
+    /// Columns that the condition names.
+    pub looked_at: Vec<String>,
+    /// The identifiers by which rules ask the recipient about a person: persons are remembered by all of them together.
+    pub known_as: BTreeSet<BTreeSet<String>>,
+    /// Only these rows.
+    pub condition: Option<Sql>,
 }
 
 /// What happens to a row.
@@ -97,7 +119,7 @@ impl std::fmt::Debug for Computed {
 #[derive(Clone, Debug)]
 pub struct DependentWork {
     pub table: TableName,
-    /// The primary key; empty when there is none (then the rows are counted but leave no tags).
+    /// The primary key; empty when there is none, or when counts are all the evidence: such rows leave no tags.
     pub key: Vec<KeyColumn>,
     /// From the dependent to the rule's own table: `links[0]` is a foreign key of the dependent, the last one points at
     /// the rule's table.

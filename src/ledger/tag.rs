@@ -50,6 +50,14 @@ impl TagKey {
 }
 
 impl TagKey {
+    /// A key for another purpose. The message is no tag's: those begin with the length of a text, which is never this.
+    pub(super) fn derive(&self, purpose: &str) -> [u8; 32] {
+        let mut mac = self.state.clone();
+        mac.update(&u64::MAX.to_le_bytes());
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
     /// The tag of a person at a recipient: the name, and each identifier with its own name. The empty table name and the
     /// number of texts keep it apart from the tags of rows and conditions.
     pub fn subject_tag(&self, recipient: &str, identifiers: &BTreeMap<String, String>) -> Tag {
@@ -77,11 +85,23 @@ fn truncate(mac: Hmac<Sha256>) -> Tag {
     tag
 }
 
+/// What becomes of a batch's tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tagging {
+    /// They are evidence: the intent names their root, and they are kept for good.
+    Lasting,
+    /// The evidence is the number of rows alone. Only recovery needs them: they are forgotten with the batch's outcome.
+    UntilSettled,
+    /// None are made.
+    Without,
+}
+
 /// Collects the tags of a batch: 16 bytes for each row.
 #[derive(Clone, Debug)]
 pub struct BatchEvidence {
     table: String,
     tag_key: String,
+    tagging: Tagging,
     tags: Vec<Tag>,
 }
 
@@ -92,9 +112,10 @@ pub struct BatchTags {
     pub table: String,
     /// The key that made the tags.
     pub tag_key: String,
+    pub tagging: Tagging,
     /// The number of tags.
     pub count: u64,
-    /// Merkle root over the sorted tags.
+    /// Merkle root over the sorted tags; that of the empty tree where the evidence is their number alone.
     pub root: Hash,
     /// Sorted, 16 bytes each.
     pub tags: Vec<u8>,
@@ -103,7 +124,12 @@ pub struct BatchTags {
 impl BatchEvidence {
     /// For a batch of rows of `table` (`database.schema.table`).
     pub fn new(table: impl Into<String>, key: &TagKey) -> Self {
-        Self { table: table.into(), tag_key: key.id.clone(), tags: Vec::new() }
+        Self { table: table.into(), tag_key: key.id.clone(), tagging: Tagging::Lasting, tags: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn with(self, tagging: Tagging) -> Self {
+        Self { tagging, ..self }
     }
 
     pub fn push(&mut self, tag: Tag) {
@@ -114,8 +140,9 @@ impl BatchEvidence {
     pub fn finish(mut self) -> BatchTags {
         self.tags.sort_unstable();
         let tags = self.tags.concat();
-        let (count, root) = (self.tags.len() as u64, root_of_tags(&tags));
-        BatchTags { table: self.table, tag_key: self.tag_key, count, root, tags }
+        let root = if self.tagging == Tagging::Lasting { root_of_tags(&tags) } else { Tree::default().root() };
+        let count = self.tags.len() as u64;
+        BatchTags { table: self.table, tag_key: self.tag_key, tagging: self.tagging, count, root, tags }
     }
 }
 

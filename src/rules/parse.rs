@@ -162,6 +162,16 @@ pub(crate) fn limits(at: Option<&At>) -> Limits {
     }
 }
 
+/// A condition on the rows of a table, as `where` has it; `source` is the file's text.
+pub(crate) fn condition_of(
+    at: &At,
+    table: &TablePath,
+    source: &str,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Condition> {
+    Reader { source, parameters: &BTreeMap::new(), diagnostics }.condition(at, Some(table))
+}
+
 /// The recipients of a rule. Whether there are such is seen with the settings.
 fn recipients(at: &At) -> Vec<RuleRecipient> {
     let recipient = |(name, at): (&str, At)| {
@@ -238,6 +248,7 @@ impl Reader<'_> {
             dependents: dependents.unwrap_or_default(),
             recipients: at.get("recipients").as_ref().map(recipients).unwrap_or_default(),
             limits: limits(at.get("limits").as_ref()),
+            evidence: at.get("evidence").and_then(|evidence| word(&evidence)).unwrap_or_default(),
             schedule: at.text_of("schedule"),
             tags: at.get("tags").iter().flat_map(At::items).filter_map(|tag| tag.text().map(str::to_owned)).collect(),
             place: at.place.clone(),

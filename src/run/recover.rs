@@ -1,7 +1,7 @@
 //! Settles batches that an earlier run announced and did not report: were they committed?
 //!
-//! A batch is one transaction, so all of its rows changed or none. The rule's lock is held here, and the lock's session
-//! was the batch's: whatever it did is over.
+//! A batch is one transaction, so all of its rows changed or none. The lock of the worker that announced it is held here,
+//! and that lock's session was the batch's: whatever it did is over.
 
 use super::Failure;
 use crate::{
@@ -22,25 +22,36 @@ pub(super) async fn open_rules(ledger: &mut Ledger) -> Result<BTreeSet<String>, 
     Ok(ledger.open_intents().await?.into_iter().map(|(_, intent)| intent.rule).collect())
 }
 
-/// Finds out what became of each open batch of the rule and writes it down. What is open is asked under the rule's lock:
-/// another run may have settled it a moment before.
+/// The numbers of the workers that announced open batches of the rule.
+pub(super) async fn workers(ledger: &mut Ledger, rule: &str) -> Result<Vec<u32>, ledger::Error> {
+    let open = ledger.open_intents().await?.into_iter().filter(|(_, intent)| intent.rule == rule);
+    Ok(open.map(|(_, intent)| intent.worker).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// Finds out what became of each open batch of these workers and writes it down. What is open is asked under their
+/// locks: another run may have settled it a moment before.
 pub(super) async fn settle(
     connection: &mut dyn Connection,
     dialect: &dyn Dialect,
     step: &Step,
     work: &Work,
+    workers: &[u32],
     ledger: &mut Ledger,
 ) -> Result<(), Failure> {
     let mut open = ledger.open_intents().await?;
-    open.retain(|(_, intent)| intent.rule == step.rule);
+    open.retain(|(_, intent)| intent.rule == step.rule && workers.contains(&intent.worker));
     // what went along came to the same end as the rows that it went with, whose intent stands before
     for batch in open.chunk_by(|_, (_, next)| next.along_with.is_some()) {
         let (seq, intent) = &batch[0];
         let committed = match by_transaction(connection, dialect, intent).await? {
-            Some(committed) => committed,
+            Some(committed) => Some(committed),
             None => by_rows(connection, dialect, step, work, *seq, intent, ledger).await?,
         };
-        let result = if committed { BatchResult::Committed } else { BatchResult::RolledBack };
+        let result = match committed {
+            Some(true) => BatchResult::Committed,
+            Some(false) => BatchResult::RolledBack,
+            None => BatchResult::Unknown,
+        };
         tracing::warn!(rule = step.rule, intent = seq, rows = intent.rows, ?result, "settled what a crash left open");
         let settled_by = SettledBy::Recovery;
         let outcome = |(seq, _): &(u64, Intent)| Event::Outcome { intent: *seq, result, milliseconds: 0, settled_by };
@@ -67,7 +78,8 @@ async fn by_transaction(
     })
 }
 
-/// Looks whether rows of the batch are still due: then it was rolled back.
+/// Looks whether rows of the batch are still due: then it was rolled back. `None` when there is nothing to compare them
+/// with: the evidence is their number alone.
 async fn by_rows(
     connection: &mut dyn Connection,
     dialect: &dyn Dialect,
@@ -76,12 +88,12 @@ async fn by_rows(
     seq: u64,
     intent: &Intent,
     ledger: &mut Ledger,
-) -> Result<bool, Failure> {
-    let Some(stored) = ledger.tags_of(seq).await? else { return Ok(false) };
+) -> Result<Option<bool>, Failure> {
+    let Some(stored) = ledger.tags_of(seq).await? else { return Ok(intent.evidence.is_rows().then_some(false)) };
     let tags: HashSet<&[u8]> = stored.tags.chunks_exact(16).collect();
     let Some(key) = ledger.tag_key_with_id(&intent.tag_key) else {
         // without the key nobody can tell; a row that is still there is due and will be done anyway
-        return Ok(true);
+        return Ok(Some(true));
     };
     let selection = KeySelection::of(work);
     let table = step.full_table();
@@ -90,11 +102,11 @@ async fn by_rows(
         let statement = statements::page(dialect, work, &selection, work.due_rows(), after.as_deref(), PAGE);
         let rows = connection.fetch(&statement).await?;
         if rows.iter().any(|row| tags.contains(key.tag(&table, &selection.key(row)).as_slice())) {
-            return Ok(false);
+            return Ok(Some(false));
         }
         match rows.last() {
             Some(last) if rows.len() as u64 == PAGE => after = Some(selection.locator(last)),
-            _ => return Ok(true),
+            _ => return Ok(Some(true)),
         }
     }
 }
