@@ -98,6 +98,9 @@ pub struct ValidateArgs {
     /// Do not connect to the databases
     #[arg(long)]
     pub offline: bool,
+    /// Also make sure that there is this rule
+    #[arg(long = "rule", value_name = "ID")]
+    pub rules: Vec<String>,
     /// Also make sure that some rule bears this tag
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,

@@ -7,6 +7,7 @@ use crate::{
         Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work,
         statements::{self, KeySelection, Range, RangeStatements},
     },
+    failpoint,
     ledger::{self, BatchEvidence, BatchTags, TagKey, Tagging},
     plan::{PreparedStep, Step, Walk},
     rules::{Disposition, Evidence},
@@ -167,15 +168,17 @@ impl<'a> Batches<'a> {
         hex::encode(self.tag_key.condition_tag(&self.table, &format!("{parts:?} {:?}", self.step.techniques)))
     }
 
-    /// How long a chunk is: long enough that leasing it costs nothing beside working on it, short enough that several
+    /// How long a chunk is where no batch is longer than `batch`: long enough that leasing it costs nothing beside working on it, short enough that several
     /// workers end at about the same time.
-    pub fn chunk(&self) -> u64 {
+    pub fn chunk(&self, batch: u64) -> u64 {
         const PARTS: u64 = 32;
-        match self.walk {
-            Walk::Blocks => (self.leaves.iter().sum::<u64>() / PARTS).clamp(128, 8192),
-            Walk::Keys | Walk::KeyRanges => (self.step.counts.table_rows / PARTS).clamp(10_000, 500_000),
-            Walk::StartingPoint(_) => u64::MAX,
-        }
+        // many of the batches that the settings allow, and no more than a few seconds of work
+        let (length, least, most) = match self.walk {
+            Walk::Blocks => (self.leaves.iter().sum::<u64>(), 128, 8192),
+            Walk::Keys | Walk::KeyRanges => (self.step.counts.table_rows, 10_000, 500_000),
+            Walk::StartingPoint(_) => return u64::MAX,
+        };
+        (length / PARTS).clamp(least.min(20 * batch), most)
     }
 
     /// Cuts off the stretch of this size that begins at a position; `None` behind the end.
@@ -221,7 +224,10 @@ impl<'a> Batches<'a> {
             Walk::KeyRanges | Walk::Blocks => connection.begin_still().await?,
             Walk::Keys | Walk::StartingPoint(_) => connection.begin().await?,
         }
-        match self.rows(connection, stretch, size).await {
+        failpoint::reach("before_statement");
+        let changed = self.rows(connection, stretch, size).await;
+        failpoint::reach("after_statement");
+        match changed {
             Ok(Rows { rows, tags, dependents, longest, next }) => {
                 Ok(Changed { rows, tags, dependents, longest, next, began })
             }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     database::{Dialect, ErrorKind},
+    failpoint,
     ledger::{self, BatchResult, BatchTags, Event, Intent, Ledger, SettledBy},
     plan::Step,
     standing::Durations,
@@ -100,6 +101,7 @@ impl<'a> Book<'a> {
             }
         };
         let committed = worker.connection.commit().await;
+        failpoint::reach("after_commit");
         // A server that answers has decided.
         let result = match &committed {
             Ok(()) => Some(BatchResult::Committed),
@@ -174,8 +176,10 @@ impl<'a> Book<'a> {
         self.queue().push(Announcement { intents, tags: all_tags, done });
         let mut pages = self.pages().await;
         let queue = std::mem::take(&mut *self.queue());
+        failpoint::reach("before_intent");
         pages.announce(self.holds, queue).await;
         drop(pages);
+        failpoint::reach("after_intent");
         // written by this worker or by one who had the book before
         match announced.await {
             Ok(announced) => announced.map_err(Failure::Shared),
@@ -192,7 +196,9 @@ impl<'a> Book<'a> {
         let mut pages = self.pages().await;
         if !pages.pending.is_empty() {
             let pending = std::mem::take(&mut pages.pending);
+            failpoint::reach("before_outcome");
             pages.ledger.append(pending, &[]).await?;
+            failpoint::reach("after_outcome");
         }
         Ok(())
     }

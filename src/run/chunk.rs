@@ -6,13 +6,15 @@
 //! time and never a row.
 
 use super::{
-    Failure,
+    Failure, Surroundings,
     batch::{Batches, Position, Stretch},
     book::Book,
+    walk,
     worker::{Worker, Workers},
 };
 use crate::{
     database::Connection,
+    failpoint,
     ledger::{self, Seal},
     store::{Holder, NewPass, StoredChunk, StoredPass, Taken},
 };
@@ -29,6 +31,7 @@ pub(super) struct SharedPass {
     seal: Seal,
     rule: String,
     run: String,
+    batch_rows: u32,
 }
 
 /// What a worker has leased.
@@ -53,6 +56,7 @@ pub(super) enum Next {
 impl SharedPass {
     /// Begins a pass, or joins the one that is under way. The workers that are at another work, when there are any.
     pub async fn join(
+        around: &Surroundings<'_>,
         batches: &mut Batches<'_>,
         workers: &mut Workers<'_>,
         book: &mut Book<'_>,
@@ -73,7 +77,8 @@ impl SharedPass {
                 batches.set_sizes(&stored.sizes);
                 let enough = enough.filter(|_| stored.fresh);
                 tracing::debug!(rule, pass = stored.id, joined = !stored.fresh, "pass");
-                Ok(Ok(Self { stored, enough, seal, rule: rule.to_owned(), run }))
+                let (rule, batch_rows) = (rule.to_owned(), around.job.settings.pace.batch_rows);
+                Ok(Ok(Self { stored, enough, seal, rule, run, batch_rows }))
             }
             Err(workers) => Ok(Err(workers)),
         }
@@ -94,10 +99,12 @@ impl SharedPass {
     ) -> Result<Next, Failure> {
         let holder = Holder { run: &self.run, worker: worker.number };
         loop {
+            failpoint::reach("before_lease");
             let ended = done.as_ref().map(|chunk| (&chunk.stored, chunk.rows));
             let taken = book.pages().await.store().take_chunk(self.stored.id, holder, LEASE, ended).await;
             let taken = taken.map_err(ledger::Error::from)?;
             done = None;
+            failpoint::reach("after_lease");
             let (rest, version) = match taken {
                 Taken::Chunk(stored) => return self.opened(stored, batches).map(Next::Chunk),
                 Taken::Wait { workers } => return Ok(Next::Wait(workers)),
@@ -121,7 +128,7 @@ impl SharedPass {
         rest: Position,
         version: u64,
     ) -> Result<Option<Chunk>, Failure> {
-        let cut = batches.cut(connection, rest, batches.chunk()).await?;
+        let cut = batches.cut(connection, rest, self.length(batches)).await?;
         let mut pages = book.pages().await;
         let Some(stretch) = cut else {
             pages.store().nothing_left(self.stored.id, version).await.map_err(ledger::Error::from)?;
@@ -157,11 +164,15 @@ impl SharedPass {
         Ok(book.pages().await.store().end_pass(self.stored.id).await.map_err(ledger::Error::from)?)
     }
 
+    fn length(&self, batches: &Batches<'_>) -> u64 {
+        batches.chunk(walk::largest_size(batches, self.batch_rows))
+    }
+
     fn opened(&self, stored: StoredChunk, batches: &Batches<'_>) -> Result<Chunk, Failure> {
         let from = self.position(&stored.begin)?;
         let to = stored.end.as_deref().map(|end| self.position(end)).transpose()?;
         tracing::info!(rule = self.rule, chunk = stored.number, "takes up a chunk that was left");
-        let stretch = Stretch { from, to, size: batches.chunk() };
+        let stretch = Stretch { from, to, size: self.length(batches) };
         Ok(Chunk { stored, stretch, rows: 0, kept_at: Instant::now() })
     }
 

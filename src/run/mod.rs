@@ -26,6 +26,7 @@ pub use report::{RecipientReport, RuleReport, RunReport};
 
 use crate::{
     database::Error as DatabaseError,
+    failpoint,
     job::Job,
     ledger::{self, Event, Ledger, RuleResult, TagKey},
     outcome::Outcome,
@@ -198,7 +199,9 @@ pub async fn execute(
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
+    failpoint::reach("before_checkpoint");
     let checkpoint = ledger.checkpoint().await?;
+    failpoint::reach("after_checkpoint");
     tracing::info!(run = ledger.run(), disposed, milliseconds, code = outcome.code(), "run finished");
     Ok(RunReport {
         run: ledger.run().to_owned(),

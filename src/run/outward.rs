@@ -19,6 +19,7 @@ use crate::{
         self, Connection, Dialect, RecipientWork, Row,
         statements::{self, KeySelection},
     },
+    failpoint,
     ledger::{self, BatchEvidence, Event, Keys, Ledger, Tag, entry::MOST_REQUEST_IDS},
     plan::{OpenDatabase, Prepared, PreparedStep, Step},
     recipients::{self, Answer, Facts, Grade, Members, Plumbing, Recipient, Sender, State, Subject},
@@ -326,11 +327,13 @@ async fn serve(
             pages.check_holds(around.holds).await?;
             pages.append(announcements).await?
         };
+        failpoint::reach("before_call");
         let calls = due.iter().map(|&i| {
             let (work, _, open, _) = &all[i];
             ask(around, work, open)
         });
         let results = join_all(calls).await;
+        failpoint::reach("after_call");
         let mut events = Vec::new();
         let mut pages = book.pages().await;
         for ((&i, number), (answers, began)) in due.iter().zip(numbers).zip(results) {
@@ -350,6 +353,7 @@ async fn serve(
                 standing.insert(subject.tag(), Standing::of(&answer));
             }
         }
+        failpoint::reach("after_answer");
         pages.append(events).await?;
     }
 

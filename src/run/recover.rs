@@ -9,6 +9,7 @@ use crate::{
         Connection, Dialect, Work,
         statements::{self, KeySelection},
     },
+    failpoint,
     ledger::{self, BatchResult, Event, Intent, Ledger, SettledBy},
     plan::Step,
 };
@@ -41,6 +42,9 @@ pub(super) async fn settle(
     let mut open = ledger.open_intents().await?;
     open.retain(|(_, intent)| intent.rule == step.rule && workers.contains(&intent.worker));
     // what went along came to the same end as the rows that it went with, whose intent stands before
+    if !open.is_empty() {
+        failpoint::reach("before_recovery");
+    }
     for batch in open.chunk_by(|_, (_, next)| next.along_with.is_some()) {
         let (seq, intent) = &batch[0];
         let committed = match by_transaction(connection, dialect, intent).await? {
@@ -57,6 +61,7 @@ pub(super) async fn settle(
         let outcome = |(seq, _): &(u64, Intent)| Event::Outcome { intent: *seq, result, milliseconds: 0, settled_by };
         // all at once: were only the first settled, nobody could tell the others' end any more
         ledger.append(batch.iter().map(outcome).collect(), &[]).await?;
+        failpoint::reach("after_recovery");
     }
     Ok(())
 }

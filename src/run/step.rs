@@ -228,11 +228,11 @@ async fn share(
     book: &mut Book<'_>,
     first: bool,
 ) -> Result<Passed, Failure> {
-    let shared = match SharedPass::join(batches, workers, book, first).await? {
+    let shared = match SharedPass::join(around, batches, workers, book, first).await? {
         Ok(shared) => shared,
         Err(others) => {
             workers.bury(book.ledger(), &others).await?;
-            let joined = SharedPass::join(batches, workers, book, first).await?;
+            let joined = SharedPass::join(around, batches, workers, book, first).await?;
             joined.map_err(|_| Failure::OtherWork)?
         }
     };

@@ -178,13 +178,20 @@ impl Pass<'_, '_> {
     }
 }
 pub(super) fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
-    let most = u64::from(pace.batch_rows);
-    let keys = matches!(batches.walk, Walk::Keys | Walk::StartingPoint(_));
-    let listed = batches.dialect.most_keys(&batches.work.locator()).filter(|_| keys);
+    let first = if *batches.walk == Walk::Blocks { 64 } else { 1000 };
+    pace::Size::new(first, largest_size(batches, pace.batch_rows), pace.batch_target)
+}
+
+/// The longest batch with at most so many rows, in what the walk counts.
+pub(super) fn largest_size(batches: &Batches<'_>, rows: u32) -> u64 {
+    let most = u64::from(rows);
     match batches.walk {
         // after a stretch without due rows a batch must not take in more of a dense one than it may
-        Walk::Blocks => pace::Size::new(64, (most / batches.rows_per_block()).max(1), pace.batch_target),
-        _ => pace::Size::new(1000, listed.map_or(most, |listed| listed.min(most)), pace.batch_target),
+        Walk::Blocks => (most / batches.rows_per_block()).max(1),
+        Walk::KeyRanges => most,
+        Walk::Keys | Walk::StartingPoint(_) => {
+            batches.dialect.most_keys(&batches.work.locator()).map_or(most, |listed| listed.min(most))
+        }
     }
 }
 

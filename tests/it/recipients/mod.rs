@@ -17,7 +17,7 @@ mod opendsr;
 mod paypal;
 mod rebuild;
 pub mod recorder;
-mod run;
+pub mod run;
 mod store;
 mod stripe;
 mod webhook;
