@@ -4,15 +4,17 @@ use super::{console::Console, job as loading};
 use crate::{
     cli::{Format, Global},
     clock,
+    job::Job,
     ledger::{self, Entry, Event, RuleResult},
     outcome::Outcome,
     output,
+    run::{BACKLOG, Backlog, RuleProgress},
     standing::{Counted, Standing},
-    store::{self, RecipientCount, Store},
+    store::{self, Pause, RecipientCount, Store},
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 /// How many runs are shown.
 const RUNS: usize = 5;
@@ -26,6 +28,10 @@ struct Status {
     /// Newest first.
     runs: Vec<RunStatus>,
     rules: BTreeMap<String, RuleStatus>,
+    /// What the last run of each rule left, and when that clears.
+    backlog: Option<Backlog>,
+    /// No run begins a batch.
+    pause: Option<Pause>,
     ledger: Head,
     /// Batches of which nobody knows yet whether they were committed; the next run settles them.
     open_intents: u64,
@@ -64,6 +70,7 @@ struct RuleStatus {
     result: Option<RuleResult>,
     disposed: u64,
     remaining: BTreeMap<String, u64>,
+    milliseconds: u64,
     /// When the rule last ran, before it did anything.
     overdue_before: Option<u64>,
     /// What a plan or run counted last.
@@ -82,7 +89,10 @@ pub async fn run(global: &Global, console: &mut Console) -> anyhow::Result<Outco
     let today = clock::today(loading::now(global, &job)?, &job.settings.time_zone);
     let status = match Store::open_existing(&job.settings.store).await {
         Ok(mut store) => {
-            let status = read(&mut store, &job.settings.name, today).await?;
+            let mut status = read(&mut store, &job.settings.name, today).await?;
+            let now = Timestamp::now();
+            status.pause = store.pause(now).await?;
+            status.backlog = backlog(&status, &job, now);
             store.close().await?;
             status
         }
@@ -153,11 +163,12 @@ fn note(status: &mut Status, Entry { at, run, event, .. }: Entry) {
                 status.runs.push(RunStatus { run, started: Some(at), finished: None, outcome: None, disposed: 0 });
             }
         },
-        Event::RuleFinished { rule, result, disposed, remaining, .. } => {
+        Event::RuleFinished { rule, result, disposed, remaining, milliseconds, .. } => {
             let known = status.rules.entry(rule).or_default();
             if known.at.is_none() {
                 let (at, result, counted) = (Some(at), Some(result), known.counted);
-                *known = RuleStatus { at, result, disposed, remaining, overdue_before: None, counted };
+                let overdue_before = None;
+                *known = RuleStatus { at, result, disposed, remaining, milliseconds, overdue_before, counted };
             }
         }
         Event::RuleStarted { rule, overdue, .. } => {
@@ -170,11 +181,30 @@ fn note(status: &mut Status, Entry { at, run, event, .. }: Entry) {
     }
 }
 
+/// Of the rules that the job still has.
+fn backlog(status: &Status, job: &Job, now: Timestamp) -> Option<Backlog> {
+    let progress = job.rules().filter_map(|rule| {
+        let known = status.rules.get(&rule.id)?;
+        Some(RuleProgress {
+            rule: &rule.id,
+            left: known.remaining.get(BACKLOG).copied().unwrap_or(0),
+            disposed: known.disposed,
+            took: Duration::from_millis(known.milliseconds),
+        })
+    });
+    Backlog::of(&progress.collect::<Vec<_>>(), &job.settings, now)
+}
+
 fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
     let time = |at: Option<Timestamp>| {
         at.map_or_else(|| "–".to_owned(), |at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string())
     };
     let mut out = format!("job {}\n\n", status.job);
+    if let Some(Pause { since, by, reason, until }) = &status.pause {
+        let until = until.map(|until| format!(", until {}", time(Some(until)))).unwrap_or_default();
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let _ = writeln!(out, "paused by {by} since {}{until}{reason}\n", time(Some(*since)));
+    }
     if status.runs.is_empty() {
         out.push_str("no runs yet\n");
     }
@@ -209,6 +239,9 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
     });
     let head = ["rule", "last run", "result", "disposed", "overdue before", "due", "overdue", "counted", "left"];
     out.push_str(&output::table(&head, rules.collect()));
+    if let Some(left) = &status.backlog {
+        let _ = writeln!(out, "\n{}", output::backlog(left));
+    }
     if !status.recipients.is_empty() {
         out.push('\n');
         let recipients = status.recipients.iter().map(|known| {

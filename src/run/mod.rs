@@ -4,6 +4,7 @@
 //! copies ([`outward`]), work through the due rows chunk by chunk and batch by batch ([`walk`], [`chunk`], [`batch`],
 //! [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the others.
 
+mod backlog;
 mod batch;
 mod book;
 mod chunk;
@@ -19,10 +20,11 @@ mod verify;
 mod walk;
 mod worker;
 
+pub use backlog::{Backlog, Behind, Progress as RuleProgress};
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
 pub use perform::{Performed, Request, holds_in, outcome_of, perform};
-pub use report::{RecipientReport, RuleReport, RunReport};
+pub use report::{BACKLOG, RecipientReport, RuleReport, RunReport};
 
 use crate::{
     database::Error as DatabaseError,
@@ -149,7 +151,7 @@ struct Surroundings<'a> {
     recipients: &'a Recipients,
     /// How many workers a rule has in this process.
     workers: u16,
-    pace: Pace,
+    pace: Pace<'a>,
 }
 
 /// Executes all steps of a plan, in their order.
@@ -171,7 +173,7 @@ pub async fn execute(
 
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
     let workers = job.settings.pace.workers;
-    let pace = Pace::new(&job.settings, ledger.clock(), prepared.began.into());
+    let pace = Pace::new(&job.settings, ledger.clock().clone(), prepared.began.into());
     let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, workers, pace };
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
@@ -199,6 +201,8 @@ pub async fn execute(
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
+    let progress: Vec<_> = rules.iter().map(RuleReport::progress).collect();
+    let backlog = Backlog::of(&progress, &job.settings, (ledger.clock())());
     failpoint::reach("before_checkpoint");
     let checkpoint = ledger.checkpoint().await?;
     failpoint::reach("after_checkpoint");
@@ -212,6 +216,7 @@ pub async fn execute(
         milliseconds,
         rules,
         polled,
+        backlog,
         checkpoint: checkpoint.note,
     })
 }
@@ -246,6 +251,7 @@ async fn skip(ledger: &mut Ledger, unplanned: &Unplanned) -> anyhow::Result<Vec<
             disposed: 0,
             remaining: BTreeMap::new(),
             milliseconds: 0,
+            waited: BTreeMap::new(),
         };
         ledger.append(vec![failure, finished], &[]).await?;
         reports.push(report);

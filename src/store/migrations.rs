@@ -117,6 +117,13 @@ const MIGRATIONS: &[&str] = &["
         leased_until bigint not null,
         primary key (pass, number)
     );
+", "
+    -- Pauses of the whole job. What one says is a JSON document.
+    create table pauses (
+        id bigint not null primary key,
+        pause text not null,
+        ended_at text
+    );
 "];
 
 /// The version that this program knows.

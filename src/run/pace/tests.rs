@@ -189,11 +189,16 @@ async fn time_that_is_up_is_no_failure() {
     let failure = pace.turns().next(&going()).await.unwrap_err();
     assert_eq!(failure.to_string(), "it is late; the rest waits for the next run");
     assert_eq!(failure.result(), crate::ledger::RuleResult::Backlog);
+    fake.says(Answer::Stop("it burns".to_owned()));
+    after(1.0).await;
+    let failure = pace.turns().next(&going()).await.unwrap_err();
+    assert_eq!(failure.result(), crate::ledger::RuleResult::Temporary);
 }
 
 fn made_with(pace: Settings) -> Vec<Box<dyn Throttle>> {
     let clock: Clock = Arc::new(jiff::Timestamp::now);
-    let setup = Setup { pace, zone: &TimeZone::UTC, clock: &clock, began: Instant::now() };
+    let (zone, began) = (&TimeZone::UTC, Instant::now());
+    let setup = Setup { pace, zone, store: None, clock: &clock, began, server: None, tables: &[] };
     OF_THE_JOB.iter().chain(OF_A_DATABASE).filter_map(|open| open(&setup)).collect()
 }
 

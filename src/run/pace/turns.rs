@@ -37,8 +37,9 @@ struct Waits {
     /// Connections that take turns now, and the most that ever did.
     turns: usize,
     most_turns: usize,
-    /// The time of all connections together, by throttle.
+    /// By throttle: the time during which anybody waited; for steady ones, that of all connections together.
     waited: BTreeMap<&'static str, Duration>,
+    steadily: BTreeMap<&'static str, Duration>,
     /// Who waits now, since when the first of them, and when that was last told, by throttle.
     waiting: BTreeMap<&'static str, (usize, Instant, Instant)>,
 }
@@ -78,12 +79,14 @@ impl<'a> StepPace<'a> {
         }
     }
 
-    /// How many milliseconds batches have waited, by throttle; on several connections, the average.
+    /// How many milliseconds batches have waited, by throttle. Where each connection has waits of its own, the average.
     pub fn waited(&self) -> BTreeMap<String, u64> {
         let waits = self.waits();
         let turns = u32::try_from(waits.most_turns.max(1)).unwrap_or(u32::MAX);
-        let milliseconds = |waited: Duration| u64::try_from((waited / turns).as_millis()).unwrap_or(u64::MAX);
-        waits.waited.iter().map(|(name, waited)| ((*name).to_owned(), milliseconds(*waited))).collect()
+        let steadily = waits.steadily.iter().map(|(name, waited)| (name, *waited / turns));
+        let milliseconds = |waited: Duration| u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        let all = waits.waited.iter().map(|(name, waited)| (name, *waited)).chain(steadily);
+        all.map(|(name, waited)| ((*name).to_owned(), milliseconds(waited))).collect()
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {
@@ -160,6 +163,7 @@ impl Turns<'_, '_> {
                     return Ok(Some(Refusal { slot, name, is_given_up, reason, until }));
                 }
                 Answer::TimeIsUp(reason) => return Err(Failure::TimeIsUp(reason)),
+                Answer::Stop(reason) => return Err(Failure::Throttled(reason)),
             }
         }
         Ok(None)
@@ -234,16 +238,20 @@ impl<'p, 'a> Wait<'p, 'a> {
 impl Drop for Wait<'_, '_> {
     fn drop(&mut self) {
         let waits = &mut self.pace.waits();
-        *waits.waited.entry(self.name).or_default() += self.since.elapsed();
         if let Some((waiting, since, _)) = waits.waiting.get_mut(self.name) {
             *waiting -= 1;
             if *waiting == 0 {
-                let seconds = since.elapsed().as_secs_f64();
+                let waited = since.elapsed();
                 waits.waiting.remove(self.name);
                 if !self.is_steady {
+                    *waits.waited.entry(self.name).or_default() += waited;
+                    let seconds = waited.as_secs_f64();
                     tracing::info!(rule = self.pace.rule, throttle = self.name, seconds, "waiting is over");
                 }
             }
+        }
+        if self.is_steady {
+            *waits.steadily.entry(self.name).or_default() += self.since.elapsed();
         }
         self.pace.progress.go_on();
     }
