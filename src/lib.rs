@@ -36,6 +36,7 @@ pub mod recipients;
 pub mod rules;
 pub mod run;
 pub mod sandbox;
+pub mod serve;
 pub mod settings;
 pub mod standing;
 pub mod store;

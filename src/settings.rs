@@ -44,6 +44,7 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Five-field cron expression for rules without their own.
     pub schedule: Option<String>,
+    pub serve: ServeSettings,
     /// Databases whose URL is not known because its variable is not there. Only with [`Severity::Warning`] for absent
     /// variables, that is, without connecting; [`Settings::databases`] has none of them.
     pub unresolved: BTreeSet<String>,
@@ -88,6 +89,21 @@ impl Default for Pace {
             retries: 5,
             max_clock_skew: Duration::from_secs(60),
         }
+    }
+}
+
+/// How `sunset serve` keeps the schedules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServeSettings {
+    /// How long after its time a run may begin.
+    pub catch_up: Duration,
+    /// Everything begins up to so long after its time.
+    pub jitter: Duration,
+}
+
+impl Default for ServeSettings {
+    fn default() -> Self {
+        Self { catch_up: Duration::from_secs(60 * 60), jitter: Duration::ZERO }
     }
 }
 
@@ -318,6 +334,7 @@ impl Reader<'_> {
             store,
             keys,
             schedule: root.text_of("schedule"),
+            serve: serve(root.get("serve").as_ref()),
             unresolved,
         })
     }
@@ -594,6 +611,15 @@ fn parameters(at: Option<&At>) -> BTreeMap<String, Parameter> {
         _ => Parameter::Days(at.items().filter_map(|day| format::date(day.text()?)).collect()),
     };
     at.into_iter().flat_map(At::entries).map(|(name, at)| (name.to_owned(), parameter(at))).collect()
+}
+
+fn serve(at: Option<&At>) -> ServeSettings {
+    let default = ServeSettings::default();
+    let duration = |key: &str| format::duration(at?.get(key)?.text()?);
+    ServeSettings {
+        catch_up: duration("catch_up").unwrap_or(default.catch_up),
+        jitter: duration("jitter").unwrap_or(default.jitter),
+    }
 }
 
 fn pace(at: Option<&At>) -> Pace {

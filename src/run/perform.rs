@@ -58,7 +58,7 @@ pub async fn perform(
     let mut store = ledger.into_store();
     let noted = match &performed {
         Ok((Performed::Report(report), Some(prepared))) => {
-            note::run(&mut store, &job.settings, prepared, report, times).await
+            note::run(&mut store, &job.settings, &prepared.steps, report, times).await
         }
         Ok((Performed::Report(_), None)) => Ok(()),
         Ok((Performed::Invalid(found), _)) => {

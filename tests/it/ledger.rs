@@ -26,7 +26,7 @@ use sunset::{
         verify::{Report, Verifier, verify_lines, verify_store},
     },
     outcome::Outcome,
-    settings::{KeySettings, Pace, Settings, StoreSettings},
+    settings::{KeySettings, Pace, ServeSettings, Settings, StoreSettings},
     store::{self, HoldTarget, NewHold, Store},
 };
 
@@ -742,6 +742,7 @@ fn settings(directory: &Path, keys: KeySettings) -> Settings {
         store: StoreSettings::Sqlite(directory.join("state/sunset.db")),
         keys,
         schedule: None,
+        serve: ServeSettings::default(),
     }
 }
 
