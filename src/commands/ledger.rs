@@ -5,7 +5,7 @@ use crate::{
     ledger::{
         Entry, Event, Keys,
         export::Export,
-        prove::{Findings, Proof, ProvenEntry, prove},
+        prove::{Counted, Findings, Proof, ProvenEntry, prove},
         verify::{Finding, Report, Verifier, verify_lines, verify_store},
     },
     outcome::Outcome,
@@ -117,6 +117,17 @@ fn print_report(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     let Report { origin, entries, checkpoints, batches, rows, .. } = report;
     writeln!(out, "ledger of {origin}: {entries} entries, {checkpoints} valid checkpoints")?;
     writeln!(out, "{batches} batches, {rows} rows in those that were committed")?;
+    if report.counted_rows > 0 {
+        let rows = report.counted_rows;
+        writeln!(
+            out,
+            "{rows} of these rows are known by number alone (evidence: counts): none can be proven by itself"
+        )?;
+    }
+    if report.unknown > 0 {
+        let count = report.unknown;
+        writeln!(out, "{count} batches are in doubt: nobody can tell any more whether they were committed")?;
+    }
     if let Some(covered) = &report.covered {
         writeln!(out, "signed up to entry {} on {:.0}, root {}", covered.size, covered.at, covered.root)?;
     }
@@ -188,6 +199,13 @@ fn print_findings(findings: &Findings, row: &RowArgs, format: Format, out: &mut 
         (1, _) => writeln!(out, "this row of {} was in 1 batch", row.table)?,
         (count, _) => writeln!(out, "this row of {} was in {count} batches", row.table)?,
     }
+    for Counted { rule, table, batches, rows } in &findings.counted {
+        writeln!(
+            out,
+            "rule {rule} keeps counts alone (evidence: counts): whether this row was among the {rows} rows of {table} in \
+             {batches} batches, the ledger cannot tell"
+        )?;
+    }
     for id in &findings.destroyed {
         writeln!(out, "tag key {id} was destroyed: which rows it stood for cannot be known any more, by design")?;
     }
@@ -215,6 +233,7 @@ fn print_proof(proof: &Proof, out: &mut dyn Write) -> anyhow::Result<()> {
             let result = match result {
                 crate::ledger::BatchResult::Committed => "committed",
                 crate::ledger::BatchResult::RolledBack => "rolled back: the row was not touched",
+                crate::ledger::BatchResult::Unknown => "nobody can tell any more whether it was committed",
             };
             let by = match settled_by {
                 crate::ledger::SettledBy::Direct => "",

@@ -425,6 +425,8 @@ pub fn boundary(
 
 /// What changes the disposable rows of a range and tells which they were.
 pub enum RangeStatements {
+    /// One statement changes the rows; their number is all that anybody wants to know.
+    Counted(Statement),
     /// One statement delivers the keys of the rows that it changes.
     Returning(Statement),
     /// The keys are read first, all in one text; the transaction has to [see one moment](super::Connection::begin_still).
@@ -450,6 +452,10 @@ pub fn range(dialect: &dyn Dialect, work: &Work, range: &Range) -> RangeStatemen
     let selection = KeySelection::names(&work.key);
     let condition = in_range(dialect, work, range, work.disposable_rows());
     let change = |condition: &Sql| changing_at(dialect, table, dialect.along_key(), &work.change, condition);
+    // where the server can say later what became of the transaction, recovery needs no keys either
+    if !work.evidence.is_rows() && dialect.transaction_id().is_some() {
+        return RangeStatements::Counted(dialect.finish(change(&condition)));
+    }
     if let Some(packed) = selection.packed(dialect, &row) {
         let (select, plain) = match work.plainly_disposable_rows() {
             None => (select_along_key(dialect, &Sql::new(packed), table, &condition), None),

@@ -5,7 +5,7 @@ use crate::{
     catalog::{Column, ColumnKind, TableName},
     clock::PointKind,
     recipients::Grade,
-    rules::Disposition,
+    rules::{Disposition, Evidence},
 };
 use std::sync::Arc;
 
@@ -45,6 +45,8 @@ pub struct Work {
     /// Who deletes a copy before the row changes, in the order of the rule.
     pub recipients: Vec<RecipientWork>,
     pub change: Change,
+    /// What the ledger keeps of the rows.
+    pub evidence: Evidence,
     /// Deepest first: nothing is changed before what references it.
     pub dependents: Vec<DependentWork>,
 }
@@ -97,7 +99,7 @@ impl std::fmt::Debug for Computed {
 #[derive(Clone, Debug)]
 pub struct DependentWork {
     pub table: TableName,
-    /// The primary key; empty when there is none (then the rows are counted but leave no tags).
+    /// The primary key; empty when there is none, or when counts are all the evidence: such rows leave no tags.
     pub key: Vec<KeyColumn>,
     /// From the dependent to the rule's own table: `links[0]` is a foreign key of the dependent, the last one points at
     /// the rule's table.

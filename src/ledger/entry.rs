@@ -3,7 +3,7 @@
 //! Nothing here names a person: rows appear as counts and as Merkle roots over keyed tags.
 
 use super::merkle::{self, Hash};
-use crate::outcome::Outcome;
+use crate::{outcome::Outcome, rules::Evidence};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -212,6 +212,9 @@ pub struct Intent {
     /// For rows that go along: the table of the rule. Intents of one batch come to the same end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub along_with: Option<String>,
+    /// `counts` where the rule asks for no more evidence than the number of rows: no row of the batch can be proven.
+    #[serde(default, skip_serializing_if = "Evidence::is_rows")]
+    pub evidence: Evidence,
     /// Merkle root over the sorted row tags, in hexadecimal.
     pub root: String,
     /// The id of the key that made the tags.
@@ -222,7 +225,8 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// Rows of a table without a primary key have no tags: their root is the empty tree's.
+    /// Rows of a table without a primary key have no tags, nor those of a rule that keeps counts alone: their root is
+    /// the empty tree's.
     pub fn has_tags(&self) -> bool {
         self.root != hex::encode(merkle::Tree::default().root())
     }
@@ -233,6 +237,8 @@ impl Intent {
 pub enum BatchResult {
     Committed,
     RolledBack,
+    /// Nobody can tell any more: the evidence is the number of rows alone, and the server has forgotten the transaction.
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,11 +17,12 @@ pub mod verify;
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerificationKey};
 pub use entry::{BatchResult, Entry, Event, Intent, RuleResult, SettledBy};
 pub use keys::{Key, KeyError, Keys};
-pub use tag::{BatchEvidence, BatchTags, Tag, TagKey};
+pub use tag::{BatchEvidence, BatchTags, Tag, TagKey, Tagging};
 
 use crate::{
     outcome::Outcome,
     recipients::Grade,
+    rules::Evidence,
     store::{self, Hold, HoldTarget, KeyStatus, NewHold, Release, Store, StoredCheckpoint, StoredKey, StoredTags},
 };
 use entry::HoldSubject;
@@ -169,7 +170,8 @@ impl Ledger {
     }
 
     /// Appends entries in one transaction, which is on disk when this returns, and gives their numbers. `tags` belong
-    /// to the intents among the events, in their order; intents over rows without a key have none.
+    /// to the intents among the events, in their order; intents over rows without a key have none, and those whose
+    /// evidence is counts have at most some that are forgotten with their outcome.
     ///
     /// # Errors
     /// [`Error::Refused`] when an outcome names no open intent, or tags do not fit the intent; nothing is written then.
@@ -203,9 +205,12 @@ impl Ledger {
         Ok(intents)
     }
 
-    /// The row tags of the batch that this intent announced.
+    /// The row tags of the batch that this intent announced, be they evidence or kept until its outcome.
     pub async fn tags_of(&mut self, intent: u64) -> Result<Option<StoredTags>> {
-        Ok(self.store.tags(intent).await?)
+        match self.store.tags(intent).await? {
+            Some(tags) => Ok(Some(tags)),
+            None => Ok(self.store.open_tags(intent).await?),
+        }
     }
 
     /// Adds a hold: what it is about goes into the store, that there is one into the ledger.
@@ -340,7 +345,7 @@ impl Ledger {
 
     /// Writes entries within the open transaction, led by those that the ledger itself owes.
     async fn write(&mut self, events: Vec<Event>, tags: &[BatchTags]) -> Result<Vec<u64>> {
-        check_tags(&events, tags)?;
+        let tags = paired(&events, tags)?;
         let mut head = match self.store.last_entry().await? {
             Some((seq, line)) => (seq, entry::hash(&line)),
             None => {
@@ -357,14 +362,13 @@ impl Ledger {
         }
         head = self.introduce_keys(head).await?;
         let mut numbers = Vec::with_capacity(events.len());
-        let mut tags = tags.iter();
-        for event in events {
-            let own = match &event {
-                Event::Intent(intent) if intent.has_tags() => tags.next(),
-                _ => None,
-            };
+        let settles = events.iter().any(|event| matches!(event, Event::Outcome { .. }));
+        for (event, own) in events.into_iter().zip(tags) {
             head = self.write_one(head, event, own).await?;
             numbers.push(head.0);
+        }
+        if settles {
+            self.store.forget_settled_tags().await?;
         }
         Ok(numbers)
     }
@@ -399,10 +403,17 @@ impl Ledger {
         let line = entry.line()?;
         self.store.add_entry(seq, &line).await?;
         match entry.event {
-            Event::Intent(_) => {
-                self.store.add_intent(seq).await?;
-                if let Some(BatchTags { table, tag_key, tags, .. }) = tags {
-                    self.store.add_tags(seq, table, tag_key, tags.clone()).await?;
+            Event::Intent(Intent { evidence, table, .. }) => {
+                let counted = (evidence == Evidence::Counts).then_some(table);
+                self.store.add_intent(seq, counted).await?;
+                match tags {
+                    Some(BatchTags { tagging: Tagging::Lasting, table, tag_key, tags, .. }) => {
+                        self.store.add_tags(seq, table, tag_key, tags.clone()).await?;
+                    }
+                    Some(BatchTags { tagging: Tagging::UntilSettled, tag_key, tags, .. }) => {
+                        self.store.add_open_tags(seq, tag_key, tags.clone()).await?;
+                    }
+                    Some(BatchTags { tagging: Tagging::Without, .. }) | None => {}
                 }
             }
             Event::Outcome { intent, .. } if !self.store.settle_intent(intent, seq).await? => {
@@ -481,23 +492,36 @@ fn refuse_destroyed<'a>(keys: impl Iterator<Item = &'a TagKey>, known: &[StoredK
     Ok(())
 }
 
-/// Tags come with exactly one intent, and fit it.
-/// Pairs each intent that has tags with them.
-fn check_tags(events: &[Event], tags: &[BatchTags]) -> Result<()> {
-    let tagged = |event: &Event| matches!(event, Event::Intent(intent) if intent.has_tags());
-    if events.iter().filter(|event| tagged(event)).count() != tags.len() {
-        return Err(Error::Refused("tags come with their intents, in the same order".into()));
+/// The tags of each event: those of an intent that names their root, and those that an intent over mere counts brings
+/// along. Tags come with exactly one intent, in the same order, and fit it.
+fn paired<'t>(events: &[Event], tags: &'t [BatchTags]) -> Result<Vec<Option<&'t BatchTags>>> {
+    let refused = |why: &str| Error::Refused(why.to_owned());
+    let mut left = tags.iter().filter(|tags| tags.tagging != Tagging::Without).peekable();
+    let mut pairs = Vec::with_capacity(events.len());
+    for event in events {
+        let own = match event {
+            Event::Intent(intent) if intent.has_tags() => {
+                Some(left.next().ok_or_else(|| refused("tags come with their intents, in the same order"))?)
+            }
+            Event::Intent(intent) if intent.evidence == Evidence::Counts => {
+                left.next_if(|tags| tags.tagging == Tagging::UntilSettled && tags.table == intent.table)
+            }
+            _ => None,
+        };
+        if let (Event::Intent(intent), Some(tags)) = (event, own)
+            && (intent.root != hex::encode(tags.root)
+                || intent.rows != tags.count
+                || intent.table != tags.table
+                || intent.tag_key != tags.tag_key
+                || intent.evidence.is_rows() != (tags.tagging == Tagging::Lasting))
+        {
+            return Err(refused("the tags do not fit their intent"));
+        }
+        pairs.push(own);
     }
-    let intents = events.iter().filter_map(|event| if let Event::Intent(intent) = event { Some(intent) } else { None });
-    let fits = |(intent, tags): (&Intent, &BatchTags)| {
-        intent.root == hex::encode(tags.root)
-            && intent.rows == tags.count
-            && intent.table == tags.table
-            && intent.tag_key == tags.tag_key
-    };
-    match intents.filter(|intent| intent.has_tags()).zip(tags).all(fits) {
-        true => Ok(()),
-        false => Err(Error::Refused("the tags do not fit their intent".into())),
+    match left.next() {
+        None => Ok(pairs),
+        Some(_) => Err(refused("tags come with their intents, in the same order")),
     }
 }
 

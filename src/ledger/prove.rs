@@ -4,12 +4,13 @@
 //! that is destroyed, nobody can.
 
 use super::{
-    Checkpoint, CheckpointError, Entry, Error, Event, PAGE, Result, TagKey, VerificationKey, entry,
+    BatchResult, Checkpoint, CheckpointError, Entry, Error, Event, PAGE, Result, TagKey, VerificationKey, entry,
     merkle::{self, Hash, Tree},
     parse,
 };
 use crate::store::{KeyStatus, Store};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One batch that had the row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,19 @@ pub struct Findings {
     pub destroyed: Vec<String>,
     /// Keys that the ledger knows and the caller did not have.
     pub missing: Vec<String>,
+    /// Batches on the table whose evidence is the number of their rows alone: nobody can tell whether they had the row.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<Counted>,
+}
+
+/// Batches of one rule on one table that were committed and kept counts alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    pub rule: String,
+    /// `database.schema.table`.
+    pub table: String,
+    pub batches: u64,
+    pub rows: u64,
 }
 
 /// Looks for a row under every tag key. `table` is `database.table` (in any schema) or `database.schema.table`; `key`
@@ -84,10 +98,40 @@ pub async fn prove(store: &mut Store, keys: &[TagKey], table: &str, key: &[Strin
             }
         }
     }
+    for table in &tables {
+        findings.counted.extend(counted(store, table).await?);
+    }
     proofs.sort_by_key(|(intent, _)| *intent);
     findings.proofs = proofs.into_iter().map(|(_, proof)| proof).collect();
     cover(store, &mut findings.proofs).await?;
     Ok(findings)
+}
+
+/// What the ledger knows of a table by number alone, by rule.
+async fn counted(store: &mut Store, table: &str) -> Result<Vec<Counted>> {
+    let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut after = 0;
+    loop {
+        let page = store.counted_batches(table, after, PAGE).await?;
+        for (seq, intent, outcome) in &page {
+            after = *seq;
+            let Event::Intent(intent) = parse(*seq, intent)?.event else { continue };
+            let Some(Event::Outcome { result, .. }) =
+                outcome.as_deref().map(|line| parse(0, line)).transpose()?.map(|entry| entry.event)
+            else {
+                continue;
+            };
+            if result == BatchResult::Committed {
+                let (batches, rows) = sums.entry(intent.rule).or_default();
+                (*batches, *rows) = (*batches + 1, *rows + intent.rows);
+            }
+        }
+        if page.len() < PAGE as usize {
+            break;
+        }
+    }
+    let sum = |(rule, (batches, rows))| Counted { rule, table: table.to_owned(), batches, rows };
+    Ok(sums.into_iter().map(sum).collect())
 }
 
 /// `table` names the table at `path`, be it with or without its schema.

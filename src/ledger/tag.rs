@@ -77,11 +77,23 @@ fn truncate(mac: Hmac<Sha256>) -> Tag {
     tag
 }
 
+/// What becomes of a batch's tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tagging {
+    /// They are evidence: the intent names their root, and they are kept for good.
+    Lasting,
+    /// The evidence is the number of rows alone. Only recovery needs them: they are forgotten with the batch's outcome.
+    UntilSettled,
+    /// None are made.
+    Without,
+}
+
 /// Collects the tags of a batch: 16 bytes for each row.
 #[derive(Clone, Debug)]
 pub struct BatchEvidence {
     table: String,
     tag_key: String,
+    tagging: Tagging,
     tags: Vec<Tag>,
 }
 
@@ -92,9 +104,10 @@ pub struct BatchTags {
     pub table: String,
     /// The key that made the tags.
     pub tag_key: String,
+    pub tagging: Tagging,
     /// The number of tags.
     pub count: u64,
-    /// Merkle root over the sorted tags.
+    /// Merkle root over the sorted tags; that of the empty tree where the evidence is their number alone.
     pub root: Hash,
     /// Sorted, 16 bytes each.
     pub tags: Vec<u8>,
@@ -103,7 +116,12 @@ pub struct BatchTags {
 impl BatchEvidence {
     /// For a batch of rows of `table` (`database.schema.table`).
     pub fn new(table: impl Into<String>, key: &TagKey) -> Self {
-        Self { table: table.into(), tag_key: key.id.clone(), tags: Vec::new() }
+        Self { table: table.into(), tag_key: key.id.clone(), tagging: Tagging::Lasting, tags: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn with(self, tagging: Tagging) -> Self {
+        Self { tagging, ..self }
     }
 
     pub fn push(&mut self, tag: Tag) {
@@ -114,8 +132,9 @@ impl BatchEvidence {
     pub fn finish(mut self) -> BatchTags {
         self.tags.sort_unstable();
         let tags = self.tags.concat();
-        let (count, root) = (self.tags.len() as u64, root_of_tags(&tags));
-        BatchTags { table: self.table, tag_key: self.tag_key, count, root, tags }
+        let root = if self.tagging == Tagging::Lasting { root_of_tags(&tags) } else { Tree::default().root() };
+        let count = self.tags.len() as u64;
+        BatchTags { table: self.table, tag_key: self.tag_key, tagging: self.tagging, count, root, tags }
     }
 }
 

@@ -9,7 +9,10 @@ use super::{
     merkle::{Hash, Tree},
     tag,
 };
-use crate::store::{KeyStatus, Store};
+use crate::{
+    rules::Evidence,
+    store::{KeyStatus, Store},
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -37,6 +40,10 @@ pub struct Report {
     pub batches: u64,
     /// Rows in batches that were committed.
     pub rows: u64,
+    /// Of these, rows of which the ledger keeps the number alone: none of them can be proven by itself.
+    pub counted_rows: u64,
+    /// Batches of which nobody can tell any more whether they were committed.
+    pub unknown: u64,
     /// The newest right checkpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub covered: Option<Covered>,
@@ -101,8 +108,8 @@ pub struct Verifier {
     tree: Tree,
     introduced: Vec<String>,
     destroyed: BTreeSet<String>,
-    /// Intents that may still come to an outcome, with their rows.
-    open: BTreeMap<u64, u64>,
+    /// Intents that may still come to an outcome, with their rows, and whether these are only counted.
+    open: BTreeMap<u64, (u64, bool)>,
     tags: Option<AwaitedTags>,
     /// The size and the note's hash of the checkpoint in the line before.
     checkpoint: Option<(u64, String)>,
@@ -252,15 +259,21 @@ impl Verifier {
             Event::TagKeyDestroyed { id, .. } => drop(self.destroyed.insert(id)),
             Event::Intent(intent) => {
                 self.report.batches += 1;
-                self.open.insert(self.seq, intent.rows);
-                if intent.root != hex::encode(Tree::default().root()) {
+                let counted = intent.evidence == Evidence::Counts;
+                self.open.insert(self.seq, (intent.rows, counted));
+                if counted && intent.has_tags() {
+                    self.problem("it says that it keeps counts alone, and names a root of row tags");
+                } else if intent.has_tags() {
                     self.tags = Some(AwaitedTags { intent: self.seq, rows: intent.rows, root: intent.root });
                 }
             }
             Event::Outcome { intent, result, .. } => match self.open.remove(&intent) {
-                Some(rows) if result == BatchResult::Committed => {
+                Some((rows, counted)) if result == BatchResult::Committed => {
                     self.report.rows = self.report.rows.saturating_add(rows);
+                    let counted = if counted { rows } else { 0 };
+                    self.report.counted_rows = self.report.counted_rows.saturating_add(counted);
                 }
+                Some(_) if result == BatchResult::Unknown => self.report.unknown += 1,
                 Some(_) => {}
                 None => self.problem(&format!("entry {intent} is not an intent without outcome")),
             },
@@ -396,6 +409,10 @@ pub async fn verify_store(store: &mut Store, mut verifier: Verifier) -> Result<R
     verifier.line = 0;
     if store.open_intents_at(size).await? != verifier.open.keys().copied().collect::<Vec<_>>() {
         verifier.problem("the store's list of open intents is not the one that follows from the entries");
+    }
+    let stale = store.stale_tags().await?;
+    if stale > 0 {
+        verifier.problem(&format!("the store keeps row tags of {stale} batches whose evidence is counts alone"));
     }
     let known = store.known_keys().await?;
     let destroyed =

@@ -6,7 +6,7 @@ use crate::{
     catalog::{ForeignKey, ReferentialAction, Table, TableName},
     database::{Change, DependentWork, KeyColumn, Link, Sql, statements},
     diagnostic::{Code, Diagnostic},
-    rules::{Dependent, Disposition, Rule},
+    rules::{Dependent, Disposition, Evidence, Rule},
 };
 use std::collections::BTreeSet;
 
@@ -98,7 +98,10 @@ impl Walker<'_, '_> {
         let (written, action) = &rule.dependents[position];
         let place = rule.place.key("dependents").key(&written.to_string());
         let through = chain.iter().map(|link| names(&link.columns)).collect::<Vec<_>>().join(" → ");
-        let key_columns = || child.key_columns().map(KeyColumn::from).collect::<Vec<_>>();
+        let key_columns = || match rule.evidence {
+            Evidence::Rows => child.key_columns().map(KeyColumn::from).collect(),
+            Evidence::Counts => Vec::new(),
+        };
         let (disposition, change, undone) = match action {
             Dependent::Keep => {
                 if erased {

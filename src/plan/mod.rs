@@ -39,7 +39,7 @@ use crate::{
     catalog::{Engine, TableName},
     clock::DueDays,
     outcome::Outcome,
-    rules::{Disposition, Limits},
+    rules::{Disposition, Evidence, Limits},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,8 @@ pub struct Step {
     /// A rough guess, in seconds.
     pub estimated_seconds: f64,
     pub limits: Limits,
+    #[serde(default, skip_serializing_if = "Evidence::is_rows")]
+    pub evidence: Evidence,
     /// Why a guard rail refuses the step; empty when none does.
     pub refusals: Vec<String>,
     /// What a reviewer should look at.

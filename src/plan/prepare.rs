@@ -344,6 +344,7 @@ async fn plan_step(
         access,
         estimated_seconds: count::estimated_seconds(catalog.engine, erase, due + along),
         limits,
+        evidence: rule.evidence,
         warnings: resolved.warnings.iter().map(|w| format!("{}: {}", w.code.as_str(), w.message)).collect(),
         holds: resolved.holds.clone(),
         statements: planned_statements(dialect, work, &walk),
@@ -355,7 +356,7 @@ async fn plan_step(
 
 fn range_statements(dialect: &dyn Dialect, work: &Work, range: &Range) -> Vec<(&'static str, Statement)> {
     match statements::range(dialect, work, range) {
-        RangeStatements::Returning(take) => vec![("change a batch", take)],
+        RangeStatements::Returning(take) | RangeStatements::Counted(take) => vec![("change a batch", take)],
         RangeStatements::Locked { select, change } | RangeStatements::Packed { select, change, plain: None } => {
             vec![("take a batch", select), ("change a batch", change)]
         }

@@ -128,6 +128,7 @@ impl Resolver<'_, '_> {
             waiting: dependents.waiting.clone(),
             recipients,
             change,
+            evidence: rule.evidence,
             dependents: dependents.work,
         };
         let words = clock::explain(

@@ -159,6 +159,7 @@ static RULE: MapShape = MapShape::new(
             Shape::Map(&LIMITS),
             "{max_rows: 50000, max_share: 5%}",
         ),
+        optional("evidence", "What the ledger keeps of the rows that went.", Shape::Words(EVIDENCE), "rows"),
         optional(
             "schedule",
             "When to run it, as a five-field cron expression; the job's by default.",
@@ -173,6 +174,14 @@ static RULE: MapShape = MapShape::new(
         ),
     ],
 );
+
+static EVIDENCE: &[Word] = &[
+    word(
+        "rows",
+        "A keyed tag of each row: `sunset ledger prove` can tell of any row whether it was disposed of. The default.",
+    ),
+    word("counts", "How many rows each batch had, and nothing of any row: no row can be proven by itself."),
+];
 
 static STARTING_POINT: MapShape = MapShape::new(
     "a starting point",

@@ -51,6 +51,7 @@ pub struct Rule {
     /// Third parties that delete their copies before a row changes, in the order of the file.
     pub recipients: Vec<RuleRecipient>,
     pub limits: Limits,
+    pub evidence: Evidence,
     /// Five-field cron expression, checked.
     pub schedule: Option<String>,
     /// Words to choose rules by.
@@ -268,6 +269,23 @@ pub enum Dependent {
     Unlink,
     /// These columns of theirs are anonymized in the same transaction.
     Anonymize(Vec<(String, Technique)>),
+}
+
+/// What the ledger keeps of the rows of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// A keyed tag of each row, so that each can be proven.
+    #[default]
+    Rows,
+    /// Their number.
+    Counts,
+}
+
+impl Evidence {
+    pub fn is_rows(&self) -> bool {
+        *self == Self::Rows
+    }
 }
 
 /// Guard rails: over one of them, nothing is touched.

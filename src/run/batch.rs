@@ -7,9 +7,9 @@ use crate::{
         Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work,
         statements::{self, KeySelection, Range, RangeStatements},
     },
-    ledger::{self, BatchEvidence, BatchTags, TagKey},
+    ledger::{self, BatchEvidence, BatchTags, TagKey, Tagging},
     plan::{PreparedStep, Step, Walk},
-    rules::Disposition,
+    rules::{Disposition, Evidence},
 };
 use std::{
     borrow::Cow,
@@ -326,9 +326,11 @@ impl<'a> Batches<'a> {
                 return Err(Error::new(ErrorKind::Transient, message).into());
             }
         }
-        let mut evidence = BatchEvidence::new(&self.table, &self.tag_key);
-        for row in &rows {
-            evidence.push(self.tag_key.tag(&self.table, &self.selection.key(row)));
+        let mut evidence = self.evidence();
+        if self.tagging() != Tagging::Without {
+            for row in &rows {
+                evidence.push(self.tag_key.tag(&self.table, &self.selection.key(row)));
+            }
         }
         let mut dependents = Vec::new();
         for dependent in &work.dependents {
@@ -347,8 +349,22 @@ impl<'a> Batches<'a> {
         Ok(Rows { rows: changed, tags: finish(evidence).await?, dependents, longest: watch.longest, next })
     }
 
+    /// Counts alone are evidence enough where the rule says so; then recovery asks the server about the transaction, or
+    /// where that cannot be asked, needs tags until it is settled.
+    fn tagging(&self) -> Tagging {
+        match (self.work.evidence, self.dialect.transaction_id()) {
+            (Evidence::Rows, _) => Tagging::Lasting,
+            (Evidence::Counts, Some(_)) => Tagging::Without,
+            (Evidence::Counts, None) => Tagging::UntilSettled,
+        }
+    }
+
+    fn evidence(&self) -> BatchEvidence {
+        BatchEvidence::new(&self.table, &self.tag_key).with(self.tagging())
+    }
+
     fn no_rows(&self, watch: Stopwatch, next: Option<Position>) -> Rows {
-        let tags = BatchEvidence::new(&self.table, &self.tag_key).finish();
+        let tags = self.evidence().finish();
         Rows { rows: 0, tags, dependents: Vec::new(), longest: watch.longest, next }
     }
 
@@ -501,7 +517,7 @@ impl<'a> Batches<'a> {
         next: Option<Position>,
         mut watch: Stopwatch,
     ) -> Result<Rows, Failure> {
-        let mut evidence = BatchEvidence::new(&self.table, &self.tag_key);
+        let mut evidence = self.evidence();
         let mut rows = 0;
         let names = KeySelection::names(&self.work.key);
         let mut take = |row: Row| {
@@ -509,6 +525,7 @@ impl<'a> Batches<'a> {
             evidence.push(self.tag_key.tag(&self.table, &names.key(&row)));
         };
         match statements::range(self.dialect, self.work, range) {
+            RangeStatements::Counted(change) => rows = watch.time(connection.execute(&change)).await?,
             RangeStatements::Returning(change) => watch.time(connection.stream(&change, &mut take)).await?,
             RangeStatements::Packed { select, change, plain } => {
                 return self.change_packed(connection, &select, &change, plain.as_ref(), next, watch).await;
@@ -546,9 +563,8 @@ impl<'a> Batches<'a> {
             Some(plain) if Some(length(&packed)?) == plainly => plain,
             _ => change,
         };
-        let (table, key) = (self.table.clone(), self.tag_key.clone());
+        let (table, key, mut evidence) = (self.table.clone(), self.tag_key.clone(), self.evidence());
         let tagging = tokio::task::spawn_blocking(move || {
-            let mut evidence = BatchEvidence::new(&table, &key);
             let keys: Vec<Vec<Text>> = serde_json::from_str(&packed)?;
             keys.iter().for_each(|row| evidence.push(key.tag(&table, row)));
             Ok::<_, serde_json::Error>(evidence.finish())

@@ -119,6 +119,7 @@ impl<'a> Book<'a> {
             rows,
             dependents: sums(&dependents),
             along_with: None,
+            evidence: self.step.evidence,
             root: hex::encode(tags.root),
             tag_key: tags.tag_key.clone(),
             transaction,

@@ -37,10 +37,14 @@ pub(super) async fn settle(
     for batch in open.chunk_by(|_, (_, next)| next.along_with.is_some()) {
         let (seq, intent) = &batch[0];
         let committed = match by_transaction(connection, dialect, intent).await? {
-            Some(committed) => committed,
+            Some(committed) => Some(committed),
             None => by_rows(connection, dialect, step, work, *seq, intent, ledger).await?,
         };
-        let result = if committed { BatchResult::Committed } else { BatchResult::RolledBack };
+        let result = match committed {
+            Some(true) => BatchResult::Committed,
+            Some(false) => BatchResult::RolledBack,
+            None => BatchResult::Unknown,
+        };
         tracing::warn!(rule = step.rule, intent = seq, rows = intent.rows, ?result, "settled what a crash left open");
         let settled_by = SettledBy::Recovery;
         let outcome = |(seq, _): &(u64, Intent)| Event::Outcome { intent: *seq, result, milliseconds: 0, settled_by };
@@ -67,7 +71,8 @@ async fn by_transaction(
     })
 }
 
-/// Looks whether rows of the batch are still due: then it was rolled back.
+/// Looks whether rows of the batch are still due: then it was rolled back. `None` when there is nothing to compare them
+/// with: the evidence is their number alone.
 async fn by_rows(
     connection: &mut dyn Connection,
     dialect: &dyn Dialect,
@@ -76,12 +81,12 @@ async fn by_rows(
     seq: u64,
     intent: &Intent,
     ledger: &mut Ledger,
-) -> Result<bool, Failure> {
-    let Some(stored) = ledger.tags_of(seq).await? else { return Ok(false) };
+) -> Result<Option<bool>, Failure> {
+    let Some(stored) = ledger.tags_of(seq).await? else { return Ok(intent.evidence.is_rows().then_some(false)) };
     let tags: HashSet<&[u8]> = stored.tags.chunks_exact(16).collect();
     let Some(key) = ledger.tag_key_with_id(&intent.tag_key) else {
         // without the key nobody can tell; a row that is still there is due and will be done anyway
-        return Ok(true);
+        return Ok(Some(true));
     };
     let selection = KeySelection::of(work);
     let table = step.full_table();
@@ -90,11 +95,11 @@ async fn by_rows(
         let statement = statements::page(dialect, work, &selection, work.due_rows(), after.as_deref(), PAGE);
         let rows = connection.fetch(&statement).await?;
         if rows.iter().any(|row| tags.contains(key.tag(&table, &selection.key(row)).as_slice())) {
-            return Ok(false);
+            return Ok(Some(false));
         }
         match rows.last() {
             Some(last) if rows.len() as u64 == PAGE => after = Some(selection.locator(last)),
-            _ => return Ok(true),
+            _ => return Ok(Some(true)),
         }
     }
 }

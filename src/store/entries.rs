@@ -50,8 +50,10 @@ impl Store {
         self.execute("insert into entries (seq, line) values ($1, $2)", vec![signed(seq)?.into(), line.into()]).await
     }
 
-    pub(crate) async fn add_intent(&mut self, seq: u64) -> Result<(), Error> {
-        self.execute("insert into intents (seq) values ($1)", vec![signed(seq)?.into()]).await
+    /// `counted` is the table of a batch whose evidence is the number of its rows alone.
+    pub(crate) async fn add_intent(&mut self, seq: u64, counted: Option<String>) -> Result<(), Error> {
+        let sql = "insert into intents (seq, counted) values ($1, $2)";
+        self.execute(sql, vec![signed(seq)?.into(), counted.into()]).await
     }
 
     /// Notes how a batch ended; false when there is no such intent or it has ended already.
@@ -101,9 +103,55 @@ impl Store {
         Ok(row.map(|(tag_key, tags)| StoredTags { intent, tag_key, tags }))
     }
 
-    /// The tables that batches with row tags were about, as `database.schema.table`.
+    /// Tags that are kept until it is known how their batch ended.
+    pub(crate) async fn add_open_tags(&mut self, intent: u64, tag_key: &str, tags: Vec<u8>) -> Result<(), Error> {
+        let sql = "insert into open_tags (intent, tag_key, tags) values ($1, $2, $3)";
+        self.execute(sql, vec![signed(intent)?.into(), tag_key.into(), tags.into()]).await
+    }
+
+    /// The same of one batch.
+    pub async fn open_tags(&mut self, intent: u64) -> Result<Option<StoredTags>, Error> {
+        let sql = "select tag_key, tags from open_tags where intent = $1";
+        let row: Option<(String, Vec<u8>)> = self.fetch_one(sql, vec![signed(intent)?.into()]).await?;
+        Ok(row.map(|(tag_key, tags)| StoredTags { intent, tag_key, tags }))
+    }
+
+    /// Removes the tags of batches whose end is known.
+    pub(crate) async fn forget_settled_tags(&mut self) -> Result<(), Error> {
+        // asked for each row that is kept, of which there are few: the intents are many
+        let sql = "delete from open_tags where (select outcome from intents where seq = intent) is not null";
+        self.execute(sql, vec![]).await
+    }
+
+    /// Tags that should have been forgotten: the number of batches that have an outcome and still have some.
+    pub async fn stale_tags(&mut self) -> Result<u64, Error> {
+        let sql = "select count(*) from open_tags join intents on seq = intent where outcome is not null";
+        let (count,): (i64,) = self.fetch_one(sql, vec![]).await?.unwrap_or_default();
+        unsigned(count)
+    }
+
+    /// Batches on `table` whose evidence is the number of rows alone, in order: the intents after number `after`, and
+    /// the outcomes, as lines.
+    pub async fn counted_batches(
+        &mut self,
+        table: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, String, Option<String>)>, Error> {
+        let sql = "select intents.seq, announced.line, ended.line from intents
+                   join entries announced on announced.seq = intents.seq
+                   left join entries ended on ended.seq = intents.outcome
+                   where counted = $1 and intents.seq > $2 order by intents.seq limit $3";
+        let arguments = vec![table.into(), signed(after)?.into(), i64::from(limit).into()];
+        let rows: Vec<(i64, String, Option<String>)> = self.fetch(sql, arguments).await?;
+        rows.into_iter().map(|(seq, intent, outcome)| Ok((unsigned(seq)?, intent, outcome))).collect()
+    }
+
+    /// The tables that batches were about, as far as row tags or the words that there are none tell, as
+    /// `database.schema.table`.
     pub async fn tagged_tables(&mut self) -> Result<Vec<String>, Error> {
-        let sql = "select distinct table_path from row_tags order by table_path";
+        let sql =
+            "select table_path from row_tags union select counted from intents where counted is not null order by 1";
         let rows: Vec<(String,)> = self.fetch(sql, vec![]).await?;
         Ok(rows.into_iter().map(|(table,)| table).collect())
     }

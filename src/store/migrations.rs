@@ -78,6 +78,16 @@ const MIGRATIONS: &[&str] = &["
         id bigint not null primary key,
         document text not null
     );
+", "
+    -- Batches whose evidence is the number of rows alone: their table, and the row tags that only recovery needs, until
+    -- it is known how they ended.
+    alter table intents add column counted text;
+    create index counted_intents on intents (counted, seq) where counted is not null;
+    create table open_tags (
+        intent bigint not null primary key,
+        tag_key text not null,
+        tags blob not null
+    );
 "];
 
 /// The version that this program knows.

@@ -20,12 +20,13 @@ use sunset::{
     commands,
     ledger::{
         BatchEvidence, BatchResult, BatchTags, Clock, Entry, Error, Event, Intent, Key, Keys, Ledger, SettledBy,
-        VerificationKey, entry,
+        Tagging, VerificationKey, entry,
         export::Export,
         prove::{prove, verify_proof},
         verify::{Report, Verifier, verify_lines, verify_store},
     },
     outcome::Outcome,
+    rules::Evidence,
     settings::{KeySettings, Pace, ServeSettings, Settings, StoreSettings},
     store::{self, HoldTarget, NewHold, Store},
 };
@@ -88,6 +89,7 @@ pub fn batch(ledger: &Ledger, number: u64, first: u64, rows: u64) -> (Event, Bat
         batch: number,
         rows,
         along_with: None,
+        evidence: Evidence::Rows,
         dependents: BTreeMap::from([("core.main.addresses".into(), 2 * rows)]),
         root: hex::encode(tags.root),
         tag_key: tags.tag_key.clone(),
@@ -154,6 +156,57 @@ async fn entries_form_a_chain_and_intents_stay_open_until_their_outcome() {
         let mut ledger = open(&settings, &keys).await;
         assert_eq!(ledger.append(vec![failure("next")], &[]).await.unwrap(), [8]);
         assert_eq!(ledger.checkpoint().await.unwrap().checkpoint.size, 8);
+    })
+    .await;
+}
+
+/// A batch whose evidence is the number of its rows, with tags for recovery.
+fn counted(ledger: &Ledger, rows: u64) -> (Event, BatchTags) {
+    let key = ledger.tag_key();
+    let mut evidence = BatchEvidence::new("core.main.customers", key).with(Tagging::UntilSettled);
+    (0..rows).for_each(|id| evidence.push(key.tag("core.main.customers", &[id.to_string()])));
+    let tags = evidence.finish();
+    let (Event::Intent(intent), _) = batch(ledger, 1, 0, rows) else { panic!() };
+    (Event::Intent(Intent { evidence: Evidence::Counts, root: hex::encode(tags.root), ..intent }), tags)
+}
+
+#[tokio::test]
+async fn tags_for_recovery_are_forgotten_with_the_outcome() {
+    on_both(|settings| async move {
+        let keys = key_settings();
+        let mut ledger = open(&settings, &keys).await;
+        let (intent, tags) = counted(&ledger, 5);
+        let (proven, lasting) = batch(&ledger, 2, 100, 3);
+        let numbers = ledger.append(vec![intent.clone(), proven], &[tags.clone(), lasting.clone()]).await.unwrap();
+        let [first, second] = numbers[..] else { panic!() };
+        assert_eq!(ledger.tags_of(first).await.unwrap().unwrap().tags, tags.tags);
+        assert_eq!(ledger.tags_of(second).await.unwrap().unwrap().tags, lasting.tags);
+        // none of them need be there
+        let third = ledger.append(vec![intent.clone()], &[]).await.unwrap()[0];
+        assert_eq!(ledger.tags_of(third).await.unwrap(), None);
+
+        // such an intent names no root, and no other brings tags that are forgotten
+        let Event::Intent(honest) = intent.clone() else { panic!() };
+        let claiming = Event::Intent(Intent { root: hex::encode(lasting.root), rows: 3, ..honest.clone() });
+        let plain = Event::Intent(Intent { evidence: Evidence::Rows, ..honest });
+        for (intent, tags) in [(claiming, lasting.clone()), (plain, tags.clone()), (intent, lasting.clone())] {
+            ledger.append(vec![intent], &[tags]).await.unwrap_err();
+        }
+
+        ledger.append(vec![outcome(first), outcome(second)], &[]).await.unwrap();
+        assert_eq!(ledger.tags_of(first).await.unwrap(), None);
+        assert_eq!(ledger.tags_of(second).await.unwrap().unwrap().tags, lasting.tags);
+        ledger.append(vec![outcome(third)], &[]).await.unwrap();
+        ledger.into_store().close().await.unwrap();
+
+        let report = verify(&settings, &keys).await;
+        assert!(report.is_sound(), "{report:?}");
+        assert_eq!((report.rows, report.counted_rows), (13, 10));
+        let sql = "insert into open_tags (intent, tag_key, tags) select min(seq), 'x', min('y') from intents";
+        let bytes = "insert into open_tags (intent, tag_key, tags) select min(seq), 'x', '\\x79'::bytea from intents";
+        meddle(&settings, if matches!(settings, StoreSettings::Sqlite(_)) { sql } else { bytes }).await;
+        let report = verify(&settings, &keys).await;
+        assert!(report.problems[0].message.contains("keeps row tags of 1 batches"), "{report:?}");
     })
     .await;
 }

@@ -8,6 +8,7 @@ use crate::support::bench::{Bench, Report};
 mod conditions;
 mod dependents;
 mod dispositions;
+mod evidence;
 mod holds;
 mod keys;
 mod limits;
