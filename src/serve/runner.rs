@@ -1,6 +1,6 @@
 //! What the scheduler lets run.
 
-use super::board::Running;
+use super::{board::Running, thread};
 use crate::{
     job::Job,
     ledger::{Clock, RuleResult},
@@ -16,7 +16,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// Runs rules. In production the real thing; in tests of the scheduler something that only takes time.
@@ -62,11 +61,9 @@ impl Runner for Disposer {
         // whole seconds: plans and ledger entries show them in full
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let request = Request { rules, tags: Vec::new(), reviewed: None, now, clock: self.clock.clone() };
-        // a thread of its own: the connections of a run are not made to change threads
         let performed = {
-            let (job, running, runtime) = (job.clone(), running.clone(), Handle::current());
-            let perform = move || runtime.block_on(run::perform(&job, request, &stop, running.as_ref()));
-            tokio::task::spawn_blocking(perform).await
+            let (job, running) = (job.clone(), running.clone());
+            thread::on_its_own(move || async move { run::perform(&job, request, &stop, running.as_ref()).await }).await
         };
         let performed = performed.unwrap_or_else(|panic| Err(anyhow::Error::new(panic).context("the run broke down")));
         self.targets.push_standing(&job, (self.clock)()).await;
