@@ -153,6 +153,11 @@ impl Ledger {
         &self.run
     }
 
+    /// Where entries take their time from.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The key for the tags of new batches.
     pub fn tag_key(&self) -> &TagKey {
         &self.tag_key

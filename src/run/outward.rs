@@ -29,7 +29,7 @@ use crate::{
 use futures_util::future::join_all;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -234,12 +234,11 @@ pub(super) async fn pass(
     let pages = batches.work.recipients.iter().filter_map(|r| around.recipients.opened.get(&r.name)).map(|o| o.page);
     let limit = pages.min().unwrap_or(SMALLEST_PAGE);
     let mut waiting = Waiting::default();
-    let mut size = walk::first_size(batches, &around.job.settings.pace);
+    let mut size = walk::first_size(batches, &book.pace.settings);
     let mut last: Option<Row> = None;
+    let mut turns = book.pace.turns();
     loop {
-        if around.stop.is_cancelled() {
-            return Err(Failure::Interrupted);
-        }
+        turns.ready().await?;
         let rows = batches.page(worker.connection.as_mut(), last.as_ref(), limit).await?;
         let Some(row) = rows.last() else { return Ok(waiting) };
         last = Some(row.clone());
@@ -251,7 +250,7 @@ pub(super) async fn pass(
             waiting.add(name, standing);
         }
         let ready: Vec<_> = ready.into_iter().map(|(row, _)| row).collect();
-        waiting.changed += change(around, batches, worker, book, &ready, &mut size).await?;
+        waiting.changed += change(around, batches, worker, book, &ready, &mut size, &mut turns).await?;
         if (rows.len() as u64) < limit {
             return Ok(waiting);
         }
@@ -397,14 +396,13 @@ async fn change(
     book: &Book<'_>,
     rows: &[&Row],
     size: &mut pace::Size,
+    turns: &mut pace::Turns<'_, '_>,
 ) -> Result<u64, Failure> {
     let pace = &around.job.settings.pace;
     let mut changed_meanwhile = 0;
     let (mut begin, mut attempt) = (0, 0);
-    while begin < rows.len() {
-        if around.stop.is_cancelled() {
-            return Err(Failure::Interrupted);
-        }
+    let alone = AtomicBool::new(false);
+    while begin < rows.len() && turns.next(&alone).await? {
         let end = rows.len().min(begin + usize::try_from(size.current()).unwrap_or(usize::MAX));
         let chosen = &rows[begin..end];
         let ended = match batches.change_chosen(worker.connection.as_mut(), chosen).await {
@@ -425,6 +423,7 @@ async fn change(
             Err(failure) => return Err(failure),
         }
     }
+    turns.ended();
     Ok(changed_meanwhile)
 }
 
