@@ -100,6 +100,9 @@ pub struct ValidateArgs {
     /// Do not connect to the databases
     #[arg(long)]
     pub offline: bool,
+    /// Also make sure that there is this rule
+    #[arg(long = "rule", value_name = "ID")]
+    pub rules: Vec<String>,
     /// Also make sure that some rule bears this tag
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
@@ -153,6 +156,12 @@ pub struct RunArgs {
     /// Execute exactly this reviewed plan
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    /// Begin no batch when so long has passed, e.g. 2h or 90min; pace.run_time in sunset.yaml by default
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub run_time: Option<Duration>,
+    /// How many workers a rule has in this process, instead of the settings' pace.workers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: Option<u16>,
     #[command(flatten)]
     pub metrics: MetricsArgs,
 }
@@ -168,6 +177,10 @@ pub struct MetricsArgs {
     pub pushgateway: Option<String>,
 }
 
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    format::duration(text).ok_or("write a whole number with s, min or h, such as 2h or 90min")
+}
+
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Where health, metrics and pages are; what other machines can reach needs --token-file
@@ -179,10 +192,6 @@ pub struct ServeArgs {
     /// When asked to stop, give runs so long to finish their open batches
     #[arg(long, default_value = "100s", value_parser = duration, value_name = "DURATION")]
     pub drain: Duration,
-}
-
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    format::duration(text).ok_or("write a whole number with s, min or h, such as 100s")
 }
 
 #[derive(Debug, Args)]

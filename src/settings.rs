@@ -7,7 +7,7 @@
 use crate::{
     catalog::Engine,
     diagnostic::{Code, Diagnostic, Place, Severity, locate},
-    recipients::{self, Options, RecipientSettings, client},
+    recipients::{self, Options, RecipientSettings, client, members},
     rules::{
         At, Limits, Parameter, format,
         language::SETTINGS,
@@ -24,6 +24,10 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+
+pub mod pace;
+
+pub use pace::{Activity, DatabasePace, Load, Pace, Replica, UnreachableReplica, WhenTimeIsUp};
 
 /// The settings after all checks.
 #[derive(Clone, Debug)]
@@ -60,36 +64,10 @@ pub struct DatabaseSettings {
     pub url: SecretString,
     /// Plain TCP to another machine is refused unless this is set.
     pub allow_plaintext: bool,
-}
-
-/// How gently to work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// What a batch's changing statement should take.
-    pub batch_target: Duration,
-    /// No batch has more rows.
-    pub batch_rows: u32,
-    /// The server ends a statement that takes longer.
-    pub statement_timeout: Duration,
-    /// The server ends a wait for a lock that takes longer.
-    pub lock_timeout: Duration,
-    /// How often a batch is tried again after a deadlock, a serialization failure or a lock time-out.
-    pub retries: u32,
-    /// A run is refused when a database's clock differs by more.
-    pub max_clock_skew: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            batch_target: Duration::from_millis(50),
-            batch_rows: 50_000,
-            statement_timeout: Duration::from_secs(30),
-            lock_timeout: Duration::from_secs(5),
-            retries: 5,
-            max_clock_skew: Duration::from_secs(60),
-        }
-    }
+    /// Its copies that a run does not leave behind, by name.
+    pub replicas: BTreeMap<String, Replica>,
+    /// What it does not share with the other databases.
+    pub pace: DatabasePace,
 }
 
 /// How `sunset serve` keeps the schedules.
@@ -161,7 +139,7 @@ pub fn parse(
     let root = At { node: &node, place: Place::root(file) };
     let mut found = Vec::new();
     shape::check(&SETTINGS, &node, &root.place, &mut found);
-    let mut reader = Reader { directory, lookup, absent, diagnostics: &mut found };
+    let mut reader = Reader { directory, source, lookup, absent, diagnostics: &mut found };
     let settings = reader.settings(&root);
     let broken = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     diagnostics.append(&mut found);
@@ -232,6 +210,8 @@ fn secrets_of_recipient<'a>(name: &str, at: &At<'a>) -> Vec<At<'a>> {
 
 fn secrets_of_map<'a>(map: &MapShape, at: &At<'a>) -> Vec<At<'a>> {
     let secrets = |(key, value): (&str, At<'a>)| match map.fields.iter().find(|field| field.name == key) {
+        // it takes no variables, so nobody puts a secret there, and whoever misspells a column wants to see it
+        Some(field) if field.name == members::FIELD.name => Vec::new(),
         Some(field) => match field.shape {
             Shape::Map(map) => secrets_of_map(map, &value),
             Shape::Text(format) if is_key(format) => scalars(value),
@@ -305,6 +285,8 @@ struct Expanded {
 /// Reads one part of the settings after another. What the shape has refused already is passed over in silence.
 struct Reader<'a> {
     directory: &'a Path,
+    /// The file's text.
+    source: &'a str,
     lookup: &'a dyn Fn(&Variable) -> Option<String>,
     absent: Severity,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -329,7 +311,7 @@ impl Reader<'_> {
             databases,
             parameters: parameters(root.get("parameters").as_ref()),
             limits: limits(root.get("limits").as_ref()),
-            pace: pace(root.get("pace").as_ref()),
+            pace: self.pace(root.get("pace").as_ref()),
             recipients,
             store,
             keys,
@@ -355,13 +337,14 @@ impl Reader<'_> {
     fn databases(&mut self, root: &At) -> (BTreeMap<String, DatabaseSettings>, BTreeSet<String>) {
         let (mut databases, mut unresolved) = (BTreeMap::new(), BTreeSet::new());
         for (name, at) in root.get("databases").iter().flat_map(At::entries) {
-            let url = if at.text().is_some() { Some(at.clone()) } else { at.get("url") };
-            let allow_plaintext = matches!(at.node.get("allow_plaintext"), Some(Node::Bool(true)));
-            let Some(url) = url else { continue };
-            match self.url(&url) {
-                Some((engine, url)) => {
-                    let name = name.to_owned();
-                    databases.insert(name.clone(), DatabaseSettings { name, engine, url, allow_plaintext });
+            if at.text().is_none() && at.get("url").is_none() {
+                continue;
+            }
+            match self.reachable(name, &at) {
+                Some(settings) => {
+                    let replicas = self.replicas(at.get("replicas").as_ref(), settings.engine);
+                    let pace = self.database_pace(at.get("pace").as_ref(), settings.engine);
+                    databases.insert(name.to_owned(), DatabaseSettings { replicas, pace, ..settings });
                 }
                 None => drop(unresolved.insert(name.to_owned())),
             }
@@ -441,8 +424,15 @@ impl Reader<'_> {
         let mut complete = !at.has_error(self.diagnostics);
         let url = at.get("url").and_then(|url| self.recipient_url(&url));
         let mut options = Vec::new();
+        let mut staying = None;
         for field in kind.settings {
             let Some(value) = at.get(field.name) else { continue };
+            if field.name == members::FIELD.name {
+                // what decides over rows has no variables
+                staying = members::Source::read(&value, self.source, self.diagnostics);
+                complete &= staying.is_some();
+                continue;
+            }
             match self.with_variables(&value, field.shape) {
                 Some(node) => options.push((field.name.to_owned(), node)),
                 None => complete = false,
@@ -454,6 +444,7 @@ impl Reader<'_> {
             url,
             timeout: at.get("timeout").and_then(|timeout| format::duration(timeout.text()?)),
             rate: at.get("rate").and_then(|rate| format::rate(rate.text()?)),
+            members: staying,
             options: Options::new(Node::Map(options)),
         };
         if complete && let Err(misfit) = (kind.check)(&settings) {
@@ -619,21 +610,6 @@ fn serve(at: Option<&At>) -> ServeSettings {
     ServeSettings {
         catch_up: duration("catch_up").unwrap_or(default.catch_up),
         jitter: duration("jitter").unwrap_or(default.jitter),
-    }
-}
-
-fn pace(at: Option<&At>) -> Pace {
-    let default = Pace::default();
-    let Some(at) = at else { return default };
-    let duration = |key: &str| format::duration(at.get(key)?.text()?);
-    let number = |key: &str| at.get(key)?.integer()?.try_into().ok();
-    Pace {
-        batch_target: duration("batch_target").unwrap_or(default.batch_target),
-        batch_rows: number("batch_rows").unwrap_or(default.batch_rows),
-        statement_timeout: duration("statement_timeout").unwrap_or(default.statement_timeout),
-        lock_timeout: duration("lock_timeout").unwrap_or(default.lock_timeout),
-        retries: number("retries").unwrap_or(default.retries),
-        max_clock_skew: duration("max_clock_skew").unwrap_or(default.max_clock_skew),
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Rules whose time comes together run together, so that their order by foreign keys holds. Several times that passed
 //! meanwhile count as one. A time that passed while the rule was still running is skipped; one that passed while nobody
-//! was there is caught up, but only for so long; and what failed for a reason that may pass is tried again within the
+//! was there is caught up, but only for so long and only while its run window is open; and what failed for a reason that may pass is tried again within the
 //! same time.
 
 use crate::{
+    clock::window::{Standing, Window},
     rules::schedule,
     settings::{ServeSettings, Settings},
 };
@@ -38,6 +39,18 @@ struct Turn {
     /// Every moment up to here has been dealt with, or came before anybody knew the rule.
     dealt: Timestamp,
     again: Option<Again>,
+    /// Batches begin in these hours alone.
+    window: Option<Window>,
+}
+
+/// A rule as far as its schedule is concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    pub rule: &'a str,
+    /// Its own; the job's counts where it has none.
+    pub schedule: Option<&'a str>,
+    /// When its batches may begin.
+    pub window: Option<Window>,
 }
 
 /// A further try.
@@ -72,6 +85,8 @@ pub enum Why {
     Running,
     /// It is too late to catch it up.
     Missed,
+    /// It is late, and no batch may begin at this hour.
+    Closed,
 }
 
 impl Why {
@@ -80,6 +95,7 @@ impl Why {
         match self {
             Self::Running => "running",
             Self::Missed => "missed",
+            Self::Closed => "closed",
         }
     }
 }
@@ -97,7 +113,7 @@ impl Agenda {
     /// nothing.
     pub fn new<'a>(
         settings: &Settings,
-        rules: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+        rules: impl IntoIterator<Item = Entry<'a>>,
         served: &BTreeMap<String, Timestamp>,
         now: Timestamp,
     ) -> Self {
@@ -108,12 +124,13 @@ impl Agenda {
             delay: delay(&settings.name, jitter),
             turns: BTreeMap::new(),
         };
-        for (rule, own) in rules {
+        for Entry { rule, schedule, window } in rules {
             // checked when the rules were read
-            let Some(text) = own.or(settings.schedule.as_deref()) else { continue };
+            let Some(text) = schedule.or(settings.schedule.as_deref()) else { continue };
             let Ok(cron) = schedule::parse(text) else { continue };
             let dealt = served.get(rule).copied().filter(|served| *served <= now).unwrap_or(now);
-            agenda.turns.insert(rule.to_owned(), Turn { schedule: text.to_owned(), cron, dealt, again: None });
+            let turn = Turn { schedule: text.to_owned(), cron, dealt, again: None, window };
+            agenda.turns.insert(rule.to_owned(), turn);
         }
         agenda
     }
@@ -127,7 +144,7 @@ impl Agenda {
                 && same
                 && known.schedule == turn.schedule
             {
-                *known = turn;
+                *known = Turn { window: known.window, ..turn };
             }
         }
     }
@@ -179,10 +196,16 @@ impl Agenda {
             turn.dealt = turn.dealt.max(scheduled);
             turn.again = None;
             let skip = |why| Skip { rule: rule.clone(), scheduled, why };
+            let late = now.duration_since(scheduled);
+            let closed =
+                turn.window.is_some_and(|window| matches!(window.at(now, &self.zone), Standing::Closed { .. }));
             if running.contains(rule) {
                 taken.skip.push(skip(Why::Running));
-            } else if now.duration_since(scheduled) > self.catch_up {
+            } else if late > self.catch_up {
                 taken.skip.push(skip(Why::Missed));
+            } else if late > PUNCTUAL && closed {
+                // one that is punctual waits for its window by itself, or says that its schedule and its window do not fit
+                taken.skip.push(skip(Why::Closed));
             } else {
                 taken.start.push(Start { rule: rule.clone(), scheduled, attempt });
             }

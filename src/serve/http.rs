@@ -211,7 +211,7 @@ fn own_families(state: &State) -> Vec<Family> {
         "sunset_rule_skipped_runs_total",
         Kind::Counter,
         "How often the rule did not begin although its time had come, since this server began: its run before was still \
-         running, or the time was missed for too long.",
+         running, the time was missed for too long, or it was late and its run window closed.",
     );
     for ((rule, why), times) in state.skipped.iter().filter(|((rule, _), _)| state.next.contains_key(rule)) {
         skipped = skipped.with([("rule", rule), ("result", why.word())], (*times).into());

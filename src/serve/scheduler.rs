@@ -1,7 +1,7 @@
 //! Lets rules run when their time comes: agenda, clock and runner together.
 
 use super::{
-    agenda::{Agenda, Start},
+    agenda::{Agenda, Entry, Start},
     board::{Board, Running},
     clock::Clock,
     runner::{Ended, Runner},
@@ -163,7 +163,11 @@ async fn served(runner: &dyn Runner, job: &Job) -> BTreeMap<String, Timestamp> {
 }
 
 fn agenda(job: &Job, served: &BTreeMap<String, Timestamp>, now: Timestamp) -> Agenda {
-    let rules = job.rules().map(|rule| (rule.id.as_str(), rule.schedule.as_deref()));
+    let rules = job.rules().map(|rule| {
+        let database = job.settings.databases.get(&rule.table.database);
+        let window = database.and_then(|database| database.pace.window).or(job.settings.pace.window);
+        Entry { rule: &rule.id, schedule: rule.schedule.as_deref(), window }
+    });
     Agenda::new(&job.settings, rules, served, now)
 }
 

@@ -157,7 +157,7 @@ impl Facts<'_> {
     fn result(&self, result: RuleResult) -> Badge {
         let class = match result {
             RuleResult::Done | RuleResult::NothingDue | RuleResult::ExplainedRest => "good",
-            RuleResult::Temporary => "warn",
+            RuleResult::Temporary | RuleResult::Backlog => "warn",
             RuleResult::Refused | RuleResult::Failed => "bad",
         };
         Badge { class, text: self.language.result(result).to_owned() }
@@ -166,7 +166,7 @@ impl Facts<'_> {
     fn outcome(&self, outcome: Outcome) -> Badge {
         let class = match outcome {
             Outcome::Done => "good",
-            Outcome::Temporary => "warn",
+            Outcome::Temporary | Outcome::Backlog => "warn",
             Outcome::Failed | Outcome::Refused | Outcome::Invalid | Outcome::Unexpected => "bad",
         };
         Badge { class, text: self.language.outcome(outcome).to_owned() }

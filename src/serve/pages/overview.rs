@@ -130,7 +130,7 @@ fn attention(facts: &Facts<'_>) -> Vec<String> {
             failed.push(language.last_run_was(&rule.id, last.result));
         }
         if let Some(skip) = facts.state.last_skips.get(&rule.id)
-            && skip.why == Why::Missed
+            && skip.why != Why::Running
             && last.is_none_or(|last| last.started_at < skip.scheduled)
         {
             missed.push(language.missed(&rule.id, &facts.moment(skip.scheduled).shown));

@@ -59,6 +59,7 @@ fn row(facts: &Facts<'_>, rule: &Rule) -> Row {
             let why = match skip.why {
                 Why::Running => words.why_skipped_running,
                 Why::Missed => words.why_skipped_missed,
+                Why::Closed => words.why_skipped_closed,
             };
             (facts.moment(skip.scheduled), why)
         }),

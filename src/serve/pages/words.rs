@@ -115,18 +115,21 @@ impl Language {
             (Self::Japanese, RuleResult::Refused) => "拒否",
             (Self::Japanese, RuleResult::Failed) => "失敗",
             (Self::Japanese, RuleResult::Temporary) => "再試行待ち",
+            (Self::Japanese, RuleResult::Backlog) => "時間切れ・残りあり",
         }
     }
 
     pub fn outcome(self, outcome: Outcome) -> &'static str {
         match (self, outcome) {
             (Self::English, Outcome::Done) => "done",
+            (Self::English, Outcome::Backlog) => "time was up",
             (Self::English, Outcome::Temporary) => "try again",
             (Self::English, Outcome::Failed) => "rules failed",
             (Self::English, Outcome::Refused) => "refused",
             (Self::English, Outcome::Invalid) => "rules or settings wrong",
             (Self::English, Outcome::Unexpected) => "broke down",
             (Self::Japanese, Outcome::Done) => "完了",
+            (Self::Japanese, Outcome::Backlog) => "時間切れ・残りあり",
             (Self::Japanese, Outcome::Temporary) => "再試行待ち",
             (Self::Japanese, Outcome::Failed) => "一部のルールが失敗",
             (Self::Japanese, Outcome::Refused) => "拒否",
@@ -287,6 +290,7 @@ words! {
     never_ran: "never", "未実行";
     skipped: "skipped", "省略";
     why_skipped_running: "still running", "前回が実行中";
+    why_skipped_closed: "the run window was closed", "実行時間帯の外";
     why_skipped_missed: "missed", "実行漏れ";
 
     recipients_caption: "Recipients and what they still have to do", "提供先と未処理の依頼";

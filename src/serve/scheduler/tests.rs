@@ -261,6 +261,24 @@ async fn what_was_missed_is_caught_up_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_caught_up_or_tried_again_outside_its_window() {
+    let settings =
+        "time_zone: Asia/Tokyo\nschedule: 30 2 * * *\npace: {window: \"02:00-03:00\"}\nserve: {catch_up: 3 h}";
+    // 02:50, then 03:10, on nights when 02:30 was missed
+    let stage = Stage::new(settings, &[("a", "")], "2026-11-21T17:50:00Z", well);
+    stage.served("a", "2026-11-20T18:00:00Z");
+    assert_eq!(stage.play(1).await, ["11-22 02:50:00 +09:00 a"]);
+    let stage = Stage::new(settings, &[("a", "")], "2026-11-21T18:10:00Z", well);
+    stage.served("a", "2026-11-20T18:00:00Z");
+    assert_eq!(stage.play(1).await, [""; 0]);
+    assert_eq!(stage.skipped(), ["a closed 1"]);
+    // 02:30, 02:31, 02:33, 02:37, 02:45; 03:01 would be too late
+    let stage = Stage::new(settings, &[("a", "")], "2026-11-21T17:00:00Z", |_, _| Go::Temporary);
+    assert_eq!(stage.play(3).await.len(), 5);
+    assert_eq!(stage.skipped(), ["a closed 1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn how_late_is_a_setting() {
     let settings = format!("{TOKYO}\nserve: {{catch_up: 8 h}}");
     let stage = Stage::new(&settings, &[("a", "")], "2026-11-22T01:00:00Z", well);
