@@ -121,7 +121,7 @@ impl Case {
             Layout::Ordered | Layout::Unindexed => number.to_owned(),
         };
         let drop = ["drop table if exists sunset_bench_child", "drop table if exists sunset_bench"].map(str::to_owned);
-        let create = match self.engine {
+        match self.engine {
             Engine::Postgres => vec![
                 "set client_min_messages = error".to_owned(),
                 drop[0].clone(),
@@ -158,8 +158,7 @@ impl Case {
                              (({place} % {half}) * 10) || ' seconds') from n"
                 ),
             ],
-        };
-        create
+        }
     }
 
     /// Two children for each parent.
