@@ -11,6 +11,7 @@ mod note;
 mod outward;
 mod pace;
 mod perform;
+mod quotas;
 mod recover;
 mod report;
 mod step;
@@ -149,6 +150,7 @@ pub async fn execute(
         rules.extend(refuse_run(ledger, plan).await?);
     }
 
+    recipients.close().await;
     let outcome = rules.iter().map(RuleReport::outcome).max().unwrap_or_default();
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let milliseconds = milliseconds(began);

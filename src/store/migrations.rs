@@ -91,6 +91,14 @@ const MIGRATIONS: &[&str] = &["
 ", "
     -- What the recipient gave as reason, or what accepted work waits for.
     alter table recipient_answers add column reason text;
+", "
+    -- Calls that recipients with a daily quota have had; a day is known by its first second since 1970.
+    create table recipient_calls (
+        recipient text not null,
+        day bigint not null,
+        calls bigint not null,
+        primary key (recipient, day)
+    );
 "];
 
 /// The version that this program knows.
