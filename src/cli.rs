@@ -1,7 +1,8 @@
 //! The command line: clap structs only.
 
+use crate::rules::format;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Erases and anonymizes expired personal data by rules in YAML, and proves it.
 #[derive(Debug, Parser)]
@@ -97,6 +98,9 @@ pub struct ValidateArgs {
     /// Do not connect to the databases
     #[arg(long)]
     pub offline: bool,
+    /// Also make sure that there is this rule
+    #[arg(long = "rule", value_name = "ID")]
+    pub rules: Vec<String>,
     /// Also make sure that some rule bears this tag
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
@@ -150,6 +154,12 @@ pub struct RunArgs {
     /// Execute exactly this reviewed plan
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    /// Begin no batch when so long has passed, e.g. 2h or 90min; pace.run_time in sunset.yaml by default
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub run_time: Option<Duration>,
+    /// How many workers a rule has in this process, instead of the settings' pace.workers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: Option<u16>,
     #[command(flatten)]
     pub metrics: MetricsArgs,
 }
@@ -163,6 +173,10 @@ pub struct MetricsArgs {
     /// Put metrics to this Pushgateway at the end
     #[arg(long, env = "SUNSET_PUSHGATEWAY", hide_env_values = true, value_name = "URL")]
     pub pushgateway: Option<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    format::duration(text).ok_or("write a whole number with s, min or h, such as 2h or 90min")
 }
 
 #[derive(Debug, Args)]

@@ -288,12 +288,14 @@ pub fn sample(dialect: &dyn Dialect, work: &Work, columns: &[KeyColumn], limit: 
     dialect.finish(sql)
 }
 
-/// The next disposable rows in the order of their locator, kept from changing until the transaction ends.
+/// The next disposable rows in the order of their locator, not beyond another one, kept from changing until the
+/// transaction ends.
 pub fn select_keys(
     dialect: &dyn Dialect,
     work: &Work,
     selection: &KeySelection,
     after: Option<&[String]>,
+    through: Option<&[String]>,
     limit: u64,
 ) -> Statement {
     let row = dialect.row(&work.table);
@@ -301,6 +303,9 @@ pub fn select_keys(
     let mut condition = work.disposable_rows();
     if let Some(after) = after {
         condition.push(" and ").append(&dialect.beyond(&row, &locator, after, false));
+    }
+    if let Some(through) = through {
+        condition.push(" and ").append(&dialect.through(&row, &locator, through));
     }
     let order: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
     limited(dialect, work, selection, condition, &order.join(", "), limit)

@@ -35,6 +35,7 @@ pub fn result(result: RuleResult) -> &'static str {
         RuleResult::Refused => "refused",
         RuleResult::Failed => "failed",
         RuleResult::Temporary => "try again",
+        RuleResult::Backlog => "backlog",
     }
 }
 
@@ -43,6 +44,16 @@ pub(super) fn remaining(rule: &RuleReport) -> String {
     let parts: Vec<_> =
         rule.remaining.iter().map(|(reason, rows)| format!("{} {}", count(*rows), reason.replace('_', " "))).collect();
     parts.join(", ")
+}
+
+/// `10.0 s replica lag, 2.0 s load`; nothing where nothing was waited for.
+pub(super) fn waited(rule: &RuleReport) -> Option<String> {
+    #[expect(clippy::cast_precision_loss, reason = "a duration")]
+    let part = |(throttle, milliseconds): (&String, &u64)| {
+        format!("{} {}", seconds(*milliseconds as f64 / 1000.0), throttle.replace('_', " "))
+    };
+    let parts: Vec<_> = rule.waited.iter().map(part).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// `stripe about 12 persons: 10 confirmed, 2 gone`.
@@ -68,6 +79,9 @@ pub(super) fn text(report: &RunReport) -> String {
         let left = remaining(rule);
         if !left.is_empty() {
             let _ = writeln!(out, "\n{}: rows stay: {left}", rule.rule);
+        }
+        if let Some(waited) = waited(rule) {
+            let _ = writeln!(out, "\n{}: waited: {waited}", rule.rule);
         }
         if let Some(message) = &rule.message {
             let _ = writeln!(out, "\n{}: {message}", rule.rule);

@@ -20,7 +20,10 @@ use crate::{
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 /// What a plan is asked for.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +67,8 @@ pub struct Prepared {
     pub warnings: Vec<Diagnostic>,
     /// The number of holds in force and the sum of their ids, by which a run sees that one was added meanwhile.
     pub holds: (u64, u64),
+    /// When planning began: a run's time counts from here.
+    pub began: Instant,
 }
 
 /// The executable side of a step.
@@ -124,6 +129,7 @@ pub async fn prepare(
     now: Timestamp,
     options: &Options,
 ) -> anyhow::Result<Result<Prepared, Vec<Diagnostic>>> {
+    let began = Instant::now();
     let mut found = Vec::new();
     let rules = chosen(job, &options.rules, &options.tags, &mut found);
     let (mut databases, unavailable) = open_databases(job, databases_of(job, &rules)).await;
@@ -176,7 +182,7 @@ pub async fn prepare(
     let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).collect();
     let plan = assemble(job, now, steps, &databases, unplanned)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
-    Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds }))
+    Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, began }))
 }
 
 /// What `sunset validate` wants to know.
@@ -386,7 +392,9 @@ fn planned_statements(
             shown.push(("take a batch of those who are served", chosen));
         }
         Walk::Keys => {
-            shown.push(("take a batch", statements::select_keys(dialect, work, &selection, Some(&after), 1000)));
+            shown.push(("find where a chunk ends", statements::boundary(dialect, work, Some(&after), None, 10_000)));
+            let take = statements::select_keys(dialect, work, &selection, Some(&after), Some(&after), 1000);
+            shown.push(("take a batch", take));
         }
         Walk::StartingPoint(column) => {
             let from = Some("(starting point)");

@@ -1,11 +1,12 @@
 //! Executes a plan: the only part of Sunset that changes other people's data.
 //!
-//! For each step: take the rule's lock, settle what an earlier run left open ([`recover`]), have recipients delete their
-//! copies ([`outward`]), work through the due rows in batches ([`walk`], [`batch`], [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the
-//! others.
+//! For each step: engage [`worker`]s, settle what an earlier run left open ([`recover`]), have recipients delete their
+//! copies ([`outward`]), work through the due rows chunk by chunk and batch by batch ([`walk`], [`chunk`], [`batch`],
+//! [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the others.
 
 mod batch;
 mod book;
+mod chunk;
 mod members;
 mod note;
 mod outward;
@@ -17,6 +18,7 @@ mod report;
 mod step;
 mod verify;
 mod walk;
+mod worker;
 
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
@@ -25,13 +27,20 @@ pub use report::{RecipientReport, RuleReport, RunReport};
 
 use crate::{
     database::Error as DatabaseError,
+    failpoint,
     job::Job,
     ledger::{self, Event, Ledger, RuleResult, TagKey},
     outcome::Outcome,
     plan::{Plan, Prepared, Unplanned},
+    settings::WhenTimeIsUp,
 };
 use jiff::Timestamp;
-use std::{collections::BTreeMap, time::Instant};
+use pace::Pace;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Hears how far a run is. Called between batches, never while a transaction is open.
@@ -42,6 +51,10 @@ pub trait Progress: Send + Sync {
     fn advance(&self, rows: u64);
     /// The rule ended.
     fn end(&self);
+    /// No batch begins, for this reason, and that for so long already. Called again and again.
+    fn wait(&self, _reason: &str, _waited: Duration) {}
+    /// The wait is over.
+    fn go_on(&self) {}
 }
 
 /// Tells nobody.
@@ -63,13 +76,25 @@ enum Failure {
     /// Somebody asked the run to stop; work is left.
     #[error("interrupted; the rest waits for the next run")]
     Interrupted,
+    /// No batch may begin any more; what is left is for the next run.
+    #[error("{0}; the rest waits for the next run")]
+    TimeIsUp(String),
+    /// What has to be waited for takes too long.
+    #[error("{0}; the rest waits for the next run")]
+    Throttled(String),
     #[error("holds were added or released meanwhile; the next run honours them")]
     HoldsChanged,
     /// A guard rail, on counts taken when earlier steps had made more rows free to go.
     #[error("{0}")]
     Refused(String),
-    #[error("another run holds the lock of this rule")]
+    #[error("another run is at this rule, which only one can be at")]
     Locked,
+    /// Its settings, its holds or its day are others.
+    #[error("another run is at this rule, with other settings, holds or another cut-off")]
+    OtherWork,
+    /// What several workers did together failed.
+    #[error(transparent)]
+    Shared(Arc<Failure>),
     /// A trigger or rule of the database keeps rows that were to go.
     #[error("{kept} of {chosen} rows did not change: a trigger or rule of the database keeps them")]
     Kept { kept: u64, chosen: u64 },
@@ -82,12 +107,24 @@ enum Failure {
 }
 
 impl Failure {
+    /// There was work left to do, and no time.
+    fn is_for_want_of_time(&self) -> bool {
+        matches!(self, Self::TimeIsUp(_))
+    }
+
     /// What it makes of the rule.
     fn result(&self) -> RuleResult {
         use crate::database::ErrorKind;
         match self {
             Self::Refused(_) => RuleResult::Refused,
-            Self::Interrupted | Self::Outpaced { .. } | Self::Locked | Self::HoldsChanged => RuleResult::Temporary,
+            Self::TimeIsUp(_) => RuleResult::Backlog,
+            Self::Interrupted
+            | Self::Throttled(_)
+            | Self::Outpaced { .. }
+            | Self::Locked
+            | Self::OtherWork
+            | Self::HoldsChanged => RuleResult::Temporary,
+            Self::Shared(failure) => failure.result(),
             Self::Database(error) => match error.kind {
                 ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => RuleResult::Temporary,
                 ErrorKind::Refused | ErrorKind::Privilege | ErrorKind::Constraint | ErrorKind::Other => {
@@ -111,6 +148,9 @@ struct Surroundings<'a> {
     /// What the run takes for the present time.
     now: Timestamp,
     recipients: &'a Recipients,
+    /// How many workers a rule has in this process.
+    workers: u16,
+    pace: Pace,
 }
 
 /// Executes all steps of a plan, in their order.
@@ -131,7 +171,9 @@ pub async fn execute(
     ledger.append(vec![started(plan)], &[]).await?;
 
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
-    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients };
+    let workers = job.settings.pace.workers;
+    let pace = Pace::new(&job.settings, ledger.clock(), prepared.began.into());
+    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, workers, pace };
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
@@ -151,11 +193,17 @@ pub async fn execute(
     }
 
     recipients.close().await;
+    if job.settings.pace.when_time_is_up == WhenTimeIsUp::Fail {
+        let late = rules.iter_mut().filter(|rule| rule.result == RuleResult::Backlog);
+        late.for_each(|rule| rule.outcome = Outcome::Failed);
+    }
     let outcome = rules.iter().map(RuleReport::outcome).max().unwrap_or_default();
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
+    failpoint::reach("before_checkpoint");
     let checkpoint = ledger.checkpoint().await?;
+    failpoint::reach("after_checkpoint");
     tracing::info!(run = ledger.run(), disposed, milliseconds, code = outcome.code(), "run finished");
     Ok(RunReport {
         run: ledger.run().to_owned(),

@@ -119,6 +119,8 @@ fn note_rule(
         RuleResult::Refused | RuleResult::Failed | RuleResult::Temporary => {
             *known.failures.entry(result).or_default() += 1;
         }
+        // neither: nothing went wrong, and not all is done
+        RuleResult::Backlog => {}
     }
     if result != RuleResult::Temporary {
         known.served_at = Some(started_at);

@@ -13,12 +13,14 @@ use super::{
     quotas::StoredQuotas,
     report::RecipientReport,
     walk,
+    worker::Worker,
 };
 use crate::{
     database::{
         self, Connection, Dialect, RecipientWork, Row,
         statements::{self, KeySelection},
     },
+    failpoint,
     ledger::{self, BatchEvidence, Event, Keys, Ledger, Tag, entry::MOST_REQUEST_IDS},
     plan::{OpenDatabase, Prepared, PreparedStep, Step},
     recipients::{self, Answer, Facts, Grade, Members, Plumbing, Recipient, Sender, State, Subject},
@@ -28,7 +30,7 @@ use crate::{
 use futures_util::future::join_all;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -259,20 +261,19 @@ pub(super) async fn pass(
     around: &Surroundings<'_>,
     step: &Step,
     batches: &Batches<'_>,
-    connection: &mut dyn Connection,
+    worker: &mut Worker,
     book: &Book<'_>,
     report: &mut BTreeMap<String, RecipientReport>,
 ) -> Result<Waiting, Failure> {
     let pages = batches.work.recipients.iter().filter_map(|r| around.recipients.opened.get(&r.name)).map(|o| o.page);
     let limit = pages.min().unwrap_or(SMALLEST_PAGE);
     let mut waiting = Waiting::default();
-    let mut size = walk::first_size(batches, &around.job.settings.pace);
+    let mut size = walk::first_size(batches, &book.pace.settings);
     let mut last: Option<Row> = None;
+    let mut turns = book.pace.turns();
     loop {
-        if around.stop.is_cancelled() {
-            return Err(Failure::Interrupted);
-        }
-        let rows = batches.page(connection, last.as_ref(), limit).await?;
+        turns.ready().await?;
+        let rows = batches.page(worker.connection.as_mut(), last.as_ref(), limit).await?;
         let Some(row) = rows.last() else { return Ok(waiting) };
         last = Some(row.clone());
         let served = serve(around, step, batches, book, &rows, report).await?;
@@ -283,7 +284,7 @@ pub(super) async fn pass(
             waiting.add(name, standing);
         }
         let ready: Vec<_> = ready.into_iter().map(|(row, _)| row).collect();
-        waiting.changed += change(around, batches, connection, book, &ready, &mut size).await?;
+        waiting.changed += change(around, batches, worker, book, &ready, &mut size, &mut turns).await?;
         if (rows.len() as u64) < limit {
             return Ok(waiting);
         }
@@ -360,11 +361,13 @@ async fn serve(
             pages.check_holds(around.holds).await?;
             pages.append(announcements).await?
         };
+        failpoint::reach("before_call");
         let calls = due.iter().map(|&i| {
             let (work, _, open, _) = &all[i];
             ask(around, work, open)
         });
         let results = join_all(calls).await;
+        failpoint::reach("after_call");
         let mut events = Vec::new();
         let mut pages = book.pages().await;
         for ((&i, number), (answers, began)) in due.iter().zip(numbers).zip(results) {
@@ -384,6 +387,7 @@ async fn serve(
                 standing.insert(subject.tag(), Standing::of(&answer));
             }
         }
+        failpoint::reach("after_answer");
         pages.append(events).await?;
     }
 
@@ -422,22 +426,21 @@ async fn ask(around: &Surroundings<'_>, work: &RecipientWork, open: &[Subject]) 
 async fn change(
     around: &Surroundings<'_>,
     batches: &Batches<'_>,
-    connection: &mut dyn Connection,
+    worker: &mut Worker,
     book: &Book<'_>,
     rows: &[&Row],
     size: &mut pace::Size,
+    turns: &mut pace::Turns<'_, '_>,
 ) -> Result<u64, Failure> {
     let pace = &around.job.settings.pace;
     let mut changed_meanwhile = 0;
     let (mut begin, mut attempt) = (0, 0);
-    while begin < rows.len() {
-        if around.stop.is_cancelled() {
-            return Err(Failure::Interrupted);
-        }
+    let alone = AtomicBool::new(false);
+    while begin < rows.len() && turns.next(&alone).await? {
         let end = rows.len().min(begin + usize::try_from(size.current()).unwrap_or(usize::MAX));
         let chosen = &rows[begin..end];
-        let ended = match batches.change_chosen(connection, chosen).await {
-            Ok((changed, places)) => settle(around, batches, connection, book, chosen, changed, &places, size).await,
+        let ended = match batches.change_chosen(worker.connection.as_mut(), chosen).await {
+            Ok((changed, places)) => settle(around, batches, worker, book, chosen, changed, &places, size).await,
             Err(failure) => Err(failure),
         };
         match ended {
@@ -454,6 +457,7 @@ async fn change(
             Err(failure) => return Err(failure),
         }
     }
+    turns.ended();
     Ok(changed_meanwhile)
 }
 
@@ -462,7 +466,7 @@ async fn change(
 async fn settle(
     around: &Surroundings<'_>,
     batches: &Batches<'_>,
-    connection: &mut dyn Connection,
+    worker: &mut Worker,
     book: &Book<'_>,
     chosen: &[&Row],
     changed: Changed,
@@ -470,7 +474,7 @@ async fn settle(
     size: &mut pace::Size,
 ) -> Result<usize, Failure> {
     size.took(chosen.len() as u64, changed.longest);
-    book.settle(connection, changed).await?;
+    book.settle(worker, changed).await?;
     for work in &batches.work.recipients {
         let of = |place: &usize| subject(around, batches.selection(), work, chosen[*place]).tag();
         let tags: Vec<_> = places.iter().map(of).collect();

@@ -92,6 +92,32 @@ const MIGRATIONS: &[&str] = &["
     -- What the recipient gave as reason, or what accepted work waits for.
     alter table recipient_answers add column reason text;
 ", "
+    -- Passes through tables that several share, and the chunks that are being worked at; what is done is taken out.
+    -- Positions are sealed, since keys of rows may be personal. `sizes` and `work` are opaque to the store.
+    create table passes (
+        id bigint not null primary key,
+        rule text not null,
+        work text not null,
+        rest blob null,
+        version bigint not null,
+        sizes text not null,
+        enough bigint not null,
+        disposed bigint not null,
+        is_over bigint not null
+    );
+    create index passes_of_rule on passes (rule);
+    create table chunks (
+        pass bigint not null,
+        number bigint not null,
+        fence bigint not null,
+        begins blob not null,
+        ends blob null,
+        run text not null,
+        worker bigint not null,
+        leased_until bigint not null,
+        primary key (pass, number)
+    );
+", "
     -- Calls that recipients with a daily quota have had; a day is known by its first second since 1970.
     create table recipient_calls (
         recipient text not null,

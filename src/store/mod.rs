@@ -7,6 +7,7 @@
 //! what the change builds on. The ledger's meaning lives in [`crate::ledger`]; this module only keeps it.
 
 mod calls;
+mod chunks;
 mod connection;
 mod entries;
 mod error;
@@ -16,6 +17,7 @@ mod migrations;
 mod recipients;
 mod standing;
 
+pub use chunks::{Holder, NewPass, StoredChunk, StoredPass, Taken};
 pub use entries::{StoredCheckpoint, StoredTags};
 pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
@@ -62,6 +64,15 @@ impl Store {
         }
         self.dirty = true;
         self.connection.begin().await
+    }
+
+    /// The same for what may be lost when the machine fails, and is only done again then.
+    pub(crate) async fn begin_lightly(&mut self) -> Result<(), Error> {
+        if self.dirty {
+            let _ = self.rollback().await;
+        }
+        self.dirty = true;
+        self.connection.begin_lightly().await
     }
 
     /// Makes everything since [`Store::begin`] permanent, on disk.

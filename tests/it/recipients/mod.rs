@@ -18,7 +18,7 @@ mod paypal;
 mod quota;
 mod rebuild;
 pub mod recorder;
-mod run;
+pub mod run;
 mod store;
 mod stripe;
 mod webhook;
