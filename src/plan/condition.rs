@@ -82,7 +82,8 @@ pub(super) fn rule_condition(around: &Surroundings, table: &Table, rule: &Rule) 
     let row = around.dialect.row(&table.name);
     match &rule.condition {
         None => Some(Sql::all([])),
-        Some(condition) => Resolver { rule, around, found: &mut Vec::new() }.condition(table, &row, condition),
+        Some(condition) => Resolver { rule, around, found: &mut Vec::new(), missing_indexes: Vec::new() }
+            .condition(table, &row, condition),
     }
 }
 

@@ -11,6 +11,7 @@ mod dependents;
 mod find;
 mod guard;
 mod holds;
+mod indexes;
 mod order;
 mod overlap;
 mod prepare;
@@ -26,6 +27,7 @@ pub use count::tally;
 pub use find::find_table;
 pub use guard::refusals;
 pub use holds::{Hold, HoldScope};
+pub use indexes::MissingIndex;
 pub use overlap::check as overlaps;
 pub use prepare::{
     Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, open_database, open_databases,
@@ -113,6 +115,9 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<PlannedRecipient>,
     pub access: Access,
+    /// Indexes that would help, where the tables are big enough for it to matter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_indexes: Vec<MissingIndex>,
     /// A rough guess, in seconds.
     pub estimated_seconds: f64,
     pub limits: Limits,
