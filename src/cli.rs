@@ -97,6 +97,9 @@ pub struct ValidateArgs {
     /// Do not connect to the databases
     #[arg(long)]
     pub offline: bool,
+    /// Also make sure that there is this rule
+    #[arg(long = "rule", value_name = "ID")]
+    pub rules: Vec<String>,
     /// Also make sure that some rule bears this tag
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
@@ -150,6 +153,9 @@ pub struct RunArgs {
     /// Execute exactly this reviewed plan
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    /// How many workers a rule has in this process, instead of the settings' pace.workers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: Option<u16>,
     #[command(flatten)]
     pub metrics: MetricsArgs,
 }

@@ -3,7 +3,8 @@
 use crate::{
     anonymize::Technique,
     diagnostic::{Code, Diagnostic, Place, Severity, Sources, summary},
-    rules::{self, Condition, Rule, RuleFile, RuleRecipient, Switch, condition, shape::nearest},
+    recipients::{RecipientSettings, members::Source},
+    rules::{self, Condition, Rule, RuleFile, RuleRecipient, Switch, TablePath, condition, shape::nearest},
     settings::{self, Settings, Variable},
 };
 use sha2::{Digest, Sha256};
@@ -185,12 +186,20 @@ fn check_against_settings(files: &[RuleFile], settings: &Settings, has_key: bool
             let (Switch::Parameter(name) | Switch::FiscalYearEndingIn(name)) = switch;
             parameters.insert(name.as_str());
         }
-        check_database(rule, settings, &mut diagnostics);
+        check_table(&rule.table, rule.condition.as_ref(), &rule.place, settings, &mut diagnostics);
         check_key(rule, has_key, &mut diagnostics);
         for recipient in &rule.recipients {
             recipients.insert(recipient.name.as_str());
             check_recipient(recipient, settings, &mut diagnostics);
         }
+    }
+    for recipient in settings.recipients.values() {
+        let Some(members) = &recipient.members else { continue };
+        databases.insert(members.table.database.as_str());
+        check_table(&members.table, members.condition.as_ref(), &members.place, settings, &mut diagnostics);
+        let rules = files.iter().flat_map(|file| &file.rules).flat_map(|rule| &rule.recipients);
+        let rules = rules.filter(|named| named.name == recipient.name);
+        check_members(recipient, members, rules, &mut diagnostics);
     }
     if complete {
         let mut unused = |list: &str, name: &str| {
@@ -208,11 +217,18 @@ fn check_against_settings(files: &[RuleFile], settings: &Settings, has_key: bool
     diagnostics
 }
 
-fn check_database(rule: &Rule, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
-    let name = &rule.table.database;
+/// `table` names a database that there is, and `where` is SQL that it understands; `place` holds both.
+fn check_table(
+    table: &TablePath,
+    condition: Option<&Condition>,
+    place: &Place,
+    settings: &Settings,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let name = &table.database;
     let Some(database) = settings.databases.get(name) else {
         if !settings.unresolved.contains(name) {
-            let place = rule.place.key("table").within(0..name.len());
+            let place = place.key("table").within(0..name.len());
             let known = || settings.databases.keys().chain(&settings.unresolved).map(String::as_str);
             let help = match nearest(known(), name) {
                 Some(known) => format!("did you mean `{known}`?"),
@@ -223,9 +239,9 @@ fn check_database(rule: &Rule, settings: &Settings, diagnostics: &mut Vec<Diagno
         }
         return;
     };
-    if let Some(Condition::Sql(sql)) = &rule.condition {
+    if let Some(Condition::Sql(sql)) = condition {
         for error in condition::check(sql, database.engine).err().unwrap_or_default() {
-            let place = rule.place.key("where").within(error.range);
+            let place = place.key("where").within(error.range);
             let label = format!("in the SQL of {}", database.engine);
             let diagnostic = Diagnostic::error(Code::BadCondition, place, error.problem).label(label);
             diagnostics.push(Diagnostic { help: error.help, ..diagnostic });
@@ -272,6 +288,37 @@ fn check_recipient(rule: &RuleRecipient, settings: &Settings, diagnostics: &mut 
         let message = format!("`{name}` cannot give evidence of grade {required}");
         let help = format!("the best that it can give is {best}");
         error(Code::BeyondGrade, rule.place.key("require"), message, help);
+    }
+}
+
+/// What is read of those who stay names persons as rules do: else nobody could tell who is among them.
+fn check_members<'a>(
+    recipient: &RecipientSettings,
+    members: &Source,
+    rules: impl Iterator<Item = &'a RuleRecipient>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let name = &recipient.name;
+    let (known, columns) = (recipient.identifiers(), members.place.key("columns"));
+    for identifier in members.identifiers().filter(|identifier| !known.iter().any(|known| known == identifier)) {
+        let help = match nearest(known.iter().map(String::as_str), identifier) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => format!("`{name}` knows people by {}", quoted(&known)),
+        };
+        let message = format!("`{name}` knows no identifier `{identifier}`");
+        diagnostics
+            .push(Diagnostic::error(Code::UnknownIdentifier, columns.key(identifier).name(), message).help(help));
+    }
+    let asked_by: BTreeSet<_> = rules.flat_map(|rule| &rule.identifiers).map(|(identifier, _)| identifier).collect();
+    for identifier in asked_by.into_iter().filter(|identifier| known.contains(identifier)) {
+        if !members.identifiers().any(|given| given == identifier) {
+            let message = format!("rules ask `{name}` by `{identifier}`, which those who stay are not known by");
+            let diagnostic = Diagnostic::error(Code::MissingIdentifier, columns.clone(), message);
+            diagnostics.push(
+                diagnostic
+                    .help(format!("name the column too, so that nobody who goes is among them: `{identifier}: …`")),
+            );
+        }
     }
 }
 

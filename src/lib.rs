@@ -26,6 +26,7 @@ pub mod database;
 pub mod demo;
 pub mod diagnostic;
 pub mod draft;
+pub mod failpoint;
 pub mod job;
 pub mod ledger;
 pub mod outcome;

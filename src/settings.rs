@@ -7,7 +7,7 @@
 use crate::{
     catalog::Engine,
     diagnostic::{Code, Diagnostic, Place, Severity, locate},
-    recipients::{self, Options, RecipientSettings, client},
+    recipients::{self, Options, RecipientSettings, client, members},
     rules::{
         At, Limits, Parameter, format,
         language::SETTINGS,
@@ -66,6 +66,8 @@ pub struct DatabaseSettings {
 pub struct Pace {
     /// What a batch's changing statement should take.
     pub batch_target: Duration,
+    /// How many workers a rule has in each process that is at it.
+    pub workers: u16,
     /// No batch has more rows.
     pub batch_rows: u32,
     /// The server ends a statement that takes longer.
@@ -82,6 +84,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             batch_target: Duration::from_millis(50),
+            workers: 1,
             batch_rows: 50_000,
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(5),
@@ -145,7 +148,7 @@ pub fn parse(
     let root = At { node: &node, place: Place::root(file) };
     let mut found = Vec::new();
     shape::check(&SETTINGS, &node, &root.place, &mut found);
-    let mut reader = Reader { directory, lookup, absent, diagnostics: &mut found };
+    let mut reader = Reader { directory, source, lookup, absent, diagnostics: &mut found };
     let settings = reader.settings(&root);
     let broken = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     diagnostics.append(&mut found);
@@ -216,6 +219,8 @@ fn secrets_of_recipient<'a>(name: &str, at: &At<'a>) -> Vec<At<'a>> {
 
 fn secrets_of_map<'a>(map: &MapShape, at: &At<'a>) -> Vec<At<'a>> {
     let secrets = |(key, value): (&str, At<'a>)| match map.fields.iter().find(|field| field.name == key) {
+        // it takes no variables, so nobody puts a secret there, and whoever misspells a column wants to see it
+        Some(field) if field.name == members::FIELD.name => Vec::new(),
         Some(field) => match field.shape {
             Shape::Map(map) => secrets_of_map(map, &value),
             Shape::Text(format) if is_key(format) => scalars(value),
@@ -289,6 +294,8 @@ struct Expanded {
 /// Reads one part of the settings after another. What the shape has refused already is passed over in silence.
 struct Reader<'a> {
     directory: &'a Path,
+    /// The file's text.
+    source: &'a str,
     lookup: &'a dyn Fn(&Variable) -> Option<String>,
     absent: Severity,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -424,8 +431,15 @@ impl Reader<'_> {
         let mut complete = !at.has_error(self.diagnostics);
         let url = at.get("url").and_then(|url| self.recipient_url(&url));
         let mut options = Vec::new();
+        let mut staying = None;
         for field in kind.settings {
             let Some(value) = at.get(field.name) else { continue };
+            if field.name == members::FIELD.name {
+                // what decides over rows has no variables
+                staying = members::Source::read(&value, self.source, self.diagnostics);
+                complete &= staying.is_some();
+                continue;
+            }
             match self.with_variables(&value, field.shape) {
                 Some(node) => options.push((field.name.to_owned(), node)),
                 None => complete = false,
@@ -437,6 +451,7 @@ impl Reader<'_> {
             url,
             timeout: at.get("timeout").and_then(|timeout| format::duration(timeout.text()?)),
             rate: at.get("rate").and_then(|rate| format::rate(rate.text()?)),
+            members: staying,
             options: Options::new(Node::Map(options)),
         };
         if complete && let Err(misfit) = (kind.check)(&settings) {
@@ -603,6 +618,7 @@ fn pace(at: Option<&At>) -> Pace {
     let number = |key: &str| at.get(key)?.integer()?.try_into().ok();
     Pace {
         batch_target: duration("batch_target").unwrap_or(default.batch_target),
+        workers: number("workers").and_then(|workers: u32| workers.try_into().ok()).unwrap_or(default.workers),
         batch_rows: number("batch_rows").unwrap_or(default.batch_rows),
         statement_timeout: duration("statement_timeout").unwrap_or(default.statement_timeout),
         lock_timeout: duration("lock_timeout").unwrap_or(default.lock_timeout),

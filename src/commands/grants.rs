@@ -45,14 +45,15 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
         let help = nearest(known, name).map(|near| format!(": did you mean {near}?")).unwrap_or_default();
         return Err(Stop::invalid(format!("database {name} is not in sunset.yaml{help}")));
     }
-    let rules: Vec<&Rule> = job
-        .rules()
-        .filter(|rule| args.database.as_ref().is_none_or(|database| *database == rule.table.database))
-        .collect();
     let now = loading::now(global, &job)?;
     let pseudonym_key = Keys::parse(&job.settings.keys)?.pseudonym.map(|key| key.secret().to_vec());
     let options = Options { pseudonym_key, ..Options::default() };
-    let (databases, unavailable, mut found) = plan::open_databases(&job, rules.iter().copied()).await;
+    let rules: Vec<&Rule> = job.rules().collect();
+    let mut names = plan::databases_of(&job, &rules);
+    names.retain(|name| args.database.as_ref().is_none_or(|database| database == name));
+    let (databases, unavailable) = plan::open_databases(&job, names).await;
+    let mut found = Vec::new();
+    let members = plan::members(&job, &databases, &rules, &mut found);
     let mut outcome = Outcome::Done;
     for (database, unavailable) in &unavailable {
         console.error(&format!("database {database} is not available: {}", unavailable.reason));
@@ -68,7 +69,13 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
                 Err(diagnostics) => found.extend(diagnostics),
             }
         }
-        let needs = plan::privileges(&open.catalog, &resolved);
+        let asked_by = |recipient: &str| {
+            let rules = rules.iter().filter(|rule| rule.recipients.iter().any(|named| named.name == recipient));
+            rules.map(|rule| rule.id.clone()).collect()
+        };
+        let members = members.iter().filter(|(_, work)| work.database == *name);
+        let members: Vec<_> = members.map(|(recipient, work)| (work, asked_by(recipient))).collect();
+        let needs = plan::privileges(&open.catalog, &resolved, &members);
         let grants = needs.iter().filter_map(|need| {
             let statement = open.dialect.grant(&need.privilege, &args.user, &open.catalog.database)?;
             Some(Grant { statement, why: need.why, rules: need.rules.iter().cloned().collect() })

@@ -56,7 +56,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     }
     tell(&job, &prepared, &loading::targets(&args.metrics)).await;
     let checked = if args.check_recipients {
-        check_recipients(&job.settings, &keys, plan, console).await?
+        check_recipients(&job.settings, &keys, &prepared, console).await?
     } else {
         Outcome::Done
     };
@@ -97,10 +97,10 @@ async fn note(job: &Job, prepared: &Prepared) {
 async fn check_recipients(
     settings: &Settings,
     keys: &Keys,
-    plan: &Plan,
+    prepared: &Prepared,
     console: &mut Console,
 ) -> anyhow::Result<Outcome> {
-    let recipients = Recipients::open(settings, keys, plan).map_err(|error| Stop::invalid(error.to_string()))?;
+    let recipients = Recipients::open(settings, keys, prepared).map_err(|error| Stop::invalid(error.to_string()))?;
     let mut outcome = Outcome::Done;
     for (name, recipient) in recipients.iter() {
         let words = match recipient.check().await {

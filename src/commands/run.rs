@@ -13,7 +13,8 @@ use std::{path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyhow::Result<Outcome> {
-    let job = loading::load(global, console)?;
+    let mut job = loading::load(global, console)?;
+    job.settings.pace.workers = args.workers.unwrap_or(job.settings.pace.workers);
     let stop = stop_on_signal()?;
     let reviewed = args.plan.as_deref().map(read_plan).transpose()?;
     let now = match (&reviewed, &global.now) {

@@ -44,6 +44,8 @@ struct RecipientStatus {
     persons: u64,
     /// When the first of them was first asked about.
     oldest: Timestamp,
+    /// What was said about one of them.
+    reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -103,11 +105,12 @@ async fn read(store: &mut Store, job: &str, today: jiff::civil::Date) -> anyhow:
     let counts = store.recipient_counts().await?;
     status.recipients = counts
         .into_iter()
-        .map(|RecipientCount { recipient, state, persons, oldest }| RecipientStatus {
+        .map(|RecipientCount { recipient, state, persons, oldest, reason }| RecipientStatus {
             recipient,
             state,
             persons,
             oldest,
+            reason,
         })
         .collect();
     for (rule, standing) in Standing::read(store).await?.rules {
@@ -210,9 +213,13 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
         out.push('\n');
         let recipients = status.recipients.iter().map(|known| {
             let state = known.state.replace('_', " ");
-            vec![known.recipient.clone(), state, output::count(known.persons), time(Some(known.oldest))]
+            let reason = known.reason.clone().unwrap_or_default();
+            vec![known.recipient.clone(), state, output::count(known.persons), time(Some(known.oldest)), reason]
         });
-        out.push_str(&output::table(&["recipient", "state", "persons", "first asked"], recipients.collect()));
+        out.push_str(&output::table(
+            &["recipient", "state", "persons", "first asked", "it said"],
+            recipients.collect(),
+        ));
     }
     let _ = writeln!(
         out,

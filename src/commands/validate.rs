@@ -21,7 +21,7 @@ pub async fn run(global: &Global, args: &ValidateArgs, console: &mut Console) ->
     };
     let mut found = job.diagnostics.clone();
     found.extend(plan::overlaps(job.rules()));
-    plan::chosen(&job, &[], &args.tags, &mut found);
+    plan::chosen(&job, &args.rules, &args.tags, &mut found);
     let mut outcome = Outcome::Done;
     let mut databases = 0;
     if !args.offline && !has_errors(&found) {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// One engine's SQL.
-pub trait Dialect: Send + Sync {
+pub trait Dialect: std::fmt::Debug + Send + Sync {
     fn engine(&self) -> Engine;
 
     /// An identifier, quoted.

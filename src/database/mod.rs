@@ -33,7 +33,7 @@ pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
 pub use grants::Privilege;
 pub use sql::{PLACEHOLDER, Sql};
-pub use work::{Change, Computed, DependentWork, KeyColumn, Link, Point, RecipientWork, Work};
+pub use work::{Change, Computed, DependentWork, KeyColumn, Link, MembersWork, Point, RecipientWork, Work};
 
 /// One SQL statement with its bound values: pure data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The statements that plan and run send, made of a [`Work`] and a [`Dialect`]. Pure: no server is asked.
 
-use super::{Change, DependentWork, Dialect, KeyColumn, Link, PLACEHOLDER, Sql, Statement, Value, Work};
+use super::{Change, DependentWork, Dialect, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Value, Work};
 use crate::catalog::TableName;
 
 /// The rows of one batch, by where they lie.
@@ -288,12 +288,14 @@ pub fn sample(dialect: &dyn Dialect, work: &Work, columns: &[KeyColumn], limit: 
     dialect.finish(sql)
 }
 
-/// The next disposable rows in the order of their locator, kept from changing until the transaction ends.
+/// The next disposable rows in the order of their locator, not beyond another one, kept from changing until the
+/// transaction ends.
 pub fn select_keys(
     dialect: &dyn Dialect,
     work: &Work,
     selection: &KeySelection,
     after: Option<&[String]>,
+    through: Option<&[String]>,
     limit: u64,
 ) -> Statement {
     let row = dialect.row(&work.table);
@@ -301,6 +303,9 @@ pub fn select_keys(
     let mut condition = work.disposable_rows();
     if let Some(after) = after {
         condition.push(" and ").append(&dialect.beyond(&row, &locator, after, false));
+    }
+    if let Some(through) = through {
+        condition.push(" and ").append(&dialect.through(&row, &locator, through));
     }
     let order: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
     limited(dialect, work, selection, condition, &order.join(", "), limit)
@@ -323,6 +328,20 @@ pub fn page(
     }
     let order: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
     let mut sql = select_from(dialect, &selection.list(dialect, &row), &work.table, &condition);
+    sql.push(&format!(" order by {} limit {limit}", order.join(", ")));
+    dialect.finish(sql)
+}
+
+/// The next of those who stay, in the order of the key: the key's columns, then each identifier's.
+pub fn members(work: &MembersWork, after: Option<&[String]>, limit: u64) -> Statement {
+    let dialect = work.dialect;
+    let row = dialect.row(&work.table);
+    let text = |column: &KeyColumn| dialect.text(&dialect.column(&row, &column.name), column);
+    let list: Vec<_> = work.key.iter().chain(work.columns.iter().map(|(_, column)| column)).map(text).collect();
+    let after = after.map(|after| dialect.beyond(&row, &work.key, after, false));
+    let condition = Sql::all(work.condition.iter().chain(&after));
+    let mut sql = select_along_key(dialect, &Sql::new(list.join(", ")), &work.table, &condition);
+    let order: Vec<_> = work.key.iter().map(|column| dialect.column(&row, &column.name)).collect();
     sql.push(&format!(" order by {} limit {limit}", order.join(", ")));
     dialect.finish(sql)
 }

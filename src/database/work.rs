@@ -1,13 +1,13 @@
 //! What is to be done with the rows of one table, as pieces of SQL: the executable side of a plan's step.
 
-use super::Sql;
+use super::{Dialect, Sql};
 use crate::{
     catalog::{Column, ColumnKind, TableName},
     clock::PointKind,
     recipients::Grade,
     rules::{Disposition, Evidence},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// One rule on one table.
 #[derive(Clone, Debug)]
@@ -62,6 +62,26 @@ pub struct RecipientWork {
     pub required: Grade,
     /// The row has been due for longer than the recipient may take.
     pub late: Option<Sql>,
+}
+
+/// Those who stay with a recipient whose list is made anew: a table, read page by page.
+#[derive(Clone, Debug)]
+pub struct MembersWork {
+    pub database: String,
+    pub dialect: &'static dyn Dialect,
+    pub table: TableName,
+    /// The server's estimate.
+    pub table_rows: u64,
+    /// The primary key.
+    pub key: Vec<KeyColumn>,
+    /// Identifier to the column that holds it.
+    pub columns: Vec<(String, KeyColumn)>,
+    /// Columns that the condition names.
+    pub looked_at: Vec<String>,
+    /// The identifiers by which rules ask the recipient about a person: persons are remembered by all of them together.
+    pub known_as: BTreeSet<BTreeSet<String>>,
+    /// Only these rows.
+    pub condition: Option<Sql>,
 }
 
 /// What happens to a row.

@@ -222,6 +222,14 @@ pub struct Intent {
     /// The server's name for the transaction, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<String>,
+    /// The number of the rule's lock that the session held: while somebody holds it, the batch may still be under way.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub worker: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_first(worker: &u32) -> bool {
+    *worker == 0
 }
 
 impl Intent {

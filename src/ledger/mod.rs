@@ -11,12 +11,14 @@ pub mod export;
 pub mod keys;
 pub mod merkle;
 pub mod prove;
+pub mod seal;
 pub mod tag;
 pub mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerificationKey};
 pub use entry::{BatchResult, Entry, Event, Intent, RuleResult, SettledBy};
 pub use keys::{Key, KeyError, Keys};
+pub use seal::{Seal, SealError};
 pub use tag::{BatchEvidence, BatchTags, Tag, TagKey, Tagging};
 
 use crate::{
@@ -51,6 +53,8 @@ pub enum Error {
     Name(String),
     #[error("the store holds the ledger of job {found:?}, not of {wanted:?}: each job needs a store of its own")]
     OtherJob { found: String, wanted: String },
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// Entries or checkpoints are not as they were written.
     #[error("the ledger is broken: {0}; see `sunset ledger verify`")]
     Broken(String),
@@ -66,7 +70,7 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Store(error) => error.outcome(),
-            Self::Entry(_) => Outcome::Unexpected,
+            Self::Entry(_) | Self::Seal(_) => Outcome::Unexpected,
             Self::NoKey(_) | Self::DestroyedKey { .. } | Self::Name(_) | Self::OtherJob { .. } => Outcome::Invalid,
             Self::Broken(_) | Self::Refused(_) => Outcome::Refused,
         }
@@ -171,10 +175,11 @@ impl Ledger {
 
     /// Appends entries in one transaction, which is on disk when this returns, and gives their numbers. `tags` belong
     /// to the intents among the events, in their order; intents over rows without a key have none, and those whose
-    /// evidence is counts have at most some that are forgotten with their outcome.
+    /// evidence is counts have at most some that are forgotten with their outcome. An outcome that a
+    /// recovery has written meanwhile is left out, and has 0 for a number.
     ///
     /// # Errors
-    /// [`Error::Refused`] when an outcome names no open intent, or tags do not fit the intent; nothing is written then.
+    /// [`Error::Refused`] when an outcome names no intent, or tags do not fit the intent; nothing is written then.
     pub async fn append(&mut self, events: Vec<Event>, tags: &[BatchTags]) -> Result<Vec<u64>> {
         self.store.begin().await?;
         let written = self.write(events, tags).await;
@@ -364,6 +369,12 @@ impl Ledger {
         let mut numbers = Vec::with_capacity(events.len());
         let settles = events.iter().any(|event| matches!(event, Event::Outcome { .. }));
         for (event, own) in events.into_iter().zip(tags) {
+            if let Event::Outcome { intent, settled_by: SettledBy::Direct, .. } = &event
+                && self.store.outcome_of(*intent).await?.is_some()
+            {
+                numbers.push(0);
+                continue;
+            }
             head = self.write_one(head, event, own).await?;
             numbers.push(head.0);
         }

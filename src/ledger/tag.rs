@@ -50,6 +50,14 @@ impl TagKey {
 }
 
 impl TagKey {
+    /// A key for another purpose. The message is no tag's: those begin with the length of a text, which is never this.
+    pub(super) fn derive(&self, purpose: &str) -> [u8; 32] {
+        let mut mac = self.state.clone();
+        mac.update(&u64::MAX.to_le_bytes());
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
     /// The tag of a person at a recipient: the name, and each identifier with its own name. The empty table name and the
     /// number of texts keep it apart from the tags of rows and conditions.
     pub fn subject_tag(&self, recipient: &str, identifiers: &BTreeMap<String, String>) -> Tag {

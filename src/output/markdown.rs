@@ -3,7 +3,7 @@
 use super::{
     PlanStyle,
     numbers::count,
-    plan::{self, asked, due, found_by, sent, time},
+    plan::{self, asked, due, found_by, sent, stay, time},
     report as text,
 };
 use crate::{plan::Plan, run::RunReport};
@@ -49,6 +49,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
         }
         for recipient in &step.recipients {
             item("asked first", &format!("{}. It {}.", asked(recipient), sent(recipient)));
+            if let Some(members) = &recipient.members {
+                item("asked first", &format!("{} {}.", recipient.name, stay(members)));
+            }
         }
         for hold in &step.holds {
             item("hold", hold);

@@ -5,7 +5,7 @@ use super::{
     numbers::{count, count_or_dash, seconds},
     table,
 };
-use crate::plan::{Plan, PlannedRecipient, PlannedStatement, Step};
+use crate::plan::{Plan, PlannedMembers, PlannedRecipient, PlannedStatement, Step};
 use std::fmt::Write as _;
 
 pub(super) const HEAD: [&str; 10] =
@@ -97,6 +97,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
     for recipient in &step.recipients {
         line("asked first", &asked(recipient));
         line("", &sent(recipient));
+        if let Some(members) = &recipient.members {
+            line("", &stay(members));
+        }
     }
     for hold in &step.holds {
         line("hold", hold);
@@ -169,6 +172,13 @@ pub(super) fn sent(recipient: &PlannedRecipient) -> String {
         return format!("gets nothing; keeps {}", recipient.keeps);
     }
     format!("gets {}; deletes {}; keeps {}", sends.join(", "), recipient.deletes, recipient.keeps)
+}
+
+/// `gets, too, all who stay: email (column email) of core.public.customers, of about 10,000 rows`.
+pub(super) fn stay(members: &PlannedMembers) -> String {
+    let columns: Vec<_> = members.columns.iter().map(|(name, column)| format!("{name} (column {column})")).collect();
+    let rows = count(members.table_rows);
+    format!("gets, too, all who stay: {} of {}, which has about {rows} rows", columns.join(", "), members.table)
 }
 
 fn line_title(line: &mut impl FnMut(&str, &str), title: &str) {

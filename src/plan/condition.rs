@@ -1,101 +1,98 @@
-//! A rule's `where` as SQL, checked against the columns.
+//! Conditions (`where`) as SQL, checked against the columns.
 
-use super::{
-    find::find_column,
-    resolve::{Resolver, Surroundings},
-};
+use super::find::find_column;
 use crate::{
     catalog::{Column, ColumnKind, Table},
-    database::{KeyColumn, Sql, Value},
+    database::{Dialect, KeyColumn, Sql, Value},
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Condition, Literal, Match, Rule, condition},
+    rules::{Condition, Literal, Match, condition},
 };
 
-impl Resolver<'_, '_> {
-    /// The rule's condition on rows called `row`.
-    pub(super) fn condition(&mut self, table: &Table, row: &str, condition: &Condition) -> Option<Sql> {
-        let place = self.rule.place.key("where");
-        match condition {
-            Condition::Data(terms) => {
-                let terms: Vec<_> = terms
-                    .iter()
-                    .filter_map(|(name, test)| {
-                        let column = find_column(table, name, place.key(name).name());
-                        let column = self.keep(column)?;
-                        self.term(row, column, test, &place.key(name))
-                    })
-                    .collect();
-                Some(Sql::all(&terms))
-            }
-            Condition::Sql(text) => self.keep(sql_condition(self.around, table, row, text, &place)),
-        }
-    }
-
-    fn term(&mut self, row: &str, column: &Column, test: &Match, place: &Place) -> Option<Sql> {
-        let dialect = self.around.dialect;
-        let here = dialect.column(row, &column.name);
-        let cast = dialect.cast(&KeyColumn::from(column));
-        let mut bind = |literal: &Literal| -> Option<Sql> {
-            let text = literal_for(column, literal).map_err(|problem| {
-                let message = format!("{problem}: column `{}` is of type {}", column.name, column.sql_type);
-                self.found.push(Diagnostic::error(Code::ConditionType, place.clone(), message));
-            });
-            text.ok().map(|text| Sql::bound(cast.clone(), Value::Text(text)))
-        };
-        let comparison = |operator: &str, value: Option<Sql>| {
-            value.map(|value| {
-                let mut sql = Sql::new(format!("{here} {operator} "));
-                sql.append(&value);
-                sql
-            })
-        };
-        match test {
-            Match::LessThan(value) => comparison("<", bind(value)),
-            Match::AtMost(value) => comparison("<=", bind(value)),
-            Match::MoreThan(value) => comparison(">", bind(value)),
-            Match::AtLeast(value) => comparison(">=", bind(value)),
-            Match::In(values) | Match::NotIn(values) => {
-                let negative = matches!(test, Match::NotIn(_));
-                let null = values.contains(&Literal::Null);
-                let values: Vec<_> =
-                    values.iter().filter(|value| **value != Literal::Null).map(bind).collect::<Option<_>>()?;
-                let mut terms = Vec::new();
-                if !values.is_empty() {
-                    let mut sql = Sql::new(format!("{here} {} (", if negative { "not in" } else { "in" }));
-                    sql.append(&Sql::join(&values, ", ")).push(")");
-                    terms.push(sql);
+/// A condition on the rows of a table that a statement calls `row`. `place` is where it stands; what does not fit goes
+/// to `found`.
+pub(super) fn on_rows(
+    dialect: &dyn Dialect,
+    table: &Table,
+    row: &str,
+    condition: &Condition,
+    place: &Place,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Sql> {
+    match condition {
+        Condition::Data(terms) => {
+            let mut pieces = Vec::new();
+            for (name, test) in terms {
+                match find_column(table, name, place.key(name).name()) {
+                    Ok(column) => pieces.extend(term(dialect, row, column, test, &place.key(name), found)),
+                    Err(error) => found.push(error),
                 }
-                if negative {
-                    // a row without a value is in doubt, and rows in doubt stay
-                    terms.push(Sql::new(format!("{here} is not null")));
-                } else if null {
-                    terms.push(Sql::new(format!("{here} is null")));
-                }
-                Some(Sql::join(&terms, if negative { " and " } else { " or " }).nested())
             }
+            Some(Sql::all(&pieces))
         }
+        Condition::Sql(text) => sql_condition(dialect, table, row, text, place).map_err(|error| found.push(error)).ok(),
     }
 }
 
-/// A rule's condition on its table's rows; `None` when it does not fit (which `resolve_rule` reports).
-pub(super) fn rule_condition(around: &Surroundings, table: &Table, rule: &Rule) -> Option<Sql> {
-    let row = around.dialect.row(&table.name);
-    match &rule.condition {
-        None => Some(Sql::all([])),
-        Some(condition) => Resolver { rule, around, found: &mut Vec::new(), missing_indexes: Vec::new() }
-            .condition(table, &row, condition),
+fn term(
+    dialect: &dyn Dialect,
+    row: &str,
+    column: &Column,
+    test: &Match,
+    place: &Place,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Sql> {
+    let here = dialect.column(row, &column.name);
+    let cast = dialect.cast(&KeyColumn::from(column));
+    let mut bind = |literal: &Literal| -> Option<Sql> {
+        let text = literal_for(column, literal).map_err(|problem| {
+            let message = format!("{problem}: column `{}` is of type {}", column.name, column.sql_type);
+            found.push(Diagnostic::error(Code::ConditionType, place.clone(), message));
+        });
+        text.ok().map(|text| Sql::bound(cast.clone(), Value::Text(text)))
+    };
+    let comparison = |operator: &str, value: Option<Sql>| {
+        value.map(|value| {
+            let mut sql = Sql::new(format!("{here} {operator} "));
+            sql.append(&value);
+            sql
+        })
+    };
+    match test {
+        Match::LessThan(value) => comparison("<", bind(value)),
+        Match::AtMost(value) => comparison("<=", bind(value)),
+        Match::MoreThan(value) => comparison(">", bind(value)),
+        Match::AtLeast(value) => comparison(">=", bind(value)),
+        Match::In(values) | Match::NotIn(values) => {
+            let negative = matches!(test, Match::NotIn(_));
+            let null = values.contains(&Literal::Null);
+            let values: Vec<_> =
+                values.iter().filter(|value| **value != Literal::Null).map(bind).collect::<Option<_>>()?;
+            let mut terms = Vec::new();
+            if !values.is_empty() {
+                let mut sql = Sql::new(format!("{here} {} (", if negative { "not in" } else { "in" }));
+                sql.append(&Sql::join(&values, ", ")).push(")");
+                terms.push(sql);
+            }
+            if negative {
+                // a row without a value is in doubt, and rows in doubt stay
+                terms.push(Sql::new(format!("{here} is not null")));
+            } else if null {
+                terms.push(Sql::new(format!("{here} is null")));
+            }
+            Some(Sql::join(&terms, if negative { " and " } else { " or " }).nested())
+        }
     }
 }
 
 /// A condition written as SQL, on rows called `row`.
-pub(super) fn sql_condition(
-    around: &Surroundings,
+fn sql_condition(
+    dialect: &dyn Dialect,
     table: &Table,
     row: &str,
     text: &str,
     place: &Place,
 ) -> Result<Sql, Diagnostic> {
-    let expression = condition::check(text, around.catalog.engine).map_err(|mut errors| {
+    let expression = condition::check(text, dialect.engine()).map_err(|mut errors| {
         let error = errors.swap_remove(0);
         let place = place.within(error.range);
         let diagnostic = Diagnostic::error(Code::BadCondition, place, error.problem);
@@ -106,11 +103,11 @@ pub(super) fn sql_condition(
         return Err(Diagnostic::error(Code::BadCondition, place.within(column.range.clone()), message));
     }
     for column in expression.columns() {
-        if !around.dialect.has_column(table, &column.name) {
+        if !dialect.has_column(table, &column.name) {
             find_column(table, &column.name, place.within(column.range.clone()))?;
         }
     }
-    Ok(around.dialect.condition(&expression, row))
+    Ok(dialect.condition(&expression, row))
 }
 
 /// The text to bind for a literal, if the column can hold it.

@@ -12,6 +12,7 @@ mod find;
 mod guard;
 mod holds;
 mod indexes;
+mod members;
 mod order;
 mod overlap;
 mod prepare;
@@ -28,10 +29,11 @@ pub use find::find_table;
 pub use guard::refusals;
 pub use holds::{Hold, HoldScope};
 pub use indexes::MissingIndex;
+pub use members::{PlannedMembers, resolve as members};
 pub use overlap::check as overlaps;
 pub use prepare::{
-    Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, open_database, open_databases,
-    prepare, surroundings,
+    Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, databases_of, open_database,
+    open_databases, prepare, surroundings,
 };
 pub use privileges::{Need, privileges};
 pub use recipients::PlannedRecipient;

@@ -3,15 +3,14 @@
 use super::{
     Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned,
     access::{self, Walk},
-    condition::rule_condition,
-    count, guard, indexes, order, overlap, recipients,
+    condition, count, guard, indexes, members, order, overlap, recipients,
     resolve::{self, Resolved, Surroundings},
     sample,
 };
 use crate::{
     catalog::{Catalog, Table},
     database::{
-        self, Change, Connection, Database, Dialect, ErrorKind, Statement, Work,
+        self, Change, Connection, Database, Dialect, ErrorKind, MembersWork, Sql, Statement, Work,
         statements::{self, KeySelection, Range, RangeStatements},
     },
     diagnostic::{Code, Diagnostic, Place, Severity},
@@ -60,6 +59,8 @@ pub struct Prepared {
     /// In the order of the plan's steps.
     pub steps: Vec<PreparedStep>,
     pub databases: BTreeMap<String, OpenDatabase>,
+    /// Who stays, by recipient, where its list is made anew.
+    pub members: BTreeMap<String, MembersWork>,
     pub warnings: Vec<Diagnostic>,
     /// The number of holds in force and the sum of their ids, by which a run sees that one was added meanwhile.
     pub holds: (u64, u64),
@@ -73,37 +74,32 @@ pub struct PreparedStep {
     pub index: Option<String>,
 }
 
-/// Connects to the databases that `rules` name. Those that cannot be reached are told apart.
-///
-/// # Errors
-/// Diagnostics for databases that the settings do not know.
-pub async fn open_databases<'a>(
+/// The databases that these rules' rows, and those who stay with their recipients, are read from.
+pub fn databases_of<'a>(job: &'a Job, rules: &[&'a Rule]) -> BTreeSet<&'a str> {
+    let members = members::sources(job, rules).map(|(_, source)| source.table.database.as_str());
+    members.chain(rules.iter().map(|rule| rule.table.database.as_str())).collect()
+}
+
+/// Connects to databases, by name. Those that cannot be reached are told apart.
+pub async fn open_databases(
     job: &Job,
-    rules: impl IntoIterator<Item = &'a Rule>,
-) -> (BTreeMap<String, OpenDatabase>, BTreeMap<String, Unavailable>, Vec<Diagnostic>) {
-    let mut open = BTreeMap::new();
-    let mut unavailable = BTreeMap::new();
-    let mut found = Vec::new();
-    for rule in rules {
-        let name = &rule.table.database;
-        let Some(settings) = job.settings.databases.get(name) else {
-            found.push(unknown_database(job, rule));
-            continue;
-        };
-        if open.contains_key(name) || unavailable.contains_key(name) {
-            continue;
-        }
+    names: BTreeSet<&str>,
+) -> (BTreeMap<String, OpenDatabase>, BTreeMap<String, Unavailable>) {
+    let (mut open, mut unavailable) = (BTreeMap::new(), BTreeMap::new());
+    for name in names {
+        // loading has refused names that the settings do not know
+        let Some(settings) = job.settings.databases.get(name) else { continue };
         match open_database(settings, &job.settings.pace).await {
             Ok(database) => {
-                open.insert(name.clone(), database);
+                open.insert(name.to_owned(), database);
             }
             Err(error) => {
                 let temporary = !matches!(error.kind, ErrorKind::Refused | ErrorKind::Privilege);
-                unavailable.insert(name.clone(), Unavailable { reason: error.to_string(), temporary });
+                unavailable.insert(name.to_owned(), Unavailable { reason: error.to_string(), temporary });
             }
         }
     }
-    (open, unavailable, found)
+    (open, unavailable)
 }
 
 /// Connects to one database and reads its schema.
@@ -118,17 +114,6 @@ pub async fn open_database(
     Ok(OpenDatabase { database, connection, catalog, dialect })
 }
 
-fn unknown_database(job: &Job, rule: &Rule) -> Diagnostic {
-    let name = &rule.table.database;
-    let known = job.settings.databases.keys().map(String::as_str);
-    let message = format!("database `{name}` is not in sunset.yaml");
-    let error = Diagnostic::error(Code::UnknownDatabase, rule.place.key("table"), message).label("unknown database");
-    match nearest(known.clone(), name) {
-        Some(near) => error.help(format!("did you mean `{near}.{}`?", rule.table.table)),
-        None => error.help(format!("sunset.yaml declares {}", known.collect::<Vec<_>>().join(", "))),
-    }
-}
-
 /// Makes the plan.
 ///
 /// # Errors
@@ -141,8 +126,8 @@ pub async fn prepare(
 ) -> anyhow::Result<Result<Prepared, Vec<Diagnostic>>> {
     let mut found = Vec::new();
     let rules = chosen(job, &options.rules, &options.tags, &mut found);
-    let (mut databases, unavailable, unknown) = open_databases(job, rules.iter().copied()).await;
-    found.extend(unknown);
+    let (mut databases, unavailable) = open_databases(job, databases_of(job, &rules)).await;
+    let members = members::resolve(job, &databases, &rules, &mut found);
     found.extend(overlap::check(job.rules()));
 
     let mut resolved: Vec<(&Rule, Resolved)> = Vec::new();
@@ -153,7 +138,7 @@ pub async fn prepare(
             Err(diagnostics) => found.extend(diagnostics),
         }
     }
-    found.extend(ask_for_overlaps(job, &mut databases, &resolved, holds, now, options).await?);
+    found.extend(ask_for_overlaps(&mut databases, &resolved).await?);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         for (_, resolved) in &mut resolved {
             found.append(&mut resolved.warnings);
@@ -161,13 +146,16 @@ pub async fn prepare(
         return Ok(Err(found));
     }
 
-    let mut unplanned: Vec<_> = unavailable.iter().map(|(name, why)| waiting(name, why, &rules)).collect();
+    let mut unplanned: Vec<_> = unavailable.iter().map(|(name, why)| waiting(job, name, why, &rules)).collect();
     let mut steps = Vec::new();
     let mut prepared = Vec::new();
     for position in in_order(&resolved, &databases) {
         let (rule, resolved) = &resolved[position];
+        if databases_of(job, &[rule]).into_iter().any(|name| unavailable.contains_key(name)) {
+            continue;
+        }
         let open = databases.get_mut(&rule.table.database).context("a resolved rule has its database open")?;
-        match plan_step(job, rule, resolved, open, options).await {
+        match plan_step(job, rule, resolved, &members, open, options).await {
             Ok((step, ready)) => {
                 steps.push(step);
                 prepared.push(ready);
@@ -188,7 +176,7 @@ pub async fn prepare(
     let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).collect();
     let plan = assemble(job, now, steps, &databases, unplanned)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
-    Ok(Ok(Prepared { plan, steps: prepared, databases, warnings, holds }))
+    Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds }))
 }
 
 /// What `sunset validate` wants to know.
@@ -205,9 +193,11 @@ pub struct Checked {
 /// # Errors
 /// A database fails while it is asked.
 pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options) -> anyhow::Result<Checked> {
-    let (mut databases, unavailable, mut diagnostics) = open_databases(job, job.rules()).await;
-    let mut resolved = Vec::new();
-    for rule in job.rules() {
+    let (mut diagnostics, mut resolved) = (Vec::new(), Vec::new());
+    let rules: Vec<_> = job.rules().collect();
+    let (mut databases, unavailable) = open_databases(job, databases_of(job, &rules)).await;
+    members::resolve(job, &databases, &rules, &mut diagnostics);
+    for rule in rules {
         let Some(open) = databases.get(&rule.table.database) else { continue };
         match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
             Ok(fits) => {
@@ -217,7 +207,7 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
             Err(found) => diagnostics.extend(found),
         }
     }
-    diagnostics.extend(ask_for_overlaps(job, &mut databases, &resolved, holds, now, options).await?);
+    diagnostics.extend(ask_for_overlaps(&mut databases, &resolved).await?);
     Ok(Checked { diagnostics, databases: databases.len(), unavailable })
 }
 
@@ -261,12 +251,8 @@ pub fn surroundings<'a>(
 
 /// Overlaps that only the rows can tell: one of the conditions is SQL.
 async fn ask_for_overlaps(
-    job: &Job,
     databases: &mut BTreeMap<String, OpenDatabase>,
     resolved: &[(&Rule, Resolved)],
-    holds: &[Hold],
-    now: Timestamp,
-    options: &Options,
 ) -> anyhow::Result<Vec<Diagnostic>> {
     let mut found = Vec::new();
     for (i, (a, _)) in resolved.iter().enumerate() {
@@ -276,8 +262,12 @@ async fn ask_for_overlaps(
             }
             let Some(open) = databases.get_mut(&a.table.database) else { continue };
             let Some(table) = open.catalog.table(a.table.schema.as_deref(), &a.table.table) else { continue };
-            let around = surroundings(job, open, holds, now, options);
-            let condition = |rule: &Rule| rule_condition(&around, table, rule);
+            let (dialect, row) = (open.dialect, open.dialect.row(&table.name));
+            let condition = |rule: &Rule| match &rule.condition {
+                None => Some(Sql::all([])),
+                // what does not fit has been told
+                Some(condition) => condition::on_rows(dialect, table, &row, condition, &rule.place, &mut Vec::new()),
+            };
             let (Some(first), Some(second)) = (condition(a), condition(b)) else { continue };
             let statement = statements::overlap(open.dialect, &table.name, &first, &second);
             if !open.connection.fetch(&statement).await?.is_empty() {
@@ -305,6 +295,7 @@ async fn plan_step(
     job: &Job,
     rule: &Rule,
     resolved: &Resolved,
+    members: &BTreeMap<String, MembersWork>,
     open: &mut OpenDatabase,
     options: &Options,
 ) -> Result<(Step, PreparedStep), database::Error> {
@@ -320,7 +311,7 @@ async fn plan_step(
     let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
     let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
-    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, &counts).await?;
+    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, members, &counts).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
     let samples = match options.samples {
         0 => Vec::new(),
@@ -349,7 +340,7 @@ async fn plan_step(
         evidence: rule.evidence,
         warnings: warnings(resolved),
         holds: resolved.holds.clone(),
-        statements: planned_statements(dialect, work, &walk),
+        statements: planned_statements(dialect, work, &walk, members),
         samples,
     };
     let ready = PreparedStep { rule: rule.clone(), work: work.clone(), walk, index: resolved.index.clone() };
@@ -389,7 +380,12 @@ fn range_statements(dialect: &dyn Dialect, work: &Work, range: &Range) -> Vec<(&
 }
 
 /// Every statement that the step would send, with words in place of the keys that only a batch knows.
-fn planned_statements(dialect: &dyn Dialect, work: &Work, walk: &Walk) -> Vec<PlannedStatement> {
+fn planned_statements(
+    dialect: &dyn Dialect,
+    work: &Work,
+    walk: &Walk,
+    members: &BTreeMap<String, MembersWork>,
+) -> Vec<PlannedStatement> {
     let selection = KeySelection::of(work);
     let key = |columns: usize| vec!["(key)".to_owned(); columns];
     let keys = [key(work.locator().len())];
@@ -402,11 +398,17 @@ fn planned_statements(dialect: &dyn Dialect, work: &Work, walk: &Walk) -> Vec<Pl
         Walk::Keys if !work.recipients.is_empty() => {
             let page = statements::page(dialect, work, &selection, work.disposable_rows(), Some(&after), 1000);
             shown.push(("read whose recipients are to be served", page));
+            for members in work.recipients.iter().filter_map(|recipient| members.get(&recipient.name)) {
+                let after = key(members.key.len());
+                shown.push(("read who stays", statements::members(members, Some(&after), 1000)));
+            }
             let chosen = statements::select_chosen(dialect, work, &selection, &keys);
             shown.push(("take a batch of those who are served", chosen));
         }
         Walk::Keys => {
-            shown.push(("take a batch", statements::select_keys(dialect, work, &selection, Some(&after), 1000)));
+            shown.push(("find where a chunk ends", statements::boundary(dialect, work, Some(&after), None, 10_000)));
+            let take = statements::select_keys(dialect, work, &selection, Some(&after), Some(&after), 1000);
+            shown.push(("take a batch", take));
         }
         Walk::StartingPoint(column) => {
             let from = Some("(starting point)");
@@ -455,10 +457,11 @@ fn planned(purpose: &str, statement: &Statement) -> PlannedStatement {
 }
 
 /// The rules that a database which cannot be used keeps waiting.
-fn waiting(database: &str, why: &Unavailable, rules: &[&Rule]) -> Unplanned {
+fn waiting(job: &Job, database: &str, why: &Unavailable, rules: &[&Rule]) -> Unplanned {
+    let kept = rules.iter().filter(|rule| databases_of(job, &[*rule]).contains(database));
     Unplanned {
         database: database.to_owned(),
-        rules: rules.iter().filter(|rule| rule.table.database == database).map(|rule| rule.id.clone()).collect(),
+        rules: kept.map(|rule| rule.id.clone()).collect(),
         reason: why.reason.clone(),
         outcome: if why.temporary { Outcome::Temporary } else { Outcome::Invalid },
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, TableName},
-    database::{Change, Privilege, Work},
+    database::{Change, MembersWork, Privilege, Work},
     rules::Rule,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,9 +21,21 @@ pub struct Need {
     pub rules: BTreeSet<String>,
 }
 
-/// Everything that these rules, all of one database, need there.
-pub fn privileges(catalog: &Catalog, rules: &[(&Rule, Resolved)]) -> Vec<Need> {
+/// Everything that these rules, all of one database, need there, and what is needed to read who stays with these
+/// recipients, each with the rules that name it.
+pub fn privileges(
+    catalog: &Catalog,
+    rules: &[(&Rule, Resolved)],
+    members: &[(&MembersWork, BTreeSet<String>)],
+) -> Vec<Need> {
     let mut needs = Needs::default();
+    for (work, rules) in members {
+        let uses = needs.table(&work.table);
+        let columns = work.key.iter().chain(work.columns.iter().map(|(_, column)| column)).map(|column| &column.name);
+        for column in columns.chain(&work.looked_at) {
+            uses.select_columns.entry(column.clone()).or_default().extend(rules.iter().cloned());
+        }
+    }
     for (rule, resolved) in rules {
         needs.take(catalog, &rule.id, resolved);
     }

@@ -1,10 +1,10 @@
 //! Who is asked before rows change: columns against the schema, and what that will take.
 
-use super::{Counts, find::find_column, resolve::Resolver};
+use super::{Counts, PlannedMembers, find::find_column, resolve::Resolver};
 use crate::{
     catalog::Table,
     clock::{self, PointKind},
-    database::{Connection, Dialect, Error, KeyColumn, RecipientWork, Sql, Work, statements},
+    database::{Connection, Dialect, Error, KeyColumn, MembersWork, RecipientWork, Sql, Work, statements},
     recipients::Grade,
     rules::{Period, Rule},
     settings::Settings,
@@ -36,6 +36,9 @@ pub struct PlannedRecipient {
     pub deletes: String,
     /// What stays, in words.
     pub keeps: String,
+    /// Who stays, where its list is made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<PlannedMembers>,
 }
 
 impl Resolver<'_, '_> {
@@ -81,6 +84,7 @@ pub async fn planned(
     settings: &Settings,
     rule: &Rule,
     work: &Work,
+    members: &BTreeMap<String, MembersWork>,
     counts: &Counts,
 ) -> Result<Vec<PlannedRecipient>, Error> {
     let mut planned = Vec::new();
@@ -112,6 +116,7 @@ pub async fn planned(
             seconds: facts.rates.iter().map(seconds).max().unwrap_or(0),
             deletes: facts.deleted.to_owned(),
             keeps: facts.kept.to_owned(),
+            members: members.get(&recipient.name).map(MembersWork::planned),
         });
     }
     Ok(planned)

@@ -1,6 +1,6 @@
 //! One rule against the live schema: a [`Work`] to do, or diagnostics that say why not.
 
-use super::{dependents, find::find_table, holds, holds::Hold, indexes::MissingIndex};
+use super::{condition, dependents, find::find_table, holds, holds::Hold, indexes::MissingIndex};
 use crate::{
     catalog::{Catalog, Engine, Table, TableKind, TableName},
     clock,
@@ -73,7 +73,10 @@ impl Resolver<'_, '_> {
 
         let mut looked_at = Vec::new();
         let point = self.starting_point(table, &row, &mut looked_at);
-        let condition = rule.condition.as_ref().map(|condition| self.condition(table, &row, condition));
+        let condition = rule
+            .condition
+            .as_ref()
+            .map(|condition| condition::on_rows(dialect, table, &row, condition, &rule.place.key("where"), self.found));
         let change = self.change(table, &row);
         let dependents = dependents::resolve(rule, table, around, self.found);
         looked_at.extend(dependents.looked_at.iter().cloned());

@@ -40,6 +40,8 @@ pub struct Poll {
     pub again_after: Duration,
     /// The work waits for a person who got a letter.
     pub notice: Option<Notice>,
+    /// What it waits for, where the connector knows.
+    pub reason: Option<String>,
 }
 
 /// A deletion notice that was sent, and that somebody has to confirm.
@@ -64,13 +66,13 @@ impl Answer {
 
     /// Acceptance itself is evidence of grade E2.
     pub fn accepted(ticket: impl Into<String>, again_after: Duration) -> Self {
-        let poll = Poll { ticket: ticket.into(), again_after, notice: None };
+        let poll = Poll { ticket: ticket.into(), again_after, notice: None, reason: None };
         Self { state: State::Accepted { poll }, grade: Some(Grade::E2), request_id: None }
     }
 
     /// A notice went out, which is evidence of grade E4; a person's confirmation will be better.
     pub fn noticed(ticket: impl Into<String>, again_after: Duration, notice: Notice) -> Self {
-        let poll = Poll { ticket: ticket.into(), again_after, notice: Some(notice) };
+        let poll = Poll { ticket: ticket.into(), again_after, notice: Some(notice), reason: None };
         Self { state: State::Accepted { poll }, grade: Some(Grade::E4), request_id: None }
     }
 
@@ -91,6 +93,15 @@ impl Answer {
         Self { request_id, ..self }
     }
 
+    /// What accepted work waits for.
+    #[must_use]
+    pub fn waiting_for(mut self, reason: impl Into<String>) -> Self {
+        if let State::Accepted { poll } = &mut self.state {
+            poll.reason = Some(reason.into());
+        }
+        self
+    }
+
     /// The evidence is at least what a rule asks for: the row may go.
     pub fn satisfies(&self, required: Grade) -> bool {
         self.grade.is_some_and(|grade| grade <= required)
@@ -98,6 +109,15 @@ impl Answer {
 }
 
 impl State {
+    /// Why it is not done, where that was said.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::NotPossible { reason } | Self::Refused { reason } | Self::Unreachable { reason, .. } => Some(reason),
+            Self::Accepted { poll } => poll.reason.as_deref(),
+            Self::Confirmed | Self::Gone => None,
+        }
+    }
+
     /// The word for ledger, store and metrics.
     pub fn word(&self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ use super::{
     token::Tokens,
 };
 use futures_util::{StreamExt as _, stream};
+use hyper::body::{Bytes, Frame, SizeHint};
 use reqwest::{
     Method, Url,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -18,10 +19,13 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::{
+    convert::Infallible,
     error::Error as _,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     net::IpAddr,
+    pin::Pin,
     sync::Arc,
+    task,
     time::{Duration, Instant},
 };
 
@@ -29,6 +33,9 @@ use std::{
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Uploads get time for their length: they are not slower than so many bytes a second.
+const SLOWEST: u64 = 256 << 10;
 
 /// No vendor answers with more.
 const LONGEST_REPLY: usize = 16 << 20;
@@ -159,6 +166,47 @@ pub enum Body {
         content_type: &'static str,
         bytes: Vec<u8>,
     },
+    Upload(Arc<dyn Upload>),
+}
+
+/// A body too large to be kept in one piece: it is written while it is sent, for each attempt anew.
+pub trait Upload: fmt::Debug + Send + Sync {
+    fn content_type(&self) -> &str;
+
+    /// In bytes.
+    fn length(&self) -> u64;
+
+    /// The part of this number, from 0 on; none behind the last.
+    fn part(&self, number: usize) -> Option<Vec<u8>>;
+}
+
+/// An upload on its way.
+struct Sending {
+    upload: Arc<dyn Upload>,
+    next: usize,
+    left: u64,
+}
+
+impl hyper::body::Body for Sending {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let part = self.upload.part(self.next);
+        self.next += 1;
+        task::Poll::Ready(part.map(|part| {
+            self.left = self.left.saturating_sub(part.len() as u64);
+            Ok(Frame::data(part.into()))
+        }))
+    }
+
+    /// The length stands in the request's head.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
 }
 
 impl Call {
@@ -369,7 +417,11 @@ impl Client {
 
     async fn attempt(&self, call: &Call, url: &Url, token: Option<&SecretString>) -> Result<Reply, String> {
         let http = if is_loopback(url) { &self.plumbing.loopback } else { &self.plumbing.outside };
-        let mut request = http.request(call.method.clone(), url.clone()).timeout(self.timeout);
+        let timeout = match &call.body {
+            Body::Upload(upload) => self.timeout + Duration::from_secs(upload.length() / SLOWEST),
+            _ => self.timeout,
+        };
+        let mut request = http.request(call.method.clone(), url.clone()).timeout(timeout);
         let mut headers = HeaderMap::new();
         for (name, value) in &call.headers {
             insert(&mut headers, name, value)?;
@@ -394,9 +446,13 @@ impl Client {
             Body::Json(value) => request.json(value),
             Body::Form(pairs) => request.form(pairs),
             Body::Raw { content_type, bytes } => request.header("content-type", *content_type).body(bytes.clone()),
+            Body::Upload(upload) => {
+                let sending = Sending { upload: upload.clone(), next: 0, left: upload.length() };
+                request.header("content-type", upload.content_type()).body(reqwest::Body::wrap(sending))
+            }
         };
         let told = |error: reqwest::Error| match error.is_timeout() && !error.is_connect() {
-            true => format!("no answer within {} s", self.timeout.as_secs_f64()),
+            true => format!("no answer within {} s", timeout.as_secs_f64()),
             false => describe(&error.without_url()),
         };
         let mut response = request.headers(headers).send().await.map_err(told)?;

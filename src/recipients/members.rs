@@ -1,6 +1,78 @@
 //! Who is to stay: for recipients that cannot remove one person, and get a whole list anew instead.
 
+use crate::{
+    diagnostic::{Diagnostic, Place},
+    rules::{
+        At, Condition, TablePath, format, language,
+        shape::{Field, MapShape, Shape},
+    },
+};
 use std::{collections::BTreeMap, fmt::Debug};
+
+/// The key of such a recipient in `sunset.yaml`.
+pub const FIELD: Field = Field {
+    name: "members",
+    required: false,
+    doc: "Who stays, for lists that are made anew: the table that has everybody who may be in the list, without those who are \
+          asked about.",
+    shape: Shape::Map(&SHAPE),
+    example: "{table: core.customers, columns: {email: email, phone: phone}, where: {newsletter: true}}",
+};
+
+static SHAPE: MapShape = MapShape::new(
+    "`members`",
+    &[
+        Field {
+            name: "table",
+            required: true,
+            doc: "`database.table`, or `database.schema.table`. It needs a primary key.",
+            shape: Shape::Text(&format::TABLE),
+            example: "core.customers",
+        },
+        Field {
+            name: "columns",
+            required: true,
+            doc: "The columns that hold the identifiers, by the identifiers' names: at least those that rules map.",
+            shape: Shape::Named { key: &format::IDENTIFIER, value: &Shape::Text(&format::COLUMN) },
+            example: "{email: email, phone: phone}",
+        },
+        Field {
+            name: "where",
+            required: false,
+            doc: "Only these rows, written as a rule's `where`. It has no variables.",
+            shape: language::WHERE,
+            example: "{newsletter: true}",
+        },
+    ],
+);
+
+/// Where those who stay are read, as `sunset.yaml` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub table: TablePath,
+    /// Identifier to the column that holds it.
+    pub columns: Vec<(String, String)>,
+    pub condition: Option<Condition>,
+    pub place: Place,
+}
+
+impl Source {
+    /// Reads what the shape has not refused; `source` is the file's text.
+    pub(crate) fn read(at: &At, source: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+        let table: TablePath = at.get("table")?.text()?.parse().ok()?;
+        let columns = at.get("columns")?;
+        let columns = columns.entries().filter_map(|(name, column)| Some((name.to_owned(), column.text()?.to_owned())));
+        let columns = columns.collect();
+        let condition =
+            at.get("where").and_then(|condition| crate::rules::condition_of(&condition, &table, source, diagnostics));
+        Some(Self { table, columns, condition, place: at.place.clone() })
+    }
+
+    /// The identifiers that it has of a person.
+    pub fn identifiers(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(identifier, _)| identifier.as_str())
+    }
+}
 
 /// Hands over the identifiers of everybody whom a recipient may go on holding, page by page.
 ///

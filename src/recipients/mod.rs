@@ -78,6 +78,10 @@ pub trait Recipient: Send + Sync {
     /// [`Facts::batch`] subjects go into one call; more may be given.
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer>;
 
+    /// Hears, before the first [`Recipient::delete`] of a run, of persons whom that run finds due: for recipients with
+    /// [`members`], who serve all of them with one piece of work. Only they are told.
+    fn announce(&self, _subjects: &[Subject]) {}
+
     /// Asks what became of accepted work: one answer for each ticket, in their order. Work that goes on is
     /// [`State::Accepted`] again, perhaps with a new ticket. After [`State::Unreachable`] the ticket is given up, and
     /// deletion is asked for anew. By default, a ticket is unknown.

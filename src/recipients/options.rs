@@ -1,6 +1,6 @@
 //! What `sunset.yaml` says about one recipient.
 
-use super::{Grade, Identifiers, Kind, Rate};
+use super::{Grade, Identifiers, Kind, Rate, members::Source};
 use crate::rules::{RuleRecipient, node::Node};
 use secrecy::SecretString;
 use std::{fmt, time::Duration};
@@ -17,6 +17,8 @@ pub struct RecipientSettings {
     pub timeout: Option<Duration>,
     /// Lower than the documented limits.
     pub rate: Option<Rate>,
+    /// Who stays, where its lists are made anew.
+    pub members: Option<Source>,
     /// The kind's own keys.
     pub options: Options,
 }
@@ -25,7 +27,7 @@ impl RecipientSettings {
     /// A recipient about which nothing is said.
     pub fn bare(kind: &'static Kind) -> Self {
         let options = Options(Node::Map(Vec::new()));
-        Self { name: kind.name.to_owned(), kind, url: None, timeout: None, rate: None, options }
+        Self { name: kind.name.to_owned(), kind, url: None, timeout: None, rate: None, members: None, options }
     }
 
     /// The documented limits and the settings' own.

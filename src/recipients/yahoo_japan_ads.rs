@@ -10,7 +10,7 @@
 //! - `mode: rebuild`. A new list is made from those who stay ([`Members`](super::Members)), uploaded, and when Yahoo has
 //!   received it (hours, 48 at most), the old one is removed: E1. This is for lists whose duration has to be long, or where
 //!   a person must go at once. Yahoo removes no list that an ad group or another list uses: **ad groups have to be pointed at
-//!   the new list by hand**, and until then answers stay "accepted" and the log says why. The new list is named like the
+//!   the new list by hand**, and until then answers stay "accepted" and say why. The new list is named like the
 //!   old one, with ` #1`, ` #2` and so on behind it.
 //!
 //! A crash between two steps costs nothing: the new list's description holds a digest of its rows, so the next run finds it and
@@ -27,10 +27,14 @@
 //! a form), that advertising ids are written in capitals for `IDFA` and in small letters for `AAID`, that two lists of one
 //! account need different names, and how long names and descriptions may be.
 
+mod rebuild;
+mod rows;
+
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Members, Misfit, OpenError, Plumbing,
-    Recipient, RecipientSettings, Subject,
+    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply},
+    members,
     retry::{Verdict, retry_after, usual},
     token::{FormGrant, Tokens},
 };
@@ -41,34 +45,21 @@ use crate::{
         shape::{Bounds, Field, Shape, Word},
     },
 };
+use rebuild::{List, NO_MEMBERS, Rebuild};
+use rows::UploadType;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
 };
 
 const BASE: &str = "https://ads-display.yahooapis.jp/api/v19";
 const TOKEN: &str = "https://biz-oauth.yahoo.co.jp/oauth/v1/token";
 
-/// Lists in one answer, and lists in one removal.
+/// Lists in one answer.
 const LISTED: usize = 1000;
-const REMOVED: usize = 20;
-
-/// Of an upload: the fewest rows, and the most bytes.
-const FEWEST: usize = 100;
-const LARGEST: usize = 1 << 30;
-
-/// When an upload, which takes hours, is looked at again; and a list that is still in use.
-const RECEIVING: Duration = Duration::from_secs(60 * 60);
-const IN_USE: Duration = Duration::from_secs(24 * 60 * 60);
 
 const JAPAN: u64 = 81;
-
-/// Digits and letters alone follow it in a file, so no row can look like it.
-const BOUNDARY: &str = "sunset-8f2d1c5b7e9a4036";
-const MULTIPART: &str = "multipart/form-data; boundary=sunset-8f2d1c5b7e9a4036";
 
 pub static KIND: Kind = Kind {
     name: "yahoo_japan_ads",
@@ -143,6 +134,7 @@ pub static KIND: Kind = Kind {
             shape: Shape::Text(&format::TEXT),
             example: "Members",
         },
+        members::FIELD,
         Field {
             name: "data_duration",
             required: false,
@@ -206,12 +198,35 @@ pub static KIND: Kind = Kind {
             Some("rebuild") if options.text("list").is_none() => {
                 misfit("`rebuild` needs a `list`", "give the customer data list's name")
             }
+            Some("rebuild") => match &settings.members {
+                Some(members) => check_members(members, UploadType::of(options.text("upload"))),
+                None => misfit(
+                    "`rebuild` needs `members`",
+                    "say where those who stay are read, for example `members: {table: core.customers, columns: {email: email}}`",
+                ),
+            },
+            _ if settings.members.is_some() => {
+                misfit("`expiry` uploads nobody", "leave `members` out, or choose `rebuild`")
+            }
             _ => Ok(()),
         }
     },
     facts,
     open: |settings, plumbing| Ok(Box::new(YahooJapanAds::open(settings, plumbing)?)),
 };
+
+/// Those who stay have something to make a row of.
+fn check_members(members: &members::Source, upload_type: UploadType) -> Result<(), Misfit> {
+    let wanted = upload_type.identifiers();
+    match members.identifiers().any(|identifier| wanted.contains(&identifier)) {
+        true => Ok(()),
+        false => Err(Misfit {
+            at: vec!["members", "columns"],
+            problem: format!("the list's rows are made of `{}`, which no column has", wanted.join("` or `")),
+            help: format!("name the column: `columns: {{{}: …}}`", wanted[0]),
+        }),
+    }
+}
 
 fn facts(settings: &RecipientSettings) -> Facts {
     let rebuild = settings.options.text("mode") == Some("rebuild");
@@ -255,36 +270,6 @@ enum Way {
     Rebuild(Box<Rebuild>),
 }
 
-struct Rebuild {
-    list: String,
-    duration: Option<u64>,
-    upload: Upload,
-    country: u64,
-    members: Option<Arc<dyn Members>>,
-    /// Of everybody whom this run asks about: they come back into no list, whoever hands them over.
-    leaving: Mutex<BTreeSet<Row>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Upload {
-    MailAndPhone,
-    Idfa,
-    Aaid,
-}
-
-/// A digest's 32 bytes, or the 36 of an advertising id: millions of them are held at a time.
-type Row = [u8; 36];
-
-/// A customer data list.
-#[derive(Clone)]
-struct List {
-    id: u64,
-    name: String,
-    description: String,
-    /// Days.
-    duration: Option<u64>,
-}
-
 /// A call that did not come to the wanted end: what is to be said about the subjects.
 type Stopped = Box<Answer>;
 
@@ -305,14 +290,11 @@ impl YahooJapanAds {
             Way::Rebuild(Box::new(Rebuild {
                 list: options.text("list").ok_or_else(|| missing("list"))?.to_owned(),
                 duration: options.number("data_duration"),
-                upload: match options.text("upload") {
-                    Some("idfa") => Upload::Idfa,
-                    Some("aaid") => Upload::Aaid,
-                    _ => Upload::MailAndPhone,
-                },
+                upload_type: UploadType::of(options.text("upload")),
                 country: options.number("country_code").unwrap_or(JAPAN),
                 members: plumbing.members.clone(),
                 leaving: Mutex::default(),
+                made: tokio::sync::Mutex::default(),
             }))
         } else {
             let period = options.text("period").ok_or_else(|| missing("period"))?;
@@ -408,170 +390,6 @@ impl YahooJapanAds {
         }
         Ok(Answer::gone(Grade::E2).request_id(id))
     }
-
-    /// Makes and uploads the list of those who stay, or finds the one that an earlier run has made.
-    async fn rebuild(&self, rebuild: &Rebuild) -> Result<Answer, Stopped> {
-        let file = rebuild.file(self.client.recipient()).await?;
-        let mark = format!("sunset {}", hex::encode(&Sha256::digest(&file)[..16]));
-        let (lists, _) = self.lists().await?;
-        let ours = rebuild.generations(lists);
-        let Some((last, newest)) = ours.last() else {
-            let reason = "there is no customer data list of the name that `list` gives";
-            return Err(Box::new(Answer::refused(reason)));
-        };
-        // An older list of the same rows does not do: a newer one may hold somebody who has come and goes again.
-        let (generation, list, job) = match newest.description == mark {
-            true => (*last, newest.id, self.job_of(newest.id, None).await?),
-            false => {
-                let Some(duration) = rebuild.duration.or(newest.duration) else {
-                    let reason = "Yahoo does not say when the old list forgets: give `data_duration`";
-                    return Err(Box::new(Answer::refused(reason)));
-                };
-                let generation = last + 1;
-                let name = format!("{} #{generation}", rebuild.list);
-                (generation, self.add(&name, &mark, duration).await?, None)
-            }
-        };
-        let job = match job {
-            Some((job, status)) if matches!(status.as_str(), "RECEIVING" | "RECEIVED") => job,
-            _ => self.upload(list, rebuild.upload, file).await?,
-        };
-        Ok(Answer::accepted(format!("{list}/{generation}/{job}"), RECEIVING))
-    }
-
-    async fn add(&self, name: &str, description: &str, duration: u64) -> Result<u64, Stopped> {
-        let operation = json!({"accountId": self.account, "operand": [{
-            "accountId": self.account,
-            "audienceListName": name,
-            "description": description,
-            "audienceListContent": {
-                "audienceListType": "CUSTOMER_DATA",
-                "customerDataAudienceList": {"dataDuration": duration},
-            },
-        }]});
-        let (rval, id) = self.ask(self.service("add an audience", "add", operation)).await?;
-        let value = &rval["values"][0];
-        match value["audienceList"]["audienceListId"].as_u64() {
-            Some(list) if value["operationSucceeded"] == true => Ok(list),
-            _ => Err(Box::new(Answer::refused(words("the new list was not made", &codes(value))).request_id(id))),
-        }
-    }
-
-    async fn upload(&self, list: u64, upload: Upload, file: Vec<u8>) -> Result<String, Stopped> {
-        let head = format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"members.txt\"\r\nContent-Type: \
-             text/plain\r\n\r\n"
-        );
-        let bytes = [head.as_bytes(), &file, format!("\r\n--{BOUNDARY}--\r\n").as_bytes()].concat();
-        let call = Call::post("upload an audience", "/AudienceListService/uploadUserList")
-            .query("accountId", self.account.to_string())
-            .query("audienceListId", list.to_string())
-            .query("uploadType", upload.word())
-            .query("compressType", "NONE")
-            .body(Body::Raw { content_type: MULTIPART, bytes });
-        let (rval, id) = self.ask(call).await?;
-        let value = &rval["values"][0];
-        match text_of(&value["uploadJob"]["uploadJobId"]) {
-            Some(job) if value["operationSucceeded"] == true => Ok(job),
-            _ => Err(Box::new(Answer::refused(words("the upload was refused", &codes(value))).request_id(id))),
-        }
-    }
-
-    /// An upload of a list, this one or the newest that is good: its id and status.
-    async fn job_of(&self, list: u64, job: Option<&str>) -> Result<Option<(String, String)>, Stopped> {
-        let mut selector = json!({"accountId": self.account, "audienceListId": list, "numberResults": 100});
-        if let Some(job) = job {
-            selector["uploadJobIds"] = json!([job]);
-        }
-        let call = self.service("look at an upload", "getUploadUserListStatus", selector);
-        let (rval, _) = self.ask(call).await?;
-        let of = |value: &Value| {
-            let job = &value["uploadJob"];
-            Some((text_of(&job["uploadJobId"])?, job["jobStatus"].as_str()?.to_owned()))
-        };
-        let all: Vec<_> = rval["values"].as_array().into_iter().flatten().filter_map(of).collect();
-        let good = all.iter().find(|(_, status)| matches!(status.as_str(), "RECEIVING" | "RECEIVED"));
-        Ok(match job {
-            Some(job) => all.into_iter().find(|(id, _)| id == job),
-            None => good.or(all.first()).cloned(),
-        })
-    }
-
-    /// Removes lists. What is gone already counts as removed; a list that something else uses does not.
-    async fn remove(&self, lists: &[u64]) -> Result<Removal, Stopped> {
-        let mut removal = Removal::Done;
-        for lists in lists.chunks(REMOVED) {
-            let operand: Vec<_> = lists.iter().map(|list| json!({"audienceListId": list})).collect();
-            let call =
-                self.service("remove audiences", "remove", json!({"accountId": self.account, "operand": operand}));
-            let reply = self.send(call).await?;
-            let body = reply.json().unwrap_or_default();
-            let values = body["rval"]["values"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let failed = values.iter().filter(|value| value["operationSucceeded"] != true);
-            // Where everything failed, the errors may stand for the whole.
-            let all = std::iter::once(&body).filter(|body| !codes(body).is_empty()).chain(failed);
-            let all: Vec<Vec<String>> = all.map(codes).collect();
-            if !reply.is_success() || (all.is_empty() && values.len() < lists.len()) {
-                return Err(Box::new(refusal(&reply)));
-            }
-            let any = |codes: &[String], known: &[&str]| codes.iter().any(|code| known.contains(&code.as_str()));
-            for codes in all {
-                if any(&codes, &["211005", "211008", "210002"]) {
-                    removal = Removal::InUse;
-                } else if !any(&codes, &["I0001", "110005"]) {
-                    let answer = Answer::refused(words("the old list was not removed", &codes));
-                    return Err(Box::new(answer.request_id(id_of(&body))));
-                }
-            }
-        }
-        Ok(removal)
-    }
-
-    async fn look(&self, rebuild: &Rebuild, ticket: &str) -> Result<Answer, Stopped> {
-        let mut parts = ticket.splitn(3, '/');
-        let number = |part: Option<&str>| part.and_then(|part| part.parse::<u64>().ok());
-        let (Some(list), Some(generation), Some(job)) = (number(parts.next()), number(parts.next()), parts.next())
-        else {
-            return Err(Box::new(Answer::refused("this ticket is none of Yahoo's")));
-        };
-        let (lists, id) = self.lists().await?;
-        let ours = rebuild.generations(lists);
-        let older = ours.iter().filter(|(number, other)| *number <= generation && other.id != list);
-        let older: Vec<_> = older.map(|(_, list)| list.id).collect();
-        let is_there = ours.iter().any(|(_, other)| other.id == list);
-        if is_there {
-            match self.job_of(list, Some(job)).await?.as_ref().map(|(_, status)| status.as_str()) {
-                Some("RECEIVED") => {}
-                Some(status @ ("INVALID_FILE" | "FAILED")) => {
-                    // Without it, the next run would take it for one that is under way.
-                    self.remove(&[list]).await?;
-                    let reason = format!("Yahoo did not take the new list ({status}); it will be made again");
-                    return Err(Box::new(Answer::unreachable(reason, Some(RECEIVING)).request_id(id)));
-                }
-                _ => return Ok(Answer::accepted(ticket, RECEIVING).request_id(id)),
-            }
-        } else if !older.is_empty() {
-            let reason = "the new list is gone before the old one was removed; it will be made again";
-            return Err(Box::new(Answer::unreachable(reason, None).request_id(id)));
-        }
-        // Nobody who was asked about is in a newer list, so it is the older ones that count.
-        match self.remove(&older).await? {
-            Removal::Done => Ok(Answer::confirmed(Grade::E1).request_id(id)),
-            Removal::InUse => {
-                tracing::warn!(
-                    recipient = self.client.recipient(),
-                    "the old list is still in use: point ad groups and other lists at the new one"
-                );
-                Ok(Answer::accepted(ticket, IN_USE).request_id(id))
-            }
-        }
-    }
-}
-
-enum Removal {
-    Done,
-    /// By an ad group or another list.
-    InUse,
 }
 
 #[async_trait::async_trait]
@@ -590,16 +408,22 @@ impl Recipient for YahooJapanAds {
                 vec![same(self.prove(*period).await); subjects.len()]
             }
             Way::Rebuild(rebuild) => {
-                let rows: Vec<_> = subjects.iter().map(|subject| rebuild.rows(|name| subject.get(name))).collect();
-                let known = rows.iter().any(|rows| !rows.is_empty());
-                rebuild.leaving.lock().unwrap_or_else(PoisonError::into_inner).extend(rows.iter().flatten());
-                let answer = if known { Some(same(self.rebuild(rebuild).await)) } else { None };
-                let of = |rows: &Vec<Row>| match &answer {
-                    Some(answer) if !rows.is_empty() => answer.clone(),
+                let answer = match subjects.iter().any(|subject| rebuild.knows(subject)) {
+                    true => Some(self.rebuilt(rebuild, subjects).await),
+                    false => None,
+                };
+                let of = |subject: &Subject| match &answer {
+                    Some(answer) if rebuild.knows(subject) => answer.clone(),
                     _ => Answer::not_possible("the row has no identifier of the kind that the list is made of"),
                 };
-                rows.iter().map(of).collect()
+                subjects.iter().map(of).collect()
             }
+        }
+    }
+
+    fn announce(&self, subjects: &[Subject]) {
+        if let Way::Rebuild(rebuild) = &self.way {
+            rebuild.announce(subjects);
         }
     }
 
@@ -640,142 +464,10 @@ impl Recipient for YahooJapanAds {
     }
 }
 
-const NO_MEMBERS: &str = "nothing says who stays, so the list cannot be rebuilt";
-
-impl Rebuild {
-    /// The lists of the name and those that were made from it, from the oldest to the newest, with their numbers.
-    fn generations(&self, lists: Vec<List>) -> Vec<(u64, List)> {
-        let number = |list: &List| match list.name.strip_prefix(self.list.as_str())? {
-            "" => Some(0),
-            rest => rest.strip_prefix(" #")?.parse().ok(),
-        };
-        let mut ours: Vec<_> = lists.into_iter().filter_map(|list| Some((number(&list)?, list))).collect();
-        ours.sort_by_key(|(number, list)| (*number, list.id));
-        ours
-    }
-
-    /// A person's rows in the list.
-    fn rows<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> Vec<Row> {
-        let rows = match self.upload {
-            Upload::MailAndPhone => [
-                get("email").and_then(email).map(|text| digest(&text)),
-                get("phone").and_then(|text| phone(text, self.country)).map(|text| digest(&text)),
-            ],
-            Upload::Idfa => [get("idfa").and_then(|text| advertising_id(&text.to_uppercase())), None],
-            Upload::Aaid => [get("aaid").and_then(|text| advertising_id(&text.to_lowercase())), None],
-        };
-        rows.into_iter().flatten().collect()
-    }
-
-    /// The rows of all who stay, one a line, sorted, so that the same people give the same bytes.
-    async fn file(&self, recipient: &str) -> Result<Vec<u8>, Stopped> {
-        let Some(members) = &self.members else { return Err(Box::new(Answer::refused(NO_MEMBERS))) };
-        let mut rows = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let page = members.page(recipient, after.as_deref()).await;
-            let page = page
-                .map_err(|why| Box::new(Answer::unreachable(format!("those who stay cannot be read: {why}"), None)))?;
-            for member in &page.members {
-                rows.extend(self.rows(|name| member.get(name).map(String::as_str)));
-            }
-            match page.next {
-                Some(next) if after.as_ref() != Some(&next) => after = Some(next),
-                Some(_) => {
-                    let reason = "those who stay cannot be read: a page leads to itself";
-                    return Err(Box::new(Answer::unreachable(reason, None)));
-                }
-                None => break,
-            }
-        }
-        rows.sort_unstable();
-        rows.dedup();
-        {
-            let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-            rows.retain(|row| !leaving.contains(row));
-        }
-        if rows.len() < FEWEST {
-            let reason = format!(
-                "only {} rows would stay in the list, and Yahoo takes no upload of fewer than {FEWEST}: remove the list by \
-                 hand, or use `mode: expiry`",
-                rows.len()
-            );
-            return Err(Box::new(Answer::refused(reason)));
-        }
-        let line = if self.upload == Upload::MailAndPhone { 65 } else { 37 };
-        if rows.len() > LARGEST / line {
-            return Err(Box::new(Answer::refused("the list would be larger than the 1 GiB that Yahoo takes")));
-        }
-        let mut file = Vec::with_capacity(rows.len() * line);
-        for row in &rows {
-            match self.upload {
-                Upload::MailAndPhone => file.extend_from_slice(hex::encode(&row[..32]).as_bytes()),
-                Upload::Idfa | Upload::Aaid => file.extend_from_slice(row),
-            }
-            file.push(b'\n');
-        }
-        Ok(file)
-    }
-}
-
-impl Upload {
-    fn word(self) -> &'static str {
-        match self {
-            Self::MailAndPhone => "MAIL_ADDRESS_AND_PHONE_NUMBER",
-            Self::Idfa => "IDFA",
-            Self::Aaid => "AAID",
-        }
-    }
-}
-
 /// A period's days at least: a month may have 28, a year 365.
 fn days(period: Period) -> u64 {
     let (years, months) = (u64::from(period.years), u64::from(period.months));
     (years + months / 12) * 365 + months % 12 * 28 + u64::from(period.days)
-}
-
-/// Half-width: full-width forms of ASCII become ASCII.
-fn half_width(text: &str) -> String {
-    let narrow = |letter: char| match letter {
-        '\u{3000}' => ' ',
-        '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(letter) - 0xFEE0).unwrap_or(letter),
-        other => other,
-    };
-    text.chars().map(narrow).collect()
-}
-
-/// Half-width, in small letters, without blanks around; `None` where it is no address.
-fn email(text: &str) -> Option<String> {
-    let text = half_width(text).trim().to_lowercase();
-    text.contains('@').then_some(text)
-}
-
-/// Digits alone, with the country code: a leading 0 stands for it, a `+` says that it is there.
-fn phone(text: &str, country: u64) -> Option<String> {
-    let text = half_width(text);
-    let international = text.trim_start().starts_with('+');
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    match digits.strip_prefix('0') {
-        _ if digits.is_empty() => None,
-        Some(rest) if !international => Some(format!("{country}{rest}")),
-        _ => Some(digits),
-    }
-}
-
-fn digest(text: &str) -> Row {
-    let mut row = [0; 36];
-    row[..32].copy_from_slice(&Sha256::digest(text));
-    row
-}
-
-/// Eight, four, four, four and twelve hexadecimal digits; all zeroes are nobody.
-fn advertising_id(text: &str) -> Option<Row> {
-    let row: Row = text.trim().as_bytes().try_into().ok()?;
-    let fits = row.iter().enumerate().all(|(at, byte)| match at {
-        8 | 13 | 18 | 23 => *byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    });
-    (fits && row.iter().any(|byte| !b"0-".contains(byte))).then_some(row)
 }
 
 /// Like most, but "frequency limit exceeded" comes as 403 or 200, and what passes may come as 200.
@@ -850,31 +542,6 @@ fn text_of(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_are_normalized_and_hashed_as_published() {
-        // The two digests stand in KARTE's guide to hashing for advertisers (support.karte.io/faq/1MZmzZXZNsgZ4Vd22tjT5T).
-        let cases = [
-            (email(" John_Smith@gmail.com "), "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"),
-            (
-                email("Ｊｏｈｎ＿Ｓｍｉｔｈ＠gmail.com　"),
-                "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f",
-            ),
-            (phone("03-4405-7597", 81), "574f12b7409ae74d10bebbcb5e79ce749d76c37d2590d689043c73d1a8e162d0"),
-            (phone("+81 3 4405 7597", 81), "574f12b7409ae74d10bebbcb5e79ce749d76c37d2590d689043c73d1a8e162d0"),
-            (
-                phone("（０３）４４０５−７５９７", 81),
-                "574f12b7409ae74d10bebbcb5e79ce749d76c37d2590d689043c73d1a8e162d0",
-            ),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(hex::encode(&digest(&text.unwrap())[..32]), expected);
-        }
-        assert_eq!((email("nobody"), phone("none", 81)), (None, None));
-        assert!(advertising_id("cdda802e-fb9c-47ad-9866-0794d394c912").is_some());
-        assert_eq!(advertising_id("00000000-0000-0000-0000-000000000000"), None);
-        assert_eq!(advertising_id("cdda802e-fb9c-47ad-9866"), None);
-    }
 
     #[test]
     fn a_period_is_its_shortest_days() {

@@ -103,20 +103,7 @@ static RULE: MapShape = MapShape::new(
             "where",
             "Only these rows: a map of columns and values that all hold, or one boolean SQL expression. `column: [a, b]` \
              means one of them, `column: null` no value.",
-            Shape::Either(&[
-                Shape::Text(&format::CONDITION),
-                Shape::Named {
-                    key: &format::COLUMN,
-                    value: &Shape::Either(&[
-                        VALUE,
-                        NUMBER,
-                        Shape::Boolean,
-                        Shape::Null,
-                        VALUES,
-                        Shape::Map(&COMPARISON),
-                    ]),
-                },
-            ]),
+            WHERE,
             "{status: [closed, cancelled]}",
         ),
         required("disposition", "What becomes of a row that is due.", Shape::Words(DISPOSITIONS), "anonymize"),
@@ -174,6 +161,15 @@ static RULE: MapShape = MapShape::new(
         ),
     ],
 );
+
+/// Which rows: `where`.
+pub const WHERE: Shape = Shape::Either(&[
+    Shape::Text(&format::CONDITION),
+    Shape::Named {
+        key: &format::COLUMN,
+        value: &Shape::Either(&[VALUE, NUMBER, Shape::Boolean, Shape::Null, VALUES, Shape::Map(&COMPARISON)]),
+    },
+]);
 
 static EVIDENCE: &[Word] = &[
     word(
@@ -614,6 +610,13 @@ static PACE: MapShape = MapShape::new(
             "What a batch's changing statement should take; `50 ms` by default.",
             Shape::Text(&format::DURATION),
             "50 ms",
+        ),
+        optional(
+            "workers",
+            "How many workers a rule has in each process that is at it, 1 by default; SQLite has one. A worker keeps two \
+             connections busy.",
+            Shape::Integer(within(1.0, 64.0, Code::BadLimit)),
+            "1",
         ),
         optional(
             "batch_rows",

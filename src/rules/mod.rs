@@ -14,7 +14,7 @@ pub mod schedule;
 pub mod schema;
 pub mod shape;
 
-pub(crate) use parse::{At, limits};
+pub(crate) use parse::{At, condition_of, limits};
 pub use parse::{check_together, parse};
 pub use period::Period;
 pub use rule::*;

@@ -162,6 +162,16 @@ pub(crate) fn limits(at: Option<&At>) -> Limits {
     }
 }
 
+/// A condition on the rows of a table, as `where` has it; `source` is the file's text.
+pub(crate) fn condition_of(
+    at: &At,
+    table: &TablePath,
+    source: &str,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Condition> {
+    Reader { source, parameters: &BTreeMap::new(), diagnostics }.condition(at, Some(table))
+}
+
 /// The recipients of a rule. Whether there are such is seen with the settings.
 fn recipients(at: &At) -> Vec<RuleRecipient> {
     let recipient = |(name, at): (&str, At)| {

@@ -7,10 +7,12 @@ use crate::{
         Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work,
         statements::{self, KeySelection, Range, RangeStatements},
     },
+    failpoint,
     ledger::{self, BatchEvidence, BatchTags, TagKey, Tagging},
     plan::{PreparedStep, Step, Walk},
     rules::{Disposition, Evidence},
 };
+use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -29,7 +31,7 @@ pub(super) struct Batches<'a> {
     table: String,
     /// Rows that the plan counted.
     pub expected: u64,
-    /// The leaf tables' sizes in blocks, taken once: rows that an update moves behind the end are done.
+    /// The leaf tables' sizes in blocks when the pass began: rows that an update moves behind the end are done.
     leaves: Vec<u64>,
 }
 
@@ -53,19 +55,19 @@ pub(super) struct ChangedDependents {
     pub tags: BatchTags,
 }
 
-/// A part of the table that one connection works through, in one batch unless that fails.
+/// A part of the table that one worker goes through, batch after batch.
 #[derive(Clone, Debug)]
 pub(super) struct Stretch {
     /// Where the next batch begins.
     pub from: Position,
     /// Where it ends; `None` at the table's end.
     pub to: Option<Position>,
-    /// Its length, in what the walk counts.
+    /// At most so long, in what the walk counts.
     pub size: u64,
 }
 
 /// A place in the walk.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Position {
     Start,
     /// After the row with this locator.
@@ -79,6 +81,16 @@ pub(super) enum Position {
     },
 }
 
+impl Position {
+    /// The key of the row that it comes after.
+    fn key(&self) -> Option<&[String]> {
+        match self {
+            Self::After(key) => Some(key),
+            _ => None,
+        }
+    }
+}
+
 /// What the statements of one batch came to.
 struct Rows {
     rows: u64,
@@ -89,23 +101,13 @@ struct Rows {
 }
 
 impl<'a> Batches<'a> {
-    /// Asks for the sizes that a walk by blocks needs.
-    pub async fn new(
+    pub fn new(
         around: &Surroundings<'_>,
         step: &'a Step,
         ready: &'a PreparedStep,
         dialect: &'static dyn Dialect,
-        connection: &mut dyn Connection,
-    ) -> Result<Self, Failure> {
-        let mut leaves = Vec::new();
-        if ready.walk == Walk::Blocks {
-            for leaf in &ready.work.leaves {
-                let Some(statement) = dialect.blocks(leaf) else { continue };
-                let rows = connection.fetch(&statement).await?;
-                leaves.push(rows.into_iter().flatten().next().flatten().and_then(|n| n.parse().ok()).unwrap_or(0));
-            }
-        }
-        Ok(Self {
+    ) -> Self {
+        Self {
             step,
             work: &ready.work,
             walk: &ready.walk,
@@ -114,8 +116,22 @@ impl<'a> Batches<'a> {
             tag_key: around.tag_key.clone(),
             table: step.full_table(),
             expected: step.counts.disposable(),
-            leaves,
-        })
+            leaves: Vec::new(),
+        }
+    }
+
+    /// Asks for the sizes that a walk by blocks needs, before a pass.
+    pub async fn measure(&mut self, connection: &mut dyn Connection) -> Result<(), Failure> {
+        self.leaves.clear();
+        if *self.walk != Walk::Blocks {
+            return Ok(());
+        }
+        for leaf in &self.work.leaves {
+            let Some(statement) = self.dialect.blocks(leaf) else { continue };
+            let rows = connection.fetch(&statement).await?;
+            self.leaves.push(rows.into_iter().flatten().next().flatten().and_then(|n| n.parse().ok()).unwrap_or(0));
+        }
+        Ok(())
     }
 
     /// Where a pass through the table begins.
@@ -134,10 +150,35 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// The table can be cut into stretches, and several connections can be at it at once. Lists of keys are taken one
-    /// after the other.
-    pub fn can_be_shared(&self) -> bool {
-        matches!(self.walk, Walk::KeyRanges | Walk::Blocks)
+    /// The leaf tables' sizes in blocks, as texts that [`Batches::set_sizes`] reads.
+    pub fn sizes(&self) -> String {
+        self.leaves.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// Takes the sizes that the leaf tables had when the pass began: positions refer to them.
+    pub fn set_sizes(&mut self, sizes: &str) {
+        self.leaves = sizes.split(',').filter_map(|size| size.parse().ok()).collect();
+    }
+
+    /// Tells this work from what the rule meant at other times: only for the same rows, and with the same key for
+    /// positions and tags, a pass is shared. Keyed, since holds name rows.
+    pub fn digest(&self) -> String {
+        let rows = self.work.disposable_rows();
+        let parts = (&self.walk.words(), &rows.text, format!("{:?}", rows.args), &self.step.disposition);
+        hex::encode(self.tag_key.condition_tag(&self.table, &format!("{parts:?} {:?}", self.step.techniques)))
+    }
+
+    /// How long a chunk is where no batch is longer than `batch`: long enough that leasing it costs nothing beside working on it, short enough that several
+    /// workers end at about the same time.
+    pub fn chunk(&self, batch: u64) -> u64 {
+        const PARTS: u64 = 32;
+        // many of the batches that the settings allow, and no more than a few seconds of work
+        let (length, least, most) = match self.walk {
+            Walk::Blocks => (self.leaves.iter().sum::<u64>(), 128, 8192),
+            Walk::Keys | Walk::KeyRanges => (self.step.counts.table_rows, 10_000, 500_000),
+            Walk::StartingPoint(_) => return u64::MAX,
+        };
+        (length / PARTS).clamp(least.min(20 * batch), most)
     }
 
     /// Cuts off the stretch of this size that begins at a position; `None` behind the end.
@@ -148,8 +189,8 @@ impl<'a> Batches<'a> {
         size: u64,
     ) -> Result<Option<Stretch>, Failure> {
         let (from, to) = match (self.walk, from) {
-            (Walk::Keys | Walk::StartingPoint(_), from) => return Ok(Some(Stretch { from, to: None, size: u64::MAX })),
-            (Walk::KeyRanges, from) => {
+            (Walk::StartingPoint(_), from) => (from, None),
+            (Walk::Keys | Walk::KeyRanges, from) => {
                 let to = self.boundary(connection, &from, None, size).await?;
                 (from, to)
             }
@@ -179,11 +220,14 @@ impl<'a> Batches<'a> {
         size: u64,
     ) -> Result<Changed, Failure> {
         let began = Instant::now();
-        match self.can_be_shared() {
-            true => connection.begin_still().await?,
-            false => connection.begin().await?,
+        match self.walk {
+            Walk::KeyRanges | Walk::Blocks => connection.begin_still().await?,
+            Walk::Keys | Walk::StartingPoint(_) => connection.begin().await?,
         }
-        match self.rows(connection, stretch, size).await {
+        failpoint::reach("before_statement");
+        let changed = self.rows(connection, stretch, size).await;
+        failpoint::reach("after_statement");
+        match changed {
             Ok(Rows { rows, tags, dependents, longest, next }) => {
                 Ok(Changed { rows, tags, dependents, longest, next, began })
             }
@@ -197,7 +241,7 @@ impl<'a> Batches<'a> {
 
     async fn rows(&self, connection: &mut dyn Connection, stretch: &Stretch, size: u64) -> Result<Rows, Failure> {
         match self.walk {
-            Walk::Keys | Walk::StartingPoint(_) => self.change_keys(connection, &stretch.from, size).await,
+            Walk::Keys | Walk::StartingPoint(_) => self.change_keys(connection, stretch, size).await,
             Walk::KeyRanges => self.change_key_range(connection, stretch, size).await,
             Walk::Blocks => self.change_blocks(connection, stretch, size).await,
         }
@@ -249,8 +293,13 @@ impl<'a> Batches<'a> {
         columns.map(|(_, column)| self.column(row, &column.name))
     }
 
+    /// The columns that rows are read with.
+    pub fn selection(&self) -> &KeySelection {
+        &self.selection
+    }
+
     /// The text of a column that the selection delivers.
-    pub fn column<'row>(&self, row: &'row Row, name: &str) -> Option<&'row str> {
+    fn column<'row>(&self, row: &'row Row, name: &str) -> Option<&'row str> {
         self.selection.position(name).and_then(|position| row.get(position)?.as_deref())
     }
 
@@ -271,19 +320,21 @@ impl<'a> Batches<'a> {
     async fn change_keys(
         &self,
         connection: &mut dyn Connection,
-        position: &Position,
+        stretch: &Stretch,
         size: u64,
     ) -> Result<Rows, Failure> {
         let (dialect, work) = (self.dialect, self.work);
-        let statement = match (self.walk, position) {
+        let statement = match (self.walk, &stretch.from) {
             (Walk::StartingPoint(column), Position::Point(from)) => {
                 statements::select_by_point(dialect, work, column, &self.selection, Some(from), size)
             }
             (Walk::StartingPoint(column), _) => {
                 statements::select_by_point(dialect, work, column, &self.selection, None, size)
             }
-            (_, Position::After(after)) => statements::select_keys(dialect, work, &self.selection, Some(after), size),
-            _ => statements::select_keys(dialect, work, &self.selection, None, size),
+            (_, from) => {
+                let (after, through) = (from.key(), stretch.to.as_ref().and_then(Position::key));
+                statements::select_keys(dialect, work, &self.selection, after, through, size)
+            }
         };
         let mut watch = Stopwatch::default();
         let rows = watch.time(connection.fetch(&statement)).await?;
@@ -464,12 +515,8 @@ impl<'a> Batches<'a> {
             true => watch.time(self.boundary(connection, &stretch.from, stretch.to.as_ref(), size)).await?,
             false => None,
         };
-        let key = |position: &Position| match position {
-            Position::After(key) => Some(key.clone()),
-            _ => None,
-        };
-        let through = next.as_ref().or(stretch.to.as_ref()).and_then(key);
-        let range = Range::Keys { after: key(&stretch.from), through };
+        let through = next.as_ref().or(stretch.to.as_ref()).and_then(Position::key);
+        let range = Range::Keys { after: stretch.from.key().map(<[_]>::to_vec), through: through.map(<[_]>::to_vec) };
         self.change_range(connection, &range, next, watch).await
     }
 
@@ -481,12 +528,8 @@ impl<'a> Batches<'a> {
         to: Option<&Position>,
         size: u64,
     ) -> Result<Option<Position>, Error> {
-        let key = |position: Option<&Position>| match position {
-            Some(Position::After(key)) => Some(key.clone()),
-            _ => None,
-        };
-        let (after, through) = (key(Some(from)), key(to));
-        let boundary = statements::boundary(self.dialect, self.work, after.as_deref(), through.as_deref(), size);
+        let (after, through) = (from.key(), to.and_then(Position::key));
+        let boundary = statements::boundary(self.dialect, self.work, after, through, size);
         let rows = connection.fetch(&boundary).await?;
         let key = |row: Row| row.into_iter().map(Option::unwrap_or_default).collect();
         Ok(rows.into_iter().next().map(key).map(Position::After))

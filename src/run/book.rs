@@ -2,22 +2,28 @@
 //!
 //! The ledger's intent is written while the transaction is open, because only then the rows are known and locked; the
 //! commit is the act that cannot be undone. The outcome is written together with the next intent: one disk flush per
-//! batch. Several connections share one book: while one commits, another one's batch is announced.
+//! batch. Several workers share one book: while one commits, another one's batch is announced, and whoever gets hold of
+//! the book announces for all who wait.
 
 use super::{
     Failure, Progress, Surroundings,
     batch::{Changed, ChangedDependents},
     milliseconds,
+    worker::Worker,
 };
 use crate::{
-    database::{Connection, Dialect, ErrorKind},
+    database::{Dialect, ErrorKind},
+    failpoint,
     ledger::{self, BatchResult, BatchTags, Event, Intent, Ledger, SettledBy},
     plan::Step,
     standing::Durations,
     store::Store,
 };
-use std::collections::BTreeMap;
-use tokio::sync::{Mutex, MutexGuard};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
+use tokio::sync::{Mutex, MutexGuard, oneshot};
 
 pub(super) struct Book<'a> {
     step: &'a Step,
@@ -26,9 +32,21 @@ pub(super) struct Book<'a> {
     /// The mark of the holds that the plan knows.
     holds: (u64, u64),
     pages: Mutex<Pages<'a>>,
+    /// Batches whose workers wait until they are announced.
+    waiting: std::sync::Mutex<Vec<Announcement>>,
 }
 
-/// What one connection at a time writes.
+/// A batch that is to be announced.
+struct Announcement {
+    intents: Vec<Intent>,
+    tags: Vec<BatchTags>,
+    done: oneshot::Sender<Announced>,
+}
+
+/// The batch's number and those of its intents in the ledger.
+type Announced = Result<(u64, Vec<u64>), Arc<Failure>>;
+
+/// What one worker at a time writes.
 pub(super) struct Pages<'a> {
     ledger: &'a mut Ledger,
     /// Outcomes that wait for the next flush.
@@ -48,30 +66,38 @@ impl<'a> Book<'a> {
     ) -> Self {
         let (dependents, durations) = (BTreeMap::new(), Durations::default());
         let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents, durations };
-        Self { step, dialect, progress: around.progress, holds: around.holds, pages: Mutex::new(pages) }
+        let waiting = std::sync::Mutex::default();
+        Self { step, dialect, progress: around.progress, holds: around.holds, pages: Mutex::new(pages), waiting }
+    }
+
+    /// The ledger, while nobody else has the book.
+    pub fn ledger(&mut self) -> &mut Ledger {
+        self.pages.get_mut().ledger
     }
 
     pub async fn pages(&self) -> MutexGuard<'_, Pages<'a>> {
         self.pages.lock().await
     }
 
-    /// Announces and commits what `connection` has changed. When this fails, nothing of the batch is left, unless the
+    /// Announces and commits what a worker has changed. When this fails, nothing of the batch is left, unless the
     /// connection broke during the commit: then the intent stays open, for the next run to settle.
-    pub async fn settle(&self, connection: &mut dyn Connection, changed: Changed) -> Result<(), Failure> {
+    pub async fn settle(&self, worker: &mut Worker, changed: Changed) -> Result<(), Failure> {
+        let connection = worker.connection.as_mut();
         let Changed { rows, tags, dependents, longest, began, .. } = changed;
         if rows == 0 {
             connection.rollback().await?;
             return Ok(());
         }
         let along = sums(&dependents);
-        let (batch, intents) = match self.announce(connection, rows, tags, dependents).await {
+        let (batch, intents) = match self.announce(worker, rows, tags, dependents).await {
             Ok(announced) => announced,
             Err(failure) => {
-                let _ = connection.rollback().await;
+                let _ = worker.connection.rollback().await;
                 return Err(failure);
             }
         };
-        let committed = connection.commit().await;
+        let committed = worker.connection.commit().await;
+        failpoint::reach("after_commit");
         // A server that answers has decided.
         let result = match &committed {
             Ok(()) => Some(BatchResult::Committed),
@@ -102,13 +128,13 @@ impl<'a> Book<'a> {
     /// the batch's number and the intents'.
     async fn announce(
         &self,
-        connection: &mut dyn Connection,
+        worker: &mut Worker,
         rows: u64,
         tags: BatchTags,
         dependents: Vec<ChangedDependents>,
     ) -> Result<(u64, Vec<u64>), Failure> {
         let transaction = match self.dialect.transaction_id() {
-            Some(statement) => connection.fetch(&statement).await?.into_iter().flatten().next().flatten(),
+            Some(statement) => worker.connection.fetch(&statement).await?.into_iter().flatten().next().flatten(),
             None => None,
         };
         let main = Intent {
@@ -123,6 +149,7 @@ impl<'a> Book<'a> {
             root: hex::encode(tags.root),
             tag_key: tags.tag_key.clone(),
             transaction,
+            worker: worker.number,
         };
         let mut intents = vec![main.clone()];
         let mut all_tags = vec![tags];
@@ -140,7 +167,23 @@ impl<'a> Book<'a> {
                 all_tags.push(tags);
             }
         }
-        self.pages().await.announce(self.holds, intents, &all_tags).await
+        let (done, announced) = oneshot::channel();
+        self.queue().push(Announcement { intents, tags: all_tags, done });
+        let mut pages = self.pages().await;
+        let queue = std::mem::take(&mut *self.queue());
+        failpoint::reach("before_intent");
+        pages.announce(self.holds, queue).await;
+        drop(pages);
+        failpoint::reach("after_intent");
+        // written by this worker or by one who had the book before
+        match announced.await {
+            Ok(announced) => announced.map_err(Failure::Shared),
+            Err(_) => Err(ledger::Error::Refused("a batch was never announced".to_owned()).into()),
+        }
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, Vec<Announcement>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes outcomes that no intent has taken along.
@@ -148,7 +191,9 @@ impl<'a> Book<'a> {
         let mut pages = self.pages().await;
         if !pages.pending.is_empty() {
             let pending = std::mem::take(&mut pages.pending);
+            failpoint::reach("before_outcome");
             pages.ledger.append(pending, &[]).await?;
+            failpoint::reach("after_outcome");
         }
         Ok(())
     }
@@ -171,23 +216,47 @@ impl Pages<'_> {
         }
     }
 
-    async fn announce(
-        &mut self,
-        holds: (u64, u64),
-        mut intents: Vec<Intent>,
-        tags: &[BatchTags],
-    ) -> Result<(u64, Vec<u64>), Failure> {
+    /// Announces these batches, all at once, and tells their workers.
+    async fn announce(&mut self, holds: (u64, u64), mut queue: Vec<Announcement>) {
+        if queue.is_empty() {
+            return;
+        }
+        match self.write(holds, &mut queue).await {
+            Ok(announced) => {
+                for (announcement, announced) in queue.into_iter().zip(announced) {
+                    let _ = announcement.done.send(Ok(announced));
+                }
+            }
+            Err(failure) => {
+                let failure = Arc::new(failure);
+                for announcement in queue {
+                    let _ = announcement.done.send(Err(failure.clone()));
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, holds: (u64, u64), queue: &mut [Announcement]) -> Result<Vec<(u64, Vec<u64>)>, Failure> {
         // the last moment at which a new hold can still keep the rows
         self.check_holds(holds).await?;
-        self.batches += 1;
-        for intent in &mut intents {
-            intent.batch = self.batches;
+        let mut events = self.pending.clone();
+        let mut tags = Vec::new();
+        for (announcement, batch) in queue.iter_mut().zip(self.batches + 1..) {
+            for intent in &mut announcement.intents {
+                intent.batch = batch;
+            }
+            events.extend(announcement.intents.iter().cloned().map(Event::Intent));
+            tags.append(&mut announcement.tags);
         }
-        let outcomes = self.pending.len();
-        let events = self.pending.iter().cloned().chain(intents.into_iter().map(Event::Intent)).collect();
-        let numbers = self.ledger.append(events, tags).await?;
+        let numbers = self.ledger.append(events, &tags).await?;
+        let mut numbers = numbers.into_iter().skip(self.pending.len());
         self.pending.clear();
-        Ok((self.batches, numbers[outcomes..].to_vec()))
+        let mut announced = Vec::new();
+        for announcement in queue {
+            self.batches += 1;
+            announced.push((self.batches, numbers.by_ref().take(announcement.intents.len()).collect()));
+        }
+        Ok(announced)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Executes a plan: the only part of Sunset that changes other people's data.
 //!
-//! For each step: take the rule's lock, settle what an earlier run left open ([`recover`]), have recipients delete their
-//! copies ([`outward`]), work through the due rows in batches ([`walk`], [`batch`], [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the
-//! others.
+//! For each step: engage [`worker`]s, settle what an earlier run left open ([`recover`]), have recipients delete their
+//! copies ([`outward`]), work through the due rows chunk by chunk and batch by batch ([`walk`], [`chunk`], [`batch`],
+//! [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the others.
 
 mod batch;
 mod book;
+mod chunk;
+mod members;
 mod note;
 mod outward;
 mod pace;
@@ -15,6 +17,7 @@ mod report;
 mod step;
 mod verify;
 mod walk;
+mod worker;
 
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
@@ -23,13 +26,14 @@ pub use report::{RecipientReport, RuleReport, RunReport};
 
 use crate::{
     database::Error as DatabaseError,
+    failpoint,
     job::Job,
     ledger::{self, Event, Ledger, RuleResult, TagKey},
     outcome::Outcome,
     plan::{Plan, Prepared, Unplanned},
 };
 use jiff::Timestamp;
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Hears how far a run is. Called between batches, never while a transaction is open.
@@ -66,8 +70,14 @@ enum Failure {
     /// A guard rail, on counts taken when earlier steps had made more rows free to go.
     #[error("{0}")]
     Refused(String),
-    #[error("another run holds the lock of this rule")]
+    #[error("another run is at this rule, which only one can be at")]
     Locked,
+    /// Its settings, its holds or its day are others.
+    #[error("another run is at this rule, with other settings, holds or another cut-off")]
+    OtherWork,
+    /// What several workers did together failed.
+    #[error(transparent)]
+    Shared(Arc<Failure>),
     /// A trigger or rule of the database keeps rows that were to go.
     #[error("{kept} of {chosen} rows did not change: a trigger or rule of the database keeps them")]
     Kept { kept: u64, chosen: u64 },
@@ -85,7 +95,10 @@ impl Failure {
         use crate::database::ErrorKind;
         match self {
             Self::Refused(_) => RuleResult::Refused,
-            Self::Interrupted | Self::Outpaced { .. } | Self::Locked | Self::HoldsChanged => RuleResult::Temporary,
+            Self::Interrupted | Self::Outpaced { .. } | Self::Locked | Self::OtherWork | Self::HoldsChanged => {
+                RuleResult::Temporary
+            }
+            Self::Shared(failure) => failure.result(),
             Self::Database(error) => match error.kind {
                 ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => RuleResult::Temporary,
                 ErrorKind::Refused | ErrorKind::Privilege | ErrorKind::Constraint | ErrorKind::Other => {
@@ -109,6 +122,8 @@ struct Surroundings<'a> {
     /// What the run takes for the present time.
     now: Timestamp,
     recipients: &'a Recipients,
+    /// How many workers a rule has in this process.
+    workers: u16,
 }
 
 /// Executes all steps of a plan, in their order.
@@ -129,13 +144,15 @@ pub async fn execute(
     ledger.append(vec![started(plan)], &[]).await?;
 
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
-    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients };
+    let workers = job.settings.pace.workers;
+    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, workers };
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
     }
     if plan.refusals.is_empty() {
         polled = outward::poll(&around, ledger).await?;
+        outward::announce(&around, prepared, ledger).await?;
         let open = recover::open_rules(ledger).await?;
         for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
             let is_open = open.contains(&step.rule);
@@ -151,7 +168,9 @@ pub async fn execute(
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
+    failpoint::reach("before_checkpoint");
     let checkpoint = ledger.checkpoint().await?;
+    failpoint::reach("after_checkpoint");
     tracing::info!(run = ledger.run(), disposed, milliseconds, code = outcome.code(), "run finished");
     Ok(RunReport {
         run: ledger.run().to_owned(),

@@ -8,21 +8,28 @@ use super::{
     Failure, Surroundings,
     batch::{Batches, Changed},
     book::{Book, Pages},
+    members::Staying,
     milliseconds, pace,
     report::RecipientReport,
     walk,
+    worker::Worker,
 };
 use crate::{
-    database::{Connection, Dialect, RecipientWork, Row, statements},
+    database::{
+        self, Connection, Dialect, RecipientWork, Row,
+        statements::{self, KeySelection},
+    },
+    failpoint,
     ledger::{self, BatchEvidence, Event, Keys, Ledger, Tag, entry::MOST_REQUEST_IDS},
-    plan::{Plan, Step},
-    recipients::{self, Answer, Facts, Grade, Plumbing, Recipient, Sender, State, Subject},
+    plan::{OpenDatabase, Prepared, PreparedStep, Step},
+    recipients::{self, Answer, Facts, Grade, Members, Plumbing, Recipient, Sender, State, Subject},
     settings::Settings,
     store::Remembered,
 };
 use futures_util::future::join_all;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Instant,
 };
 
@@ -40,7 +47,11 @@ const DELETE: &str = "delete";
 
 /// The recipients that a run asks, each opened once: they keep their pace over all rules.
 #[derive(Default)]
-pub struct Recipients(BTreeMap<String, Opened>);
+pub struct Recipients {
+    opened: BTreeMap<String, Opened>,
+    /// Who stays, where lists are made anew.
+    staying: Option<Arc<Staying>>,
+}
 
 struct Opened {
     recipient: Box<dyn Recipient>,
@@ -53,30 +64,36 @@ impl Recipients {
     ///
     /// # Errors
     /// A secret or a URL cannot be used.
-    pub fn open(settings: &Settings, keys: &Keys, plan: &Plan) -> anyhow::Result<Self> {
-        let names: BTreeSet<_> = plan.steps.iter().flat_map(|step| &step.recipients).map(|r| r.name.as_str()).collect();
+    pub fn open(settings: &Settings, keys: &Keys, prepared: &Prepared) -> anyhow::Result<Self> {
+        let planned = prepared.plan.steps.iter().flat_map(|step| &step.recipients);
+        let names: BTreeSet<_> = planned.map(|recipient| recipient.name.as_str()).collect();
         if names.is_empty() {
             return Ok(Self::default());
         }
         let plumbing = Plumbing::new().map_err(|reason| anyhow::anyhow!("recipients cannot be asked: {reason}"))?;
-        let plumbing = plumbing.of(Sender::new(settings, keys));
+        let mut plumbing = plumbing.of(Sender::new(settings, keys));
+        let staying = match keys.tag.first().filter(|_| !prepared.members.is_empty()) {
+            Some(tag_key) => Some(Arc::new(Staying::new(settings, prepared, tag_key.clone())?)),
+            None => None,
+        };
+        plumbing.members = staying.clone().map(|staying| staying as Arc<dyn Members>);
         let mut opened = BTreeMap::new();
         for settings in names.into_iter().filter_map(|name| settings.recipients.get(name)) {
             let page = page(&(settings.kind.facts)(settings));
             let recipient = recipients::open(settings, &plumbing)?;
             opened.insert(settings.name.clone(), Opened { recipient, page });
         }
-        Ok(Self(opened))
+        Ok(Self { opened, staying })
     }
 
     /// The recipient of this name.
     pub fn get(&self, name: &str) -> Option<&dyn Recipient> {
-        self.0.get(name).map(|opened| opened.recipient.as_ref())
+        self.opened.get(name).map(|opened| opened.recipient.as_ref())
     }
 
     /// By name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &dyn Recipient)> {
-        self.0.iter().map(|(name, opened)| (name.as_str(), opened.recipient.as_ref()))
+        self.opened.iter().map(|(name, opened)| (name.as_str(), opened.recipient.as_ref()))
     }
 }
 
@@ -125,6 +142,59 @@ pub(super) async fn poll(
     Ok(polled)
 }
 
+/// Tells recipients whose lists are made anew whom the run will ask about, and those who stay whom they have been asked
+/// about before. A rule whose rows cannot be read now will say so when its turn comes.
+pub(super) async fn announce(
+    around: &Surroundings<'_>,
+    prepared: &Prepared,
+    ledger: &mut Ledger,
+) -> Result<(), ledger::Error> {
+    let Some(staying) = &around.recipients.staying else { return Ok(()) };
+    for (name, _) in around.recipients.iter().filter(|(name, _)| staying.serves(name)) {
+        staying.leave_out(name, ledger.store().leaving(name, around.now).await?);
+    }
+    for (step, ready) in prepared.plan.steps.iter().zip(&prepared.steps) {
+        let Some(database) = prepared.databases.get(&step.database) else { continue };
+        if let Err(error) = announce_step(around, ready, database).await {
+            tracing::warn!(rule = step.rule, reason = %error, "who is to go cannot be told beforehand");
+        }
+    }
+    Ok(())
+}
+
+async fn announce_step(
+    around: &Surroundings<'_>,
+    ready: &PreparedStep,
+    database: &OpenDatabase,
+) -> Result<(), database::Error> {
+    let staying = around.recipients.staying.as_deref();
+    let works = ready.work.recipients.iter().filter(|work| staying.is_some_and(|staying| staying.serves(&work.name)));
+    let works: Vec<_> = works.collect();
+    if works.is_empty() {
+        return Ok(());
+    }
+    let selection = KeySelection::of(&ready.work);
+    let mut connection = database.database.connect().await?;
+    let mut after: Option<Vec<String>> = None;
+    loop {
+        let rows = ready.work.disposable_rows();
+        let page = statements::page(database.dialect, &ready.work, &selection, rows, after.as_deref(), LARGEST_PAGE);
+        let rows = connection.fetch(&page).await?;
+        for work in &works {
+            let subjects: Vec<_> = rows.iter().map(|row| subject(around, &selection, work, row)).collect();
+            if let Some(recipient) = around.recipients.get(&work.name) {
+                recipient.announce(&subjects);
+            }
+        }
+        match rows.last().filter(|_| rows.len() as u64 == LARGEST_PAGE) {
+            Some(row) => after = Some(selection.locator(row)),
+            None => break,
+        }
+    }
+    connection.close().await;
+    Ok(())
+}
+
 /// Rows that stay because of their recipients.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -157,11 +227,11 @@ pub(super) async fn pass(
     around: &Surroundings<'_>,
     step: &Step,
     batches: &Batches<'_>,
-    connection: &mut dyn Connection,
+    worker: &mut Worker,
     book: &Book<'_>,
     report: &mut BTreeMap<String, RecipientReport>,
 ) -> Result<Waiting, Failure> {
-    let pages = batches.work.recipients.iter().filter_map(|r| around.recipients.0.get(&r.name)).map(|o| o.page);
+    let pages = batches.work.recipients.iter().filter_map(|r| around.recipients.opened.get(&r.name)).map(|o| o.page);
     let limit = pages.min().unwrap_or(SMALLEST_PAGE);
     let mut waiting = Waiting::default();
     let mut size = walk::first_size(batches, &around.job.settings.pace);
@@ -170,7 +240,7 @@ pub(super) async fn pass(
         if around.stop.is_cancelled() {
             return Err(Failure::Interrupted);
         }
-        let rows = batches.page(connection, last.as_ref(), limit).await?;
+        let rows = batches.page(worker.connection.as_mut(), last.as_ref(), limit).await?;
         let Some(row) = rows.last() else { return Ok(waiting) };
         last = Some(row.clone());
         let served = serve(around, step, batches, book, &rows, report).await?;
@@ -181,7 +251,7 @@ pub(super) async fn pass(
             waiting.add(name, standing);
         }
         let ready: Vec<_> = ready.into_iter().map(|(row, _)| row).collect();
-        waiting.changed += change(around, batches, connection, book, &ready, &mut size).await?;
+        waiting.changed += change(around, batches, worker, book, &ready, &mut size).await?;
         if (rows.len() as u64) < limit {
             return Ok(waiting);
         }
@@ -222,7 +292,7 @@ async fn serve(
             report.entry(work.name.clone()).or_default().holds_nothing(rows.len() as u64);
             continue;
         }
-        let subjects: Vec<_> = rows.iter().map(|row| subject(around, batches, work, row)).collect();
+        let subjects: Vec<_> = rows.iter().map(|row| subject(around, batches.selection(), work, row)).collect();
         let tags: Vec<Tag> = subjects.iter().map(Subject::tag).collect::<BTreeSet<_>>().into_iter().collect();
         let known =
             book.pages().await.store().remembered(&work.name, &tags, around.now).await.map_err(ledger::Error::from)?;
@@ -237,7 +307,7 @@ async fn serve(
         }
         let standing: BTreeMap<Tag, Standing> = known
             .into_iter()
-            .map(|(tag, known)| (tag, Standing { state: word(&known.state), grade: known.grade, reason: None }))
+            .map(|(tag, known)| (tag, Standing { state: word(&known.state), grade: known.grade, reason: known.reason }))
             .collect();
         all.push((work, subjects, open.into_values().collect::<Vec<_>>(), standing));
     }
@@ -258,11 +328,13 @@ async fn serve(
             pages.check_holds(around.holds).await?;
             pages.append(announcements).await?
         };
+        failpoint::reach("before_call");
         let calls = due.iter().map(|&i| {
             let (work, _, open, _) = &all[i];
             ask(around, work, open)
         });
         let results = join_all(calls).await;
+        failpoint::reach("after_call");
         let mut events = Vec::new();
         let mut pages = book.pages().await;
         for ((&i, number), (answers, began)) in due.iter().zip(numbers).zip(results) {
@@ -282,6 +354,7 @@ async fn serve(
                 standing.insert(subject.tag(), Standing::of(&answer));
             }
         }
+        failpoint::reach("after_answer");
         pages.append(events).await?;
     }
 
@@ -320,7 +393,7 @@ async fn ask(around: &Surroundings<'_>, work: &RecipientWork, open: &[Subject]) 
 async fn change(
     around: &Surroundings<'_>,
     batches: &Batches<'_>,
-    connection: &mut dyn Connection,
+    worker: &mut Worker,
     book: &Book<'_>,
     rows: &[&Row],
     size: &mut pace::Size,
@@ -334,8 +407,8 @@ async fn change(
         }
         let end = rows.len().min(begin + usize::try_from(size.current()).unwrap_or(usize::MAX));
         let chosen = &rows[begin..end];
-        let ended = match batches.change_chosen(connection, chosen).await {
-            Ok((changed, places)) => settle(around, batches, connection, book, chosen, changed, &places, size).await,
+        let ended = match batches.change_chosen(worker.connection.as_mut(), chosen).await {
+            Ok((changed, places)) => settle(around, batches, worker, book, chosen, changed, &places, size).await,
             Err(failure) => Err(failure),
         };
         match ended {
@@ -360,7 +433,7 @@ async fn change(
 async fn settle(
     around: &Surroundings<'_>,
     batches: &Batches<'_>,
-    connection: &mut dyn Connection,
+    worker: &mut Worker,
     book: &Book<'_>,
     chosen: &[&Row],
     changed: Changed,
@@ -368,18 +441,19 @@ async fn settle(
     size: &mut pace::Size,
 ) -> Result<usize, Failure> {
     size.took(chosen.len() as u64, changed.longest);
-    book.settle(connection, changed).await?;
+    book.settle(worker, changed).await?;
     for work in &batches.work.recipients {
-        let tags: Vec<_> = places.iter().map(|&place| subject(around, batches, work, chosen[place]).tag()).collect();
+        let of = |place: &usize| subject(around, batches.selection(), work, chosen[*place]).tag();
+        let tags: Vec<_> = places.iter().map(of).collect();
         book.pages().await.store().use_up(&work.name, &tags, around.now).await.map_err(ledger::Error::from)?;
     }
     Ok(places.len())
 }
 
-fn subject(around: &Surroundings<'_>, batches: &Batches<'_>, work: &RecipientWork, row: &Row) -> Subject {
+fn subject(around: &Surroundings<'_>, selection: &KeySelection, work: &RecipientWork, row: &Row) -> Subject {
     let identifiers = work.identifiers.iter().filter_map(|(name, column)| {
-        let text = batches.column(row, &column.name)?;
-        Some((name.clone(), text.to_owned()))
+        let text = row.get(selection.position(&column.name)?)?.clone()?;
+        Some((name.clone(), text))
     });
     Subject::new(&work.name, identifiers.collect(), &around.tag_key)
 }
@@ -430,12 +504,7 @@ fn word(state: &str) -> &'static str {
 
 impl Standing {
     fn of(answer: &Answer) -> Self {
-        let reason = match &answer.state {
-            State::NotPossible { reason } | State::Refused { reason } | State::Unreachable { reason, .. } => {
-                Some(reason.clone())
-            }
-            State::Confirmed | State::Gone | State::Accepted { .. } => None,
-        };
+        let reason = answer.state.reason().map(str::to_owned);
         Self { state: answer.state.word(), grade: answer.grade, reason }
     }
 }

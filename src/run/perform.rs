@@ -102,7 +102,7 @@ async fn perform_on(
         compare(reviewed, &prepared.plan)?;
     }
     let recipients =
-        Recipients::open(&job.settings, &keys, &prepared.plan).map_err(|error| Stop::invalid(error.to_string()))?;
+        Recipients::open(&job.settings, &keys, &prepared).map_err(|error| Stop::invalid(error.to_string()))?;
     let report = execute(job, &prepared, &recipients, ledger, stop, progress).await?;
     Ok((Performed::Report(Box::new(report)), Some(prepared)))
 }

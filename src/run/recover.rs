@@ -1,7 +1,7 @@
 //! Settles batches that an earlier run announced and did not report: were they committed?
 //!
-//! A batch is one transaction, so all of its rows changed or none. The rule's lock is held here, and the lock's session
-//! was the batch's: whatever it did is over.
+//! A batch is one transaction, so all of its rows changed or none. The lock of the worker that announced it is held here,
+//! and that lock's session was the batch's: whatever it did is over.
 
 use super::Failure;
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
         Connection, Dialect, Work,
         statements::{self, KeySelection},
     },
+    failpoint,
     ledger::{self, BatchResult, Event, Intent, Ledger, SettledBy},
     plan::Step,
 };
@@ -22,18 +23,28 @@ pub(super) async fn open_rules(ledger: &mut Ledger) -> Result<BTreeSet<String>, 
     Ok(ledger.open_intents().await?.into_iter().map(|(_, intent)| intent.rule).collect())
 }
 
-/// Finds out what became of each open batch of the rule and writes it down. What is open is asked under the rule's lock:
-/// another run may have settled it a moment before.
+/// The numbers of the workers that announced open batches of the rule.
+pub(super) async fn workers(ledger: &mut Ledger, rule: &str) -> Result<Vec<u32>, ledger::Error> {
+    let open = ledger.open_intents().await?.into_iter().filter(|(_, intent)| intent.rule == rule);
+    Ok(open.map(|(_, intent)| intent.worker).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// Finds out what became of each open batch of these workers and writes it down. What is open is asked under their
+/// locks: another run may have settled it a moment before.
 pub(super) async fn settle(
     connection: &mut dyn Connection,
     dialect: &dyn Dialect,
     step: &Step,
     work: &Work,
+    workers: &[u32],
     ledger: &mut Ledger,
 ) -> Result<(), Failure> {
     let mut open = ledger.open_intents().await?;
-    open.retain(|(_, intent)| intent.rule == step.rule);
+    open.retain(|(_, intent)| intent.rule == step.rule && workers.contains(&intent.worker));
     // what went along came to the same end as the rows that it went with, whose intent stands before
+    if !open.is_empty() {
+        failpoint::reach("before_recovery");
+    }
     for batch in open.chunk_by(|_, (_, next)| next.along_with.is_some()) {
         let (seq, intent) = &batch[0];
         let committed = match by_transaction(connection, dialect, intent).await? {
@@ -50,6 +61,7 @@ pub(super) async fn settle(
         let outcome = |(seq, _): &(u64, Intent)| Event::Outcome { intent: *seq, result, milliseconds: 0, settled_by };
         // all at once: were only the first settled, nobody could tell the others' end any more
         ledger.append(batch.iter().map(outcome).collect(), &[]).await?;
+        failpoint::reach("after_recovery");
     }
     Ok(())
 }

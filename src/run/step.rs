@@ -1,16 +1,24 @@
-//! One step: lock, recovery, batches, verification, and the words for what came of it.
+//! One step: workers, recovery, passes, verification, and the words for what came of it.
 
 use super::{
-    Failure, RuleReport, Surroundings, batch::Batches, book::Book, milliseconds, outward, recover, verify, walk,
+    Failure, RuleReport, Surroundings,
+    batch::Batches,
+    book::Book,
+    chunk::SharedPass,
+    milliseconds, outward, verify,
+    walk::{self, End},
+    worker::Workers,
 };
 use crate::{
-    catalog::Engine,
-    database::{Connection, Dialect, LockGuard},
+    database::{Connection, Dialect},
     ledger::{Event, Ledger, RuleResult},
     plan::{self, OpenDatabase, PreparedStep, Step},
     rules::Limits,
 };
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// Runs a step to its end; `is_open` when the ledger has batches of the rule that nobody has settled. Only a ledger that
 /// cannot be written is an error here.
@@ -86,29 +94,27 @@ async fn work(
     ledger: &mut Ledger,
     report: &mut RuleReport,
 ) -> Result<(), Failure> {
-    let (mut connections, _locks) = connect(around, step, database).await?;
+    let mut workers = Workers::new(around, step, ready, database).await?;
     let dialect = database.dialect;
-    recover::settle(connections[0].as_mut(), dialect, step, &ready.work, ledger).await?;
+    workers.succeed(ledger).await?;
 
-    judge_again(connections[0].as_mut(), step, ready, dialect).await?;
-    let batches = Batches::new(around, step, ready, dialect, connections[0].as_mut()).await?;
-    if !batches.can_be_shared() {
-        connections.truncate(1);
-    }
-    let book = Book::new(around, step, dialect, ledger);
+    judge_again(workers.first(), step, ready, dialect).await?;
+    let mut batches = Batches::new(around, step, ready, dialect);
+    let mut book = Book::new(around, step, dialect, ledger);
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();
     let mut first = true;
     let mut waiting = outward::Waiting::default();
     loop {
-        let (before, due) = (report.disposed, counts.due);
+        let due = counts.due;
         let ended = match ready.work.recipients.is_empty() {
-            true => walk::pass(around, &batches, &mut connections, &book, first).await,
+            true => share(around, &mut batches, &mut workers, &mut book, first).await,
             false => {
-                let connection = connections[0].as_mut();
-                let passed = outward::pass(around, step, &batches, connection, &book, &mut report.recipients).await;
-                passed.map(|rows| waiting = rows)
+                let worker = &mut workers.all[0];
+                let passed = outward::pass(around, step, &batches, worker, &book, &mut report.recipients).await;
+                // who was asked and did not do it is not asked twice in a night
+                passed.map(|rows| waiting = rows).map(|()| Passed { is_last: true, is_whole: true })
             }
         };
         book.flush().await?;
@@ -119,23 +125,20 @@ async fn work(
             report.dependents.clone_from(&pages.dependents);
             report.batches.clone_from(&pages.durations);
         }
-        ended?;
-        counts = verify::count(connections[0].as_mut(), dialect, &ready.work, &step.counts).await?;
-        let (left, done) = (counts.disposable(), report.disposed - before);
-        // who was asked and did not do it is not asked twice in a night
-        if left == 0 || done == 0 || !ready.work.recipients.is_empty() {
+        let passed = ended?;
+        counts = verify::count(workers.first(), dialect, &ready.work, &step.counts).await?;
+        let left = counts.disposable();
+        if left == 0 || passed.is_last {
             break;
         }
-        if counts.due >= due {
+        if counts.due >= due && passed.is_whole {
             return Err(Failure::Outpaced { left });
         }
     }
     drop(book);
     let left = waiting.explain(counts.disposable());
-    let verdict = waiting.judge(connections[0].as_mut(), dialect, &batches, &mut report.recipients).await?;
-    for connection in connections {
-        connection.close().await;
-    }
+    let verdict = waiting.judge(workers.first(), dialect, &batches, &mut report.recipients).await?;
+    workers.close().await;
     report.remaining = verify::reasons(&counts);
     report.remaining.extend(waiting.reasons());
     report.counts = Some(counts);
@@ -180,24 +183,49 @@ async fn judge_again(
     }
 }
 
-/// The connections that change rows, each with a lock of its own: whoever holds all locks of a rule knows that every
-/// session which worked on it is over. SQLite knows one writer at a time.
-async fn connect(
-    around: &Surroundings<'_>,
-    step: &Step,
-    database: &OpenDatabase,
-) -> Result<(Vec<Box<dyn Connection>>, Vec<LockGuard>), Failure> {
-    let number = if database.catalog.engine == Engine::Sqlite { 1 } else { 2 };
-    let (mut connections, mut locks) = (Vec::new(), Vec::new());
-    for index in 0..number {
-        let mut connection = database.database.connect().await?;
-        let name = format!("sunset/{}/{}/{index}", around.job.settings.name, step.rule);
-        let lock = database.database.try_lock(connection.as_mut(), &name).await?;
-        locks.push(lock.ok_or(Failure::Locked)?);
-        connections.push(connection);
-    }
-    Ok((connections, locks))
+/// What a pass came to.
+struct Passed {
+    /// Another one would find nothing more to do.
+    is_last: bool,
+    /// It saw the table from its beginning; what others had begun before did not.
+    is_whole: bool,
 }
+
+/// One pass, shared with whoever is at the same work. Ends when the whole pass is over.
+async fn share(
+    around: &Surroundings<'_>,
+    batches: &mut Batches<'_>,
+    workers: &mut Workers<'_>,
+    book: &mut Book<'_>,
+    first: bool,
+) -> Result<Passed, Failure> {
+    let shared = match SharedPass::join(around, batches, workers, book, first).await? {
+        Ok(shared) => shared,
+        Err(others) => {
+            workers.bury(book.ledger(), &others).await?;
+            let joined = SharedPass::join(around, batches, workers, book, first).await?;
+            joined.map_err(|_| Failure::OtherWork)?
+        }
+    };
+    loop {
+        match walk::pass(around, batches, &mut workers.all, book, &shared).await? {
+            End::Over(disposed) => {
+                return Ok(Passed { is_last: shared.is_fresh() && disposed == 0, is_whole: shared.is_fresh() });
+            }
+            End::Others(others) => {
+                book.flush().await?;
+                workers.bury(book.ledger(), &others).await?;
+                tokio::select! {
+                    () = around.stop.cancelled() => return Err(Failure::Interrupted),
+                    () = tokio::time::sleep(WAIT) => {}
+                }
+            }
+        }
+    }
+}
+
+/// How long to wait for workers of other processes, before asking again whether they are through or dead.
+const WAIT: Duration = Duration::from_millis(200);
 
 fn started(step: &Step) -> Event {
     Event::RuleStarted {

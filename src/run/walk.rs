@@ -1,136 +1,194 @@
-//! Goes through a table, batch after batch. Where it can be cut into stretches, several connections are at it at once:
-//! each takes the next stretch, changes its due rows, announces and commits them, while the others do the same elsewhere.
+//! Goes through a table: each worker leases a chunk, changes its due rows batch after batch, and takes the next one, while
+//! the others do the same elsewhere.
 
 use super::{
     Failure, Surroundings,
-    batch::{Batches, Position, Stretch},
+    batch::{Batches, Position},
     book::Book,
+    chunk::{Chunk, Next, SharedPass},
     pace,
+    worker::Worker,
 };
-use crate::{
-    database::{Connection, ErrorKind},
-    plan::Walk,
-    settings,
-};
+use crate::{database::ErrorKind, plan::Walk, settings};
 use futures_util::future::join_all;
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
-/// One pass through the table, on as many connections as there are.
+/// How a pass ended for the workers of this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The whole pass is over; so many rows were disposed of by all who shared it, as far as they have said.
+    Over(u64),
+    /// These workers of other processes are still at it.
+    Others(Vec<u32>),
+}
+
+/// Works at a pass until there is nothing left to take.
 ///
 /// # Errors
-/// The first failure of a connection; the others have ended their batches by then.
+/// The first failure of a worker; the others have ended their batches by then, and left their chunks.
 pub(super) async fn pass(
     around: &Surroundings<'_>,
     batches: &Batches<'_>,
-    connections: &mut [Box<dyn Connection>],
+    workers: &mut [Worker],
     book: &Book<'_>,
-    first: bool,
-) -> Result<(), Failure> {
+    shared: &SharedPass,
+) -> Result<End, Failure> {
+    let begun = book.pages().await.disposed;
     let pass = Pass {
         around,
         batches,
         book,
+        shared,
         size: Mutex::new(first_size(batches, &around.job.settings.pace)),
-        rest: tokio::sync::Mutex::new(Some(batches.start())),
         over: AtomicBool::new(false),
-        enough: first.then_some(batches.expected),
+        enough: shared.enough.map(|enough| enough + begun),
     };
-    // no connection is given up in the middle of a statement: each comes to its end
-    let ends = join_all(connections.iter_mut().map(|connection| pass.work(connection.as_mut()))).await;
-    ends.into_iter().collect()
+    // no worker is given up in the middle of a statement: each comes to its end
+    let ends: Vec<Result<End, Failure>> = join_all(workers.iter_mut().map(|worker| pass.work(worker))).await;
+    let mut others = Vec::new();
+    let mut over = None;
+    for end in ends {
+        match end? {
+            End::Over(disposed) => over = over.max(Some(disposed)),
+            End::Others(numbers) => others.extend(numbers),
+        }
+    }
+    if pass.is_over() {
+        shared.end(book).await?;
+        return Ok(End::Over(book.pages().await.disposed - begun));
+    }
+    // who found nothing to take while a colleague was still at work has nothing to wait for
+    others.retain(|number| workers.iter().all(|worker| worker.number != *number));
+    Ok(over.map_or(End::Others(others), End::Over))
 }
 
-/// What the connections share.
+/// What the workers of one process share.
 struct Pass<'a, 'ledger> {
     around: &'a Surroundings<'a>,
     batches: &'a Batches<'a>,
     book: &'a Book<'ledger>,
+    shared: &'a SharedPass,
     size: Mutex<pace::Size>,
-    /// Where the next stretch begins; `None` when all is handed out.
-    rest: tokio::sync::Mutex<Option<Position>>,
-    /// A connection failed, or all that there was to do is done: the others stop after their batch.
+    /// A worker failed, or all that there was to do is done: the others stop after their batch.
     over: AtomicBool,
-    /// All that the plan counted: what lies behind it is counted again, not walked through.
+    /// Rows disposed of in all when nothing is left.
     enough: Option<u64>,
 }
 
 impl Pass<'_, '_> {
-    /// Batches, one after the other, until there are none.
-    async fn work(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
+    /// Chunk after chunk, until there are none.
+    async fn work(&self, worker: &mut Worker) -> Result<End, Failure> {
+        let mut chunk = None;
+        loop {
+            chunk = match self.shared.next(self.batches, self.book, worker, chunk).await {
+                Ok(Next::Chunk(chunk)) => Some(chunk),
+                Ok(Next::Wait(workers)) => return Ok(End::Others(workers)),
+                Ok(Next::Over(disposed)) => return Ok(End::Over(disposed)),
+                Err(failure) => return Err(self.stop(failure)),
+            };
+            let Some(current) = &mut chunk else { continue };
+            match self.chunk(worker, current).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    // not worked to its end: somebody else has it, or nobody needs it any more
+                    self.shared.leave(self.book, current).await?;
+                    if self.over.load(Ordering::Relaxed) {
+                        return Ok(End::Others(Vec::new()));
+                    }
+                    chunk = None;
+                }
+                Err(failure) => {
+                    // the first failure tells more
+                    let _ = self.shared.leave(self.book, current).await;
+                    return Err(self.stop(failure));
+                }
+            }
+        }
+    }
+
+    /// Batch after batch; false when it is left before its end.
+    async fn chunk(&self, worker: &mut Worker, chunk: &mut Chunk) -> Result<bool, Failure> {
         let pace = &self.around.job.settings.pace;
-        let mut stretch = None;
         let mut attempt = 0;
         while !self.over.load(Ordering::Relaxed) {
             if self.around.stop.is_cancelled() {
                 return Err(Failure::Interrupted);
             }
-            match self.batch(connection, &mut stretch).await {
+            if !self.shared.keep(self.book, chunk).await? {
+                return Ok(false);
+            }
+            match self.batch(worker, chunk).await {
                 Ok(true) => attempt = 0,
-                Ok(false) => return Ok(()),
+                Ok(false) => return Ok(true),
                 Err(failure) if is_worth_another_try(&failure) && attempt < pace.retries => {
                     attempt += 1;
                     self.size().shrink();
                     tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
                     tokio::time::sleep(pace::pause(attempt)).await;
                 }
-                Err(failure) => {
-                    self.over.store(true, Ordering::Relaxed);
-                    return Err(failure);
-                }
+                Err(failure) => return Err(failure),
             }
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// One batch of the connection's stretch, or of the next one; false when there is none.
-    async fn batch(&self, connection: &mut dyn Connection, stretch: &mut Option<Stretch>) -> Result<bool, Failure> {
-        if stretch.is_none() {
-            *stretch = self.next_stretch(connection).await?;
-        }
-        let Some(current) = stretch else { return Ok(false) };
-        let size = self.size().current().min(current.size);
-        let changed = self.batches.change(connection, current, size).await?;
+    /// The next batch of a chunk; false when it was the last.
+    async fn batch(&self, worker: &mut Worker, chunk: &mut Chunk) -> Result<bool, Failure> {
+        let size = self.size().current().min(chunk.stretch.size).max(1);
+        let changed = self.batches.change(worker.connection.as_mut(), &chunk.stretch, size).await?;
         self.size().took(size, changed.longest);
-        let next = changed.next.clone();
-        self.book.settle(connection, changed).await?;
-        if let Some(enough) = self.enough
-            && self.book.pages().await.disposed >= enough
-        {
+        let (rows, next) = (changed.rows, changed.next.clone());
+        self.book.settle(worker, changed).await?;
+        chunk.rows += rows;
+        if self.enough.is_some_and(|_| rows > 0) && self.has_enough().await {
             self.over.store(true, Ordering::Relaxed);
         }
+        let Some(next) = next else { return Ok(false) };
         // many rows may share a starting point; a key that leads back to itself would never end
-        if matches!(&next, Some(next @ Position::After(_)) if *next == current.from) {
+        if matches!(&next, Position::After(_)) && next == chunk.stretch.from {
             return Err(Failure::Stuck);
         }
-        *stretch = next.map(|from| Stretch { from, ..current.clone() });
+        chunk.stretch.from = next;
+        chunk.stretch.size = chunk.stretch.size.saturating_sub(size).max(1);
         Ok(true)
     }
 
-    async fn next_stretch(&self, connection: &mut dyn Connection) -> Result<Option<Stretch>, Failure> {
-        let mut rest = self.rest.lock().await;
-        let Some(from) = rest.clone() else { return Ok(None) };
-        let size = self.size().current();
-        let stretch = self.batches.cut(connection, from, size).await?;
-        *rest = stretch.as_ref().and_then(|stretch| stretch.to.clone());
-        Ok(stretch)
+    async fn has_enough(&self) -> bool {
+        let disposed = self.book.pages().await.disposed;
+        self.enough.is_some_and(|enough| disposed >= enough)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    fn stop(&self, failure: Failure) -> Failure {
+        self.over.store(true, Ordering::Relaxed);
+        failure
     }
 
     fn size(&self) -> MutexGuard<'_, pace::Size> {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
 pub(super) fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
-    let most = u64::from(pace.batch_rows);
-    let keys = matches!(batches.walk, Walk::Keys | Walk::StartingPoint(_));
-    let listed = batches.dialect.most_keys(&batches.work.locator()).filter(|_| keys);
+    let first = if *batches.walk == Walk::Blocks { 64 } else { 1000 };
+    pace::Size::new(first, largest_size(batches, pace.batch_rows), pace.batch_target)
+}
+
+/// The longest batch with at most so many rows, in what the walk counts.
+pub(super) fn largest_size(batches: &Batches<'_>, rows: u32) -> u64 {
+    let most = u64::from(rows);
     match batches.walk {
         // after a stretch without due rows a batch must not take in more of a dense one than it may
-        Walk::Blocks => pace::Size::new(64, (most / batches.rows_per_block()).max(1), pace.batch_target),
-        _ => pace::Size::new(1000, listed.map_or(most, |listed| listed.min(most)), pace.batch_target),
+        Walk::Blocks => (most / batches.rows_per_block()).max(1),
+        Walk::KeyRanges => most,
+        Walk::Keys | Walk::StartingPoint(_) => {
+            batches.dialect.most_keys(&batches.work.locator()).map_or(most, |listed| listed.min(most))
+        }
     }
 }
 
@@ -139,6 +197,7 @@ pub(super) fn is_worth_another_try(failure: &Failure) -> bool {
         Failure::Database(error) => matches!(error.kind, ErrorKind::Transient | ErrorKind::StatementTimeout),
         // a row may have begun to wait for another between being chosen and being changed; a trigger stays
         Failure::Kept { .. } => true,
+        Failure::Shared(failure) => is_worth_another_try(failure),
         _ => false,
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum Connection {
 pub(super) enum Argument {
     Integer(i64),
     Text(Option<String>),
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
 }
 
 impl From<i64> for Argument {
@@ -58,6 +58,12 @@ impl From<Option<String>> for Argument {
 
 impl From<Vec<u8>> for Argument {
     fn from(value: Vec<u8>) -> Self {
+        Self::Bytes(Some(value))
+    }
+}
+
+impl From<Option<Vec<u8>>> for Argument {
+    fn from(value: Option<Vec<u8>>) -> Self {
         Self::Bytes(value)
     }
 }
@@ -95,9 +101,20 @@ impl Connection {
 
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
         match self {
-            Self::Sqlite(_) => self.raw("begin immediate").await,
+            Self::Sqlite(_) => self.raw("pragma synchronous = full; begin immediate").await,
             // A lock that every writer takes first and that ends with the transaction; the number is only a name.
             Self::Postgres(_) => self.raw("begin; select pg_advisory_xact_lock(6012954214403)").await,
+        }
+    }
+
+    /// A transaction that need not be on disk when it ends. SQLite's commits are lighter from here until the next
+    /// [`Connection::begin`].
+    pub(super) async fn begin_lightly(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(_) => self.raw("pragma synchronous = normal; begin immediate").await,
+            Self::Postgres(_) => {
+                self.raw("begin; set local synchronous_commit = off; select pg_advisory_xact_lock(6012954214403)").await
+            }
         }
     }
 
@@ -150,7 +167,7 @@ where
     DB::Arguments: IntoArguments<DB>,
     for<'v> i64: Encode<'v, DB> + Type<DB>,
     for<'v> Option<String>: Encode<'v, DB> + Type<DB>,
-    for<'v> Vec<u8>: Encode<'v, DB> + Type<DB>,
+    for<'v> Option<Vec<u8>>: Encode<'v, DB> + Type<DB>,
 {
     arguments.into_iter().fold(sqlx::query(sql), |query, argument| match argument {
         Argument::Integer(value) => query.bind(value),

@@ -88,6 +88,35 @@ const MIGRATIONS: &[&str] = &["
         tag_key text not null,
         tags blob not null
     );
+", "
+    -- What the recipient gave as reason, or what accepted work waits for.
+    alter table recipient_answers add column reason text;
+", "
+    -- Passes through tables that several share, and the chunks that are being worked at; what is done is taken out.
+    -- Positions are sealed, since keys of rows may be personal. `sizes` and `work` are opaque to the store.
+    create table passes (
+        id bigint not null primary key,
+        rule text not null,
+        work text not null,
+        rest blob null,
+        version bigint not null,
+        sizes text not null,
+        enough bigint not null,
+        disposed bigint not null,
+        is_over bigint not null
+    );
+    create index passes_of_rule on passes (rule);
+    create table chunks (
+        pass bigint not null,
+        number bigint not null,
+        fence bigint not null,
+        begins blob not null,
+        ends blob null,
+        run text not null,
+        worker bigint not null,
+        leased_until bigint not null,
+        primary key (pass, number)
+    );
 "];
 
 /// The version that this program knows.

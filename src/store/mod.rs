@@ -5,6 +5,7 @@
 //! `begin` and `commit`, one writer at a time over all processes, so that what is read inside is
 //! what the change builds on. The ledger's meaning lives in [`crate::ledger`]; this module only keeps it.
 
+mod chunks;
 mod connection;
 mod entries;
 mod error;
@@ -14,6 +15,7 @@ mod migrations;
 mod recipients;
 mod standing;
 
+pub use chunks::{Holder, NewPass, StoredChunk, StoredPass, Taken};
 pub use entries::{StoredCheckpoint, StoredTags};
 pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
@@ -60,6 +62,15 @@ impl Store {
         }
         self.dirty = true;
         self.connection.begin().await
+    }
+
+    /// The same for what may be lost when the machine fails, and is only done again then.
+    pub(crate) async fn begin_lightly(&mut self) -> Result<(), Error> {
+        if self.dirty {
+            let _ = self.rollback().await;
+        }
+        self.dirty = true;
+        self.connection.begin_lightly().await
     }
 
     /// Makes everything since [`Store::begin`] permanent, on disk.

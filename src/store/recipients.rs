@@ -2,7 +2,7 @@
 //!
 //! Persons are tags; no identifier is kept here.
 
-use super::{Connection, Error, Store, unsigned};
+use super::{Argument, Connection, Error, Store, unsigned};
 use crate::{
     ledger::tag::Tag,
     recipients::{Answer, Grade, State},
@@ -35,6 +35,8 @@ pub struct Remembered {
     pub due_at: Option<Timestamp>,
     /// When the recipient was last reminded of it.
     pub reminded_at: Option<Timestamp>,
+    /// Why it is not done, or what it waits for.
+    pub reason: Option<String>,
 }
 
 impl Remembered {
@@ -61,6 +63,7 @@ impl Remembered {
             notice: notice.map(|notice| notice.id.clone()),
             due_at: notice.map(|notice| Timestamp::from_second(notice.due.as_second()).unwrap_or(notice.due)),
             reminded_at: notice.filter(|notice| notice.reminded).map(|_| at),
+            reason: answer.state.reason().map(str::to_owned),
         }
     }
 }
@@ -84,6 +87,8 @@ pub struct RecipientCount {
     pub persons: u64,
     /// When the first of them was first asked about.
     pub oldest: Timestamp,
+    /// What was said about one of them.
+    pub reason: Option<String>,
 }
 
 /// What a recipient still has to do.
@@ -114,7 +119,8 @@ pub struct StoredNotice {
     pub confirmed_at: Option<Timestamp>,
 }
 
-/// Tag, operation, state, grade, request id, ticket; poll after, first asked at, settled at; notice, due at, reminded at.
+/// Tag, operation, state, grade, request id, ticket; poll after, first asked at, settled at; notice, due at, reminded at;
+/// reason.
 type Row = (
     String,
     String,
@@ -128,10 +134,34 @@ type Row = (
     Option<String>,
     Option<i64>,
     Option<i64>,
+    Option<String>,
 );
 
 /// Recipient, notice, persons, open ones, sent, due, reminded, confirmed.
 type NoticeRow = (String, String, i64, i64, i64, Option<i64>, Option<i64>, Option<i64>);
+
+/// A statement's text, with what the two engines call the elements of a JSON list in the middle: `texts`, or `objects`.
+macro_rules! sql {
+    ($store:expr, $before:literal texts($list:literal) $after:literal) => {
+        sql!($store, $before, "json_array_elements_text", $list, $after)
+    };
+    ($store:expr, $before:literal objects($list:literal) $after:literal) => {
+        sql!($store, $before, "json_array_elements", $list, $after)
+    };
+    ($store:expr, $before:literal, $elements:literal, $list:literal, $after:literal) => {
+        match $store.connection {
+            Connection::Sqlite(_) => concat!($before, " json_each(", $list, ") as list ", $after),
+            Connection::Postgres(_) => {
+                concat!($before, " ", $elements, "(cast(", $list, " as json)) as list (value) ", $after)
+            }
+        }
+    };
+}
+
+/// A list of tags as JSON.
+fn list(tags: &[Tag]) -> Argument {
+    json!(tags.iter().map(hex::encode).collect::<Vec<_>>()).to_string().into()
+}
 
 impl Store {
     /// What is known of these persons, as far as it still counts: of those whose row has gone since only when that was
@@ -142,24 +172,15 @@ impl Store {
         tags: &[Tag],
         now: Timestamp,
     ) -> Result<BTreeMap<Tag, Remembered>, Error> {
-        let sql = match self.connection {
-            Connection::Sqlite(_) => {
-                "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at,
-                     notice, due_at, reminded_at
-                 from recipient_answers where recipient = $1 and tag in (select value from json_each($2))
-                 and coalesce(used_at, $3) >= $3"
-            }
-            Connection::Postgres(_) => {
-                "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at,
-                     notice, due_at, reminded_at
-                 from recipient_answers where recipient = $1
-                 and tag in (select value from json_array_elements_text(cast($2 as json)))
-                 and coalesce(used_at, $3) >= $3"
-            }
-        };
-        let list = json!(tags.iter().map(hex::encode).collect::<Vec<_>>()).to_string();
+        let sql = sql!(
+            self,
+            "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at, notice,
+                 due_at, reminded_at, reason
+             from recipient_answers where recipient = $1 and tag in (select value from" texts("$2") ")
+             and coalesce(used_at, $3) >= $3"
+        );
         let rows: Vec<Row> =
-            self.fetch(sql, vec![recipient.into(), list.into(), (now.as_second() - DAY).into()]).await?;
+            self.fetch(sql, vec![recipient.into(), list(tags), (now.as_second() - DAY).into()]).await?;
         rows.into_iter().map(|row| read(row).map(|known| (known.tag, known))).collect()
     }
 
@@ -203,69 +224,52 @@ impl Store {
                 "notice": known.notice,
                 "due_at": known.due_at.map(Timestamp::as_second),
                 "reminded_at": known.reminded_at.map(Timestamp::as_second),
+                "reason": known.reason,
             })
         });
         let rows = serde_json::Value::from_iter(rows).to_string();
-        let sql = match self.connection {
-            Connection::Sqlite(_) => {
-                "insert into recipient_answers (recipient, tag, operation, state, grade, request_id, ticket, poll_after,
-                     first_asked_at, settled_at, notice, due_at, reminded_at)
-                 select $1, value ->> 'tag', value ->> 'operation', value ->> 'state', value ->> 'grade',
-                     value ->> 'request_id', value ->> 'ticket', value ->> 'poll_after', value ->> 'first_asked_at',
-                     value ->> 'settled_at', value ->> 'notice', value ->> 'due_at', value ->> 'reminded_at'
-                 from json_each($2) where true
-                 on conflict (recipient, tag) do update set operation = excluded.operation, state = excluded.state,
-                     grade = excluded.grade, request_id = excluded.request_id, ticket = excluded.ticket,
-                     poll_after = excluded.poll_after, settled_at = excluded.settled_at,
-                     first_asked_at = case when recipient_answers.used_at is null or cast($3 as bigint) = 0
-                         then recipient_answers.first_asked_at else excluded.first_asked_at end,
-                     notice = coalesce(excluded.notice, recipient_answers.notice),
-                     due_at = coalesce(excluded.due_at, recipient_answers.due_at),
-                     reminded_at = case when excluded.notice <> recipient_answers.notice then excluded.reminded_at
-                         else coalesce(excluded.reminded_at, recipient_answers.reminded_at) end,
-                     used_at = case when cast($3 as bigint) = 0 then recipient_answers.used_at end
-                 where recipient_answers.settled_at is null
-                     or recipient_answers.used_at is not null and cast($3 as bigint) = 1"
-            }
-            Connection::Postgres(_) => {
-                "insert into recipient_answers (recipient, tag, operation, state, grade, request_id, ticket, poll_after,
-                     first_asked_at, settled_at, notice, due_at, reminded_at)
-                 select $1, tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at,
-                     notice, due_at, reminded_at
-                 from json_to_recordset(cast($2 as json)) as answers (tag text, operation text, state text, grade text,
-                     request_id text, ticket text, poll_after bigint, first_asked_at bigint, settled_at bigint,
-                     notice text, due_at bigint, reminded_at bigint)
-                 on conflict (recipient, tag) do update set operation = excluded.operation, state = excluded.state,
-                     grade = excluded.grade, request_id = excluded.request_id, ticket = excluded.ticket,
-                     poll_after = excluded.poll_after, settled_at = excluded.settled_at,
-                     first_asked_at = case when recipient_answers.used_at is null or cast($3 as bigint) = 0
-                         then recipient_answers.first_asked_at else excluded.first_asked_at end,
-                     notice = coalesce(excluded.notice, recipient_answers.notice),
-                     due_at = coalesce(excluded.due_at, recipient_answers.due_at),
-                     reminded_at = case when excluded.notice <> recipient_answers.notice then excluded.reminded_at
-                         else coalesce(excluded.reminded_at, recipient_answers.reminded_at) end,
-                     used_at = case when cast($3 as bigint) = 0 then recipient_answers.used_at end
-                 where recipient_answers.settled_at is null
-                     or recipient_answers.used_at is not null and cast($3 as bigint) = 1"
-            }
-        };
+        let sql = sql!(
+            self,
+            "insert into recipient_answers (recipient, tag, operation, state, grade, request_id, ticket, poll_after,
+                 first_asked_at, settled_at, notice, due_at, reminded_at, reason)
+             select $1, value ->> 'tag', value ->> 'operation', value ->> 'state', value ->> 'grade',
+                 value ->> 'request_id', value ->> 'ticket', cast(value ->> 'poll_after' as bigint),
+                 cast(value ->> 'first_asked_at' as bigint), cast(value ->> 'settled_at' as bigint),
+                 value ->> 'notice', cast(value ->> 'due_at' as bigint), cast(value ->> 'reminded_at' as bigint),
+                 value ->> 'reason'
+             from" objects("$2") "where true
+             on conflict (recipient, tag) do update set operation = excluded.operation, state = excluded.state,
+                 grade = excluded.grade, request_id = excluded.request_id, ticket = excluded.ticket,
+                 poll_after = excluded.poll_after, settled_at = excluded.settled_at, reason = excluded.reason,
+                 first_asked_at = case when recipient_answers.used_at is null or cast($3 as bigint) = 0
+                     then recipient_answers.first_asked_at else excluded.first_asked_at end,
+                 notice = coalesce(excluded.notice, recipient_answers.notice),
+                 due_at = coalesce(excluded.due_at, recipient_answers.due_at),
+                 reminded_at = case when excluded.notice <> recipient_answers.notice then excluded.reminded_at
+                     else coalesce(excluded.reminded_at, recipient_answers.reminded_at) end,
+                 used_at = case when cast($3 as bigint) = 0 then recipient_answers.used_at end
+             where recipient_answers.settled_at is null
+                 or recipient_answers.used_at is not null and cast($3 as bigint) = 1"
+        );
         self.execute(sql, vec![recipient.into(), rows.into(), i64::from(anew).into()]).await
     }
 
     /// The rows that these persons were asked about have gone.
     pub async fn use_up(&mut self, recipient: &str, tags: &[Tag], now: Timestamp) -> Result<(), Error> {
-        let sql = match self.connection {
-            Connection::Sqlite(_) => {
-                "update recipient_answers set used_at = $3
-                 where recipient = $1 and tag in (select value from json_each($2))"
-            }
-            Connection::Postgres(_) => {
-                "update recipient_answers set used_at = $3
-                 where recipient = $1 and tag in (select value from json_array_elements_text(cast($2 as json)))"
-            }
-        };
-        let list = json!(tags.iter().map(hex::encode).collect::<Vec<_>>()).to_string();
-        self.execute(sql, vec![recipient.into(), list.into(), now.as_second().into()]).await
+        let sql = sql!(
+            self,
+            "update recipient_answers set used_at = $3 where recipient = $1 and tag in (select value from" texts("$2") ")"
+        );
+        self.execute(sql, vec![recipient.into(), list(tags), now.as_second().into()]).await
+    }
+
+    /// Persons whom the recipient has been asked about and who are not to come back to it: it works on them, or is through
+    /// with them, and that still counts (see [`Store::remembered`]).
+    pub async fn leaving(&mut self, recipient: &str, now: Timestamp) -> Result<Vec<Tag>, Error> {
+        let sql = "select tag from recipient_answers where recipient = $1 and coalesce(used_at, $2) >= $2
+                   and (settled_at is not null or ticket is not null)";
+        let rows: Vec<(String,)> = self.fetch(sql, vec![recipient.into(), (now.as_second() - DAY).into()]).await?;
+        rows.iter().map(|(tag,)| tag_of(tag)).collect()
     }
 
     /// Accepted work whose time to be asked about has come, by ticket.
@@ -286,11 +290,11 @@ impl Store {
 
     /// How many persons of each recipient are in each state.
     pub async fn recipient_counts(&mut self) -> Result<Vec<RecipientCount>, Error> {
-        let sql = "select recipient, state, count(*), min(first_asked_at) from recipient_answers
+        let sql = "select recipient, state, count(*), min(first_asked_at), max(reason) from recipient_answers
                    group by recipient, state order by recipient, state";
-        let rows: Vec<(String, String, i64, i64)> = self.fetch(sql, vec![]).await?;
-        let count = |(recipient, state, persons, oldest): (String, String, i64, i64)| {
-            Ok(RecipientCount { recipient, state, persons: unsigned(persons)?, oldest: time(oldest)? })
+        let rows: Vec<(String, String, i64, i64, Option<String>)> = self.fetch(sql, vec![]).await?;
+        let count = |(recipient, state, persons, oldest, reason)| {
+            Ok(RecipientCount { recipient, state, persons: unsigned(persons)?, oldest: time(oldest)?, reason })
         };
         rows.into_iter().map(count).collect()
     }
@@ -347,22 +351,13 @@ impl Store {
         tags: &[Tag],
         at: Timestamp,
     ) -> Result<(), Error> {
-        let sql = match self.connection {
-            Connection::Sqlite(_) => {
-                "update recipient_answers set state = 'confirmed', grade = 'E3', ticket = null, poll_after = null,
-                     settled_at = $4
-                 where recipient = $1 and notice = $2 and settled_at is null
-                 and tag in (select value from json_each($3))"
-            }
-            Connection::Postgres(_) => {
-                "update recipient_answers set state = 'confirmed', grade = 'E3', ticket = null, poll_after = null,
-                     settled_at = $4
-                 where recipient = $1 and notice = $2 and settled_at is null
-                 and tag in (select value from json_array_elements_text(cast($3 as json)))"
-            }
-        };
-        let list = json!(tags.iter().map(hex::encode).collect::<Vec<_>>()).to_string();
-        self.execute(sql, vec![recipient.into(), notice.into(), list.into(), at.as_second().into()]).await
+        let sql = sql!(
+            self,
+            "update recipient_answers set state = 'confirmed', grade = 'E3', ticket = null, poll_after = null,
+                 settled_at = $4, reason = null
+             where recipient = $1 and notice = $2 and settled_at is null and tag in (select value from" texts("$3") ")"
+        );
+        self.execute(sql, vec![recipient.into(), notice.into(), list(tags), at.as_second().into()]).await
     }
 }
 
@@ -380,6 +375,7 @@ fn read(row: Row) -> Result<Remembered, Error> {
         notice,
         due_at,
         reminded_at,
+        reason,
     ) = row;
     let grade = grade.map(|grade| serde_json::from_value(grade.as_str().into()).map_err(|_| damaged())).transpose()?;
     Ok(Remembered {
@@ -395,6 +391,7 @@ fn read(row: Row) -> Result<Remembered, Error> {
         notice,
         due_at: due_at.map(time).transpose()?,
         reminded_at: reminded_at.map(time).transpose()?,
+        reason,
     })
 }
 

@@ -92,6 +92,104 @@ async fn runs_after_a_crash(bench: Bench) {
     assert_eq!(bench.list("select id from t").await, "0");
 }
 
+/// A table that is cut into several chunks.
+async fn many_rows(bench: &Bench, rows: u64) {
+    bench.script("create table t (code {text} primary key, at_day {date})").await;
+    more_rows(bench, 0, rows).await;
+}
+
+async fn more_rows(bench: &Bench, first: u64, rows: u64) {
+    let codes: Vec<_> = (first..first + rows).map(|id| format!("('taro.{id:06}@example.jp', '2001-01-01')")).collect();
+    for values in codes.chunks(5000) {
+        bench.script(&format!("insert into t values {}", values.join(", "))).await;
+    }
+}
+
+/// Runs that are started together share the work: each takes chunks, all end well, every row goes once.
+async fn runs_share_the_work(bench: Bench) {
+    if bench.engine == Engine::Sqlite {
+        return;
+    }
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 300, workers: 2}");
+    many_rows(&bench, 60_000).await;
+    bench.rules(RULE);
+    let arguments = [&["run"][..], &["run", "--workers", "1"], &["run", "--workers", "4"]];
+    let runs = arguments.map(|arguments| bench.start(&[arguments, &["--now", bench.now, "--format", "json"]].concat()));
+    let reports: Vec<serde_json::Value> =
+        runs.map(|run| serde_json::from_str(&Call::of(run).expect(0).out).unwrap()).into();
+    let disposed: Vec<u64> = reports.iter().map(|report| report["disposed"].as_u64().unwrap()).collect();
+    assert_eq!(disposed.iter().sum::<u64>(), 60_000, "{disposed:?}");
+    assert!(disposed.iter().filter(|rows| **rows > 0).count() > 1, "one run did it all: {disposed:?}");
+    let evidence = bench.evidence();
+    assert!(evidence.is_settled());
+    assert_eq!(evidence.committed_rows(), 60_000);
+    assert_eq!(bench.count("select count(*) from t").await, 0);
+    bench.run(0);
+}
+
+/// A run that is killed leaves chunks and an open batch: the run beside it settles and finishes them, and the store
+/// never holds a key that can be read.
+async fn a_dead_runs_chunks_are_taken_over(bench: Bench) {
+    if bench.engine == Engine::Sqlite {
+        return;
+    }
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 200}");
+    many_rows(&bench, 60_000).await;
+    bench.rules(RULE);
+    let [first, second] = [(), ()].map(|()| bench.start(&["run", "--now", bench.now]));
+    while bench.count("select count(*) from t").await > 50_000 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    signal("KILL", first.id());
+    for file in std::fs::read_dir(bench.path("state")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(12).any(|window| window == b"@example.jp\"" || window.starts_with(b"taro.0")));
+    }
+    assert_eq!(Call::of(first).code, -1, "it was through before it could be killed");
+    Call::of(second).expect(0);
+    let evidence = bench.evidence();
+    assert!(evidence.is_settled());
+    assert_eq!(evidence.committed_rows(), 60_000);
+    assert_eq!(bench.count("select count(*) from t").await, 0);
+}
+
+/// A run is killed, and the table grows before the next one, which takes up the pass and sees the new rows too.
+async fn a_pass_that_was_left_is_taken_up(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 200}");
+    many_rows(&bench, 30_000).await;
+    bench.rules(RULE);
+    let run = bench.start(&["run", "--now", bench.now]);
+    while bench.count("select count(*) from t").await > 28_000 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    signal("KILL", run.id());
+    assert_eq!(Call::of(run).code, -1, "it was through before it could be killed");
+    more_rows(&bench, 30_000, 30_000).await;
+    bench.run_to_the_end();
+    assert_eq!(bench.count("select count(*) from t").await, 0);
+    let evidence = bench.evidence();
+    assert!(evidence.is_settled());
+    assert_eq!(evidence.committed_rows(), 60_000);
+}
+
+/// While a run is at a rule, another one with another cut-off leaves it alone.
+async fn other_work_is_not_shared(bench: Bench) {
+    if bench.engine == Engine::Sqlite {
+        return;
+    }
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 200}");
+    many_rows(&bench, 30_000).await;
+    bench.rules(RULE);
+    let run = bench.start(&["run", "--now", bench.now]);
+    while bench.count("select count(*) from t").await == 30_000 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let other = bench.sunset(&["run", "--now", "2026-11-29"]).expect(75);
+    assert!(other.out.contains("another run is at this rule, with other settings"), "{other:?}");
+    Call::of(run).expect(0);
+    assert_eq!(bench.evidence().committed_rows(), 30_000);
+}
+
 /// Two jobs, each with a ledger of its own, on the same table.
 async fn two_jobs_on_one_table(bench: Bench) {
     bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 10}");
@@ -291,6 +389,10 @@ async fn a_hold_meanwhile(bench: Bench) {
 on_every_engine!(
     runs_of_one_job,
     runs_after_a_crash,
+    runs_share_the_work,
+    a_dead_runs_chunks_are_taken_over,
+    a_pass_that_was_left_is_taken_up,
+    other_work_is_not_shared,
     two_jobs_on_one_table,
     two_rules_on_one_table,
     writers_meanwhile,

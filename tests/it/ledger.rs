@@ -94,6 +94,7 @@ pub fn batch(ledger: &Ledger, number: u64, first: u64, rows: u64) -> (Event, Bat
         root: hex::encode(tags.root),
         tag_key: tags.tag_key.clone(),
         transaction: None,
+        worker: 0,
     });
     (intent, tags)
 }

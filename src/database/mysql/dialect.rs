@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// MySQL, or MariaDB, which differs in little.
+#[derive(Debug)]
 pub struct Mysql {
     pub mariadb: bool,
 }

@@ -14,6 +14,7 @@ use jiff::{
     tz::TimeZone,
 };
 
+#[derive(Debug)]
 pub struct Postgres;
 
 impl Dialect for Postgres {

@@ -6,6 +6,7 @@ use crate::{
     database::{Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value, dialect::quoted},
 };
 
+#[derive(Debug)]
 pub struct Sqlite;
 
 const ISO: &str = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'";

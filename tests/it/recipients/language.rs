@@ -31,6 +31,35 @@ fn rules_are_checked_against_the_recipients_of_the_settings() {
 }
 
 #[test]
+fn those_who_stay_are_named_in_the_settings() {
+    let yahoo = |name: &str, more: &str| {
+        format!(
+            "\n  {name}:\n    kind: yahoo_japan_ads\n    client_id: x\n    client_secret: \"${{HOME}}\"\n    refresh_token: \
+             \"${{HOME}}\"\n    account: 1\n    {more}"
+        )
+    };
+    let rebuild =
+        |name: &str, members: &str| yahoo(name, &format!("mode: rebuild\n    list: Members\n    members: {members}"));
+    let broken = [
+        yahoo("without", "mode: rebuild\n    list: Members"),
+        yahoo("useless", "mode: expiry\n    period: 90 days\n    members: {table: core.t, columns: {email: e}}"),
+        rebuild("no-rows", "{table: core.t, columns: {aaid: a}}"),
+        rebuild("no-columns", "{table: core.t, where: {a: 1}}"),
+        rebuild("two-statements", "{table: core.t, columns: {email: e}, where: a = 1; drop table t}"),
+        rebuild("stranger", "{table: core.t, columns: {email: e}, where: other.a = 1}"),
+        rebuild("variable", "{table: core.t, columns: {email: e}, where: \"a = '${HOME}'\"}"),
+    ];
+    insta::assert_snapshot!(said(&broken.concat(), "[{useless: {email: e}}]"));
+    let misfits = [
+        rebuild("unknown", "{table: cor.t, columns: {email: e, emial: m}}"),
+        rebuild("other-engine", "{table: core.t, columns: {email: e}, where: \"a ilike 'b'\"}"),
+        rebuild("fewer", "{table: core.t, columns: {email: e}}"),
+    ];
+    let recipients = "[{fewer: {email: e, phone: p}}, {unknown: {email: e}}, {other-engine: {email: e}}]";
+    insta::assert_snapshot!(said(&misfits.concat(), recipients));
+}
+
+#[test]
 fn settings_of_recipients_are_checked_and_show_no_secret() {
     let settings = "{stripe: {api_key: sk_hunter2, mode: redact, timeout: 5}, strip: {api_key: \"${X}\"}, other: {kind: http2}, shop: {kind: \
                     stripe, api_key: \"${SUNSET_NOWHERE}\", url: \"http://stripe.example.com\", rate: 5/s}, none: {kind: stripe}, a: {kind: http, url: \

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 /// The tests wait for the program and block; the stand-ins go on answering.
 static SERVERS: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-async fn sandbox() -> Sandbox {
+pub async fn sandbox() -> Sandbox {
     SERVERS.spawn(Sandbox::start(0, false)).await.unwrap().unwrap()
 }
 
@@ -66,7 +66,7 @@ fn deletions(sandbox: &Sandbox) -> u64 {
 }
 
 /// Nothing that the program keeps or says holds an identifier or a secret.
-fn is_silent(bench: &Bench, calls: &[&Call]) {
+pub fn is_silent(bench: &Bench, calls: &[&Call]) {
     let mut texts: Vec<(String, Vec<u8>)> =
         calls.iter().map(|call| ("an output".to_owned(), format!("{}{}", call.out, call.err).into_bytes())).collect();
     texts.push(("the ledger".to_owned(), bench.sunset(&["ledger", "export"]).expect(0).out.into_bytes()));

@@ -41,7 +41,7 @@ impl Members for Staying {
 }
 
 const EXPIRY: &str = "mode: expiry, period: 90 days";
-const REBUILD: &str = "mode: rebuild, list: Members";
+const REBUILD: &str = "mode: rebuild, list: Members, members: {table: core.t, columns: {email: email}}";
 
 fn yaml(url: &str, mode: &str) -> String {
     format!(
@@ -96,7 +96,9 @@ fn members(duration: u64) -> Value {
 }
 
 /// Names and number of rows of all lists, asked from outside.
-async fn lists(sandbox: &Sandbox) -> Vec<(String, u64)> {
+pub async fn lists(sandbox: &Sandbox) -> Vec<(String, u64)> {
+    // It installs what the client needs.
+    drop(plumbing());
     let (client, url) = (reqwest::Client::new(), sandbox.url("yahoo_japan_ads"));
     let form = [("grant_type", "refresh_token"), ("client_id", "x"), ("client_secret", "x"), ("refresh_token", "x")];
     let token: Value =
@@ -176,6 +178,31 @@ async fn a_list_is_rebuilt_and_the_old_one_removed() {
     assert_eq!(yahoo.poll(&[ticket]).await[0].state, State::Confirmed);
 }
 
+/// Everybody is announced, page by page, and then asked about, page by page: one list.
+#[tokio::test]
+async fn one_list_serves_all_pages_of_those_who_go() {
+    let sandbox = sandbox(&members(60)).await;
+    let staying = Staying::new(120);
+    for number in 0..30 {
+        staying.people.lock().unwrap().push(format!("leaves-{number}@example.jp"));
+    }
+    let yahoo = open(&sandbox, REBUILD, Some(staying));
+    let pages: Vec<Vec<_>> = (0..3).map(|page| (page * 10..page * 10 + 10).map(person).collect()).collect();
+    pages.iter().for_each(|page| yahoo.announce(page));
+    let mut tickets = Vec::new();
+    for page in &pages {
+        tickets.extend(yahoo.delete(page).await.iter().map(ticket));
+    }
+    tickets.dedup();
+    assert_eq!(tickets.len(), 1, "{tickets:?}");
+    assert_eq!(sandbox.calls("yahoo_japan_ads")["POST /AudienceListService/uploadUserList"], 1);
+    assert_eq!(lists(&sandbox).await[1], ("Members #1".to_owned(), 120));
+    // Somebody of whom nobody has heard goes too: the list that is there would still hold them.
+    let answer = yahoo.delete(&[subject(&[("email", "stay-5@example.jp")])]).await.remove(0);
+    assert!(ticket(&answer).contains("/2/"), "{answer:?}");
+    assert_eq!(lists(&sandbox).await[2], ("Members #2".to_owned(), 119));
+}
+
 #[tokio::test]
 async fn what_a_crash_left_behind_is_gone_on_with() {
     let sandbox = sandbox(&members(60)).await;
@@ -228,6 +255,8 @@ async fn a_list_in_use_waits_for_somebody() {
     let answer = yahoo.poll(std::slice::from_ref(&ticket)).await.remove(0);
     let State::Accepted { poll } = &answer.state else { panic!("{answer:?}") };
     assert_eq!((poll.again_after.as_secs(), &poll.ticket), (24 * 60 * 60, &ticket));
+    let words = "an older list is still in use: point ad groups and other lists at `Members #1`";
+    assert_eq!(poll.reason.as_deref(), Some(words));
     sandbox.seed("yahoo_japan_ads", &json!({"release": true}));
     assert_eq!(yahoo.poll(&[ticket]).await[0].state, State::Confirmed);
 }
@@ -260,7 +289,7 @@ async fn a_list_is_never_rebuilt_from_half_of_those_who_stay() {
     let without = open(&sandbox, REBUILD, None);
     assert!(reason(&ask(&*without).await).contains("nothing says who stays"));
     assert!(!without.check().await.unwrap_err().temporary);
-    let other = open(&sandbox, "mode: rebuild, list: Membres", Some(Staying::new(100)));
+    let other = open(&sandbox, &REBUILD.replace("list: Members", "list: Membres"), Some(Staying::new(100)));
     assert!(reason(&ask(&*other).await).contains("no customer data list of the name"));
     // Nothing was changed by any of these.
     assert_eq!(lists(&sandbox).await, [("Members".to_owned(), 0)]);

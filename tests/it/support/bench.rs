@@ -236,7 +236,8 @@ impl Bench {
         self.list(sql).await.parse().unwrap()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A call of the program that is still to be started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sunset"));
         command.arg("--jobs").arg(self.directory.path()).args(arguments);
         command.env("BENCH_URL", &self.database.url).envs(self.variables.iter().map(|(name, value)| (name, value)));

@@ -1,0 +1,56 @@
+//! Moments at which a debug build can be made to die, so that tests can see what the next run makes of it.
+//!
+//! `SUNSET_FAILPOINT=after_intent:2` ends the process, as a power cut would, when it reaches that moment for the second
+//! time. Release builds have nothing of this.
+
+use std::{
+    env,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// All moments, in the order in which a run comes to them.
+pub const MOMENTS: &[&str] = &[
+    "before_recovery",
+    "after_recovery",
+    "before_lease",
+    "after_lease",
+    "before_call",
+    "after_call",
+    "after_answer",
+    "before_statement",
+    "after_statement",
+    "before_intent",
+    "after_intent",
+    "after_commit",
+    "before_outcome",
+    "after_outcome",
+    "before_checkpoint",
+    "after_checkpoint",
+];
+
+/// The process is at this moment, one of [`MOMENTS`].
+pub fn reach(moment: &'static str) {
+    debug_assert!(MOMENTS.contains(&moment), "{moment} is not listed");
+    if cfg!(debug_assertions) {
+        die_at(moment);
+    }
+}
+
+fn die_at(moment: &str) {
+    /// The moment, and how often it is still to be passed.
+    static ARMED: OnceLock<Option<(String, AtomicU64)>> = OnceLock::new();
+    let armed = ARMED.get_or_init(|| {
+        let text = env::var("SUNSET_FAILPOINT").ok()?;
+        let (moment, times) = text.split_once(':')?;
+        Some((moment.to_owned(), AtomicU64::new(times.parse().ok()?)))
+    });
+    if let Some((wanted, times)) = armed
+        && wanted == moment
+        && times.fetch_sub(1, Ordering::Relaxed) == 1
+    {
+        std::process::abort();
+    }
+}

@@ -1,0 +1,126 @@
+//! Workers: the connections that change a rule's rows, each with a numbered lock of its own.
+//!
+//! The lock belongs to the session that does the work. Whoever holds the lock of a number knows that the session which had
+//! it before is over, and with it every batch that it announced: nothing else tells that for certain, neither a time nor a
+//! heartbeat. So a dead worker's batches are settled, and its chunks given back, by whoever gets its lock.
+
+use super::{Failure, Surroundings, recover};
+use crate::{
+    catalog::Engine,
+    database::{Connection, LockGuard},
+    ledger::{self, Ledger},
+    plan::{OpenDatabase, PreparedStep, Step},
+};
+
+/// So many workers of all processes together may be at one rule.
+const MOST: u32 = 256;
+
+/// Each worker keeps two sessions busy: while one announces and commits, the other one changes rows.
+const SESSIONS: usize = 2;
+
+pub(super) struct Worker {
+    pub connection: Box<dyn Connection>,
+    /// The number of its lock.
+    pub number: u32,
+    _lock: LockGuard,
+}
+
+/// The workers of this process for one rule.
+pub(super) struct Workers<'a> {
+    pub step: &'a Step,
+    database: &'a OpenDatabase,
+    ready: &'a PreparedStep,
+    job: &'a str,
+    /// In the order of their numbers; at least one.
+    pub all: Vec<Worker>,
+}
+
+impl<'a> Workers<'a> {
+    /// Connects, and takes the first locks that are free: one where the work cannot be shared.
+    ///
+    /// # Errors
+    /// [`Failure::Locked`] when another process is at a rule that cannot be shared, or too many are.
+    pub async fn new(
+        around: &Surroundings<'a>,
+        step: &'a Step,
+        ready: &'a PreparedStep,
+        database: &'a OpenDatabase,
+    ) -> Result<Self, Failure> {
+        let shared = database.catalog.engine != Engine::Sqlite && ready.work.recipients.is_empty();
+        let (wanted, most) = match shared {
+            true => (SESSIONS * usize::from(around.workers), MOST),
+            false => (1, 1),
+        };
+        let mut workers = Self { step, database, ready, job: &around.job.settings.name, all: Vec::new() };
+        let mut free = 0..most;
+        while workers.all.len() < wanted {
+            let mut connection = database.database.connect().await?;
+            let mut taken = None;
+            for number in free.by_ref() {
+                let lock = database.database.try_lock(connection.as_mut(), &workers.lock(number)).await?;
+                if let Some(lock) = lock {
+                    taken = Some((number, lock));
+                    break;
+                }
+            }
+            let Some((number, lock)) = taken else { break };
+            workers.all.push(Worker { connection, number, _lock: lock });
+        }
+        if workers.all.is_empty() { Err(Failure::Locked) } else { Ok(workers) }
+    }
+
+    fn lock(&self, number: u32) -> String {
+        format!("sunset/{}/{}/{number}", self.job, self.step.rule)
+    }
+
+    /// The first worker's connection.
+    pub fn first(&mut self) -> &mut dyn Connection {
+        self.all[0].connection.as_mut()
+    }
+
+    /// At the beginning: settles what those have left open, and gives their chunks back, whose numbers this process has
+    /// now or whose locks nobody holds.
+    pub async fn succeed(&mut self, ledger: &mut Ledger) -> Result<(), Failure> {
+        let own: Vec<u32> = self.all.iter().map(|worker| worker.number).collect();
+        let mut others = recover::workers(ledger, &self.step.rule).await?;
+        others.retain(|number| !own.contains(number));
+        self.settle(ledger, &own).await?;
+        self.bury(ledger, &others).await
+    }
+
+    /// Does the same for those of these workers of other processes who are no more.
+    pub async fn bury(&mut self, ledger: &mut Ledger, others: &[u32]) -> Result<(), Failure> {
+        if others.is_empty() {
+            return Ok(());
+        }
+        // a session of its own, which holds the locks of the dead until all is settled
+        let mut probe = self.database.database.connect().await?;
+        let (mut dead, mut locks) = (Vec::new(), Vec::new());
+        for number in others {
+            let lock = self.database.database.try_lock(probe.as_mut(), &self.lock(*number)).await?;
+            if let Some(lock) = lock {
+                dead.push(*number);
+                locks.push(lock);
+            }
+        }
+        let settled = self.settle(ledger, &dead).await;
+        probe.close().await;
+        settled
+    }
+
+    async fn settle(&mut self, ledger: &mut Ledger, dead: &[u32]) -> Result<(), Failure> {
+        let (dialect, work) = (self.database.dialect, &self.ready.work);
+        recover::settle(self.all[0].connection.as_mut(), dialect, self.step, work, dead, ledger).await?;
+        for number in dead {
+            ledger.store().leave_all_of(&self.step.rule, *number).await.map_err(ledger::Error::from)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the sessions, and with them their locks.
+    pub async fn close(self) {
+        for worker in self.all {
+            worker.connection.close().await;
+        }
+    }
+}
