@@ -105,6 +105,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
         line("hold", hold);
     }
     line("found by", &found_by(step));
+    for missing in &step.missing_indexes {
+        line("index", &format!("{} would help: {}", missing.sql, missing.why));
+    }
     if let Some(legal_basis) = &step.legal_basis {
         line("legal basis", legal_basis);
     }
