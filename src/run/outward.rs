@@ -23,7 +23,7 @@ use crate::{
     failpoint,
     ledger::{self, BatchEvidence, Event, Keys, Ledger, Tag, entry::MOST_REQUEST_IDS},
     plan::{OpenDatabase, Prepared, PreparedStep, Step},
-    recipients::{self, Answer, Facts, Grade, Members, Plumbing, Recipient, Sender, State, Subject},
+    recipients::{self, Answer, Facts, Grade, Members, Plumbing, Quota, Recipient, Sender, State, Subject},
     settings::Settings,
     store::Remembered,
 };
@@ -134,7 +134,9 @@ impl Recipients {
 fn page(facts: &Facts) -> u64 {
     let spaced = facts.rates.iter().filter(|rate| !rate.is_quota());
     let batches = spaced.map(|rate| f64::from(rate.calls) * PAGE_SECONDS / rate.per.as_secs_f64());
-    let batches = batches.fold(f64::MAX, f64::min) / f64::from(facts.calls.max(1));
+    // nor more than a day has calls for
+    let day = Quota::of(&facts.rates).map(|quota| f64::from(quota.calls));
+    let batches = batches.chain(day).fold(f64::MAX, f64::min) / f64::from(facts.calls.max(1));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number; `as` saturates")]
     let batches = batches as u64;
     (batches.max(1).saturating_mul(facts.batch as u64)).clamp(SMALLEST_PAGE, LARGEST_PAGE)
@@ -645,7 +647,7 @@ mod tests {
     fn a_page_takes_the_slowest_recipient_no_longer_than_a_run_may_take_to_stop() {
         assert_eq!(page(&facts(1, 1, &[Rate::per_second(25)])), 250);
         assert_eq!(page(&facts(1, 2, &[Rate::per_second(25), Rate::per_second(100)])), 125);
-        assert_eq!(page(&facts(1, 1, &[Rate::per_day(500)])), SMALLEST_PAGE);
+        assert_eq!(page(&facts(1, 1, &[Rate::per_day(500)])), 500);
         assert_eq!(page(&facts(10_000, 1, &[Rate::per_hour(5000)])), LARGEST_PAGE);
         assert_eq!(page(&facts(usize::MAX, 0, &[])), LARGEST_PAGE);
     }
