@@ -100,7 +100,8 @@ async fn check_recipients(
     prepared: &Prepared,
     console: &mut Console,
 ) -> anyhow::Result<Outcome> {
-    let recipients = Recipients::open(settings, keys, prepared).map_err(|error| Stop::invalid(error.to_string()))?;
+    let recipients =
+        Recipients::to_check(settings, keys, prepared).map_err(|error| Stop::invalid(error.to_string()))?;
     let mut outcome = Outcome::Done;
     for (name, recipient) in recipients.iter() {
         let words = match recipient.check().await {

@@ -57,6 +57,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
             item("hold", hold);
         }
         item("found by", &found_by(step));
+        for missing in &step.missing_indexes {
+            item("index", &format!("`{}` would help: {}", missing.sql, missing.why));
+        }
         for warning in &step.warnings {
             item("warning", warning);
         }

@@ -105,6 +105,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
         line("hold", hold);
     }
     line("found by", &found_by(step));
+    for missing in &step.missing_indexes {
+        line("index", &format!("{} would help: {}", missing.sql, missing.why));
+    }
     if let Some(legal_basis) = &step.legal_basis {
         line("legal basis", legal_basis);
     }
@@ -147,9 +150,16 @@ pub(super) fn asked(recipient: &PlannedRecipient) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a duration")]
     let least =
         if *least > 0 { format!(", at least {} by its rate limit", seconds(*least as f64)) } else { String::new() };
+    let days = match &recipient.quota {
+        Some(quota) if quota.days > 1 => {
+            format!(", at least {} nights at {} calls a day", count(quota.days), count(quota.calls.into()))
+        }
+        _ => String::new(),
+    };
     let (subjects, calls) = (count(*subjects), count(*calls));
-    let mut text =
-        format!("{name}{of_kind}: up to {subjects} persons in {calls} calls{least}; evidence {require} or better");
+    let mut text = format!(
+        "{name}{of_kind}: up to {subjects} persons in {calls} calls{least}{days}; evidence {require} or better"
+    );
     match (deadline, late) {
         (Some(deadline), Some(late)) if *late > 0 => {
             let _ = write!(text, "; {} rows past its deadline of {deadline}", count(*late));

@@ -1,9 +1,9 @@
 //! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
 
 use super::{
-    DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, Unplanned,
+    Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned,
     access::{self, Walk},
-    condition, count, guard, members, order, overlap, recipients,
+    condition, count, guard, indexes, members, order, overlap, recipients,
     resolve::{self, Resolved, Surroundings},
     sample,
 };
@@ -323,6 +323,7 @@ async fn plan_step(
         0 => Vec::new(),
         limit => sample::samples(connection, dialect, table, work, limit).await?,
     };
+    let missing_indexes = missing_indexes(resolved, &counts);
     let erase = rule.disposition == Disposition::Erase;
     let step = Step {
         rule: rule.id.clone(),
@@ -339,16 +340,35 @@ async fn plan_step(
         dependents,
         recipients,
         access,
+        missing_indexes,
         estimated_seconds: count::estimated_seconds(catalog.engine, erase, due + along),
         limits,
         evidence: rule.evidence,
-        warnings: resolved.warnings.iter().map(|w| format!("{}: {}", w.code.as_str(), w.message)).collect(),
+        warnings: warnings(resolved),
         holds: resolved.holds.clone(),
         statements: planned_statements(dialect, work, &walk, members),
         samples,
     };
     let ready = PreparedStep { rule: rule.clone(), work: work.clone(), walk, index: resolved.index.clone() };
     Ok((step, ready))
+}
+
+/// Those that matter now that the rows were counted. Each once: several foreign keys may need the same.
+fn missing_indexes(resolved: &Resolved, counts: &Counts) -> Vec<MissingIndex> {
+    let small = counts.table_rows_exact && !indexes::matters(counts.table_rows);
+    let mut missing: Vec<MissingIndex> = Vec::new();
+    for index in resolved.missing_indexes.iter().filter(|index| !small || index.table != resolved.work.table) {
+        if !missing.iter().any(|known| known.sql == index.sql) {
+            missing.push(index.clone());
+        }
+    }
+    missing
+}
+
+/// Missing indexes stand for themselves.
+fn warnings(resolved: &Resolved) -> Vec<String> {
+    let others = resolved.warnings.iter().filter(|w| !matches!(w.code, Code::NoIndex | Code::NoDependentIndex));
+    others.map(|warning| format!("{}: {}", warning.code.as_str(), warning.message)).collect()
 }
 
 fn range_statements(dialect: &dyn Dialect, work: &Work, range: &Range) -> Vec<(&'static str, Statement)> {

@@ -5,7 +5,7 @@ use crate::{
     catalog::Table,
     clock::{self, PointKind},
     database::{Connection, Dialect, Error, KeyColumn, MembersWork, RecipientWork, Sql, Work, statements},
-    recipients::Grade,
+    recipients::{Grade, Quota},
     rules::{Period, Rule},
     settings::Settings,
 };
@@ -30,8 +30,11 @@ pub struct PlannedRecipient {
     pub late: Option<u64>,
     /// At least so many calls for all of them.
     pub calls: u64,
-    /// At least so many seconds, by the recipient's rate limits.
+    /// At least so many seconds, by the recipient's rate limits, daily quotas left out.
     pub seconds: u64,
+    /// The most calls of a day, and on how many days calls are made at least; none without a daily quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<PlannedQuota>,
     /// What goes, in words.
     pub deletes: String,
     /// What stays, in words.
@@ -39,6 +42,15 @@ pub struct PlannedRecipient {
     /// Who stays, where its list is made anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<PlannedMembers>,
+}
+
+/// A daily quota, and what it makes of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedQuota {
+    /// Calls a day.
+    pub calls: u32,
+    /// At least so many days, and as many nightly runs.
+    pub days: u64,
 }
 
 impl Resolver<'_, '_> {
@@ -113,7 +125,9 @@ pub async fn planned(
             subjects,
             late,
             calls,
-            seconds: facts.rates.iter().map(seconds).max().unwrap_or(0),
+            seconds: facts.rates.iter().filter(|rate| !rate.is_quota()).map(seconds).max().unwrap_or(0),
+            quota: Quota::of(&facts.rates)
+                .map(|quota| PlannedQuota { calls: quota.calls, days: calls.div_ceil(u64::from(quota.calls.max(1))) }),
             deletes: facts.deleted.to_owned(),
             keeps: facts.kept.to_owned(),
             members: members.get(&recipient.name).map(MembersWork::planned),

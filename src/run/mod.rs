@@ -12,6 +12,7 @@ mod note;
 mod outward;
 mod pace;
 mod perform;
+mod quotas;
 mod recover;
 mod report;
 mod step;
@@ -191,6 +192,7 @@ pub async fn execute(
         rules.extend(refuse_run(ledger, plan).await?);
     }
 
+    recipients.close().await;
     if job.settings.pace.when_time_is_up == WhenTimeIsUp::Fail {
         let late = rules.iter_mut().filter(|rule| rule.result == RuleResult::Backlog);
         late.for_each(|rule| rule.outcome = Outcome::Failed);

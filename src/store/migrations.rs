@@ -117,6 +117,14 @@ const MIGRATIONS: &[&str] = &["
         leased_until bigint not null,
         primary key (pass, number)
     );
+", "
+    -- Calls that recipients with a daily quota have had; a day is known by its first second since 1970.
+    create table recipient_calls (
+        recipient text not null,
+        day bigint not null,
+        calls bigint not null,
+        primary key (recipient, day)
+    );
 "];
 
 /// The version that this program knows.
