@@ -320,9 +320,8 @@ async fn plan_step(
     let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
     let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
-    let recipients =
-        recipients::planned(connection, dialect, &job.settings, rule, work, members, options.answers.as_ref(), &counts)
-            .await?;
+    let known = recipients::Known { members, answers: options.answers.as_ref() };
+    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, known, &counts).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
     let samples = match options.samples {
         0 => Vec::new(),

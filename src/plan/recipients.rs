@@ -164,6 +164,14 @@ fn before(day: Date, period: Period) -> Date {
     span.and_then(|span| day.checked_sub(span)).unwrap_or(Date::MIN)
 }
 
+/// What is known of persons beyond the rule's rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Those who stay with recipients whose lists are made anew, by recipient.
+    pub members: &'a BTreeMap<String, MembersWork>,
+    pub answers: Option<&'a Answers>,
+}
+
 /// What serving the recipients of a step will take.
 pub async fn planned(
     connection: &mut dyn Connection,
@@ -171,12 +179,11 @@ pub async fn planned(
     settings: &Settings,
     rule: &Rule,
     work: &Work,
-    members: &BTreeMap<String, MembersWork>,
-    answers: Option<&Answers>,
+    known: Known<'_>,
     counts: &Counts,
 ) -> Result<Vec<PlannedRecipient>, Error> {
     let mut planned = Vec::new();
-    let persons = match answers.filter(|_| counts.disposable() <= MOST_ROWS) {
+    let persons = match known.answers.filter(|_| counts.disposable() <= MOST_ROWS) {
         Some(answers) => persons(connection, dialect, work, answers).await?,
         None => BTreeMap::new(),
     };
@@ -213,7 +220,7 @@ pub async fn planned(
                 .map(|quota| PlannedQuota { calls: quota.calls, days: calls.div_ceil(u64::from(quota.calls.max(1))) }),
             deletes: facts.deleted.to_owned(),
             keeps: facts.kept.to_owned(),
-            members: members.get(&recipient.name).map(MembersWork::planned),
+            members: known.members.get(&recipient.name).map(MembersWork::planned),
         });
     }
     Ok(planned)
