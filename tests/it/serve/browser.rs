@@ -32,10 +32,7 @@ async fn pages_are_readable_on_a_phone_and_for_everybody() {
     let modules = check.with_file_name("node_modules");
     let browser = std::env::var("SUNSET_TEST_BROWSER").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
     if !modules.exists() || !Path::new(&browser).exists() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: no browser here; tests/tools installs it"
-        );
+        let _ = writeln!(std::io::stderr(), "skipped: no browser here; tests/tools installs it");
         return;
     }
     let bench = full_company().await;
