@@ -1,4 +1,4 @@
-//! The pages in a real browser: `tests/browser/check.mjs` looks at them, `tests/browser/run` installs what that takes.
+//! The pages in a real browser: `tests/browser/check.mjs` looks at them, `tests/tools` installs what that takes.
 
 use super::{Server, company};
 use crate::support::bench::Bench;
@@ -32,10 +32,7 @@ async fn pages_are_readable_on_a_phone_and_for_everybody() {
     let modules = check.with_file_name("node_modules");
     let browser = std::env::var("SUNSET_TEST_BROWSER").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
     if !modules.exists() || !Path::new(&browser).exists() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: no browser here; tests/browser/run installs one and looks at the pages"
-        );
+        let _ = writeln!(std::io::stderr(), "skipped: no browser here; tests/tools installs it");
         return;
     }
     let bench = full_company().await;
