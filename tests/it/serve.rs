@@ -386,7 +386,8 @@ async fn what_was_missed_while_nobody_was_there_is_caught_up() {
     let at = |minutes: i64| (turn.timestamp() + jiff::SignedDuration::from_mins(minutes)).to_string();
     let server = Server::start(&bench, &["--now", &at(90)]);
     server.until("it is too late", |server| server.log().contains("rule skipped"));
-    assert!(server.get("/?lang=en").body.contains("was missed"), "{}", server.get("/?lang=en").body);
+    // the log speaks a moment before the page does
+    server.until("the page says so", |server| server.get("/?lang=en").body.contains("was missed"));
     assert_eq!(server.metrics().count("sunset_rule_skipped_runs_total{rule=\"t\",result=\"missed\"}"), 1);
     drop(server);
     assert_eq!(bench.list("select id from t order by id").await, "1 3 4");
