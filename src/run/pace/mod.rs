@@ -110,6 +110,32 @@ struct Asked {
     is_given_up: bool,
 }
 
+/// Settings that can be read and that no throttle of this version heeds. A run with them is refused: whoever names a
+/// replica relies on it.
+pub(super) fn unheeded(settings: &JobSettings) -> Vec<&'static str> {
+    let mut named = Vec::new();
+    if settings.pace.pause_file.is_some() {
+        named.push("pace.pause_file");
+    }
+    if !settings.pace.yield_to.is_empty() {
+        named.push("pace.yield_to");
+    }
+    for database in settings.databases.values() {
+        if !database.replicas.is_empty() {
+            named.push("replicas");
+        }
+        if database.pace.load.is_some() {
+            named.push("pace.load");
+        }
+        if database.pace.yield_to.is_some() {
+            named.push("pace.yield_to");
+        }
+    }
+    named.sort_unstable();
+    named.dedup();
+    named
+}
+
 /// The pace of a run.
 pub(super) struct Pace {
     job: Vec<Arc<Slot>>,

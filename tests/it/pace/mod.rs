@@ -87,4 +87,13 @@ async fn a_window(bench: Bench) {
     assert_eq!(bench.run(0).line("t"), "done 10");
 }
 
-on_every_engine!(a_rate, a_runs_time, a_window);
+/// What no throttle heeds is refused, not disregarded.
+async fn what_is_not_heeded_is_refused(bench: Bench) {
+    pace(&bench, "pause_file: pause");
+    due_rows(&bench, 1).await;
+    let call = bench.sunset(&["run", "--now", bench.now]).expect(2);
+    assert!(call.err.contains("does not heed pace.pause_file yet"), "{call:?}");
+    assert_eq!(bench.count("select count(*) from t").await, 2);
+}
+
+on_every_engine!(a_rate, a_runs_time, a_window, what_is_not_heeded_is_refused);
