@@ -164,6 +164,8 @@ pub struct Index {
     pub unique: bool,
     /// It covers only the rows of a condition.
     pub partial: bool,
+    /// PostgreSQL: its texts are in the order of their bytes (collation `C`). Elsewhere the order is the column's own.
+    pub bytewise: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,7 +207,12 @@ impl Table {
 
     /// An index whose leading columns are `columns`, in any order among themselves, and that covers all rows.
     pub fn index_on(&self, columns: &[String]) -> Option<&Index> {
-        self.indexes.iter().find(|index| {
+        self.indexes_on(columns).next()
+    }
+
+    /// All of them.
+    pub fn indexes_on<'a, 'c>(&'a self, columns: &'c [String]) -> impl Iterator<Item = &'a Index> + use<'a, 'c> {
+        self.indexes.iter().filter(move |index| {
             !index.partial
                 && index.columns.len() >= columns.len()
                 && columns.iter().all(|column| index.columns[..columns.len()].contains(column))

@@ -22,6 +22,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 pub mod pace;
@@ -47,6 +48,7 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Five-field cron expression for rules without their own.
     pub schedule: Option<String>,
+    pub serve: ServeSettings,
     /// Databases whose URL is not known because its variable is not there. Only with [`Severity::Warning`] for absent
     /// variables, that is, without connecting; [`Settings::databases`] has none of them.
     pub unresolved: BTreeSet<String>,
@@ -66,6 +68,21 @@ pub struct DatabaseSettings {
     pub replicas: BTreeMap<String, Replica>,
     /// What it does not share with the other databases.
     pub pace: DatabasePace,
+}
+
+/// How `sunset serve` keeps the schedules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServeSettings {
+    /// How long after its time a run may begin.
+    pub catch_up: Duration,
+    /// Everything begins up to so long after its time.
+    pub jitter: Duration,
+}
+
+impl Default for ServeSettings {
+    fn default() -> Self {
+        Self { catch_up: Duration::from_secs(60 * 60), jitter: Duration::ZERO }
+    }
 }
 
 /// Where ledger, holds and row tags are kept.
@@ -299,6 +316,7 @@ impl Reader<'_> {
             store,
             keys,
             schedule: root.text_of("schedule"),
+            serve: serve(root.get("serve").as_ref()),
             unresolved,
         })
     }
@@ -586,12 +604,20 @@ fn parameters(at: Option<&At>) -> BTreeMap<String, Parameter> {
     at.into_iter().flat_map(At::entries).map(|(name, at)| (name.to_owned(), parameter(at))).collect()
 }
 
+fn serve(at: Option<&At>) -> ServeSettings {
+    let default = ServeSettings::default();
+    let duration = |key: &str| format::duration(at?.get(key)?.text()?);
+    ServeSettings {
+        catch_up: duration("catch_up").unwrap_or(default.catch_up),
+        jitter: duration("jitter").unwrap_or(default.jitter),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::diagnostic::{Sources, render_text};
     use secrecy::ExposeSecret;
-    use std::time::Duration;
 
     fn lookup(variable: &Variable) -> Option<String> {
         match variable {

@@ -90,7 +90,8 @@ def what_was_asked_for_is_there():
     expect("suspend is left alone", "suspend" in simple["spec"], False)
     expect("one pod is no Indexed job", "completionMode" in look(simple, job), False)
     expect("ttl", look(simple, (*job, "ttlSecondsAfterFinished")), 604800)
-    expect("arguments", look(simple, (*pod, "containers", 0, "args")), ["run"])
+    arguments = ["run", "--for", "14220s"]
+    expect("it ends before its deadline", look(simple, (*pod, "containers", 0, "args")), arguments)
     first = look(simple, (*job, "podFailurePolicy", "rules", 0))
     expect("DisruptionTarget comes first", first["onPodConditions"], [{"type": "DisruptionTarget", "status": "True"}])
 
@@ -106,7 +107,7 @@ def what_was_asked_for_is_there():
     expect("a large user id", look(nightly, (*pod, "securityContext", "runAsUser")), 1000660000)
     storage = look(nightly, (*pod, "containers", 0, "resources", "limits", "ephemeral-storage"))
     expect("a large quantity", storage, 1000000000)
-    expect("tags", look(nightly, (*pod, "containers", 0, "args")), ["run", "--tag", "nightly", "--quiet"])
+    expect("tags", look(nightly, (*pod, "containers", 0, "args")), ["run", "--tag", "nightly", "--for", "2h", "--quiet"])
     arguments = ["plan", "--rule", "visits", "--tag", "weekly", "--tag", "heavy", "--brief"]
     expect("dryRun of a schedule", look(weekly, (*pod, "containers", 0, "args")), arguments)
     expect("a schedule's zone", look(weekly, ("spec", "timeZone")), "America/Argentina/Buenos_Aires")
@@ -120,7 +121,7 @@ def what_was_asked_for_is_there():
     sharded = look(manifests("sharded")[f"{prefix}-default"], job)
     shape = [sharded[key] for key in ("completionMode", "completions", "parallelism", "backoffLimitPerIndex")]
     expect("Indexed", shape, ["Indexed", 4, 4, 1])
-    expect("workers", sharded["template"]["spec"]["containers"][0]["args"], ["run", "--workers", "2"])
+    expect("workers", sharded["template"]["spec"]["containers"][0]["args"], ["run", "--workers", "2"])  # its settings have a run_time
     expect("maxFailedIndexes: 0", sharded["maxFailedIndexes"], 0)
     expect("exit code 4 fails an index", sharded["podFailurePolicy"]["rules"][2]["action"], "FailIndex")
 

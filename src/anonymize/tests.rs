@@ -30,6 +30,7 @@ fn table(columns: Vec<Column>) -> Table {
             columns: vec!["email".into()],
             unique: true,
             partial: false,
+            bytewise: false,
         }],
         triggers: Vec::new(),
         partitions: Vec::new(),

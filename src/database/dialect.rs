@@ -116,6 +116,10 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// The statement that makes an index on these columns, without stopping the table's writers where that can be;
+    /// `bytewise` with texts in the order of their bytes, whatever the column's own.
+    fn create_index(&self, table: &Table, columns: &[String], bytewise: bool) -> String;
+
     /// One number: the heap blocks of a table, for engines whose rows can be walked by them.
     fn blocks(&self, _table: &TableName) -> Option<Statement> {
         None

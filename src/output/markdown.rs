@@ -2,7 +2,7 @@
 
 use super::{
     PlanStyle,
-    backlog::backlog,
+    forecast::forecast,
     numbers::count,
     plan::{self, asked, due, found_by, sent, stay, time},
     report as text,
@@ -58,6 +58,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
             item("hold", hold);
         }
         item("found by", &found_by(step));
+        for missing in &step.missing_indexes {
+            item("index", &format!("`{}` would help: {}", missing.sql, missing.why));
+        }
         for warning in &step.warnings {
             item("warning", warning);
         }
@@ -102,7 +105,7 @@ pub(super) fn report(report: &RunReport) -> String {
         }
     }
     if let Some(left) = &report.backlog {
-        let _ = writeln!(out, "\n{}", cell(&backlog(left)));
+        let _ = writeln!(out, "\n{}", cell(&forecast(left)));
     }
     let _ =
         writeln!(out, "\n{} rows disposed of.\n\n```\n{}\n```", count(report.disposed), report.checkpoint.trim_end());

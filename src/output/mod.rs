@@ -1,14 +1,14 @@
 //! Plans and run reports as people and machines read them. Data in, text out; nothing here acts.
 
-mod backlog;
+mod forecast;
 mod markdown;
 pub mod metrics;
 mod numbers;
 mod plan;
 mod report;
 
-pub use backlog::backlog;
-pub use numbers::{count, seconds};
+pub use forecast::forecast;
+pub use numbers::{count, persons, seconds};
 pub use report::result;
 
 use crate::{cli::Format, plan::Plan, run::RunReport};

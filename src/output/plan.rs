@@ -2,10 +2,10 @@
 
 use super::{
     PlanStyle,
-    numbers::{count, count_or_dash, seconds},
+    numbers::{count, count_or_dash, persons, seconds},
     table,
 };
-use crate::plan::{Plan, PlannedMembers, PlannedRecipient, PlannedStatement, Step};
+use crate::plan::{Persons, Plan, PlannedMembers, PlannedRecipient, PlannedStatement, Step};
 use std::fmt::Write as _;
 
 pub(super) const HEAD: [&str; 10] =
@@ -111,6 +111,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
         line("hold", hold);
     }
     line("found by", &found_by(step));
+    for missing in &step.missing_indexes {
+        line("index", &format!("{} would help: {}", missing.sql, missing.why));
+    }
     if let Some(legal_basis) = &step.legal_basis {
         line("legal basis", legal_basis);
     }
@@ -143,9 +146,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
     }
 }
 
-/// `stripe: up to 12 persons in 12 calls, at least 1.0 s; evidence E1 or better; 3 rows past its deadline of 30 days`.
+/// `stripe: 12 persons in 12 calls, at least 1.0 s; evidence E1 or better; 3 rows past its deadline of 30 days`.
 pub(super) fn asked(recipient: &PlannedRecipient) -> String {
-    let PlannedRecipient { name, kind, require, deadline, subjects, late, calls, seconds: least, .. } = recipient;
+    let PlannedRecipient { name, kind, require, deadline, late, calls, seconds: least, .. } = recipient;
     if recipient.sends.is_empty() {
         return format!("{name}: nobody, it holds nothing that a request could name; evidence {require}");
     }
@@ -153,9 +156,24 @@ pub(super) fn asked(recipient: &PlannedRecipient) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a duration")]
     let least =
         if *least > 0 { format!(", at least {} by its rate limit", seconds(*least as f64)) } else { String::new() };
-    let (subjects, calls) = (count(*subjects), count(*calls));
-    let mut text =
-        format!("{name}{of_kind}: up to {subjects} persons in {calls} calls{least}; evidence {require} or better");
+    let days = match &recipient.quota {
+        Some(quota) if quota.days > 1 => {
+            format!(", at least {} nights at {} calls a day", count(quota.days), count(quota.calls.into()))
+        }
+        _ => String::new(),
+    };
+    let whom = match &recipient.persons {
+        Some(Persons { to_ask, .. }) => persons(*to_ask),
+        None => format!("up to {}", persons(recipient.subjects)),
+    };
+    let calls = if *calls == 1 { "1 call".to_owned() } else { format!("{} calls", count(*calls)) };
+    let mut text = format!("{name}{of_kind}: {whom} in {calls}{least}{days}; evidence {require} or better");
+    if let Some(Persons { served, waiting, .. }) = &recipient.persons {
+        let known = [(*served, "asked and served"), (*waiting, "asked and waited for")];
+        for (number, what) in known.into_iter().filter(|(number, _)| *number > 0) {
+            let _ = write!(text, "; {} {what} before", persons(number));
+        }
+    }
     match (deadline, late) {
         (Some(deadline), Some(late)) if *late > 0 => {
             let _ = write!(text, "; {} rows past its deadline of {deadline}", count(*late));

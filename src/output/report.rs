@@ -1,7 +1,7 @@
 //! What came of a run, as text.
 
 use super::{
-    backlog::backlog,
+    forecast::forecast,
     numbers::{count, seconds},
     table,
 };
@@ -89,7 +89,7 @@ pub(super) fn text(report: &RunReport) -> String {
         }
     }
     if let Some(left) = &report.backlog {
-        let _ = writeln!(out, "\n{}", backlog(left));
+        let _ = writeln!(out, "\n{}", forecast(left));
     }
     let _ = writeln!(
         out,

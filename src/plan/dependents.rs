@@ -1,6 +1,11 @@
 //! What goes along: every foreign key that points at a changed row must be named by the rule.
 
-use super::{change::changes, find::find_table, resolve::Surroundings};
+use super::{
+    change::changes,
+    find::find_table,
+    indexes::{self, MissingIndex},
+    resolve::Surroundings,
+};
 use crate::{
     anonymize::Technique,
     catalog::{ForeignKey, ReferentialAction, Table, TableName},
@@ -31,6 +36,7 @@ pub struct Resolved {
     pub looked_at: Vec<(TableName, Vec<String>)>,
     /// Some kept dependent still needs the row.
     pub waiting: Option<Sql>,
+    pub missing_indexes: Vec<MissingIndex>,
 }
 
 /// Walks the foreign keys that lead to `table` and holds them against what the rule names.
@@ -105,6 +111,7 @@ impl Walker<'_, '_> {
         let (disposition, change, undone) = match action {
             Dependent::Keep => {
                 if erased {
+                    self.warn_without_index(child, key, "each due row is looked for in the whole table");
                     self.resolved.looked_at.push((child.name.clone(), key.columns.clone()));
                     self.waiting.push(statements::exists_dependent(around.dialect, &self.root.name, &chain, None));
                 }
@@ -196,17 +203,7 @@ impl Walker<'_, '_> {
 
     fn warn(&mut self, child: &Table, key: &ForeignKey, change: &Change, erased: bool) {
         let place = self.rule.place.key("dependents");
-        if child.index_on(&key.columns).is_none() && child.partitions.is_empty() {
-            let dialect = self.around.dialect;
-            let columns: Vec<_> = key.columns.iter().map(|column| dialect.quote(column)).collect();
-            let message = format!("no index of `{}` serves its foreign key `{}`", child.name, key.name);
-            let warning = Diagnostic::warning(Code::NoDependentIndex, place.clone(), message);
-            self.found.push(warning.help(format!(
-                "each batch reads the whole table; `create index on {} ({})` would end that",
-                dialect.table(&child.name),
-                columns.join(", ")
-            )));
-        }
+        self.warn_without_index(child, key, "each batch reads the whole table");
         let erases = matches!(change, Change::Erase);
         for trigger in child.triggers.iter().filter(|t| if erases { t.on_delete } else { t.on_update }) {
             let message = format!("trigger `{}` fires for each row that changes in `{}`", trigger.name, child.name);
@@ -215,6 +212,15 @@ impl Walker<'_, '_> {
         if erased && !erases && key.on_delete == ReferentialAction::Cascade {
             let message = format!("foreign key `{}` would cascade, were it not unlinked first", key.name);
             self.found.push(Diagnostic::warning(Code::CascadesFurther, place, message));
+        }
+    }
+
+    fn warn_without_index(&mut self, child: &Table, key: &ForeignKey, why: &str) {
+        if let Some(missing) = indexes::missing(self.around, child, &key.columns, why) {
+            let message = format!("no index of `{}` serves its foreign key `{}`", child.name, key.name);
+            let place = self.rule.place.key("dependents");
+            self.found.push(missing.warning(Code::NoDependentIndex, place, message));
+            self.resolved.missing_indexes.push(missing);
         }
     }
 

@@ -11,6 +11,7 @@ mod dependents;
 mod find;
 mod guard;
 mod holds;
+mod indexes;
 mod members;
 mod order;
 mod overlap;
@@ -28,6 +29,7 @@ pub use count::tally;
 pub use find::find_table;
 pub use guard::refusals;
 pub use holds::{Hold, HoldScope};
+pub use indexes::MissingIndex;
 pub use members::{PlannedMembers, resolve as members};
 pub use overlap::check as overlaps;
 pub use prepare::{
@@ -35,7 +37,7 @@ pub use prepare::{
     open_databases, prepare, surroundings,
 };
 pub use privileges::{Need, privileges};
-pub use recipients::PlannedRecipient;
+pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient};
 pub use resolve::{Resolved, resolve_rule};
 
 use crate::{
@@ -119,6 +121,9 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<PlannedRecipient>,
     pub access: Access,
+    /// Indexes that would help, where the tables are big enough for it to matter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_indexes: Vec<MissingIndex>,
     /// A rough guess, in seconds.
     pub estimated_seconds: f64,
     pub limits: Limits,

@@ -1,9 +1,10 @@
 //! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
 
 use super::{
-    DatabaseFacts, FORMAT, Hold, Plan, PlannedStatement, Step, Unplanned,
+    Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned,
     access::{self, Walk},
-    condition, count, guard, members, order, overlap, pace, recipients,
+    condition, count, guard, indexes, members, order, overlap, pace,
+    recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
 };
@@ -39,6 +40,8 @@ pub struct Options {
     pub walks: BTreeMap<String, String>,
     /// The secret of keyed techniques.
     pub pseudonym_key: Option<Vec<u8>>,
+    /// What recipients have answered, to tell who is still to be asked about; `None` when nobody wants to know.
+    pub answers: Option<Answers>,
 }
 
 /// A database that is connected, with its schema.
@@ -321,12 +324,14 @@ async fn plan_step(
     let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
     let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
-    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, members, &counts).await?;
+    let known = recipients::Known { members, answers: options.answers.as_ref() };
+    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, known, &counts).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
     let samples = match options.samples {
         0 => Vec::new(),
         limit => sample::samples(connection, dialect, table, work, limit).await?,
     };
+    let missing_indexes = missing_indexes(resolved, &counts);
     let erase = rule.disposition == Disposition::Erase;
     let pace = job.settings.databases.get(&rule.table.database);
     let pace = pace.map_or_else(|| job.settings.pace.clone(), |database| job.settings.pace.of(database));
@@ -345,16 +350,35 @@ async fn plan_step(
         dependents,
         recipients,
         access,
+        missing_indexes,
         estimated_seconds: pace::seconds(&pace, due, count::estimated_seconds(catalog.engine, erase, due + along)),
         limits,
         evidence: rule.evidence,
-        warnings: resolved.warnings.iter().map(|w| format!("{}: {}", w.code.as_str(), w.message)).collect(),
+        warnings: warnings(resolved),
         holds: resolved.holds.clone(),
         statements: planned_statements(dialect, work, &walk, members),
         samples,
     };
     let ready = PreparedStep { rule: rule.clone(), work: work.clone(), walk, index: resolved.index.clone() };
     Ok((step, ready))
+}
+
+/// Those that matter now that the rows were counted. Each once: several foreign keys may need the same.
+fn missing_indexes(resolved: &Resolved, counts: &Counts) -> Vec<MissingIndex> {
+    let small = counts.table_rows_exact && !indexes::matters(counts.table_rows);
+    let mut missing: Vec<MissingIndex> = Vec::new();
+    for index in resolved.missing_indexes.iter().filter(|index| !small || index.table != resolved.work.table) {
+        if !missing.iter().any(|known| known.sql == index.sql) {
+            missing.push(index.clone());
+        }
+    }
+    missing
+}
+
+/// Missing indexes stand for themselves.
+fn warnings(resolved: &Resolved) -> Vec<String> {
+    let others = resolved.warnings.iter().filter(|w| !matches!(w.code, Code::NoIndex | Code::NoDependentIndex));
+    others.map(|warning| format!("{}: {}", warning.code.as_str(), warning.message)).collect()
 }
 
 fn range_statements(dialect: &dyn Dialect, work: &Work, range: &Range) -> Vec<(&'static str, Statement)> {

@@ -1,6 +1,6 @@
 //! One rule against the live schema: a [`Work`] to do, or diagnostics that say why not.
 
-use super::{condition, dependents, find::find_table, holds, holds::Hold};
+use super::{condition, dependents, find::find_table, holds, holds::Hold, indexes::MissingIndex};
 use crate::{
     catalog::{Catalog, Engine, Table, TableKind, TableName},
     clock,
@@ -32,6 +32,7 @@ pub struct Resolved {
     pub looked_at: Vec<(TableName, Vec<String>)>,
     /// The index on the starting point.
     pub index: Option<String>,
+    pub missing_indexes: Vec<MissingIndex>,
     pub holds: Vec<String>,
     pub warnings: Vec<Diagnostic>,
 }
@@ -42,7 +43,7 @@ pub struct Resolved {
 /// Everything that stands against it, warnings included.
 pub fn resolve_rule(rule: &Rule, around: &Surroundings) -> Result<Resolved, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let resolved = Resolver { rule, around, found: &mut found }.resolve();
+    let resolved = Resolver { rule, around, found: &mut found, missing_indexes: Vec::new() }.resolve();
     let failed = found.iter().any(|diagnostic| diagnostic.severity == crate::diagnostic::Severity::Error);
     match resolved {
         Some(resolved) if !failed => Ok(Resolved { warnings: found, ..resolved }),
@@ -54,6 +55,7 @@ pub(super) struct Resolver<'a, 'b> {
     pub(super) rule: &'a Rule,
     pub(super) around: &'a Surroundings<'a>,
     pub(super) found: &'b mut Vec<Diagnostic>,
+    pub(super) missing_indexes: Vec<MissingIndex>,
 }
 
 impl Resolver<'_, '_> {
@@ -107,9 +109,8 @@ impl Resolver<'_, '_> {
         };
 
         let index = point_column.as_ref().and_then(|column| table.index_on(std::slice::from_ref(&column.name)));
-        if index.is_none() {
-            self.warn_without_index(table, point_column.as_ref());
-        }
+        self.warn_without_index(table, point_column.as_ref(), kind);
+        self.missing_indexes.extend(dependents.missing_indexes.iter().cloned());
         let recipients = self.recipients(table, &point, kind);
         let (held, hold_names) = self.held(table, &row, &dependents)?;
         let work = Work {
@@ -150,6 +151,7 @@ impl Resolver<'_, '_> {
             dependents: dependents.named,
             looked_at,
             index,
+            missing_indexes: self.missing_indexes,
             holds: hold_names,
             warnings: Vec::new(),
         })

@@ -2,6 +2,7 @@
 
 use super::{
     find::{find_column, find_table},
+    indexes,
     resolve::Resolver,
 };
 use crate::{
@@ -48,10 +49,12 @@ impl Resolver<'_, '_> {
                 let pairs = self.keep(path_between(table, related, through, through_place))?;
                 let theirs: Vec<_> = pairs.iter().map(|(theirs, _)| theirs.name.clone()).collect();
                 looked_at.push((related.name.clone(), [&theirs[..], std::slice::from_ref(name)].concat()));
-                if related.index_on(&theirs).is_none() {
-                    let message = format!("no index of `{path}` serves `{through}`: it is read once for each row");
+                let why = "the related rows of each row are looked for in the whole table";
+                if let Some(missing) = indexes::missing(self.around, related, &theirs, why) {
+                    let message = format!("no index of `{path}` serves `{through}`");
                     let place = self.rule.place.key("starting_point").key("through");
-                    self.found.push(Diagnostic::warning(Code::NoDependentIndex, place, message));
+                    self.found.push(missing.warning(Code::NoDependentIndex, place, message));
+                    self.missing_indexes.push(missing);
                 }
                 let latest = *pick == Pick::Latest;
                 let dialect = self.around.dialect;
@@ -140,17 +143,19 @@ impl Resolver<'_, '_> {
         }
     }
 
-    pub(super) fn warn_without_index(&mut self, table: &Table, column: Option<&KeyColumn>) {
-        let Some(column) = column else { return };
-        let dialect = self.around.dialect;
+    pub(super) fn warn_without_index(&mut self, table: &Table, column: Option<&KeyColumn>, kind: PointKind) {
+        // no index on the column knows the order of times with an offset
+        let Some(column) = column.filter(|_| kind != PointKind::IsoTextWithOffset) else { return };
+        let why = match table.partitions.is_empty() {
+            true => "a night with nothing due reads the whole table",
+            false => "a night with nothing due reads whole partitions",
+        };
+        let (columns, bytewise) = (std::slice::from_ref(&column.name), kind == PointKind::IsoText);
+        let Some(missing) = indexes::missing_for(self.around, table, columns, bytewise, why) else { return };
         let message = format!("no index of `{}` serves the starting point `{}`", self.rule.table, column.name);
-        let help = format!(
-            "a night with nothing due reads the whole table; `create index on {} ({})` would end that",
-            dialect.table(&table.name),
-            dialect.quote(&column.name)
-        );
         let place = self.rule.place.key("starting_point");
-        self.found.push(Diagnostic::warning(Code::NoIndex, place, message).help(help));
+        self.found.push(missing.warning(Code::NoIndex, place, message));
+        self.missing_indexes.push(missing);
     }
 }
 

@@ -571,6 +571,7 @@ static JOB: MapShape = MapShape::new(
             Shape::Text(&format::SCHEDULE),
             "30 2 * * *",
         ),
+        optional("serve", "How `sunset serve` keeps the schedules.", Shape::Map(&SERVE), "{catch_up: 1 h}"),
         optional(
             "recipients",
             "Third parties that got a copy, by the names that rules use. A name that is a kind's own means that kind; others \
@@ -714,6 +715,27 @@ static PACE: MapShape = MapShape::new(
         PACE_ROWS_PER_SECOND,
         PACE_DUTY_CYCLE,
         PACE_YIELD_TO,
+    ],
+);
+
+static SERVE: MapShape = MapShape::new(
+    "a server's schedule",
+    &[
+        optional(
+            "catch_up",
+            "How long after its time a run may begin: one that was missed, because nothing ran or the machine slept, is caught \
+             up once within it, and one that failed for a reason that may pass is tried again within it; `1 h` by default, at \
+             least 10 s.",
+            Shape::Text(&format::DURATION),
+            "1 h",
+        ),
+        optional(
+            "jitter",
+            "Everything begins up to so long after its time, always the same for a job: jobs that share a server do not begin \
+             at once. None by default.",
+            Shape::Text(&format::DURATION),
+            "5 min",
+        ),
     ],
 );
 

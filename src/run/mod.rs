@@ -4,15 +4,16 @@
 //! copies ([`outward`]), work through the due rows chunk by chunk and batch by batch ([`walk`], [`chunk`], [`batch`],
 //! [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the others.
 
-mod backlog;
 mod batch;
 mod book;
 mod chunk;
+mod forecast;
 mod members;
 mod note;
 mod outward;
 mod pace;
 mod perform;
+mod quotas;
 mod recover;
 mod report;
 mod step;
@@ -20,7 +21,7 @@ mod verify;
 mod walk;
 mod worker;
 
-pub use backlog::{Backlog, Behind, Progress as RuleProgress};
+pub use forecast::{Behind, Forecast, Progress as RuleProgress};
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
 pub use perform::{Performed, Request, holds_in, outcome_of, perform};
@@ -193,6 +194,7 @@ pub async fn execute(
         rules.extend(refuse_run(ledger, plan).await?);
     }
 
+    recipients.close().await;
     if job.settings.pace.when_time_is_up == WhenTimeIsUp::Fail {
         let late = rules.iter_mut().filter(|rule| rule.result == RuleResult::Backlog);
         late.for_each(|rule| rule.outcome = Outcome::Failed);
@@ -202,7 +204,7 @@ pub async fn execute(
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
     let progress: Vec<_> = rules.iter().map(RuleReport::progress).collect();
-    let backlog = Backlog::of(&progress, &job.settings, (ledger.clock())());
+    let backlog = Forecast::of(&progress, &job.settings, (ledger.clock())());
     failpoint::reach("before_checkpoint");
     let checkpoint = ledger.checkpoint().await?;
     failpoint::reach("after_checkpoint");

@@ -1,6 +1,6 @@
 //! What came of a run, as data.
 
-use super::backlog::{Backlog, Progress};
+use super::forecast::{Forecast, Progress};
 use crate::{
     catalog::TableName, ledger::RuleResult, outcome::Outcome, plan::Counts, recipients::Answer, standing::Durations,
 };
@@ -27,7 +27,7 @@ pub struct RunReport {
     pub polled: BTreeMap<String, RecipientReport>,
     /// What was left for want of time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub backlog: Option<Backlog>,
+    pub backlog: Option<Forecast>,
     /// The signed checkpoint: worth keeping somewhere else.
     pub checkpoint: String,
 }

@@ -19,6 +19,7 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
@@ -246,7 +247,7 @@ async fn share(
             End::Others(others) => {
                 book.flush().await?;
                 workers.bury(book.ledger(), &others).await?;
-                book.pace.turns().ready().await?;
+                book.pace.turns().ready(&AtomicBool::new(false)).await?;
                 tokio::select! {
                     () = around.stop.cancelled() => return Err(Failure::Interrupted),
                     () = tokio::time::sleep(WAIT) => {}

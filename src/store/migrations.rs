@@ -118,6 +118,14 @@ const MIGRATIONS: &[&str] = &["
         primary key (pass, number)
     );
 ", "
+    -- Calls that recipients with a daily quota have had; a day is known by its first second since 1970.
+    create table recipient_calls (
+        recipient text not null,
+        day bigint not null,
+        calls bigint not null,
+        primary key (recipient, day)
+    );
+", "
     -- Pauses of the whole job. What one says is a JSON document.
     create table pauses (
         id bigint not null primary key,

@@ -21,6 +21,7 @@ mod privacy;
 mod real_data;
 mod recipients;
 mod rules;
+mod serve;
 mod server;
 mod support;
 mod support_check;

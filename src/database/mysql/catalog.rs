@@ -132,7 +132,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
         {
             table.primary_key.push(column.clone());
         }
-        let index = Index { name, columns: vec![column], unique: non_unique == "0", partial: false };
+        let index = Index { name, columns: vec![column], unique: non_unique == "0", partial: false, bytewise: false };
         assembly.index_column(&schema, &table, index);
     }
 

@@ -1,7 +1,7 @@
 //! The SQL of MySQL and MariaDB.
 
 use crate::{
-    catalog::{ColumnKind, Engine, TableName},
+    catalog::{Column, ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{
         Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value,
@@ -168,6 +168,22 @@ impl Dialect for Mysql {
             _ => format!("cast({} as char)", point.text),
         };
         sql
+    }
+
+    /// Of long texts only the beginning is indexed.
+    fn create_index(&self, table: &Table, columns: &[String], _bytewise: bool) -> String {
+        const PREFIX: u32 = 32;
+        let long = |column: &Column| matches!(column.kind, ColumnKind::Text) && column.sql_type.ends_with("text");
+        let column = |name: &String| match table.column(name).is_some_and(long) {
+            true => format!("{}({PREFIX})", self.quote(name)),
+            false => self.quote(name),
+        };
+        let columns: Vec<_> = columns.iter().map(column).collect();
+        format!(
+            "alter table {} add index ({}), algorithm = inplace, lock = none",
+            self.table(&table.name),
+            columns.join(", ")
+        )
     }
 
     /// A statement takes 65,535 values; beyond some thousands the range optimizer gives up and reads everything.

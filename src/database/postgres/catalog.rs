@@ -49,8 +49,10 @@ const COLUMNS: &str = "walk (oid, base, typmod, required) as (
 const WORDS: &str = "select enumtypid::text, enumlabel::text from pg_enum order by enumtypid, enumsortorder";
 
 /// Only indexes that keep rows in order (others cannot serve ranges, and are not unique); those being built are no use.
+/// 950 and 951 are the collations `C` and `POSIX` everywhere.
 const INDEXES: &str = "select c.nspname::text, c.relname::text, x.relname::text, i.indisunique::text,
-        (i.indpred is not null)::text, i.indisprimary::text, a.attname::text
+        (i.indpred is not null)::text, i.indisprimary::text, a.attname::text,
+        (i.indcollation[0]::oid in (950, 951))::text
     from pg_index i
     join relation c on c.oid = i.indrelid
     join pg_class x on x.oid = i.indexrelid
@@ -142,13 +144,14 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
     }
 
     for row in connection.fetch(&relations(INDEXES)).await? {
-        let [schema, table, name, unique, partial, primary, column] = fields(row)?;
+        let [schema, table, name, unique, partial, primary, column, bytewise] = fields(row)?;
         if primary == "true"
             && let Some(table) = assembly.get(&schema, &table)
         {
             table.primary_key.push(column.clone());
         }
-        let index = Index { name, columns: vec![column], unique: unique == "true", partial: partial == "true" };
+        let (unique, partial, bytewise) = (unique == "true", partial == "true", bytewise == "true");
+        let index = Index { name, columns: vec![column], unique, partial, bytewise };
         assembly.index_column(&schema, &table, index);
     }
     for row in connection.fetch(&relations(FOREIGN_KEYS)).await? {

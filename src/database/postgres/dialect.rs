@@ -1,7 +1,7 @@
 //! PostgreSQL's SQL.
 
 use crate::{
-    catalog::{ColumnKind, Engine, TableName},
+    catalog::{ColumnKind, Engine, Table, TableKind, TableName},
     clock::PointKind,
     database::{
         Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value,
@@ -173,6 +173,14 @@ impl Dialect for Postgres {
             _ => format!("{}::text", point.text),
         };
         sql
+    }
+
+    /// An index of a partitioned table cannot be made concurrently.
+    fn create_index(&self, table: &Table, columns: &[String], bytewise: bool) -> String {
+        let how = if table.kind == TableKind::Partitioned { "" } else { " concurrently" };
+        let order = if bytewise { " collate \"C\"" } else { "" };
+        let columns: Vec<_> = columns.iter().map(|column| self.quote(column) + order).collect();
+        format!("create index{how} on {} ({})", self.table(&table.name), columns.join(", "))
     }
 
     fn blocks(&self, table: &TableName) -> Option<Statement> {

@@ -90,7 +90,8 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         if origin == "pk" {
             key_indexes.insert(table.clone());
         }
-        let index = Index { name, columns: vec![column], unique: unique == "1", partial: partial == "1" };
+        let index =
+            Index { name, columns: vec![column], unique: unique == "1", partial: partial == "1", bytewise: false };
         assembly.index_column(SCHEMA, &table, index);
     }
     for table in assembly.tables().filter(|table| table.kind == TableKind::Plain) {
@@ -102,7 +103,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         let alias = by_rowid && table.primary_key.len() == 1 && !key_indexes.contains(&table.name.name);
         if alias {
             let columns = table.primary_key.clone();
-            table.indexes.push(Index { name: "rowid".into(), columns, unique: true, partial: false });
+            table.indexes.push(Index { name: "rowid".into(), columns, unique: true, partial: false, bytewise: false });
         }
         if alias || !by_rowid {
             for column in table.columns.iter_mut().filter(|column| table.primary_key.contains(&column.name)) {

@@ -1,7 +1,7 @@
 //! SQLite's SQL.
 
 use crate::{
-    catalog::{ColumnKind, Engine, TableName},
+    catalog::{ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value, dialect::quoted},
 };
@@ -183,6 +183,12 @@ impl Dialect for Sqlite {
                 sql
             }
         }
+    }
+
+    fn create_index(&self, table: &Table, columns: &[String], _bytewise: bool) -> String {
+        let name = self.quote(&format!("{}_{}", table.name.name, columns.join("_")));
+        let columns: Vec<_> = columns.iter().map(|column| self.quote(column)).collect();
+        format!("create index {name} on {} ({})", self.quote(&table.name.name), columns.join(", "))
     }
 
     fn point_shown(&self, point: &Sql, kind: PointKind) -> Sql {

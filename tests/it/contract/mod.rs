@@ -10,6 +10,7 @@ mod dependents;
 mod dispositions;
 mod evidence;
 mod holds;
+mod indexes;
 mod keys;
 mod limits;
 mod names;

@@ -10,6 +10,7 @@ use sunset::catalog::Engine;
 
 mod activities;
 mod replicas;
+mod several;
 
 const RULE: &str = "- {id: t, table: core.t, starting_point: at_day, retention_period: 5 years, disposition: erase}";
 

@@ -1,26 +1,26 @@
 //! Work that was left, in words.
 
 use super::numbers::count;
-use crate::run::{Backlog, Behind};
+use crate::run::{Behind, Forecast};
 
 /// `12,000 due rows were not come to: customers 10,000 (at 120 rows a second), orders 2,000. At this pace 3 more runs clear
 /// them, the last on 2026-11-25; what becomes due meanwhile is not counted.`
-pub fn backlog(backlog: &Backlog) -> String {
+pub fn forecast(left: &Forecast) -> String {
     let rule = |(rule, behind): (&String, &Behind)| {
         let rate = behind.rows_per_second.map(|rate| format!(" (at {} rows a second)", rounded(rate)));
         format!("{rule} {}{}", count(behind.rows), rate.unwrap_or_default())
     };
-    let rules: Vec<_> = backlog.rules.iter().map(rule).collect();
-    let forecast = match (backlog.runs, backlog.clears_on) {
+    let rules: Vec<_> = left.rules.iter().map(rule).collect();
+    let clears = match (left.runs, left.clears_on) {
         (Some(1), None) => "At this pace one more run clears them".to_owned(),
         (Some(1), Some(day)) => format!("At this pace one more run clears them, on {day}"),
         (Some(runs), None) => format!("At this pace {} more runs clear them", count(runs)),
         (Some(runs), Some(day)) => format!("At this pace {} more runs clear them, the last on {day}", count(runs)),
-        (None, _) => return format!("{} due rows were not come to: {}.", count(backlog.rows), rules.join(", ")),
+        (None, _) => return format!("{} due rows were not come to: {}.", count(left.rows), rules.join(", ")),
     };
     format!(
-        "{} due rows were not come to: {}. {forecast}; what becomes due meanwhile is not counted.",
-        count(backlog.rows),
+        "{} due rows were not come to: {}. {clears}; what becomes due meanwhile is not counted.",
+        count(left.rows),
         rules.join(", ")
     )
 }
@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn a_backlog_has_its_forecast() {
         let behind = |rows, rows_per_second| Behind { rows, rows_per_second };
-        let mut left = Backlog {
+        let mut left = Forecast {
             rows: 12_000,
             rules: BTreeMap::from([
                 ("customers".to_owned(), behind(10_000, Some(1234.5))),
@@ -52,7 +52,7 @@ mod tests {
         let rules = "12,000 due rows were not come to: customers 10,000 (at 1,235 rows a second), mails 1,000 (at 0.2 rows \
                      a second), orders 1,000.";
         assert_eq!(
-            backlog(&left),
+            forecast(&left),
             format!(
                 "{rules} At this pace 3 more runs clear them, the last on 2026-11-25; what becomes due meanwhile is not \
                  counted."
@@ -61,8 +61,8 @@ mod tests {
         left.runs = Some(1);
         left.clears_on = None;
         let words = "At this pace one more run clears them; what becomes due meanwhile is not counted.";
-        assert_eq!(backlog(&left), format!("{rules} {words}"));
+        assert_eq!(forecast(&left), format!("{rules} {words}"));
         left.runs = None;
-        assert_eq!(backlog(&left), rules);
+        assert_eq!(forecast(&left), rules);
     }
 }

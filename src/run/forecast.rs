@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 const FORESIGHT: u64 = 1000;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Backlog {
+pub struct Forecast {
     /// Due rows that the run did not come to.
     pub rows: u64,
     pub rules: BTreeMap<String, Behind>,
@@ -42,7 +42,7 @@ pub struct Progress<'a> {
     pub took: Duration,
 }
 
-impl Backlog {
+impl Forecast {
     /// What a run left, seen at `now`; `None` where that is nothing.
     pub fn of(rules: &[Progress<'_>], settings: &Settings, now: Timestamp) -> Option<Self> {
         let rows = rules.iter().map(|rule| rule.left).sum();
@@ -121,7 +121,7 @@ mod tests {
 
     fn forecast(rules: &[Progress<'_>], yaml: &str) -> Option<(u64, Option<u64>, Option<String>)> {
         let now = "2026-11-22T05:00:00+09:00".parse().unwrap();
-        let backlog = Backlog::of(rules, &settings(yaml), now)?;
+        let backlog = Forecast::of(rules, &settings(yaml), now)?;
         Some((backlog.rows, backlog.runs, backlog.clears_on.map(|day| day.to_string())))
     }
 
