@@ -66,7 +66,7 @@ async fn delay(pair: &Pair, seconds: u32) {
 }
 
 /// Until the replica has everything.
-async fn catch_up(bench: &Bench) {
+fn catch_up(bench: &Bench) {
     let mut call = bench.sunset(&["validate"]);
     for _ in 0..100 {
         if call.code == 0 && !call.err.contains("W0608") {
@@ -91,7 +91,7 @@ async fn a_replica_that_follows(_: &Pair, bench: Bench) {
 async fn a_replica_that_stands_still(pair: &Pair, bench: Bench) {
     due_rows(&bench, 300).await;
     bench.settings_on("time_zone: Asia/Tokyo\npace: {max_lag: 2 s}", REPLICA);
-    catch_up(&bench).await;
+    catch_up(&bench);
     stop_replay(pair).await;
     let plan = bench.sunset(&["plan", "--now", bench.now]).expect(0);
     assert!(plan.err.contains("replica reports does not follow: its "), "{plan:?}");
@@ -124,7 +124,7 @@ async fn a_replica_that_stands_still(pair: &Pair, bench: Bench) {
 async fn a_replica_that_lags(pair: &Pair, bench: Bench) {
     due_rows(&bench, 3000).await;
     bench.settings_on("time_zone: Asia/Tokyo\npace: {max_lag: 1 s, rows_per_second: 1000}", REPLICA);
-    catch_up(&bench).await;
+    catch_up(&bench);
     delay(pair, 4).await;
     let call = bench.sunset(&["run", "--now", bench.now, "--format", "json"]);
     delay(pair, 0).await;
@@ -134,7 +134,7 @@ async fn a_replica_that_lags(pair: &Pair, bench: Bench) {
     let told = log(&call);
     let behind = |line: &String| line.contains("replica reports is ") && line.contains("s behind, max_lag is 1s");
     assert!(told.iter().any(behind), "{told:?}");
-    catch_up(&bench).await;
+    catch_up(&bench);
 }
 
 async fn a_wait_that_is_too_long(pair: &Pair, bench: Bench) {
@@ -142,7 +142,7 @@ async fn a_wait_that_is_too_long(pair: &Pair, bench: Bench) {
     bench.rules(&format!("{RULE}\n{}", RULE.replace("id: t,", "id: again,").replace("core.t", "core.u")));
     bench.script("create table u (id {int} primary key, at_day {date}); insert into u values (1, '2001-01-01')").await;
     bench.settings_on("time_zone: Asia/Tokyo\npace: {max_wait: 3 s}", REPLICA);
-    catch_up(&bench).await;
+    catch_up(&bench);
     stop_replay(pair).await;
     let began = Instant::now();
     let report = bench.run(75);
@@ -155,7 +155,7 @@ async fn a_wait_that_is_too_long(pair: &Pair, bench: Bench) {
     let message = |rule| report.rule(rule)["message"].as_str().unwrap();
     assert!(message("again").contains("which is all that max_wait allows"), "{report:?}");
     assert!(!message("t").contains("waited"), "{report:?}");
-    catch_up(&bench).await;
+    catch_up(&bench);
     assert_eq!(bench.run_to_the_end().disposed(), 11);
 }
 
@@ -163,7 +163,7 @@ async fn a_wait_that_is_too_long(pair: &Pair, bench: Bench) {
 async fn a_stop_while_waiting(pair: &Pair, bench: Bench) {
     due_rows(&bench, 10).await;
     bench.settings_on("time_zone: Asia/Tokyo", REPLICA);
-    catch_up(&bench).await;
+    catch_up(&bench);
     stop_replay(pair).await;
     let run = bench.start(&["run", "--now", bench.now]);
     thread::sleep(Duration::from_millis(1500));
@@ -174,7 +174,7 @@ async fn a_stop_while_waiting(pair: &Pair, bench: Bench) {
     call.expect(75);
     assert!(began.elapsed() < Duration::from_secs(1), "a stop took {:?}", began.elapsed());
     assert!(bench.evidence().is_settled());
-    catch_up(&bench).await;
+    catch_up(&bench);
 }
 
 async fn a_replica_that_is_not_there(pair: &Pair, mut bench: Bench) {
@@ -225,7 +225,7 @@ async fn a_standby_that_the_primary_tells_of() {
     let report = bench.run(75);
     assert!(report.rule("t")["message"].as_str().unwrap().contains("knows no standby \"nobody\""), "{report:?}");
     bench.settings_on(settings, &standby("sunset_standby"));
-    catch_up(&bench).await;
+    catch_up(&bench);
     // it stays connected and goes on receiving; what it has replayed stands still
     stop_replay(pair).await;
     let report = bench.run(75);
@@ -234,7 +234,7 @@ async fn a_standby_that_the_primary_tells_of() {
     assert!(message.starts_with("replica reports is ") && message.contains("s behind"), "{message}");
     assert!(report.disposed() > 0, "it was not behind from the start");
     assert!(waited(report.rule("t"), "replica_lag") > 4000, "{report:?}");
-    catch_up(&bench).await;
+    catch_up(&bench);
     bench.settings_on("time_zone: Asia/Tokyo\npace: {max_lag: 1 s}", &standby("sunset_standby"));
     assert_eq!(bench.run(0).rule("t")["result"], "done");
 }
