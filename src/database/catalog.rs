@@ -35,6 +35,7 @@ impl Assembly {
             obstacle: None,
             rowid: None,
             estimated_rows: 0,
+            comment: String::new(),
         })
     }
 
