@@ -120,6 +120,9 @@ pub trait Database: Send + Sync {
     /// literal backslashes, an application name.
     async fn connect(&self) -> Result<Box<dyn Connection>, Error>;
 
+    /// The same for statements that only read: `count_timeout` is their limit.
+    async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error>;
+
     /// The live schema, as far as the user may see it.
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error>;
 

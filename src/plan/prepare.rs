@@ -116,7 +116,7 @@ pub async fn open_database(
     pace: &crate::settings::Pace,
 ) -> Result<OpenDatabase, database::Error> {
     let database = database::open(settings, pace)?;
-    let mut connection = database.connect().await?;
+    let mut connection = database.connect_to_count().await?;
     let catalog = database.catalog(connection.as_mut()).await?;
     let dialect = database::dialect(catalog.engine, &catalog.version);
     Ok(OpenDatabase { database, connection, catalog, dialect })

@@ -34,6 +34,7 @@ pub(super) struct MysqlDatabase {
     /// Where it is, without user and password.
     place: String,
     statement_timeout: Duration,
+    count_timeout: Duration,
     lock_timeout: Duration,
 }
 
@@ -66,22 +67,40 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
         database,
         place,
         statement_timeout: pace.statement_timeout,
+        count_timeout: pace.count_timeout,
         lock_timeout: pace.lock_timeout,
     })
 }
 
 impl MysqlDatabase {
-    fn session(&self, mariadb: bool) -> Statement {
+    async fn connect_for(&self, statement_timeout: Duration) -> Result<Box<dyn Connection>, Error> {
+        within_timeout(&self.place, async {
+            let mut session = Session::<MySql>(self.options.connect().await?);
+            let variables = session
+                .fetch(&Statement::new("show variables where variable_name in ('version', 'log_bin', 'binlog_format')"))
+                .await?;
+            let variable = |name: &str| {
+                variables.iter().find(|row| row[0].as_deref() == Some(name)).and_then(|row| row[1].as_deref())
+            };
+            check_binary_log(variable("log_bin"), variable("binlog_format"))?;
+            let mariadb = variable("version").is_some_and(|version| version.contains("MariaDB"));
+            session.execute(&self.session(mariadb, statement_timeout)).await?;
+            Ok(Box::new(session) as Box<dyn Connection>)
+        })
+        .await
+    }
+
+    fn session(&self, mariadb: bool, statement_timeout: Duration) -> Statement {
         // Both servers take lock time-outs in whole seconds. MySQL ends only SELECTs that take too long.
         let lock = self.lock_timeout.as_secs_f64().ceil().max(1.0);
         let (statement, isolation, idle) = match mariadb {
             true => {
-                let idle = self.statement_timeout.as_secs().max(60);
-                let statement = format!("max_statement_time = {}", self.statement_timeout.as_secs_f64());
+                let idle = statement_timeout.as_secs().max(60);
+                let statement = format!("max_statement_time = {}", statement_timeout.as_secs_f64());
                 (statement, "tx_isolation", format!(", idle_transaction_timeout = {idle}"))
             }
             false => {
-                let statement = format!("max_execution_time = {}", self.statement_timeout.as_millis());
+                let statement = format!("max_execution_time = {}", statement_timeout.as_millis());
                 (statement, "transaction_isolation", String::new())
             }
         };
@@ -115,20 +134,11 @@ impl Database for MysqlDatabase {
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, Error> {
-        within_timeout(&self.place, async {
-            let mut session = Session::<MySql>(self.options.connect().await?);
-            let variables = session
-                .fetch(&Statement::new("show variables where variable_name in ('version', 'log_bin', 'binlog_format')"))
-                .await?;
-            let variable = |name: &str| {
-                variables.iter().find(|row| row[0].as_deref() == Some(name)).and_then(|row| row[1].as_deref())
-            };
-            check_binary_log(variable("log_bin"), variable("binlog_format"))?;
-            let mariadb = variable("version").is_some_and(|version| version.contains("MariaDB"));
-            session.execute(&self.session(mariadb)).await?;
-            Ok(Box::new(session) as Box<dyn Connection>)
-        })
-        .await
+        self.connect_for(self.statement_timeout).await
+    }
+
+    async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error> {
+        self.connect_for(self.count_timeout).await
     }
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {

@@ -44,6 +44,7 @@ pub(super) struct PostgresDatabase {
     /// Where it is, without user and password.
     place: String,
     statement_timeout: Duration,
+    count_timeout: Duration,
     lock_timeout: Duration,
 }
 
@@ -74,16 +75,26 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
         options,
         place,
         statement_timeout: pace.statement_timeout,
+        count_timeout: pace.count_timeout,
         lock_timeout: pace.lock_timeout,
     })
 }
 
 impl PostgresDatabase {
+    async fn connect_for(&self, statement_timeout: Duration) -> Result<Box<dyn Connection>, Error> {
+        within_timeout(&self.place, async {
+            let mut session = Session::<Postgres>(self.options.connect().await?);
+            session.fetch(&self.session(statement_timeout)).await?;
+            Ok(Box::new(session) as Box<dyn Connection>)
+        })
+        .await
+    }
+
     /// Sets what the server knows of these settings: servers that only speak PostgreSQL's protocol lack some.
-    fn session(&self) -> Statement {
-        let idle = self.statement_timeout.max(Duration::from_secs(60));
+    fn session(&self, statement_timeout: Duration) -> Statement {
+        let idle = statement_timeout.max(Duration::from_secs(60));
         let settings = [
-            ("statement_timeout", self.statement_timeout.as_millis().to_string()),
+            ("statement_timeout", statement_timeout.as_millis().to_string()),
             ("lock_timeout", self.lock_timeout.as_millis().to_string()),
             ("idle_in_transaction_session_timeout", idle.as_millis().to_string()),
             ("default_transaction_isolation", "read committed".into()),
@@ -123,12 +134,11 @@ impl Database for PostgresDatabase {
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, Error> {
-        within_timeout(&self.place, async {
-            let mut session = Session::<Postgres>(self.options.connect().await?);
-            session.fetch(&self.session()).await?;
-            Ok(Box::new(session) as Box<dyn Connection>)
-        })
-        .await
+        self.connect_for(self.statement_timeout).await
+    }
+
+    async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error> {
+        self.connect_for(self.count_timeout).await
     }
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {
