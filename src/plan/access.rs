@@ -14,8 +14,9 @@ pub enum Walk {
     StartingPoint(KeyColumn),
     /// Ranges of the key, each read once.
     KeyRanges,
-    /// PostgreSQL: ranges of heap blocks, each read once.
-    Blocks,
+    /// PostgreSQL: ranges of heap blocks. Their rows are changed in so many strides, one after the other: a later one
+    /// finds room in the blocks where an earlier one left old versions, so that no row moves and no index changes.
+    Blocks { strides: u32 },
 }
 
 impl Walk {
@@ -25,7 +26,8 @@ impl Walk {
             Self::Keys => "lists of keys, in key order".to_owned(),
             Self::StartingPoint(column) => format!("lists of keys, along the index on {}", column.name),
             Self::KeyRanges => "ranges of the key".to_owned(),
-            Self::Blocks => "ranges of heap blocks".to_owned(),
+            Self::Blocks { strides: 1 } => "ranges of heap blocks".to_owned(),
+            Self::Blocks { strides } => format!("ranges of heap blocks, in {strides} strides each"),
         }
     }
 }
@@ -52,9 +54,22 @@ pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> (Option<Walk>, Walk
     }
     let few = work.point_column.clone().filter(|_| index).map(Walk::StartingPoint);
     match catalog.engine == Engine::Postgres && has_tid_ranges(&catalog.version) {
-        true => (few, Walk::Blocks),
+        true => (few, Walk::Blocks { strides: if stays_in_place(catalog, work) { STRIDES } else { 1 } }),
         false => (few, Walk::KeyRanges),
     }
+}
+
+/// Enough that the first stride, which finds no old versions, needs little room.
+const STRIDES: u32 = 8;
+
+/// The rule changes columns that no index has: PostgreSQL writes the row's new version into the same block, provided
+/// that there is room, and leaves the indexes alone (a heap-only tuple).
+fn stays_in_place(catalog: &Catalog, work: &Work) -> bool {
+    let Change::Update(columns) = &work.change else { return false };
+    // an expression could be of any column
+    let changed = |indexed: &String| indexed.is_empty() || columns.iter().any(|(name, _)| name == indexed);
+    let mut tables = work.leaves.iter().chain([&work.table]).filter_map(|name| catalog.get(name));
+    !work.key.is_empty() && !tables.any(|table| table.indexes.iter().any(|index| index.columns.iter().any(changed)))
 }
 
 /// TID range scans came with PostgreSQL 14; servers that only speak its protocol have no heap blocks.

@@ -86,7 +86,7 @@ impl Needs {
     fn take_walk(&mut self, rule: &str, work: &Work, walk: &Walk) {
         match walk {
             // blocks belong to the tables that hold the rows, and a statement on one of those asks for rights there
-            Walk::Blocks => {
+            Walk::Blocks { .. } => {
                 for leaf in &work.leaves {
                     let uses = self.table(leaf);
                     uses.select.insert(rule.to_owned());

@@ -5,7 +5,7 @@ use super::{
     Failure, Surroundings,
     batch::{Batches, Position},
     book::Book,
-    chunk::{Chunk, Next, SharedPass},
+    chunk::{Chunk, KEPT, Next, SharedPass},
     pace,
     worker::Worker,
 };
@@ -94,12 +94,15 @@ impl Pass<'_, '_> {
             match self.chunk(worker, current, &mut turns).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    // not worked to its end: somebody else has it, or nobody needs it any more
+                    // not worked to its end: somebody else has it, nobody needs it any more, or no batch may begin here
                     self.shared.leave(self.book, current).await?;
-                    if self.over.load(Ordering::Relaxed) {
-                        return Ok(End::Others(Vec::new()));
-                    }
                     chunk = None;
+                    self.book.flush().await?;
+                    match turns.ready(&self.over).await {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(End::Others(Vec::new())),
+                        Err(failure) => return Err(self.stop(failure)),
+                    }
                 }
                 Err(failure) => {
                     // the first failure tells more
@@ -119,7 +122,8 @@ impl Pass<'_, '_> {
     ) -> Result<bool, Failure> {
         let pace = &self.around.job.settings.pace;
         let mut attempt = 0;
-        while turns.next(&self.over).await? {
+        // who waits for longer keeps nothing from those who need not wait
+        while turns.next_within(&self.over, KEPT).await? == Some(true) {
             if !self.shared.keep(self.book, chunk).await? {
                 return Ok(false);
             }
@@ -140,7 +144,7 @@ impl Pass<'_, '_> {
 
     /// The next batch of a chunk; false when it was the last.
     async fn batch(&self, worker: &mut Worker, chunk: &mut Chunk) -> Result<bool, Failure> {
-        let size = self.size().current().min(chunk.stretch.size).max(1);
+        let size = self.batches.size(&chunk.stretch, self.size().current());
         let changed = self.batches.change(worker.connection.as_mut(), &chunk.stretch, size).await?;
         self.size().took(size, changed.longest);
         let (rows, next) = (changed.rows, changed.next.clone());
@@ -154,8 +158,10 @@ impl Pass<'_, '_> {
         if matches!(&next, Position::After(_)) && next == chunk.stretch.from {
             return Err(Failure::Stuck);
         }
+        if !matches!(next, Position::Stride { .. }) {
+            chunk.stretch.size = chunk.stretch.size.saturating_sub(size).max(1);
+        }
         chunk.stretch.from = next;
-        chunk.stretch.size = chunk.stretch.size.saturating_sub(size).max(1);
         Ok(true)
     }
 
@@ -180,7 +186,7 @@ impl Pass<'_, '_> {
 
 /// Where batches begin: small, since the first one is a probe.
 pub(super) fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
-    let first = if *batches.walk == Walk::Blocks { 64 } else { 1000 };
+    let first = if matches!(batches.walk, Walk::Blocks { .. }) { 64 * batches.strides() } else { 1000 };
     pace::Size::new(first, largest_size(batches, pace.batch_rows), pace.batch_target)
 }
 
@@ -189,7 +195,7 @@ pub(super) fn largest_size(batches: &Batches<'_>, rows: u32) -> u64 {
     let most = u64::from(rows);
     match batches.walk {
         // after a stretch without due rows a batch must not take in more of a dense one than it may
-        Walk::Blocks => (most / batches.rows_per_block()).max(1),
+        Walk::Blocks { .. } => (most * batches.strides() / batches.rows_per_block()).max(1),
         Walk::KeyRanges => most,
         Walk::Keys | Walk::StartingPoint(_) => {
             batches.dialect.most_keys(&batches.work.locator()).map_or(most, |listed| listed.min(most))

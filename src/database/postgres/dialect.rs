@@ -6,6 +6,7 @@ use crate::{
     database::{
         Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value,
         dialect::{iso_pattern, quoted},
+        statements::Stride,
     },
 };
 
@@ -184,6 +185,16 @@ impl Dialect for Postgres {
         let order = if bytewise { " collate \"C\"" } else { "" };
         let columns: Vec<_> = columns.iter().map(|column| self.quote(column) + order).collect();
         format!("create index{how} on {} ({})", self.table(&table.name), columns.join(", "))
+    }
+
+    fn in_stride(&self, column: &str, key: &KeyColumn, stride: Stride) -> Sql {
+        let number = match key.kind {
+            ColumnKind::Integer => column.to_owned(),
+            _ => format!("hashtext({column}::text)"),
+        };
+        let args = [stride.of - 1, stride.nth].map(|number| Value::Integer(number.into()));
+        let text = format!("({number} & {PLACEHOLDER}::bigint::int) = {PLACEHOLDER}::bigint::int");
+        Sql { text, args: args.into() }
     }
 
     fn blocks(&self, table: &TableName) -> Option<Statement> {

@@ -1,8 +1,8 @@
 //! PostgreSQL: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Statement, Value, check_parameters, digest, driver::Session,
-    is_loopback, malformed, parameters, plaintext, scalar, timestamp, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Purpose, Statement, Timeouts, Value, check_parameters,
+    digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp, within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -10,6 +10,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
+use observe::PostgresObserver;
 use sqlx::{
     ConnectOptions as _, Postgres,
     postgres::{PgConnectOptions, PgSslMode},
@@ -18,6 +19,7 @@ use std::{str::FromStr, time::Duration};
 
 mod catalog;
 pub(super) mod dialect;
+mod observe;
 
 const PARAMETERS: &[&str] = &[
     "sslmode",
@@ -43,9 +45,7 @@ pub(super) struct PostgresDatabase {
     options: PgConnectOptions,
     /// Where it is, without user and password.
     place: String,
-    statement_timeout: Duration,
-    count_timeout: Duration,
-    lock_timeout: Duration,
+    timeouts: Timeouts,
 }
 
 pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Result<PostgresDatabase, Error> {
@@ -70,32 +70,25 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
             return Err(plaintext("sslmode=verify-full"));
         }
     }
-    Ok(PostgresDatabase {
-        name: settings.name.clone(),
-        options,
-        place,
-        statement_timeout: pace.statement_timeout,
-        count_timeout: pace.count_timeout,
-        lock_timeout: pace.lock_timeout,
-    })
+    Ok(PostgresDatabase { name: settings.name.clone(), options, place, timeouts: Timeouts::new(pace) })
 }
 
 impl PostgresDatabase {
-    async fn connect_for(&self, statement_timeout: Duration) -> Result<Box<dyn Connection>, Error> {
+    async fn connected(&self, purpose: Purpose) -> Result<Session<Postgres>, Error> {
         within_timeout(&self.place, async {
             let mut session = Session::<Postgres>(self.options.connect().await?);
-            session.fetch(&self.session(statement_timeout)).await?;
-            Ok(Box::new(session) as Box<dyn Connection>)
+            session.fetch(&self.session(purpose)).await?;
+            Ok(session)
         })
         .await
     }
 
     /// Sets what the server knows of these settings: servers that only speak PostgreSQL's protocol lack some.
-    fn session(&self, statement_timeout: Duration) -> Statement {
-        let idle = statement_timeout.max(Duration::from_secs(60));
-        let settings = [
-            ("statement_timeout", statement_timeout.as_millis().to_string()),
-            ("lock_timeout", self.lock_timeout.as_millis().to_string()),
+    fn session(&self, purpose: Purpose) -> Statement {
+        let idle = self.timeouts.statement.max(Duration::from_secs(60));
+        let mut settings = vec![
+            ("statement_timeout", self.timeouts.of(purpose).as_millis().to_string()),
+            ("lock_timeout", self.timeouts.lock.as_millis().to_string()),
             ("idle_in_transaction_session_timeout", idle.as_millis().to_string()),
             ("default_transaction_isolation", "read committed".into()),
             ("standard_conforming_strings", "on".into()),
@@ -107,6 +100,9 @@ impl PostgresDatabase {
             ("plan_cache_mode", "force_custom_plan".into()),
             ("jit", "off".into()),
         ];
+        if !purpose.may_write() {
+            settings.push(("default_transaction_read_only", "on".into()));
+        }
         let rows: Vec<_> =
             (0..settings.len()).map(|index| format!("(${}, ${})", 2 * index + 1, 2 * index + 2)).collect();
         Statement {
@@ -134,11 +130,15 @@ impl Database for PostgresDatabase {
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, Error> {
-        self.connect_for(self.statement_timeout).await
+        Ok(Box::new(self.connected(Purpose::Change).await?))
     }
 
     async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error> {
-        self.connect_for(self.count_timeout).await
+        Ok(Box::new(self.connected(Purpose::Count).await?))
+    }
+
+    async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
+        Ok(Box::new(PostgresObserver(Box::new(self.connected(Purpose::Observe).await?))))
     }
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {

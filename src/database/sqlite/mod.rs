@@ -1,8 +1,8 @@
 //! SQLite: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, check_parameters, digest, driver::Session, malformed,
-    within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Statement, check_parameters, digest, driver::Session,
+    malformed, within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -10,6 +10,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
+use observe::SqliteObserver;
 use sqlx::{ConnectOptions as _, Sqlite, sqlite::SqliteConnectOptions};
 use std::{
     fs::{File, TryLockError},
@@ -19,6 +20,7 @@ use std::{
 
 mod catalog;
 pub(super) mod dialect;
+mod observe;
 
 pub(super) struct SqliteDatabase {
     name: String,
@@ -72,7 +74,13 @@ impl Database for SqliteDatabase {
 
     /// Nobody ends a statement here: the library runs in this process.
     async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error> {
-        self.connect().await
+        let mut connection = self.connect().await?;
+        connection.execute(&Statement::new("pragma query_only = on")).await?;
+        Ok(connection)
+    }
+
+    async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
+        Ok(Box::new(SqliteObserver(self.connect_to_count().await?)))
     }
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {
