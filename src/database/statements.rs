@@ -21,10 +21,6 @@ pub struct Stride {
     pub nth: u32,
 }
 
-impl Stride {
-    pub const ALL: Self = Self { of: 1, nth: 0 };
-}
-
 /// What a select of keys delivers, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySelection {
