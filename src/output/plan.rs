@@ -2,10 +2,10 @@
 
 use super::{
     PlanStyle,
-    numbers::{count, count_or_dash, seconds},
+    numbers::{count, count_or_dash, persons, seconds},
     table,
 };
-use crate::plan::{Plan, PlannedMembers, PlannedRecipient, PlannedStatement, Step};
+use crate::plan::{Persons, Plan, PlannedMembers, PlannedRecipient, PlannedStatement, Step};
 use std::fmt::Write as _;
 
 pub(super) const HEAD: [&str; 10] =
@@ -140,9 +140,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
     }
 }
 
-/// `stripe: up to 12 persons in 12 calls, at least 1.0 s; evidence E1 or better; 3 rows past its deadline of 30 days`.
+/// `stripe: 12 persons in 12 calls, at least 1.0 s; evidence E1 or better; 3 rows past its deadline of 30 days`.
 pub(super) fn asked(recipient: &PlannedRecipient) -> String {
-    let PlannedRecipient { name, kind, require, deadline, subjects, late, calls, seconds: least, .. } = recipient;
+    let PlannedRecipient { name, kind, require, deadline, late, calls, seconds: least, .. } = recipient;
     if recipient.sends.is_empty() {
         return format!("{name}: nobody, it holds nothing that a request could name; evidence {require}");
     }
@@ -156,10 +156,18 @@ pub(super) fn asked(recipient: &PlannedRecipient) -> String {
         }
         _ => String::new(),
     };
-    let (subjects, calls) = (count(*subjects), count(*calls));
-    let mut text = format!(
-        "{name}{of_kind}: up to {subjects} persons in {calls} calls{least}{days}; evidence {require} or better"
-    );
+    let whom = match &recipient.persons {
+        Some(Persons { to_ask, .. }) => persons(*to_ask),
+        None => format!("up to {}", persons(recipient.subjects)),
+    };
+    let calls = if *calls == 1 { "1 call".to_owned() } else { format!("{} calls", count(*calls)) };
+    let mut text = format!("{name}{of_kind}: {whom} in {calls}{least}{days}; evidence {require} or better");
+    if let Some(Persons { served, waiting, .. }) = &recipient.persons {
+        let known = [(*served, "asked and served"), (*waiting, "asked and waited for")];
+        for (number, what) in known.into_iter().filter(|(number, _)| *number > 0) {
+            let _ = write!(text, "; {} {what} before", persons(number));
+        }
+    }
     match (deadline, late) {
         (Some(deadline), Some(late)) if *late > 0 => {
             let _ = write!(text, "; {} rows past its deadline of {deadline}", count(*late));

@@ -3,7 +3,8 @@
 use super::{
     Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned,
     access::{self, Walk},
-    condition, count, guard, indexes, members, order, overlap, recipients,
+    condition, count, guard, indexes, members, order, overlap,
+    recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
 };
@@ -39,6 +40,8 @@ pub struct Options {
     pub walks: BTreeMap<String, String>,
     /// The secret of keyed techniques.
     pub pseudonym_key: Option<Vec<u8>>,
+    /// What recipients have answered, to tell who is still to be asked about; `None` when nobody wants to know.
+    pub answers: Option<Answers>,
 }
 
 /// A database that is connected, with its schema.
@@ -317,7 +320,8 @@ async fn plan_step(
     let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
     let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
-    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, members, &counts).await?;
+    let known = recipients::Known { members, answers: options.answers.as_ref() };
+    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, known, &counts).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
     let samples = match options.samples {
         0 => Vec::new(),

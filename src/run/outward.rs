@@ -334,9 +334,7 @@ async fn serve(
         let mut open: BTreeMap<Tag, Subject> = BTreeMap::new();
         for subject in subjects.iter().filter(|subject| !subject.is_empty()) {
             // what is accepted is polled when its time has come, and not asked for again
-            let is_open =
-                known.get(&subject.tag()).is_none_or(|known| known.settled_at.is_none() && known.ticket.is_none());
-            if is_open {
+            if known.get(&subject.tag()).is_none_or(Remembered::is_open) {
                 open.entry(subject.tag()).or_insert_with(|| subject.clone());
             }
         }

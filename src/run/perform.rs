@@ -92,7 +92,7 @@ async fn perform_on(
     };
     let steps = reviewed.iter().flat_map(|plan| &plan.steps);
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
-    let options = Options { rules, tags, samples: 0, thorough: false, walks, pseudonym_key };
+    let options = Options { rules, tags, walks, pseudonym_key, ..Options::default() };
     let mut prepared = match plan::prepare(job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),

@@ -177,6 +177,8 @@ impl Pass<'_, '_> {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Where batches begin: small, since the first one is a probe.
 pub(super) fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
     let first = if *batches.walk == Walk::Blocks { 64 } else { 1000 };
     pace::Size::new(first, largest_size(batches, pace.batch_rows), pace.batch_target)

@@ -107,6 +107,24 @@ fn failure(message: &str) -> Event {
     Event::Failure { rule: None, message: message.into() }
 }
 
+/// A worker that is taken for dead settles its batch a moment after a recovery has: the recovery's word stands.
+#[tokio::test]
+async fn an_outcome_that_a_recovery_has_written_is_left_out() {
+    on_both(|settings| async move {
+        let mut ledger = open(&settings, &key_settings()).await;
+        let (intent, tags) = batch(&ledger, 1, 1, 5);
+        assert_eq!(ledger.append(vec![intent], &[tags]).await.unwrap(), [4]);
+        let settled_by = SettledBy::Recovery;
+        let recovered = Event::Outcome { intent: 4, result: BatchResult::Committed, milliseconds: 0, settled_by };
+        assert_eq!(ledger.append(vec![recovered.clone()], &[]).await.unwrap(), [5]);
+        assert_eq!(ledger.append(vec![outcome(4), failure("next")], &[]).await.unwrap(), [0, 6]);
+        ledger.append(vec![recovered], &[]).await.unwrap_err();
+        assert_eq!(ledger.store().outcome_of(4).await.unwrap(), Some(5));
+        assert_eq!(ledger.store().entries_after(0, 100).await.unwrap().len(), 6);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn entries_form_a_chain_and_intents_stay_open_until_their_outcome() {
     on_both(|settings| async move {
