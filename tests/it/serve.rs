@@ -386,7 +386,8 @@ async fn what_was_missed_while_nobody_was_there_is_caught_up() {
     let at = |minutes: i64| (turn.timestamp() + jiff::SignedDuration::from_mins(minutes)).to_string();
     let server = Server::start(&bench, &["--now", &at(90)]);
     server.until("it is too late", |server| server.log().contains("rule skipped"));
-    assert!(server.get("/?lang=en").body.contains("was missed"), "{}", server.get("/?lang=en").body);
+    // the log speaks a moment before the page does
+    server.until("the page says so", |server| server.get("/?lang=en").body.contains("was missed"));
     assert_eq!(server.metrics().count("sunset_rule_skipped_runs_total{rule=\"t\",result=\"missed\"}"), 1);
     drop(server);
     assert_eq!(bench.list("select id from t order by id").await, "1 3 4");
@@ -423,4 +424,23 @@ async fn whatever_people_write_is_text() {
         assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
         assert!(page.contains("alert(1)"), "{page}");
     }
+}
+
+/// A pause holds for the server's runs, too, and everybody can see it.
+#[tokio::test]
+async fn a_paused_job_waits_and_says_so() {
+    let bench = company(Engine::Sqlite).await;
+    let server = Server::start(&bench, &["--now", BEFORE]);
+    bench.sunset(&["pause", "--by", "hanako", "--reason", "<b>index</b>"]).expect(0);
+    server.until("the metrics show it", |server| server.metrics().count("sunset_paused") == 1);
+    server.until("the run waits", |server| server.log().contains("the job is paused by hanako"));
+    for (language, words) in [("en", "Paused by hanako since 20"), ("ja", "一時停止中です（&#60;b&#62;index")] {
+        let page = server.get(&format!("/?lang={language}")).body;
+        assert!(page.contains(words), "{page}");
+    }
+    assert_eq!(bench.list("select id from t order by id").await, "1 2 3");
+    bench.sunset(&["resume", "--by", "hanako"]).expect(0);
+    server.until("the rule ran", |server| server.log().contains("scheduled run ended"));
+    assert_eq!(bench.list("select id from t order by id").await, "1 3");
+    server.until("the metrics show it", |server| server.metrics().count("sunset_paused") == 0);
 }
