@@ -33,7 +33,7 @@ mod work;
 pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
 pub use grants::Privilege;
-pub use observe::{Observer, Replication};
+pub use observe::{Observer, Replication, promptly};
 pub use sql::{PLACEHOLDER, Sql};
 pub use work::{Change, Computed, DependentWork, KeyColumn, Link, MembersWork, Point, RecipientWork, Work};
 
