@@ -35,27 +35,41 @@ impl Walk {
 /// Below this share of due rows an index pays; above it, reading everything once does.
 const FEW: f64 = 0.05;
 
+/// Below this number of due rows a table grows by too little for strides to pay.
+const MANY: u64 = 50_000;
+
 /// The cheapest way that fits, or the one that was reviewed, while that fits: statistics change from hour to hour.
 pub fn walk(catalog: &Catalog, table: &Table, work: &Work, index: bool, due: u64, reviewed: Option<&str>) -> Walk {
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     let share = due as f64 / table.estimated_rows.max(due).max(1) as f64;
-    let (few, many) = walks(catalog, work, index);
-    if let Some(walk) = few.iter().chain([&many]).find(|walk| reviewed == Some(&walk.words())) {
+    let Walks { few, some, many } = walks(catalog, work, index);
+    if let Some(walk) = few.iter().chain([&some]).chain(&many).find(|walk| reviewed == Some(&walk.words())) {
         return walk.clone();
     }
-    few.filter(|_| share < FEW).unwrap_or(many)
+    few.filter(|_| share < FEW).or(many.filter(|_| due >= MANY)).unwrap_or(some)
 }
 
-/// The ways for a few due rows and for many; some night takes the one, some night the other.
-pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> (Option<Walk>, Walk) {
+/// The ways that fit; some night takes the one, some night the other.
+pub struct Walks {
+    /// For a small share of due rows.
+    pub few: Option<Walk>,
+    pub some: Walk,
+    /// For so many that it matters where their new versions go.
+    pub many: Option<Walk>,
+}
+
+pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> Walks {
     let one_by_one = !work.dependents.is_empty() || !work.recipients.is_empty();
     if one_by_one || matches!(work.change, Change::Compute { .. }) {
-        return (None, Walk::Keys);
+        return Walks { few: None, some: Walk::Keys, many: None };
     }
     let few = work.point_column.clone().filter(|_| index).map(Walk::StartingPoint);
     match catalog.engine == Engine::Postgres && has_tid_ranges(&catalog.version) {
-        true => (few, Walk::Blocks { strides: if stays_in_place(catalog, work) { STRIDES } else { 1 } }),
-        false => (few, Walk::KeyRanges),
+        true => {
+            let many = stays_in_place(catalog, work).then_some(Walk::Blocks { strides: STRIDES });
+            Walks { few, some: Walk::Blocks { strides: 1 }, many }
+        }
+        false => Walks { few, some: Walk::KeyRanges, many: None },
     }
 }
 

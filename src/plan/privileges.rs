@@ -66,8 +66,8 @@ impl Needs {
     fn take(&mut self, catalog: &Catalog, rule: &str, resolved: &Resolved) {
         let work = &resolved.work;
         self.table(&work.table).select.insert(rule.to_owned());
-        let (few, many) = access::walks(catalog, work, resolved.index.is_some());
-        for walk in few.into_iter().chain([many]) {
+        let walks = access::walks(catalog, work, resolved.index.is_some());
+        for walk in walks.few.into_iter().chain([walks.some]).chain(walks.many) {
             self.take_walk(rule, work, &walk);
         }
         for dependent in &work.dependents {
