@@ -10,6 +10,8 @@ mod contract;
 mod crash;
 mod demo;
 mod driver;
+#[path = "../estate/mod.rs"]
+mod estate;
 mod faults;
 mod grants;
 mod init;
