@@ -469,22 +469,22 @@ impl Office<'_> {
         let company = self.company;
         // R01, R05, R07, R29; R04 with and without its switches; R09
         for period in [years(5), months(11), years(3), days(0)] {
-            for day in company.around(period) {
+            for day in Company::around(&company.asked_nights, period) {
                 let life = Life::simple(day - 2.years(), Some(day));
                 self.customer(&life);
             }
         }
         // R03 and R11, of people who are still customers
-        for day in company.around(days(0)) {
+        for day in Company::around(&company.asked_nights, days(0)) {
             let mut life = Life::simple(day - 1.year(), None);
             (life.verified_on, life.settled_on) = (Some(day), Some(day));
             self.customer(&life);
         }
         let nobody = Somebody::new(company.seed, 4_000_000_000);
-        for day in company.around(months(6)) {
+        for day in Company::around(&company.nights, months(6)) {
             self.rental(&nobody, None, None, day - 90.days(), Some(day), Flaw::None);
         }
-        for at in company.moments_around(months(5)) {
+        for at in Company::moments_around(&company.nights, months(5)) {
             self.connection(at, None, None);
         }
         for night in company.nights.clone() {
@@ -499,22 +499,22 @@ impl Office<'_> {
             }
         }
         for period in [years(2), years_and_months(4, 11)] {
-            for day in company.around(period) {
+            for day in Company::around(&company.nights, period) {
                 self.misuse(None, nobody.name(), Some(day));
             }
         }
         for (form, period) in [("contract_document", years(1)), ("bulk", years(3)), ("each_time", years(3))] {
-            for day in company.around(period) {
+            for day in Company::around(&company.nights, period) {
                 // the other date is far off: only the right one counts
                 let (made, last) =
                     if form == "each_time" { (day, next(company.until)) } else { (day - 4.years(), day) };
                 self.provision(form, made, last);
             }
         }
-        for at in company.moments_around(years(1)) {
+        for at in Company::moments_around(&company.nights, years(1)) {
             self.security_log(at);
         }
-        for at in company.moments_around(months(3)) {
+        for at in Company::moments_around(&company.nights, months(3)) {
             self.investigation(Some(at));
         }
         // the first and the last days of every fiscal year

@@ -37,6 +37,8 @@ pub struct Company {
     pub until: Date,
     /// Nights whose cut-offs have rows on both sides.
     pub nights: Vec<Date>,
+    /// Those of them whose cut-offs also have rows that vendors are asked about, who answer at their own pace.
+    pub asked_nights: Vec<Date>,
     pub fiscal_year_end: (i8, i8),
     /// A contract is billed every so many months.
     pub billed_every: i32,
@@ -55,10 +57,11 @@ impl Company {
             today,
             until: today,
             nights: vec![today],
+            asked_nights: vec![today],
             fiscal_year_end: (3, 31),
             billed_every: 1,
-            days_of_usage: 60,
-            connections_a_day: 2,
+            days_of_usage: 200,
+            connections_a_day: 1,
         }
     }
 }
@@ -115,7 +118,7 @@ impl Somebody {
             email: person.email(number, random),
             phone: if random.percent(85) { names::mobile(random) } else { address.landline(random) },
             birth_date: Date::constant(1950, 1, 1) + i64::from(random.below(56 * 365)).days(),
-            member_hash: format!("{:08x}{:08x}", random.below(u32::MAX), number),
+            member_hash: format!("{:08x}{:08x}{number:08x}", random.below(u32::MAX), random.below(u32::MAX)),
             person,
             family,
             given,
@@ -136,18 +139,16 @@ impl Company {
     }
 
     /// For each night, the day before the cut-off, the cut-off, and the day after, of periods that end before it.
-    fn around(&self, period: Period) -> impl Iterator<Item = Date> + use<> {
-        let nights = self.nights.clone();
-        nights.into_iter().flat_map(move |night| {
+    fn around(nights: &[Date], period: Period) -> impl Iterator<Item = Date> + use<> {
+        nights.to_vec().into_iter().flat_map(move |night| {
             let last = last_due(night, period);
             [last.yesterday().unwrap(), last, next(last)]
         })
     }
 
-    /// The same for times: the last moment of the cut-off and the first moment after it.
-    fn moments_around(&self, period: Period) -> impl Iterator<Item = DateTime> + use<> {
-        let nights = self.nights.clone();
-        nights.into_iter().flat_map(move |night| {
+    /// The same for times: the first and the last moment of the cut-off, and the first after it.
+    fn moments_around(nights: &[Date], period: Period) -> impl Iterator<Item = DateTime> + use<> {
+        nights.to_vec().into_iter().flat_map(move |night| {
             let last = last_due(night, period);
             [last.at(0, 0, 0, 0), last.at(23, 59, 59, 0), next(last).at(0, 0, 0, 0)]
         })

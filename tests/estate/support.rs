@@ -46,12 +46,12 @@ pub async fn fill(company: &Company, url: &str) -> sqlx::Result<BTreeMap<&'stati
         desk.sink.breathe().await?;
     }
     for period in [months(11), years_and_months(1, 11)] {
-        for at in company.moments_around(period) {
+        for at in Company::moments_around(&company.nights, period) {
             desk.ticket(at - 50.hours(), Some(at), true);
         }
     }
     for period in [days(0), years(2)] {
-        for day in company.around(period) {
+        for day in Company::around(&company.nights, period) {
             desk.request(day - 20.days(), Some(day));
         }
     }

@@ -235,7 +235,7 @@ impl Site<'_> {
         // some were signed in, some of those under a hash that no member has any more
         let member = match self.random.below(10) {
             0..3 => Some(who.member_hash.clone()),
-            3 => Some(format!("{:016x}", self.random.below(u32::MAX))),
+            3 => Some(format!("{:024x}", self.random.below(u32::MAX))),
             _ => None,
         };
         let url = self.random.pick(&["/", "/plans", "/plans/unlimited", "/order", "/support/faq"]);
@@ -333,7 +333,7 @@ impl Site<'_> {
     /// Rows around every cut-off.
     fn boundaries(&mut self) {
         let company = self.company;
-        for at in company.moments_around(days(60)) {
+        for at in Company::moments_around(&company.nights, days(60)) {
             let who = self.somebody();
             self.application(&who, "abandoned", at, None);
             let who = self.somebody();
@@ -342,51 +342,49 @@ impl Site<'_> {
             let who = self.somebody();
             self.application(&who, "under_review", at, None);
         }
-        for day in company.around(days(14)) {
+        for day in Company::around(&company.asked_nights, days(14)) {
             let who = self.somebody();
             self.profile(&who, day - 1.year(), day, Some(day));
         }
-        for day in company.around(years(2)) {
+        for day in Company::around(&company.asked_nights, years(2)) {
             let who = self.somebody();
             self.profile(&who, day - 1.year(), day, None);
         }
-        for at in company.moments_around(months(12)) {
+        for at in Company::moments_around(&company.nights, months(12)) {
             let who = self.somebody();
             self.delivery(None, at);
             self.event(&who, at);
             self.ad_view(&who, at);
         }
-        for day in company.around(months(3)) {
+        for day in Company::around(&company.nights, months(3)) {
             let who = self.somebody();
             self.outcome(&who, Some(day));
             self.returned(&who, Some(day));
         }
-        for at in company.moments_around(days(14)) {
+        for at in Company::moments_around(&company.nights, days(14)) {
             let who = self.somebody();
             self.recording(&who, at);
             self.score(at);
         }
-        for day in company.around(months(1)) {
+        for day in Company::around(&company.asked_nights, months(1)) {
             let who = self.somebody();
             self.browser(&who, day);
         }
         // 30 days for complaints, then 60: both count from the next day
-        for day in company.around(days(90)) {
+        for day in Company::around(&company.nights, days(90)) {
             self.campaign(day - 40.days(), Some(day), 1);
         }
-        for (period, what) in [(months(11), "text"), (years_and_months(1, 11), "case")] {
-            for at in company.moments_around(period) {
+        for period in [months(11), years_and_months(1, 11)] {
+            for at in Company::moments_around(&company.nights, period) {
                 let who = self.somebody();
-                // a case that is open again keeps its old date and stays
-                let over = what == "text" || !self.random.percent(10);
-                self.inquiry(&who, at - 48.hours(), Some(at), over);
+                self.inquiry(&who, at - 48.hours(), Some(at), true);
             }
         }
-        for day in company.around(days(0)) {
+        for day in Company::around(&company.nights, days(0)) {
             let who = self.somebody();
             self.consent(&who, day - 1.year(), Some(day), Some(day));
         }
-        for day in company.around(years(3)) {
+        for day in Company::around(&company.nights, years(3)) {
             let who = self.somebody();
             self.consent(&who, day - 1.year(), None, Some(day));
             self.suppression(day - 1.year(), Some(day));

@@ -17,6 +17,7 @@ mod grants;
 mod init;
 mod ledger;
 mod metrics;
+mod mobile_planning;
 mod pace;
 mod plan;
 mod privacy;
