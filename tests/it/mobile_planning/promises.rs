@@ -22,7 +22,7 @@ pub enum Patience {
     None,
     /// In the night after a person has confirmed.
     Confirmed,
-    /// A month later: the recipient works on it, and is looked at twice a month in these tests.
+    /// After three nights in which the recipient, who works on it, was looked at.
     Polled,
 }
 
