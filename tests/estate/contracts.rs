@@ -205,7 +205,7 @@ impl Office<'_> {
                 stripe.then_some(stripe_id.as_str()),
                 if last_end.is_some() { "closed" } else { "active" },
                 balance,
-                life.contracts.len() as i64,
+                u32::try_from(life.contracts.len()).unwrap(),
                 life.joined,
                 settled,
             ],
@@ -313,7 +313,7 @@ impl Office<'_> {
         let mut month = started.first_of_month() + 1.month();
         while month <= ended.unwrap_or(company.until) {
             self.invoice(who, Some(customer), Some(id), customer_no, plan.2, month + 4.days());
-            month = month + company.billed_every.months();
+            month += company.billed_every.months();
         }
 
         self.rental(who, Some(customer), Some(id), started, ended, flaw);
@@ -367,11 +367,10 @@ impl Office<'_> {
             &row![id, customer, contract, invoice_no.as_str(), kind, name, line, total, yen / 10, issued],
         );
         let extra = self.random.percent(30);
-        for (at, (description, amount)) in
-            [("基本料金", yen), ("オプション料金", 550)].into_iter().take(1 + usize::from(extra)).enumerate()
-        {
+        let lines = [("基本料金", yen), ("オプション料金", 550)];
+        for ((description, amount), at) in lines.into_iter().zip(1_u32..).take(1 + usize::from(extra)) {
             let line = self.sink.id("invoice_lines");
-            self.sink.put("invoice_lines", &row![line, id, at as i64 + 1, description, amount]);
+            self.sink.put("invoice_lines", &row![line, id, at, description, amount]);
         }
         for account in ["receivables", "sales"] {
             let entry = self.sink.id("ledger_entries");

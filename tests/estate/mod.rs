@@ -139,16 +139,16 @@ impl Company {
     }
 
     /// For each night, the day before the cut-off, the cut-off, and the day after, of periods that end before it.
-    fn around(nights: &[Date], period: Period) -> impl Iterator<Item = Date> + use<> {
-        nights.to_vec().into_iter().flat_map(move |night| {
+    fn around(nights: &[Date], period: Period) -> impl Iterator<Item = Date> {
+        nights.iter().flat_map(move |&night| {
             let last = last_due(night, period);
             [last.yesterday().unwrap(), last, next(last)]
         })
     }
 
     /// The same for times: the first and the last moment of the cut-off, and the first after it.
-    fn moments_around(nights: &[Date], period: Period) -> impl Iterator<Item = DateTime> + use<> {
-        nights.to_vec().into_iter().flat_map(move |night| {
+    fn moments_around(nights: &[Date], period: Period) -> impl Iterator<Item = DateTime> {
+        nights.iter().flat_map(move |&night| {
             let last = last_due(night, period);
             [last.at(0, 0, 0, 0), last.at(23, 59, 59, 0), next(last).at(0, 0, 0, 0)]
         })

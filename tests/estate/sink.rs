@@ -92,11 +92,10 @@ impl Sink {
     pub async fn script(&mut self, sql: &str) -> sqlx::Result<()> {
         let sql = raw_sql(AssertSqlSafe(sql.to_owned()));
         match &mut self.to {
-            To::Postgres(connection) => drop(connection.execute(sql).await?),
-            To::Mariadb(connection) => drop(connection.execute(sql).await?),
-            To::Sqlite(connection) => drop(connection.execute(sql).await?),
+            To::Postgres(connection) => connection.execute(sql).await.map(|_| ()),
+            To::Mariadb(connection) => connection.execute(sql).await.map(|_| ()),
+            To::Sqlite(connection) => connection.execute(sql).await.map(|_| ()),
         }
-        Ok(())
     }
 
     fn table(&mut self, name: &str) -> &mut Table {
