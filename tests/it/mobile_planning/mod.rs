@@ -533,6 +533,8 @@ async fn one_night() {
     rehearsal.hold().await;
     let first = rehearsal.night(TODAY);
     assert!(first["disposed"].as_u64().unwrap() > 1000, "{first:#}");
+    let long_ago = TODAY - 100.years();
+    assert_eq!(rehearsal.judge(long_ago, long_ago, TODAY).await, [""; 0]);
     rehearsal.confirm();
     // the nights that slow recipients need
     for days in 1..=3 {
@@ -576,6 +578,8 @@ async fn ten_years() {
             released = 61;
         }
     }
+    // for those who were confirmed last
+    rehearsal.night(next(*nights.last().unwrap()));
     rehearsal.everybody_was_asked_about_once().await;
     rehearsal.no_card_number_is_stored().await;
     assert!(rehearsal.sunset(&["ledger", "verify"]).expect(0).out.contains("sound"));
