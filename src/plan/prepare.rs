@@ -3,7 +3,7 @@
 use super::{
     Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned,
     access::{self, Walk},
-    condition, count, guard, indexes, members, order, overlap,
+    condition, count, guard, indexes, members, order, overlap, pace,
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
@@ -148,6 +148,9 @@ pub async fn prepare(
         }
     }
     found.extend(ask_for_overlaps(&mut databases, &resolved).await?);
+    let (watched, unwatched): (Vec<_>, Vec<_>) =
+        pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
+    found.extend(watched);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         for (_, resolved) in &mut resolved {
             found.append(&mut resolved.warnings);
@@ -182,7 +185,7 @@ pub async fn prepare(
         }
     }
 
-    let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).collect();
+    let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).chain(unwatched).collect();
     let plan = assemble(job, now, steps, &databases, unplanned)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
     Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, began }))
@@ -217,6 +220,7 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
         }
     }
     diagnostics.extend(ask_for_overlaps(&mut databases, &resolved).await?);
+    diagnostics.extend(pace::check(job, &databases).await);
     Ok(Checked { diagnostics, databases: databases.len(), unavailable })
 }
 
@@ -329,6 +333,8 @@ async fn plan_step(
     };
     let missing_indexes = missing_indexes(resolved, &counts);
     let erase = rule.disposition == Disposition::Erase;
+    let pace = job.settings.databases.get(&rule.table.database);
+    let pace = pace.map_or_else(|| job.settings.pace.clone(), |database| job.settings.pace.of(database));
     let step = Step {
         rule: rule.id.clone(),
         category: rule.category.clone(),
@@ -345,7 +351,7 @@ async fn plan_step(
         recipients,
         access,
         missing_indexes,
-        estimated_seconds: count::estimated_seconds(catalog.engine, erase, due + along),
+        estimated_seconds: pace::seconds(&pace, due, count::estimated_seconds(catalog.engine, erase, due + along)),
         limits,
         evidence: rule.evidence,
         warnings: warnings(resolved),
@@ -500,6 +506,7 @@ fn assemble(
         databases: databases.iter().map(|(name, open)| (name.clone(), facts(open))).collect(),
         steps,
         unplanned,
+        pace: pace::lines(job, databases),
         limits: job.settings.limits,
         refusals: guard::run_refusals(&job.settings.limits, rows),
         work_digest: String::new(),

@@ -64,13 +64,13 @@ impl<'a> Book<'a> {
     pub fn new(
         around: &Surroundings<'a>,
         step: &'a Step,
+        pace: StepPace<'a>,
         dialect: &'static dyn Dialect,
         ledger: &'a mut Ledger,
     ) -> Self {
         let (dependents, durations) = (BTreeMap::new(), Durations::default());
         let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents, durations };
         let waiting = std::sync::Mutex::default();
-        let pace = around.pace.of(step, around.stop, around.progress);
         Self { step, dialect, progress: around.progress, holds: around.holds, pace, pages: Mutex::new(pages), waiting }
     }
 
@@ -81,6 +81,11 @@ impl<'a> Book<'a> {
 
     pub async fn pages(&self) -> MutexGuard<'_, Pages<'a>> {
         self.pages.lock().await
+    }
+
+    /// Fails when holds are not what the plan knows.
+    pub async fn check_holds(&self) -> Result<(), Failure> {
+        self.pages().await.check_holds(self.holds).await
     }
 
     /// Announces and commits what a worker has changed. When this fails, nothing of the batch is left, unless the

@@ -7,6 +7,7 @@
 mod batch;
 mod book;
 mod chunk;
+mod forecast;
 mod members;
 mod note;
 mod outward;
@@ -20,10 +21,11 @@ mod verify;
 mod walk;
 mod worker;
 
+pub use forecast::{Behind, Forecast, Progress as RuleProgress};
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
 pub use perform::{Performed, Request, holds_in, outcome_of, perform};
-pub use report::{RecipientReport, RuleReport, RunReport};
+pub use report::{BACKLOG, RecipientReport, RuleReport, RunReport};
 
 use crate::{
     database::Error as DatabaseError,
@@ -150,7 +152,7 @@ struct Surroundings<'a> {
     recipients: &'a Recipients,
     /// How many workers a rule has in this process.
     workers: u16,
-    pace: Pace,
+    pace: Pace<'a>,
 }
 
 /// Executes all steps of a plan, in their order.
@@ -172,7 +174,7 @@ pub async fn execute(
 
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
     let workers = job.settings.pace.workers;
-    let pace = Pace::new(&job.settings, ledger.clock(), prepared.began.into());
+    let pace = Pace::new(&job.settings, ledger.clock().clone(), prepared.began.into());
     let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, workers, pace };
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
@@ -201,6 +203,8 @@ pub async fn execute(
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
+    let progress: Vec<_> = rules.iter().map(RuleReport::progress).collect();
+    let backlog = Forecast::of(&progress, &job.settings, (ledger.clock())());
     failpoint::reach("before_checkpoint");
     let checkpoint = ledger.checkpoint().await?;
     failpoint::reach("after_checkpoint");
@@ -214,6 +218,7 @@ pub async fn execute(
         milliseconds,
         rules,
         polled,
+        backlog,
         checkpoint: checkpoint.note,
     })
 }
@@ -248,6 +253,7 @@ async fn skip(ledger: &mut Ledger, unplanned: &Unplanned) -> anyhow::Result<Vec<
             disposed: 0,
             remaining: BTreeMap::new(),
             milliseconds: 0,
+            waited: BTreeMap::new(),
         };
         ledger.append(vec![failure, finished], &[]).await?;
         reports.push(report);

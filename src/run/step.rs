@@ -5,7 +5,9 @@ use super::{
     batch::Batches,
     book::Book,
     chunk::SharedPass,
-    milliseconds, outward, verify,
+    milliseconds, outward,
+    report::BACKLOG,
+    verify,
     walk::{self, End},
     worker::Workers,
 };
@@ -17,11 +19,9 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
-
-/// The reason of rows that stay because the rule did not come to them.
-pub(super) const BACKLOG: &str = "backlog";
 
 /// Runs a step to its end; `is_open` when the ledger has batches of the rule that nobody has settled. Only a ledger that
 /// cannot be written is an error here.
@@ -87,7 +87,9 @@ pub(super) async fn run(
         }
         if matches!(report.result, RuleResult::Backlog | RuleResult::Temporary) {
             let left = step.counts.disposable().saturating_sub(report.disposed);
-            report.remaining.entry(BACKLOG.to_owned()).or_insert(left);
+            if left > 0 {
+                report.remaining.entry(BACKLOG.to_owned()).or_insert(left);
+            }
         }
     }
     report.milliseconds = milliseconds(began);
@@ -111,7 +113,8 @@ async fn work(
 
     judge_again(workers.first(), step, ready, dialect).await?;
     let mut batches = Batches::new(around, step, ready, dialect);
-    let mut book = Book::new(around, step, dialect, ledger);
+    let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
+    let mut book = Book::new(around, step, pace, dialect, ledger);
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();
@@ -244,7 +247,7 @@ async fn share(
             End::Others(others) => {
                 book.flush().await?;
                 workers.bury(book.ledger(), &others).await?;
-                book.pace.turns().ready().await?;
+                walk::wait(&mut workers.all, book, &mut book.pace.turns(), &AtomicBool::new(false)).await?;
                 tokio::select! {
                     () = around.stop.cancelled() => return Err(Failure::Interrupted),
                     () = tokio::time::sleep(WAIT) => {}
@@ -282,5 +285,6 @@ fn finished(report: &RuleReport) -> Event {
         disposed: report.disposed,
         remaining: report.remaining.clone().into_iter().collect::<BTreeMap<_, _>>(),
         milliseconds: report.milliseconds,
+        waited: report.waited.clone(),
     }
 }

@@ -5,11 +5,15 @@ use super::{
     Failure, Surroundings,
     batch::{Batches, Position},
     book::Book,
-    chunk::{Chunk, Next, SharedPass},
+    chunk::{Chunk, KEPT, Next, SharedPass},
     pace,
     worker::Worker,
 };
-use crate::{database::ErrorKind, plan::Walk, settings};
+use crate::{
+    database::{ErrorKind, statements},
+    plan::Walk,
+    settings,
+};
 use futures_util::future::join_all;
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -94,12 +98,15 @@ impl Pass<'_, '_> {
             match self.chunk(worker, current, &mut turns).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    // not worked to its end: somebody else has it, or nobody needs it any more
+                    // not worked to its end: somebody else has it, nobody needs it any more, or no batch may begin here
                     self.shared.leave(self.book, current).await?;
-                    if self.over.load(Ordering::Relaxed) {
-                        return Ok(End::Others(Vec::new()));
-                    }
                     chunk = None;
+                    self.book.flush().await?;
+                    match wait(std::slice::from_mut(worker), self.book, &mut turns, &self.over).await {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(End::Others(Vec::new())),
+                        Err(failure) => return Err(self.stop(failure)),
+                    }
                 }
                 Err(failure) => {
                     // the first failure tells more
@@ -119,7 +126,8 @@ impl Pass<'_, '_> {
     ) -> Result<bool, Failure> {
         let pace = &self.around.job.settings.pace;
         let mut attempt = 0;
-        while turns.next(&self.over).await? {
+        // who waits for longer keeps nothing from those who need not wait
+        while turns.next_within(&self.over, KEPT).await? == Some(true) {
             if !self.shared.keep(self.book, chunk).await? {
                 return Ok(false);
             }
@@ -175,6 +183,25 @@ impl Pass<'_, '_> {
 
     fn size(&self) -> MutexGuard<'_, pace::Size> {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until work may begin; false when `over` is or becomes true. Sessions that are silent for minutes may be ended by
+/// something between here and the servers, and with them their locks: so they are not silent.
+pub(super) async fn wait(
+    workers: &mut [Worker],
+    book: &Book<'_>,
+    turns: &mut pace::Turns<'_, '_>,
+    over: &AtomicBool,
+) -> Result<bool, Failure> {
+    loop {
+        if let Some(ready) = turns.ready_within(over, KEPT).await? {
+            return Ok(ready);
+        }
+        for worker in &mut *workers {
+            worker.connection.fetch(&statements::nothing()).await?;
+        }
+        book.check_holds().await?;
     }
 }
 

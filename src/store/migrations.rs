@@ -125,6 +125,13 @@ const MIGRATIONS: &[&str] = &["
         calls bigint not null,
         primary key (recipient, day)
     );
+", "
+    -- Pauses of the whole job. What one says is a JSON document.
+    create table pauses (
+        id bigint not null primary key,
+        pause text not null,
+        ended_at text
+    );
 "];
 
 /// The version that this program knows.

@@ -14,6 +14,7 @@ mod error;
 mod holds;
 mod keys;
 mod migrations;
+mod pauses;
 mod recipients;
 mod standing;
 
@@ -22,6 +23,7 @@ pub use entries::{StoredCheckpoint, StoredTags};
 pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
+pub use pauses::Pause;
 pub use recipients::{Backlog, Pending, RecipientCount, Remembered, StoredNotice};
 
 use crate::settings::StoreSettings;
