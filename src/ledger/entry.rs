@@ -70,6 +70,9 @@ pub enum Event {
         rules: Vec<String>,
         /// Database name to server version.
         databases: BTreeMap<String, String>,
+        /// What the processes call themselves that share a night's work.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
     },
     RuleStarted {
         rule: String,
