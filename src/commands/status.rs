@@ -220,13 +220,11 @@ fn note(status: &mut Status, Entry { at, run, event, .. }: Entry, groups: &[RunS
         _ => known.run == run,
     };
     match event {
-        Event::RunFinished { outcome, disposed, .. } => {
-            if !status.runs.iter().any(same) {
-                let outcome = Some(outcome);
-                let mut known = RunStatus { run, group: None, started: None, finished: Some(at), outcome, disposed };
-                group.into_iter().for_each(|group| sum_up(&mut known, group));
-                status.runs.push(known);
-            }
+        Event::RunFinished { outcome, disposed, .. } if !status.runs.iter().any(same) => {
+            let outcome = Some(outcome);
+            let mut known = RunStatus { run, group: None, started: None, finished: Some(at), outcome, disposed };
+            group.into_iter().for_each(|group| sum_up(&mut known, group));
+            status.runs.push(known);
         }
         Event::RunStarted { .. } => match status.runs.iter_mut().find(|known| same(known)) {
             Some(known) => known.started = known.started.filter(|_| name.is_some()).or(Some(at)),
