@@ -1,6 +1,6 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
-use super::{KeyColumn, Privilege, Sql, Statement, Value};
+use super::{KeyColumn, Privilege, Sql, Statement, Value, statements::Stride};
 use crate::{
     catalog::{Engine, Table, TableName},
     clock::PointKind,
@@ -123,6 +123,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// One number: the heap blocks of a table, for engines whose rows can be walked by them.
     fn blocks(&self, _table: &TableName) -> Option<Statement> {
         None
+    }
+
+    /// The row belongs to this share of all rows. `column` is the first of its key. Only for engines with blocks.
+    fn in_stride(&self, _column: &str, _key: &KeyColumn, _stride: Stride) -> Sql {
+        Sql::new("true")
     }
 
     /// One text: the server's name for the open transaction, where it has one that outlives it.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The format's name, in the ledger's first entry and in exports.
-pub const FORMAT: &str = "sunset-ledger/1";
+pub const FORMAT: &str = "sunset-ledger/2";
 
 /// An entry about a recipient's answers names no more calls.
 pub const MOST_REQUEST_IDS: usize = 20;

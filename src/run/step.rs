@@ -12,7 +12,6 @@ use super::{
     worker::Workers,
 };
 use crate::{
-    database::{Connection, Dialect},
     ledger::{Event, Ledger, RuleResult},
     plan::{self, OpenDatabase, PreparedStep, Step},
     rules::Limits,
@@ -111,7 +110,7 @@ async fn work(
     let dialect = database.dialect;
     workers.succeed(ledger).await?;
 
-    judge_again(workers.first(), step, ready, dialect).await?;
+    judge_again(database, step, ready).await?;
     let mut batches = Batches::new(around, step, ready, dialect);
     let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
     let mut book = Book::new(around, step, pace, dialect, ledger);
@@ -147,7 +146,7 @@ async fn work(
             }
             ended => (ended?, None),
         };
-        let counted = verify::count(workers.first(), dialect, &ready.work, &step.counts).await;
+        let counted = verify::count(database, &ready.work, &step.counts).await;
         counts = match (late, counted) {
             (None, counted) => counted?,
             (Some(_), Ok(counts)) if counts.disposable() == 0 => counts,
@@ -198,16 +197,11 @@ async fn work(
 
 /// Rows that waited for their dependents when the plan was made may be free to go by now, since the steps before this
 /// one took the dependents: the limits are held against them too.
-async fn judge_again(
-    connection: &mut dyn Connection,
-    step: &Step,
-    ready: &PreparedStep,
-    dialect: &dyn Dialect,
-) -> Result<(), Failure> {
+async fn judge_again(database: &OpenDatabase, step: &Step, ready: &PreparedStep) -> Result<(), Failure> {
     if step.counts.waiting == 0 || step.limits == Limits::default() {
         return Ok(());
     }
-    let counts = plan::tally(connection, dialect, &ready.work).await?;
+    let counts = verify::count(database, &ready.work, &step.counts).await?;
     let counts = plan::Counts { table_rows: step.counts.table_rows, ..counts };
     match plan::refusals(&step.limits, &counts).as_slice() {
         [] => Ok(()),
