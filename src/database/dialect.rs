@@ -1,6 +1,6 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
-use super::{KeyColumn, Privilege, Sql, Statement, Value};
+use super::{KeyColumn, Privilege, Removal, Sql, Statement, Value};
 use crate::{
     catalog::{Engine, Table, TableName},
     clock::PointKind,
@@ -122,6 +122,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
 
     /// One number: the heap blocks of a table, for engines whose rows can be walked by them.
     fn blocks(&self, _table: &TableName) -> Option<Statement> {
+        None
+    }
+
+    /// How a whole partition goes, where the engine has partitions.
+    fn removal(&self) -> Option<Removal> {
         None
     }
 

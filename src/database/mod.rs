@@ -23,6 +23,7 @@ mod driver;
 mod error;
 mod grants;
 mod mysql;
+pub mod partition;
 mod postgres;
 mod sql;
 mod sqlite;
@@ -32,6 +33,9 @@ mod work;
 pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
 pub use grants::Privilege;
+pub use mysql::partitions as exchanged;
+pub use partition::{Partition, Partitioning, Question, Removal};
+pub use postgres::partitions as transactional;
 pub use sql::{PLACEHOLDER, Sql};
 pub use work::{Change, Computed, DependentWork, KeyColumn, Link, MembersWork, Point, RecipientWork, Work};
 
@@ -122,6 +126,10 @@ pub trait Database: Send + Sync {
 
     /// The live schema, as far as the user may see it.
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error>;
+
+    /// How a table is partitioned, and which partitions could go whole.
+    async fn partitions(&self, connection: &mut dyn Connection, question: &Question<'_>)
+    -> Result<Partitioning, Error>;
 
     /// The server's clock.
     async fn clock(&self, connection: &mut dyn Connection) -> Result<Timestamp, Error>;

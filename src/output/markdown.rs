@@ -57,6 +57,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
             item("hold", hold);
         }
         item("found by", &found_by(step));
+        for text in plan::partitions(step) {
+            item("partitions", &text);
+        }
         for missing in &step.missing_indexes {
             item("index", &format!("`{}` would help: {}", missing.sql, missing.why));
         }
@@ -67,6 +70,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
             item("refused", refusal);
         }
         if style.sql {
+            for (purpose, statements) in plan::partition_statements(step) {
+                let _ = writeln!(out, "\n{purpose}:\n\n```sql\n{}\n```", statements.join(";\n"));
+            }
             for statement in &step.statements {
                 let _ = writeln!(out, "\n{}:\n\n```sql\n{}\n```", statement.purpose, statement.sql);
             }
@@ -86,6 +92,9 @@ pub(super) fn report(report: &RunReport) -> String {
     let mut out = format!("# Run {}\n\n", report.run);
     out.push_str(&table(&text::HEAD, report.rules.iter().map(text::row)));
     for rule in &report.rules {
+        for words in text::partitions(rule) {
+            let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(&words));
+        }
         let left = text::remaining(rule);
         if !left.is_empty() {
             let _ = writeln!(out, "\n- `{}`: rows stay: {left}", rule.rule);

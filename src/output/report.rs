@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ledger::RuleResult,
-    run::{RecipientReport, RuleReport, RunReport},
+    run::{PartitionReport, RecipientReport, RuleReport, RunReport},
 };
 use std::fmt::Write as _;
 
@@ -45,6 +45,16 @@ pub(super) fn remaining(rule: &RuleReport) -> String {
     parts.join(", ")
 }
 
+/// `partitions went whole: p2001 (1,234 rows), p2002 (12 rows)`, and why others did not.
+pub(super) fn partitions(rule: &RuleReport) -> Vec<String> {
+    let went = rule.partitions.iter().map(|PartitionReport { name, rows }| format!("{name} ({} rows)", count(*rows)));
+    let went: Vec<_> = went.collect();
+    let went = (!went.is_empty()).then(|| format!("partitions went whole: {}", went.join(", ")));
+    let stayed = rule.partitions_by_rows.iter();
+    let stayed = stayed.map(|(name, why)| format!("rows of partition {name} went one by one: {why}"));
+    went.into_iter().chain(stayed).collect()
+}
+
 /// `stripe about 12 persons: 10 confirmed, 2 gone`.
 pub(super) fn answers(recipient: &str, report: &RecipientReport) -> String {
     let parts: Vec<_> = report
@@ -64,6 +74,9 @@ pub(super) fn text(report: &RunReport) -> String {
     for rule in &report.rules {
         for (recipient, asked) in &rule.recipients {
             let _ = writeln!(out, "\n{}: {}", rule.rule, answers(recipient, asked));
+        }
+        for words in partitions(rule) {
+            let _ = writeln!(out, "\n{}: {words}", rule.rule);
         }
         let left = remaining(rule);
         if !left.is_empty() {

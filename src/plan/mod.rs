@@ -15,6 +15,7 @@ mod indexes;
 mod members;
 mod order;
 mod overlap;
+mod partitions;
 mod prepare;
 mod privileges;
 mod recipients;
@@ -31,6 +32,7 @@ pub use holds::{Hold, HoldScope};
 pub use indexes::MissingIndex;
 pub use members::{PlannedMembers, resolve as members};
 pub use overlap::check as overlaps;
+pub use partitions::{PartitionByRows, PlannedPartition, PlannedPartitions, SetAside, WholePartition};
 pub use prepare::{
     Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, databases_of, open_database,
     open_databases, prepare, surroundings,
@@ -117,6 +119,9 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<PlannedRecipient>,
     pub access: Access,
+    /// What becomes of the table's partitions, where the rule says something of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<PlannedPartitions>,
     /// Indexes that would help, where the tables are big enough for it to matter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_indexes: Vec<MissingIndex>,

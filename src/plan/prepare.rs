@@ -1,9 +1,9 @@
 //! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
 
 use super::{
-    Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned,
+    Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
     access::{self, Walk},
-    condition, count, guard, indexes, members, order, overlap, recipients,
+    condition, count, guard, indexes, members, order, overlap, partitions, recipients,
     resolve::{self, Resolved, Surroundings},
     sample,
 };
@@ -67,11 +67,16 @@ pub struct Prepared {
 }
 
 /// The executable side of a step.
+#[derive(Clone)]
 pub struct PreparedStep {
     pub rule: Rule,
     pub work: Work,
     pub walk: Walk,
     pub index: Option<String>,
+    /// Those that go whole.
+    pub partitions: Vec<WholePartition>,
+    /// An earlier run has set rows of a partition aside, and left them there.
+    pub set_aside: bool,
 }
 
 /// The databases that these rules' rows, and those who stay with their recipients, are read from.
@@ -299,7 +304,7 @@ async fn plan_step(
     open: &mut OpenDatabase,
     options: &Options,
 ) -> Result<(Step, PreparedStep), database::Error> {
-    let OpenDatabase { connection, catalog, dialect, .. } = open;
+    let OpenDatabase { database, connection, catalog, dialect } = open;
     let (connection, dialect) = (connection.as_mut(), *dialect);
     let work = &resolved.work;
     let gone = || database::Error::new(ErrorKind::Other, format!("table {} is gone", work.table));
@@ -317,6 +322,10 @@ async fn plan_step(
         0 => Vec::new(),
         limit => sample::samples(connection, dialect, table, work, limit).await?,
     };
+    let subject =
+        partitions::Subject { rule, resolved, table, catalog, zone: &job.settings.time_zone, disposable: due > 0 };
+    let partitions = partitions::plan(database.as_ref(), connection, dialect, &subject).await?;
+    let (partitions, whole) = partitions.map_or((None, Vec::new()), |(planned, whole)| (Some(planned), whole));
     let missing_indexes = missing_indexes(resolved, &counts);
     let erase = rule.disposition == Disposition::Erase;
     let step = Step {
@@ -334,6 +343,7 @@ async fn plan_step(
         dependents,
         recipients,
         access,
+        partitions,
         missing_indexes,
         estimated_seconds: count::estimated_seconds(catalog.engine, erase, due + along),
         limits,
@@ -343,7 +353,14 @@ async fn plan_step(
         statements: planned_statements(dialect, work, &walk, members),
         samples,
     };
-    let ready = PreparedStep { rule: rule.clone(), work: work.clone(), walk, index: resolved.index.clone() };
+    let ready = PreparedStep {
+        rule: rule.clone(),
+        work: work.clone(),
+        walk,
+        index: resolved.index.clone(),
+        set_aside: step.partitions.as_ref().is_some_and(|planned| planned.set_aside.is_some()),
+        partitions: whole,
+    };
     Ok((step, ready))
 }
 
@@ -422,10 +439,9 @@ fn planned_statements(
             shown.extend(range_statements(dialect, work, &range));
         }
         Walk::Blocks => {
-            for leaf in &work.leaves {
-                let range = Range::Blocks { leaf: leaf.clone(), from: 0, to: 64 };
-                shown.extend(range_statements(dialect, work, &range));
-            }
+            // the same for each partition, by its own name: those come and go
+            let range = Range::Blocks { leaf: work.table.clone(), from: 0, to: 64 };
+            shown.extend(range_statements(dialect, work, &range));
         }
     }
     for dependent in &work.dependents {

@@ -51,6 +51,7 @@ pub struct Rule {
     /// Third parties that delete their copies before a row changes, in the order of the file.
     pub recipients: Vec<RuleRecipient>,
     pub limits: Limits,
+    pub partitions: Partitions,
     pub evidence: Evidence,
     /// Five-field cron expression, checked.
     pub schedule: Option<String>,
@@ -269,6 +270,19 @@ pub enum Dependent {
     Unlink,
     /// These columns of theirs are anonymized in the same transaction.
     Anonymize(Vec<(String, Technique)>),
+}
+
+/// What becomes of a partition of which every row is to go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Partitions {
+    /// Its rows go one by one.
+    #[default]
+    Rows,
+    /// It is removed with them.
+    Drop,
+    /// It is emptied at once.
+    Truncate,
 }
 
 /// What the ledger keeps of the rows of a batch.

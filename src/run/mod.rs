@@ -11,6 +11,7 @@ mod members;
 mod note;
 mod outward;
 mod pace;
+mod partition;
 mod perform;
 mod recover;
 mod report;
@@ -22,7 +23,7 @@ mod worker;
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
 pub use perform::{Performed, Request, holds_in, outcome_of, perform};
-pub use report::{RecipientReport, RuleReport, RunReport};
+pub use report::{PartitionReport, RecipientReport, RuleReport, RunReport};
 
 use crate::{
     database::Error as DatabaseError,

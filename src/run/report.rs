@@ -34,6 +34,12 @@ pub struct RuleReport {
     pub disposed: u64,
     /// Rows of other tables that went along.
     pub dependents: BTreeMap<String, u64>,
+    /// Partitions that went whole; their rows are among those disposed of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<PartitionReport>,
+    /// Partitions that were to go whole, and whose rows went one by one: name and reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub partitions_by_rows: BTreeMap<String, String>,
     /// Third parties that were asked, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub recipients: BTreeMap<String, RecipientReport>,
@@ -51,6 +57,13 @@ pub struct RuleReport {
     /// At least this, whatever the result says: credentials that are refused are not a failure of the rule.
     #[serde(skip)]
     pub outcome: Outcome,
+}
+
+/// A partition that went whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartitionReport {
+    pub name: String,
+    pub rows: u64,
 }
 
 /// What one recipient answered about the rows of a rule.
@@ -91,6 +104,8 @@ impl RuleReport {
             result,
             disposed: 0,
             dependents: BTreeMap::new(),
+            partitions: Vec::new(),
+            partitions_by_rows: BTreeMap::new(),
             recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),
             milliseconds: 0,

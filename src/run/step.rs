@@ -5,7 +5,9 @@ use super::{
     batch::Batches,
     book::Book,
     chunk::SharedPass,
-    milliseconds, outward, verify,
+    milliseconds, outward,
+    partition::{self, Partitions},
+    verify,
     walk::{self, End},
     worker::Workers,
 };
@@ -48,7 +50,7 @@ pub(super) async fn run(
         ledger.append(vec![started(step), refusal, finished(&report)], &[]).await?;
         return Ok(report);
     }
-    if step.counts.due == 0 && !is_open {
+    if step.counts.due == 0 && !is_open && !ready.set_aside {
         // the plan's count is the verification: there was nothing to change since
         report.remaining = verify::reasons(&step.counts);
         report.result = if report.remaining.is_empty() { RuleResult::NothingDue } else { RuleResult::ExplainedRest };
@@ -99,14 +101,28 @@ async fn work(
     workers.succeed(ledger).await?;
 
     judge_again(workers.first(), step, ready, dialect).await?;
+    let mut partitions = Partitions::default();
+    let ended = partition::pass(around, step, ready, database, ledger, &mut partitions).await;
+    report.disposed = partitions.rows();
+    report.partitions.clone_from(&partitions.went);
+    report.partitions_by_rows.extend(partitions.stayed.iter().cloned());
+    ended?;
+    let (step, ready) = (&partitions.rest_of(step), &partitions.rest_of_work(ready));
     let mut batches = Batches::new(around, step, ready, dialect);
-    let mut book = Book::new(around, step, dialect, ledger);
+    let mut book = Book::new(around, step, dialect, ledger, partitions.batches);
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();
     let mut first = true;
     let mut waiting = outward::Waiting::default();
     loop {
+        // all that there was to do may have gone with its partitions: that is counted, and nothing walked through
+        if counts.disposable() == 0 && partitions.rows() > 0 {
+            counts = verify::count(workers.first(), dialect, &ready.work, &step.counts).await?;
+            if counts.disposable() == 0 {
+                break;
+            }
+        }
         let due = counts.due;
         let ended = match ready.work.recipients.is_empty() {
             true => share(around, &mut batches, &mut workers, &mut book, first).await,
@@ -121,7 +137,7 @@ async fn work(
         first = false;
         {
             let pages = book.pages().await;
-            report.disposed = pages.disposed;
+            report.disposed = partitions.rows() + pages.disposed;
             report.dependents.clone_from(&pages.dependents);
             report.batches.clone_from(&pages.durations);
         }

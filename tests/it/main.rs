@@ -15,6 +15,7 @@ mod grants;
 mod init;
 mod ledger;
 mod metrics;
+mod partitions;
 mod plan;
 mod privacy;
 mod real_data;

@@ -1,10 +1,11 @@
 //! The SQL of MySQL and MariaDB.
 
+use super::partitions;
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{
-        Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value,
+        Dialect, KeyColumn, PLACEHOLDER, Privilege, Removal, Sql, Statement, Value,
         dialect::{iso_pattern, quoted},
     },
 };
@@ -170,6 +171,10 @@ impl Dialect for Mysql {
         sql
     }
 
+    fn removal(&self) -> Option<Removal> {
+        Some(Removal::Exchanged)
+    }
+
     /// Of long texts only the beginning is indexed.
     fn create_index(&self, table: &Table, columns: &[String], _bytewise: bool) -> String {
         const PREFIX: u32 = 32;
@@ -199,12 +204,11 @@ impl Dialect for Mysql {
             names.iter().map(|name| self.quote(name)).collect::<Vec<_>>().join(", ")
         };
         let (what, on) = match privilege {
-            Privilege::Connect | Privilege::Lock(..) => return None,
-            Privilege::Schema(schema) => {
-                // here, and only here, a schema's name is a pattern
-                let pattern = schema.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
-                ("references".to_owned(), format!("{}.*", self.quote(&pattern)))
-            }
+            Privilege::Connect | Privilege::Lock(..) | Privilege::Truncate(_) | Privilege::Own { .. } => return None,
+            Privilege::Schema(schema) => ("references".to_owned(), self.tables_of(schema)),
+            Privilege::LockTables(schema) => ("lock tables".to_owned(), self.tables_of(schema)),
+            Privilege::Exchange(table) => (partitions::ON_TABLE.join(", "), self.table(table)),
+            Privilege::Aside(table) => (partitions::ON_ASIDE.join(", "), self.table(table)),
             Privilege::Select(table) => ("select".to_owned(), self.table(table)),
             Privilege::SelectColumns(table, names) => (format!("select ({})", columns(names)), self.table(table)),
             Privilege::Delete(table) => ("delete".to_owned(), self.table(table)),
@@ -219,6 +223,12 @@ impl Dialect for Mysql {
 }
 
 impl Mysql {
+    /// Every table of a schema. Here, and only here, a schema's name is a pattern.
+    fn tables_of(&self, schema: &str) -> String {
+        let pattern = schema.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
+        format!("{}.*", self.quote(&pattern))
+    }
+
     /// `name`, `name@host` or `'name'@'host'`. Backticks mean the same in every SQL mode.
     fn account(&self, user: &str) -> String {
         let quoted = user.strip_prefix('\'').and_then(|user| user.strip_suffix('\''));

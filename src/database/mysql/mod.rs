@@ -1,8 +1,8 @@
 //! MySQL and MariaDB: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Statement, Value, check_parameters, digest, driver::Session,
-    is_loopback, malformed, parameters, plaintext, scalar, timestamp, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Partitioning, Question, Statement, Value, check_parameters,
+    digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp, within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -18,6 +18,7 @@ use std::{str::FromStr, time::Duration};
 
 mod catalog;
 pub(super) mod dialect;
+pub mod partitions;
 
 const PARAMETERS: &[&str] =
     &["ssl-mode", "sslmode", "ssl-ca", "sslca", "ssl-cert", "sslcert", "ssl-key", "sslkey", "socket"];
@@ -133,6 +134,14 @@ impl Database for MysqlDatabase {
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {
         catalog::read(connection, &self.database).await
+    }
+
+    async fn partitions(
+        &self,
+        connection: &mut dyn Connection,
+        question: &Question<'_>,
+    ) -> Result<Partitioning, Error> {
+        partitions::read(connection, question).await
     }
 
     async fn clock(&self, connection: &mut dyn Connection) -> Result<Timestamp, Error> {
