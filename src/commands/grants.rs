@@ -126,6 +126,8 @@ fn notes(catalog: &Catalog, needs: &[Need]) -> Vec<String> {
             | Privilege::Select(_)
             | Privilege::SelectColumns(..)
             | Privilege::Truncate(_)
+            | Privilege::Maintain(_)
+            | Privilege::Optimize(_)
             | Privilege::Own { .. }
             | Privilege::Exchange(_)
             | Privilege::Aside(_)
@@ -144,12 +146,13 @@ fn notes(catalog: &Catalog, needs: &[Need]) -> Vec<String> {
             for need in needs {
                 match &need.privilege {
                     Privilege::Own { owner, superuser: true } => notes.push(format!(
-                        "partitions belong to the superuser {}, whom nobody should be one with: give them another owner \
-                         before whole ones can be dropped, or say `partitions: truncate`",
+                        "tables belong to the superuser {}, whom nobody should be one with: give them another owner before \
+                         whole partitions can be dropped, or tables vacuumed",
                         owner.escape_debug()
                     )),
                     Privilege::Own { owner, superuser: false } => notes.push(format!(
-                        "whoever drops partitions of {} may do what that role may: `partitions: truncate` takes less",
+                        "whoever drops partitions of {0}, or vacuums tables of {0}, may do what that role may \
+                         (`partitions: truncate` takes less, and so does PostgreSQL 17)",
                         owner.escape_debug()
                     )),
                     _ => {}

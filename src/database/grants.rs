@@ -24,6 +24,10 @@ pub enum Privilege {
         owner: String,
         superuser: bool,
     },
+    /// PostgreSQL 17: vacuum a table.
+    Maintain(TableName),
+    /// MySQL: write a table anew.
+    Optimize(TableName),
     /// MySQL: exchange, empty and remove partitions of a table, and see whether it has triggers.
     Exchange(TableName),
     /// MySQL: make, read and remove a table that rows of a partition stand in meanwhile.

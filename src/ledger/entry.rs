@@ -160,6 +160,19 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         document: Option<String>,
     },
+    /// What a rule asks for `after` its rows went: their bytes were cleaned up, or it was tried.
+    Maintenance {
+        rule: String,
+        /// `vacuum` or `rewrite`.
+        step: String,
+        /// `schema.table` of those that hold rows.
+        tables: Vec<String>,
+        complete: bool,
+        /// Why not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        milliseconds: u64,
+    },
     RuleFinished {
         rule: String,
         result: RuleResult,

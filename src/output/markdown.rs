@@ -6,7 +6,10 @@ use super::{
     plan::{self, asked, due, found_by, sent, stay, time},
     report as text,
 };
-use crate::{plan::Plan, run::RunReport};
+use crate::{
+    plan::Plan,
+    run::{RunReport, Traces},
+};
 use std::fmt::Write as _;
 
 /// A cell's text: pipes and line breaks would end it.
@@ -84,15 +87,23 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
     for refusal in &plan.refusals {
         let _ = writeln!(out, "\n**Refused**: {refusal}");
     }
+    if !style.brief {
+        out.push_str(&traces(&plan::traces(plan), "What would be left of rows that go"));
+    }
     let _ = writeln!(out, "\nDigest `{}`", plan.digest);
     out
+}
+
+fn traces(all: &[Traces], title: &str) -> String {
+    let lines = text::traces(all, title);
+    if lines.is_empty() { String::new() } else { format!("\n```text{}\n```\n", lines.join("\n")) }
 }
 
 pub(super) fn report(report: &RunReport) -> String {
     let mut out = format!("# Run {}\n\n", report.run);
     out.push_str(&table(&text::HEAD, report.rules.iter().map(text::row)));
     for rule in &report.rules {
-        for words in text::partitions(rule) {
+        for words in text::partitions(rule).into_iter().chain(text::maintenance(rule)) {
             let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(&words));
         }
         let left = text::remaining(rule);
@@ -103,6 +114,7 @@ pub(super) fn report(report: &RunReport) -> String {
             let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(message));
         }
     }
+    out.push_str(&traces(&report.traces, "What is left of rows that went"));
     let _ =
         writeln!(out, "\n{} rows disposed of.\n\n```\n{}\n```", count(report.disposed), report.checkpoint.trim_end());
     out

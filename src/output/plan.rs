@@ -3,13 +3,14 @@
 use super::{
     PlanStyle,
     numbers::{count, count_or_dash, seconds},
-    table,
+    report, table,
 };
 use crate::{
     plan::{
         PartitionByRows, Plan, PlannedMembers, PlannedPartition, PlannedRecipient, PlannedStatement, SetAside, Step,
     },
     rules::Partitions,
+    run::Traces,
 };
 use std::fmt::Write as _;
 
@@ -57,8 +58,21 @@ pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
     for refusal in &plan.refusals {
         let _ = writeln!(out, "\nrefused: {refusal}");
     }
+    if !style.brief {
+        for line in report::traces(&traces(plan), "what would be left of rows that go") {
+            let _ = writeln!(out, "{line}");
+        }
+    }
     let _ = writeln!(out, "\n{}", summary(plan));
     out
+}
+
+/// Where bytes would be of the rows that go.
+pub(super) fn traces(plan: &Plan) -> Vec<Traces> {
+    let going = plan.steps.iter().filter(|step| step.counts.disposable() > 0);
+    Traces::of(going.filter_map(|step| {
+        Some((step.rule.as_str(), step.database.as_str(), plan.databases.get(&step.database)?, step.after))
+    }))
 }
 
 fn summary(plan: &Plan) -> String {

@@ -5,8 +5,9 @@ use super::{
     table,
 };
 use crate::{
+    database::maintenance::Remains,
     ledger::RuleResult,
-    run::{PartitionReport, RecipientReport, RuleReport, RunReport},
+    run::{MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces},
 };
 use std::fmt::Write as _;
 
@@ -55,6 +56,31 @@ pub(super) fn partitions(rule: &RuleReport) -> Vec<String> {
     went.into_iter().chain(stayed).collect()
 }
 
+/// `vacuum done`, or why not.
+pub(super) fn maintenance(rule: &RuleReport) -> Option<String> {
+    let MaintenanceReport { step, complete, message } = rule.maintenance.as_ref()?;
+    Some(match (complete, message) {
+        (true, _) => format!("{step} done"),
+        (false, Some(why)) => format!("{step} is not through, the next run tries again: {why}"),
+        (false, None) => format!("{step} is not through, the next run tries again"),
+    })
+}
+
+/// Where bytes are, and until when, one line each.
+pub(super) fn traces(all: &[Traces], title: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (number, Traces { database, engine, after, rules, places }) in all.iter().enumerate() {
+        if number == 0 {
+            lines.push(String::new());
+            lines.push(format!("{title}, and until when (docs/erasure.md)"));
+        }
+        let after = after.map(|after| format!(", after {after}")).unwrap_or_default();
+        lines.push(format!("  {database} ({engine}){after}: {}", rules.join(", ")));
+        lines.extend(places.iter().map(|Remains { place, until }| format!("    {place}: until {until}")));
+    }
+    lines
+}
+
 /// `stripe about 12 persons: 10 confirmed, 2 gone`.
 pub(super) fn answers(recipient: &str, report: &RecipientReport) -> String {
     let parts: Vec<_> = report
@@ -75,7 +101,7 @@ pub(super) fn text(report: &RunReport) -> String {
         for (recipient, asked) in &rule.recipients {
             let _ = writeln!(out, "\n{}: {}", rule.rule, answers(recipient, asked));
         }
-        for words in partitions(rule) {
+        for words in partitions(rule).into_iter().chain(maintenance(rule)) {
             let _ = writeln!(out, "\n{}: {words}", rule.rule);
         }
         let left = remaining(rule);
@@ -85,6 +111,9 @@ pub(super) fn text(report: &RunReport) -> String {
         if let Some(message) = &rule.message {
             let _ = writeln!(out, "\n{}: {message}", rule.rule);
         }
+    }
+    for line in traces(&report.traces, "what is left of rows that went") {
+        let _ = writeln!(out, "{line}");
     }
     let _ = writeln!(
         out,

@@ -45,7 +45,7 @@ use crate::{
     catalog::{Engine, TableName},
     clock::DueDays,
     outcome::Outcome,
-    rules::{Disposition, Evidence, Limits},
+    rules::{After, Disposition, Evidence, Limits},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -130,6 +130,9 @@ pub struct Step {
     pub limits: Limits,
     #[serde(default, skip_serializing_if = "Evidence::is_rows")]
     pub evidence: Evidence,
+    /// What is done about the bytes of rows that went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<After>,
     /// Why a guard rail refuses the step; empty when none does.
     pub refusals: Vec<String>,
     /// What a reviewer should look at.

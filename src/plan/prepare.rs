@@ -327,6 +327,8 @@ async fn plan_step(
     let partitions = partitions::plan(database.as_ref(), connection, dialect, &subject).await?;
     let (partitions, whole) = partitions.map_or((None, Vec::new()), |(planned, whole)| (Some(planned), whole));
     let missing_indexes = missing_indexes(resolved, &counts);
+    let mut warnings = warnings(resolved);
+    warnings.extend(not_maintained(connection, dialect, rule, work).await?);
     let erase = rule.disposition == Disposition::Erase;
     let step = Step {
         rule: rule.id.clone(),
@@ -348,7 +350,8 @@ async fn plan_step(
         estimated_seconds: count::estimated_seconds(catalog.engine, erase, due + along),
         limits,
         evidence: rule.evidence,
-        warnings: warnings(resolved),
+        after: rule.after,
+        warnings,
         holds: resolved.holds.clone(),
         statements: planned_statements(dialect, work, &walk, members),
         samples,
@@ -374,6 +377,24 @@ fn missing_indexes(resolved: &Resolved, counts: &Counts) -> Vec<MissingIndex> {
         }
     }
     missing
+}
+
+/// Tables that the rule would have cleaned up, and that this user may not.
+async fn not_maintained(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    rule: &Rule,
+    work: &Work,
+) -> Result<Option<String>, database::Error> {
+    let tables: Vec<_> =
+        work.leaves.iter().chain(work.dependents.iter().map(|dependent| &dependent.table)).cloned().collect();
+    let (Some(after), Some(statement)) = (rule.after, dialect.not_maintained(&tables)) else { return Ok(None) };
+    let names: Vec<_> = connection.fetch(&statement).await?.into_iter().flatten().flatten().collect();
+    let words = |names: &[String]| {
+        let code = Code::Privilege.as_str();
+        format!("{code}: this database user may not {after} {}: see `sunset grants`", names.join(", "))
+    };
+    Ok((!names.is_empty()).then(|| words(&names)))
 }
 
 /// Missing indexes stand for themselves.
@@ -406,7 +427,7 @@ fn planned_statements(
     let selection = KeySelection::of(work);
     let key = |columns: usize| vec!["(key)".to_owned(); columns];
     let keys = [key(work.locator().len())];
-    let mut shown = vec![("count what is due", statements::tally(dialect, work))];
+    let mut shown: Vec<(&str, Statement)> = vec![("count what is due", statements::tally(dialect, work))];
     if let Some(missing) = statements::missing(dialect, work) {
         shown.push(("count what has no starting point", missing));
     }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     catalog::{Catalog, Engine, Owner, TableName},
     database::{Change, MembersWork, Privilege, Work, partition},
-    rules::{Partitions, Rule},
+    rules::{After, Partitions, Rule},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +43,9 @@ pub fn privileges(
     for (privilege, rules) in whole_partitions(catalog, rules) {
         list.push(Need { privilege, why: "let whole partitions go", rules });
     }
+    for (privilege, rules) in maintenance(catalog, rules) {
+        list.push(Need { privilege, why: "clean up after the rows", rules });
+    }
     list
 }
 
@@ -73,6 +76,37 @@ fn whole_partitions(catalog: &Catalog, rules: &[(&Rule, Resolved)]) -> BTreeMap<
         }
     }
     needs
+}
+
+/// What it takes to clean up after rows that went.
+fn maintenance(catalog: &Catalog, rules: &[(&Rule, Resolved)]) -> BTreeMap<Privilege, Rules> {
+    let mut needs: BTreeMap<Privilege, Rules> = BTreeMap::new();
+    for (rule, resolved) in rules {
+        let Some(after) = rule.after else { continue };
+        let work = &resolved.work;
+        let (leaves, dependents) = (work.leaves.iter(), work.dependents.iter().map(|dependent| &dependent.table));
+        for name in leaves.chain(dependents) {
+            let privilege = match catalog.engine {
+                Engine::Postgres if postgres_version(&catalog.version) >= 17 => Some(Privilege::Maintain(name.clone())),
+                Engine::Postgres => catalog
+                    .get(name)
+                    .and_then(|table| table.owner.clone())
+                    .map(|Owner { name, superuser }| Privilege::Own { owner: name, superuser }),
+                Engine::Mysql => (after == After::Rewrite).then(|| Privilege::Optimize(name.clone())),
+                Engine::Sqlite => None,
+            };
+            if let Some(privilege) = privilege {
+                needs.entry(privilege).or_default().insert(rule.id.clone());
+            }
+        }
+    }
+    needs
+}
+
+/// The major version of `PostgreSQL 15.18`; 0 for other servers.
+fn postgres_version(version: &str) -> u32 {
+    let number = version.strip_prefix("PostgreSQL ").and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 type Rules = BTreeSet<String>;

@@ -152,6 +152,13 @@ static RULE: MapShape = MapShape::new(
             Shape::Words(PARTITIONS),
             "drop",
         ),
+        optional(
+            "after",
+            "What is done about the bytes of rows that went, once they did; nothing by default. docs/erasure.md has what \
+             is left where, and until when.",
+            Shape::Words(AFTER),
+            "vacuum",
+        ),
         optional("evidence", "What the ledger keeps of the rows that went.", Shape::Words(EVIDENCE), "rows"),
         optional(
             "schedule",
@@ -185,6 +192,19 @@ static PARTITIONS: &[Word] = &[
          fires no trigger; see docs/partitions.md.",
     ),
     word("truncate", "It is emptied at once, and stays for new rows."),
+];
+
+static AFTER: &[Word] = &[
+    word(
+        "vacuum",
+        "The engine's own cleaning, which stops nobody: `vacuum (analyze)` on PostgreSQL; on MariaDB and MySQL, waiting for \
+         purge; on SQLite, `incremental_vacuum` and a checkpoint that truncates the write-ahead log.",
+    ),
+    word(
+        "rewrite",
+        "The table is written anew without them: `vacuum (full, analyze)`, which locks it for as long as it takes; `optimize \
+         table`; `vacuum` and a checkpoint.",
+    ),
 ];
 
 static EVIDENCE: &[Word] = &[

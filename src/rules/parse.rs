@@ -249,6 +249,7 @@ impl Reader<'_> {
             recipients: at.get("recipients").as_ref().map(recipients).unwrap_or_default(),
             limits: limits(at.get("limits").as_ref()),
             partitions: self.partitions(at, disposition),
+            after: at.get("after").and_then(|after| word(&after)),
             evidence: at.get("evidence").and_then(|evidence| word(&evidence)).unwrap_or_default(),
             schedule: at.text_of("schedule"),
             tags: at.get("tags").iter().flat_map(At::items).filter_map(|tag| tag.text().map(str::to_owned)).collect(),

@@ -53,6 +53,7 @@ pub struct Rule {
     pub limits: Limits,
     pub partitions: Partitions,
     pub evidence: Evidence,
+    pub after: Option<After>,
     /// Five-field cron expression, checked.
     pub schedule: Option<String>,
     /// Words to choose rules by.
@@ -283,6 +284,25 @@ pub enum Partitions {
     Drop,
     /// It is emptied at once.
     Truncate,
+}
+
+/// What is done about the bytes of rows that went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum After {
+    /// The engine's own cleaning, which stops nobody.
+    Vacuum,
+    /// The table is written anew.
+    Rewrite,
+}
+
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vacuum => "vacuum",
+            Self::Rewrite => "rewrite",
+        })
+    }
 }
 
 /// What the ledger keeps of the rows of a batch.

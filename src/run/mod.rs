@@ -7,6 +7,7 @@
 mod batch;
 mod book;
 mod chunk;
+mod maintenance;
 mod members;
 mod note;
 mod outward;
@@ -23,7 +24,7 @@ mod worker;
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
 pub use perform::{Performed, Request, holds_in, outcome_of, perform};
-pub use report::{PartitionReport, RecipientReport, RuleReport, RunReport};
+pub use report::{MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces};
 
 use crate::{
     database::Error as DatabaseError,
@@ -167,6 +168,12 @@ pub async fn execute(
 
     let outcome = rules.iter().map(RuleReport::outcome).max().unwrap_or_default();
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
+    let went = rules.iter().filter(|rule| rule.disposed > 0).filter_map(|rule| {
+        let step = plan.steps.iter().find(|step| step.rule == rule.rule)?;
+        let cleaned = rule.maintenance.as_ref().filter(|maintenance| maintenance.complete).map(|done| done.step);
+        Some((rule.rule.as_str(), step.database.as_str(), plan.databases.get(&step.database)?, cleaned))
+    });
+    let traces = Traces::of(went);
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
     failpoint::reach("before_checkpoint");
@@ -182,6 +189,7 @@ pub async fn execute(
         milliseconds,
         rules,
         polled,
+        traces,
         checkpoint: checkpoint.note,
     })
 }

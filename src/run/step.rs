@@ -5,15 +5,16 @@ use super::{
     batch::Batches,
     book::Book,
     chunk::SharedPass,
-    milliseconds, outward,
+    maintenance, milliseconds, outward,
     partition::{self, Partitions},
     verify,
     walk::{self, End},
     worker::Workers,
 };
 use crate::{
+    catalog::TableName,
     database::{Connection, Dialect},
-    ledger::{Event, Ledger, RuleResult},
+    ledger::{self, Event, Ledger, RuleResult},
     plan::{self, OpenDatabase, PreparedStep, Step},
     rules::Limits,
 };
@@ -54,16 +55,27 @@ pub(super) async fn run(
         // the plan's count is the verification: there was nothing to change since
         report.remaining = verify::reasons(&step.counts);
         report.result = if report.remaining.is_empty() { RuleResult::NothingDue } else { RuleResult::ExplainedRest };
-        report.milliseconds = milliseconds(began);
         tracing::info!(rule = step.rule, "nothing due");
-        ledger.append(vec![started(step), finished(&report)], &[]).await?;
+        let mut events = vec![started(step)];
+        if ready.rule.after.is_some() {
+            // an earlier run may have left it undone
+            ledger.append(std::mem::take(&mut events), &[]).await?;
+            clean_up(around, step, ready, database, &[], ledger, &mut report).await?;
+        }
+        report.milliseconds = milliseconds(began);
+        events.push(finished(&report));
+        ledger.append(events, &[]).await?;
         return Ok(report);
     }
 
     ledger.append(vec![started(step)], &[]).await?;
     tracing::info!(rule = step.rule, table = %step.table, due = step.counts.due, "rule started");
     around.progress.begin(&step.rule, step.counts.disposable());
-    let ended = work(around, step, ready, database, ledger, &mut report).await;
+    let mut gone = Vec::new();
+    let mut ended = work(around, step, ready, database, ledger, &mut report, &mut gone).await;
+    if ended.is_ok() {
+        ended = clean_up(around, step, ready, database, &gone, ledger, &mut report).await.map_err(Failure::from);
+    }
     around.progress.end();
     let mut events = Vec::new();
     if let Err(failure) = ended {
@@ -95,16 +107,19 @@ async fn work(
     database: &OpenDatabase,
     ledger: &mut Ledger,
     report: &mut RuleReport,
+    gone: &mut Vec<TableName>,
 ) -> Result<(), Failure> {
     let mut workers = Workers::new(around, step, ready, database).await?;
     let dialect = database.dialect;
     workers.succeed(ledger).await?;
 
     judge_again(workers.first(), step, ready, dialect).await?;
+    maintenance::owe(step, ready, database, workers.first(), ledger).await?;
     let mut partitions = Partitions::default();
     let ended = partition::pass(around, step, ready, database, ledger, &mut partitions).await;
     report.disposed = partitions.rows();
     report.partitions.clone_from(&partitions.went);
+    gone.clone_from(&partitions.gone);
     report.partitions_by_rows.extend(partitions.stayed.iter().cloned());
     ended?;
     let (step, ready) = (&partitions.rest_of(step), &partitions.rest_of_work(ready));
@@ -176,6 +191,23 @@ async fn work(
     if left > 0 {
         report.remaining.insert("unexplained".to_owned(), left);
         report.message = Some(format!("{left} rows are still due and nothing explains them"));
+    }
+    Ok(())
+}
+
+/// Cleans up after the rows, where the rule asks for it.
+async fn clean_up(
+    around: &Surroundings<'_>,
+    step: &Step,
+    ready: &PreparedStep,
+    database: &OpenDatabase,
+    gone: &[TableName],
+    ledger: &mut Ledger,
+    report: &mut RuleReport,
+) -> Result<(), ledger::Error> {
+    if let Some((done, outcome)) = maintenance::perform(around, step, ready, database, gone, ledger).await? {
+        report.maintenance = Some(done);
+        report.outcome = report.outcome.max(outcome);
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod entries;
 mod error;
 mod holds;
 mod keys;
+mod maintenance;
 mod migrations;
 mod recipients;
 mod standing;

@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod demo;
 mod driver;
+mod erasure;
 mod faults;
 mod grants;
 mod init;

@@ -1,13 +1,15 @@
 //! The SQL of MySQL and MariaDB.
 
-use super::partitions;
+use super::{maintenance, partitions};
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{
         Dialect, KeyColumn, PLACEHOLDER, Privilege, Removal, Sql, Statement, Value,
         dialect::{iso_pattern, quoted},
+        maintenance::{MaintenanceStep, Remains},
     },
+    rules::After,
 };
 
 /// MySQL, or MariaDB, which differs in little.
@@ -171,6 +173,18 @@ impl Dialect for Mysql {
         sql
     }
 
+    fn maintenance(&self, after: After, tables: &[TableName], _root: Option<&TableName>) -> Vec<MaintenanceStep> {
+        maintenance::steps(after, tables)
+    }
+
+    fn unlimited(&self) -> Option<Statement> {
+        Some(maintenance::unlimited(self.mariadb))
+    }
+
+    fn remains(&self, after: Option<After>) -> Vec<Remains> {
+        maintenance::left(after)
+    }
+
     fn removal(&self) -> Option<Removal> {
         Some(Removal::Exchanged)
     }
@@ -204,7 +218,12 @@ impl Dialect for Mysql {
             names.iter().map(|name| self.quote(name)).collect::<Vec<_>>().join(", ")
         };
         let (what, on) = match privilege {
-            Privilege::Connect | Privilege::Lock(..) | Privilege::Truncate(_) | Privilege::Own { .. } => return None,
+            Privilege::Connect
+            | Privilege::Lock(..)
+            | Privilege::Truncate(_)
+            | Privilege::Maintain(_)
+            | Privilege::Own { .. } => return None,
+            Privilege::Optimize(table) => ("insert".to_owned(), self.table(table)),
             Privilege::Schema(schema) => ("references".to_owned(), self.tables_of(schema)),
             Privilege::LockTables(schema) => ("lock tables".to_owned(), self.tables_of(schema)),
             Privilege::Exchange(table) => (partitions::ON_TABLE.join(", "), self.table(table)),

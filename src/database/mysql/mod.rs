@@ -18,6 +18,7 @@ use std::{str::FromStr, time::Duration};
 
 mod catalog;
 pub(super) mod dialect;
+mod maintenance;
 pub mod partitions;
 
 const PARAMETERS: &[&str] =

@@ -1,12 +1,15 @@
 //! PostgreSQL's SQL.
 
+use super::maintenance;
 use crate::{
     catalog::{ColumnKind, Engine, Table, TableKind, TableName},
     clock::PointKind,
     database::{
         Dialect, KeyColumn, PLACEHOLDER, Privilege, Removal, Sql, Statement, Value,
         dialect::{iso_pattern, quoted},
+        maintenance::{MaintenanceStep, Remains},
     },
+    rules::After,
 };
 
 use jiff::{
@@ -190,6 +193,26 @@ impl Dialect for Postgres {
         Some(self.finish(Sql::bound(sql, Value::Text(self.table(table)))))
     }
 
+    fn maintenance(&self, after: After, tables: &[TableName], root: Option<&TableName>) -> Vec<MaintenanceStep> {
+        maintenance::steps(after, tables, root)
+    }
+
+    fn unlimited(&self) -> Option<Statement> {
+        Some(maintenance::unlimited())
+    }
+
+    fn not_maintained(&self, tables: &[TableName]) -> Option<Statement> {
+        Some(maintenance::not_allowed(tables))
+    }
+
+    fn holding(&self, table: &TableName, condition: &Sql) -> Option<Statement> {
+        Some(maintenance::holding(table, condition))
+    }
+
+    fn remains(&self, after: Option<After>) -> Vec<Remains> {
+        maintenance::left(after)
+    }
+
     fn removal(&self) -> Option<Removal> {
         Some(Removal::Transactional)
     }
@@ -216,9 +239,11 @@ impl Dialect for Postgres {
                 (format!("select ({})", columns(&mut names.iter())), self.table(table))
             }
             Privilege::Delete(table) => ("delete".to_owned(), self.table(table)),
+            Privilege::Maintain(table) => ("maintain".to_owned(), self.table(table)),
             Privilege::Truncate(table) => ("truncate".to_owned(), self.table(table)),
             Privilege::Own { owner, superuser: false } => (self.quote(owner), String::new()),
             Privilege::Own { superuser: true, .. }
+            | Privilege::Optimize(_)
             | Privilege::Exchange(_)
             | Privilege::Aside(_)
             | Privilege::LockTables(_) => return None,

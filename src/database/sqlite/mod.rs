@@ -19,6 +19,7 @@ use std::{
 
 mod catalog;
 pub(super) mod dialect;
+mod maintenance;
 
 pub(super) struct SqliteDatabase {
     name: String,

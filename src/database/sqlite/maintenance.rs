@@ -1,0 +1,33 @@
+//! SQLite: what is left of rows that went, and the write-ahead log.
+
+use super::super::{
+    Row, Statement,
+    maintenance::{ELSEWHERE, MaintenanceStep, Remains, remains},
+};
+use crate::rules::After;
+
+/// What is erased is overwritten in the file (`secure_delete`), but only where the write-ahead log has been brought into it;
+/// and what the log held is gone when it is cut to nothing.
+pub(super) fn steps(after: After) -> Vec<MaintenanceStep> {
+    let first = if after == After::Rewrite { "vacuum" } else { "pragma incremental_vacuum" };
+    let statement = Statement::new("pragma wal_checkpoint(truncate)");
+    vec![MaintenanceStep::new(first), MaintenanceStep { statement, judge: busy, repeated: true }]
+}
+
+/// The first number tells that somebody kept it from coming to its end.
+fn busy(rows: &[Row]) -> Option<String> {
+    let busy = rows.first()?.first()?.as_deref() == Some("1");
+    busy.then(|| "another connection is at work, and keeps the write-ahead log".to_owned())
+}
+
+pub(super) fn left(after: Option<After>) -> Vec<Remains> {
+    let own: &[Remains] = match after {
+        None => &[remains(
+            "write-ahead log (….db-wal), and the file until it is brought there",
+            "a checkpoint truncates it",
+        )],
+        Some(After::Vacuum | After::Rewrite) => &[],
+    };
+    let statistics = remains("statistics (sqlite_stat4), where there are any", "the next analyze");
+    own.iter().copied().chain([statistics, ELSEWHERE]).collect()
+}

@@ -1,0 +1,252 @@
+//! What is left of a row that went: values are planted, their rows disposed of, and the servers' files searched for them.
+//! The tables of `docs/erasure.md` say what is found here, and nothing else.
+//!
+//! Where the servers' files cannot be read (a server that somebody gave the tests by URL), this is skipped, aloud.
+
+use crate::support::{
+    bench::{Bench, mysql},
+    random::Random,
+    servers::say,
+};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection, raw_sql};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use sunset::catalog::Engine;
+
+/// The page that has the tables.
+const PAGE: &str = include_str!("../../docs/erasure.md");
+
+/// What a rule may say, as the tables' columns have it.
+const AFTERS: [&str; 3] = ["", "vacuum", "rewrite"];
+
+/// Found (or not) by place, for each of the columns.
+type Found = BTreeMap<&'static str, Vec<bool>>;
+
+/// A planted word that no other test has.
+fn word() -> String {
+    let mut random = Random::new(u64::from(std::process::id()));
+    format!("planted{:016x}", random.below(u64::MAX - 1) ^ u64::from(std::process::id()) << 32)
+}
+
+fn holds(files: &[PathBuf], word: &str) -> bool {
+    files.iter().any(|file| match fs::read(file) {
+        Ok(bytes) => bytes.windows(word.len()).any(|window| window == word.as_bytes()),
+        // a file that has gone meanwhile holds nothing
+        Err(_) => false,
+    })
+}
+
+/// The files of a directory whose names begin so.
+fn files(directory: &Path, start: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start));
+    paths.filter(named).collect()
+}
+
+fn rule(bench: &Bench, after: &str) {
+    let after = if after.is_empty() { String::new() } else { format!(", after: {after}") };
+    bench.rules(&format!(
+        "- {{id: people, table: core.people, starting_point: left_on, retention_period: 5 years, disposition: erase{after}}}"
+    ));
+}
+
+/// Those who are due come first, so that their pages are full of them and not at the end of the file.
+async fn people(bench: &Bench, word: &str) {
+    bench.script("drop table if exists people").await;
+    bench
+        .script_for(
+            "create table people (id int primary key, left_on date, email text, letter text);
+             alter table people alter letter set storage external; create index people_email on people (email)",
+            "create table people (id int primary key, left_on date, email varchar(100), letter text, key (email))",
+            "create table people (id integer primary key, left_on date, email text, letter text);
+             create index people_email on people (email)",
+        )
+        .await;
+    let letter = "x".repeat(2500);
+    for part in 0..4 {
+        let values: Vec<_> = (part * 500..(part + 1) * 500)
+            .map(|id| match id < 1000 {
+                true => format!("({id}, '2001-01-01', '{word}-{id}', '{word}-{id} {letter}')"),
+                false => format!("({id}, '2025-01-01', 'stays-{id}', 'stays-{id} {letter}')"),
+            })
+            .collect();
+        bench.script(&format!("insert into people values {}", values.join(", "))).await;
+    }
+}
+
+/// Runs, and sees that the cleaning came to its end.
+fn run(bench: &Bench, after: &str) {
+    let report = bench.run(0);
+    assert_eq!(report.line("people"), "done 1000");
+    let maintenance = &report.rule("people")["maintenance"];
+    match after {
+        "" => assert!(maintenance.is_null(), "{maintenance}"),
+        _ => assert!(maintenance["complete"] == true, "{maintenance}"),
+    }
+    let evidence = bench.evidence();
+    let done = evidence.events("maintenance");
+    assert_eq!(
+        done.iter().filter(|event| event["complete"] == true && event["step"] == after).count() > 0,
+        !after.is_empty()
+    );
+}
+
+/// The tables of the page have a line for each place, with what was found there.
+fn compare(found: &Found) {
+    for (place, found) in found {
+        let cells: Vec<_> = found.iter().map(|found| if *found { "still there" } else { "gone" }).collect();
+        let line = format!("| {place} | {} |", cells.join(" | "));
+        assert!(PAGE.contains(&line), "docs/erasure.md does not say: {line}");
+    }
+}
+
+#[tokio::test]
+async fn postgres() {
+    let bench = Bench::new(Engine::Postgres).await;
+    let data = PathBuf::from(bench.list("show data_directory").await);
+    if fs::read_dir(data.join("base")).is_err() {
+        return say(&format!("skipped: {} cannot be read", data.display()));
+    }
+    let word = word();
+    let mut found = Found::new();
+    for after in AFTERS {
+        people(&bench, &word).await;
+        bench.script("analyze people; checkpoint").await;
+        rule(&bench, after);
+        let places = |names: Vec<String>| -> Vec<PathBuf> { names.iter().map(|name| data.join(name)).collect() };
+        let table = places(bench.lines("select pg_relation_filepath('people')").await);
+        assert!(holds(&table, &word), "what was planted cannot be found");
+        run(&bench, after);
+        bench.script("checkpoint").await;
+        // a rewritten table has other files
+        let table = places(bench.lines("select pg_relation_filepath('people')").await);
+        let index = places(bench.lines("select pg_relation_filepath('people_email')").await);
+        let toast = "select pg_relation_filepath(reltoastrelid) from pg_class where oid = 'people'::regclass";
+        let toast = places(bench.lines(toast).await);
+        let database = "select oid::text from pg_database where datname = current_database()";
+        let all = files(&data.join("base").join(bench.list(database).await), "");
+        let statistics = format!(
+            "select count(*) from pg_stats where histogram_bounds::text like '%{word}%' or most_common_vals::text like '%{word}%'"
+        );
+        let mut note = |place, is| found.entry(place).or_insert_with(Vec::new).push(is);
+        note("table (heap)", holds(&table, &word));
+        note("indexes", holds(&index, &word));
+        note("TOAST", holds(&toast, &word));
+        note("statistics (`pg_stats`)", bench.count(&statistics).await > 0);
+        note("any file of the database", holds(&all, &word));
+        note("write-ahead log (`pg_wal`)", holds(&files(&data.join("pg_wal"), "0"), &word));
+    }
+    compare(&found);
+}
+
+/// An older snapshot keeps dead rows alive: the cleaning says so, and the next run tries again.
+#[tokio::test]
+async fn an_older_snapshot_is_in_the_way() {
+    let bench = Bench::new(Engine::Postgres).await;
+    people(&bench, "somebody").await;
+    rule(&bench, "vacuum");
+    let mut other = PgConnection::connect(&bench.database.url).await.unwrap();
+    other.execute(raw_sql("begin isolation level repeatable read; select 1")).await.unwrap();
+    let report = bench.run(0);
+    assert_eq!(report.line("people"), "done 1000");
+    let maintenance = &report.rule("people")["maintenance"];
+    assert_eq!(maintenance["complete"], false);
+    assert!(maintenance["message"].as_str().unwrap().contains("1000 dead rows are left"), "{maintenance}");
+    let shown = bench.sunset(&["run", "--now", bench.now]).expect(0).out;
+    assert!(shown.contains("people: vacuum is not through, the next run tries again"), "{shown}");
+    other.execute(raw_sql("rollback")).await.unwrap();
+    // nothing is due any more, and what is owed is done all the same; then no more
+    assert_eq!(bench.run(0).rule("people")["maintenance"]["complete"], true);
+    assert!(bench.run(0).rule("people")["maintenance"].is_null());
+    assert_eq!(bench.evidence().events("maintenance").len(), 3);
+}
+
+#[tokio::test]
+async fn mariadb() {
+    let bench = Bench::new(Engine::Mysql).await;
+    let data = PathBuf::from(bench.list("select @@datadir").await);
+    let schema = bench.list("select database()").await;
+    if fs::read_dir(data.join(&schema)).is_err() {
+        return say(&format!("skipped: {} cannot be read", data.display()));
+    }
+    let word = word();
+    let mut found = Found::new();
+    for (scrubbed, afters) in [(false, &AFTERS[..]), (true, &AFTERS[1..2])] {
+        let scrub = |on| format!("set global innodb_immediate_scrub_data_uncompressed = {on}");
+        bench.script(&scrub(scrubbed)).await;
+        for after in afters {
+            people(&bench, &word).await;
+            write_out(&bench).await;
+            assert!(holds(&files(&data.join(&schema), "people.ibd"), &word), "what was planted cannot be found");
+            rule(&bench, after);
+            run(&bench, after);
+            if after.is_empty() {
+                // purge works in its own time; what it does alone is what is looked for
+                tokio::time::sleep(Duration::from_secs(3)).await;
+            }
+            write_out(&bench).await;
+            let table = holds(&files(&data.join(&schema), "people.ibd"), &word);
+            if scrubbed {
+                found.insert("pages of the table, where `innodb_immediate_scrub_data_uncompressed` is on", vec![table]);
+                continue;
+            }
+            let mut note = |place, is| found.entry(place).or_insert_with(Vec::new).push(is);
+            note("pages of the table and its indexes", table);
+            note("undo log and doublewrite buffer (`ibdata1`, `undo…`)", {
+                let files = [files(&data, "ibdata"), files(&data, "undo")].concat();
+                holds(&files, &word)
+            });
+            note("redo log (`ib_logfile0`)", holds(&files(&data, "ib_logfile"), &word));
+        }
+        bench.script(&scrub(false)).await;
+    }
+    compare(&found);
+}
+
+/// Has the server write the table's pages to its file.
+async fn write_out(bench: &Bench) {
+    let mut connection = mysql(&bench.database.url).await;
+    connection.execute(raw_sql("flush tables people for export")).await.unwrap();
+    connection.execute(raw_sql("unlock tables")).await.unwrap();
+}
+
+#[tokio::test]
+async fn sqlite() {
+    let bench = Bench::new(Engine::Sqlite).await;
+    let path = PathBuf::from(bench.database.url.strip_prefix("sqlite:").unwrap());
+    let (directory, name) = (path.parent().unwrap(), path.file_name().unwrap().to_str().unwrap());
+    let word = word();
+    let mut found = Found::new();
+    bench.script("pragma journal_mode = wal").await;
+    // somebody has the file open all the time: the last one to leave would bring the log into it
+    let mut other = SqliteConnection::connect(&bench.database.url).await.unwrap();
+    other.execute(raw_sql("select count(*) from sqlite_master")).await.unwrap();
+    for after in AFTERS {
+        people(&bench, &word).await;
+        other.execute(raw_sql(AssertSqlSafe("pragma wal_checkpoint(passive)"))).await.unwrap();
+        assert!(holds(&[path.clone()], &word), "what was planted cannot be found");
+        rule(&bench, after);
+        run(&bench, after);
+        let mut note = |place, is| found.entry(place).or_insert_with(Vec::new).push(is);
+        note("database file, beside a write-ahead log", holds(&[path.clone()], &word));
+        note("write-ahead log (`….db-wal`)", holds(&files(directory, &format!("{name}-wal")), &word));
+    }
+    other.close().await.unwrap();
+
+    // without a write-ahead log, erasing alone does it
+    for after in AFTERS {
+        bench.script("pragma journal_mode = delete").await;
+        people(&bench, &word).await;
+        assert!(holds(&[path.clone()], &word), "what was planted cannot be found");
+        rule(&bench, after);
+        run(&bench, after);
+        let mut note = |place, is| found.entry(place).or_insert_with(Vec::new).push(is);
+        note("database file, without a write-ahead log", holds(&files(directory, name), &word));
+    }
+    compare(&found);
+}
