@@ -1,7 +1,8 @@
 //! The command line: clap structs only.
 
+use crate::rules::format;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Erases and anonymizes expired personal data by rules in YAML, and proves it.
 #[derive(Debug, Parser)]
@@ -61,6 +62,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Dispose of what is due
     Run(RunArgs),
+    /// Run rules by their schedules, and show how the job stands over HTTP
+    Serve(ServeArgs),
     /// Show the last runs, what is overdue, and the ledger's head
     Status,
     /// Tell which rules and holds govern one row, and until when it stays
@@ -153,6 +156,9 @@ pub struct RunArgs {
     /// Execute exactly this reviewed plan
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    /// Begin no batch when so long has passed, e.g. 2h or 90min; pace.run_time in sunset.yaml by default
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub run_time: Option<Duration>,
     /// How many workers a rule has in this process, instead of the settings' pace.workers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,
@@ -169,6 +175,23 @@ pub struct MetricsArgs {
     /// Put metrics to this Pushgateway at the end
     #[arg(long, env = "SUNSET_PUSHGATEWAY", hide_env_values = true, value_name = "URL")]
     pub pushgateway: Option<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    format::duration(text).ok_or("write a whole number with s, min or h, such as 2h or 90min")
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where health, metrics and pages are; what other machines can reach needs --token-file
+    #[arg(long, default_value = "127.0.0.1:9464", env = "SUNSET_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// A file with the token that readers of metrics and pages have to show
+    #[arg(long, env = "SUNSET_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// When asked to stop, give runs so long to finish their open batches
+    #[arg(long, default_value = "100s", value_parser = duration, value_name = "DURATION")]
+    pub drain: Duration,
 }
 
 #[derive(Debug, Args)]

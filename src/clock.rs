@@ -22,6 +22,8 @@ use jiff::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub mod window;
+
 #[cfg(test)]
 mod tests;
 

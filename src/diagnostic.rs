@@ -184,6 +184,7 @@ codes! {
     BadKey "E0205" "a ledger key cannot be read",
     BadLimit "E0206" "a limit that cannot be",
     BadRecipient "E0207" "the settings of a recipient that cannot be",
+    BadPace "E0208" "a pace that cannot be kept",
     // E03: the rule itself
     BadPeriod "E0301" "the period cannot be read, or is ambiguous",
     PeriodOrder "E0302" "the retention period is longer than the regular deletion period",

@@ -37,6 +37,7 @@ pub mod recipients;
 pub mod rules;
 pub mod run;
 pub mod sandbox;
+pub mod serve;
 pub mod settings;
 pub mod standing;
 pub mod store;

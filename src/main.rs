@@ -15,7 +15,12 @@ fn main() -> ExitCode {
     };
     commands::telemetry::start(&cli);
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(commands::dispatch(cli)).into(),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(commands::dispatch(cli));
+            // whoever was asked to end at once does not wait for what is cut off
+            runtime.shutdown_background();
+            outcome.into()
+        }
         Err(_) => Outcome::Unexpected.into(),
     }
 }

@@ -12,6 +12,9 @@ pub enum Outcome {
     /// Everything is done, or there was nothing to do.
     #[default]
     Done,
+    /// Time was up, or somebody paused the job: work is left for the next run, and nothing went wrong. Trying again at
+    /// once would not help.
+    Backlog,
     /// Work is left that may succeed when tried again: database down, lock held, interrupted.
     Temporary,
     /// Some rules failed for good; the others finished.
@@ -28,7 +31,7 @@ impl Outcome {
     /// The number that the process ends with.
     pub const fn code(self) -> u8 {
         match self {
-            Self::Done => 0,
+            Self::Done | Self::Backlog => 0,
             Self::Unexpected => 1,
             Self::Invalid => 2,
             Self::Refused => 3,

@@ -25,6 +25,10 @@ use std::{
     time::Duration,
 };
 
+pub mod pace;
+
+pub use pace::{Activity, DatabasePace, Load, Pace, Replica, UnreachableReplica, WhenTimeIsUp};
+
 /// The settings after all checks.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -44,6 +48,7 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Five-field cron expression for rules without their own.
     pub schedule: Option<String>,
+    pub serve: ServeSettings,
     /// Databases whose URL is not known because its variable is not there. Only with [`Severity::Warning`] for absent
     /// variables, that is, without connecting; [`Settings::databases`] has none of them.
     pub unresolved: BTreeSet<String>,
@@ -59,38 +64,24 @@ pub struct DatabaseSettings {
     pub url: SecretString,
     /// Plain TCP to another machine is refused unless this is set.
     pub allow_plaintext: bool,
+    /// Its copies that a run does not leave behind, by name.
+    pub replicas: BTreeMap<String, Replica>,
+    /// What it does not share with the other databases.
+    pub pace: DatabasePace,
 }
 
-/// How gently to work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// What a batch's changing statement should take.
-    pub batch_target: Duration,
-    /// How many workers a rule has in each process that is at it.
-    pub workers: u16,
-    /// No batch has more rows.
-    pub batch_rows: u32,
-    /// The server ends a statement that takes longer.
-    pub statement_timeout: Duration,
-    /// The server ends a wait for a lock that takes longer.
-    pub lock_timeout: Duration,
-    /// How often a batch is tried again after a deadlock, a serialization failure or a lock time-out.
-    pub retries: u32,
-    /// A run is refused when a database's clock differs by more.
-    pub max_clock_skew: Duration,
+/// How `sunset serve` keeps the schedules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServeSettings {
+    /// How long after its time a run may begin.
+    pub catch_up: Duration,
+    /// Everything begins up to so long after its time.
+    pub jitter: Duration,
 }
 
-impl Default for Pace {
+impl Default for ServeSettings {
     fn default() -> Self {
-        Self {
-            batch_target: Duration::from_millis(50),
-            workers: 1,
-            batch_rows: 50_000,
-            statement_timeout: Duration::from_secs(30),
-            lock_timeout: Duration::from_secs(5),
-            retries: 5,
-            max_clock_skew: Duration::from_secs(60),
-        }
+        Self { catch_up: Duration::from_secs(60 * 60), jitter: Duration::ZERO }
     }
 }
 
@@ -320,11 +311,12 @@ impl Reader<'_> {
             databases,
             parameters: parameters(root.get("parameters").as_ref()),
             limits: limits(root.get("limits").as_ref()),
-            pace: pace(root.get("pace").as_ref()),
+            pace: self.pace(root.get("pace").as_ref()),
             recipients,
             store,
             keys,
             schedule: root.text_of("schedule"),
+            serve: serve(root.get("serve").as_ref()),
             unresolved,
         })
     }
@@ -345,13 +337,14 @@ impl Reader<'_> {
     fn databases(&mut self, root: &At) -> (BTreeMap<String, DatabaseSettings>, BTreeSet<String>) {
         let (mut databases, mut unresolved) = (BTreeMap::new(), BTreeSet::new());
         for (name, at) in root.get("databases").iter().flat_map(At::entries) {
-            let url = if at.text().is_some() { Some(at.clone()) } else { at.get("url") };
-            let allow_plaintext = matches!(at.node.get("allow_plaintext"), Some(Node::Bool(true)));
-            let Some(url) = url else { continue };
-            match self.url(&url) {
-                Some((engine, url)) => {
-                    let name = name.to_owned();
-                    databases.insert(name.clone(), DatabaseSettings { name, engine, url, allow_plaintext });
+            if at.text().is_none() && at.get("url").is_none() {
+                continue;
+            }
+            match self.reachable(name, &at) {
+                Some(settings) => {
+                    let replicas = self.replicas(at.get("replicas").as_ref(), settings.engine);
+                    let pace = self.database_pace(at.get("pace").as_ref(), settings.engine);
+                    databases.insert(name.to_owned(), DatabaseSettings { replicas, pace, ..settings });
                 }
                 None => drop(unresolved.insert(name.to_owned())),
             }
@@ -611,19 +604,12 @@ fn parameters(at: Option<&At>) -> BTreeMap<String, Parameter> {
     at.into_iter().flat_map(At::entries).map(|(name, at)| (name.to_owned(), parameter(at))).collect()
 }
 
-fn pace(at: Option<&At>) -> Pace {
-    let default = Pace::default();
-    let Some(at) = at else { return default };
-    let duration = |key: &str| format::duration(at.get(key)?.text()?);
-    let number = |key: &str| at.get(key)?.integer()?.try_into().ok();
-    Pace {
-        batch_target: duration("batch_target").unwrap_or(default.batch_target),
-        workers: number("workers").and_then(|workers: u32| workers.try_into().ok()).unwrap_or(default.workers),
-        batch_rows: number("batch_rows").unwrap_or(default.batch_rows),
-        statement_timeout: duration("statement_timeout").unwrap_or(default.statement_timeout),
-        lock_timeout: duration("lock_timeout").unwrap_or(default.lock_timeout),
-        retries: number("retries").unwrap_or(default.retries),
-        max_clock_skew: duration("max_clock_skew").unwrap_or(default.max_clock_skew),
+fn serve(at: Option<&At>) -> ServeSettings {
+    let default = ServeSettings::default();
+    let duration = |key: &str| format::duration(at?.get(key)?.text()?);
+    ServeSettings {
+        catch_up: duration("catch_up").unwrap_or(default.catch_up),
+        jitter: duration("jitter").unwrap_or(default.jitter),
     }
 }
 

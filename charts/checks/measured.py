@@ -132,6 +132,7 @@ def experiments():
 # What each outcome of src/outcome.rs has to come to in a plain job, and in one of several pods.
 MEANING = {
     "Done": ("complete", "complete"),
+    "Backlog": ("complete", "complete"),
     "Temporary": ("retried", "retried"),
     "Unexpected": ("retried", "retried"),
     "Failed": ("PodFailurePolicy", "FailedIndexes"),
@@ -143,7 +144,8 @@ MEANING = {
 def outcomes():
     """The exit codes as the program has them, each with what the rendered job makes of it."""
     source = (ROOT / "src/outcome.rs").read_text()
-    codes = {name: int(code) for name, code in re.findall(r"Self::(\w+) => (\d+),", source)}
+    arms = re.findall(r"((?:Self::\w+[ |]+)+)=> (\d+),", source)
+    codes = {name: int(code) for names, code in arms for name in re.findall(r"Self::(\w+)", names)}
     yield "every outcome of src/outcome.rs has a meaning here", set(codes), set(MEANING)
     for name, code in codes.items():
         for which, job in enumerate((job_of("cronjob"), changed(job_of("sharded"), maxFailedIndexes=None))):

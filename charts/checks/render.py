@@ -90,7 +90,8 @@ def what_was_asked_for_is_there():
     expect("suspend is left alone", "suspend" in simple["spec"], False)
     expect("one pod is no Indexed job", "completionMode" in look(simple, job), False)
     expect("ttl", look(simple, (*job, "ttlSecondsAfterFinished")), 604800)
-    expect("arguments", look(simple, (*pod, "containers", 0, "args")), ["run"])
+    arguments = ["run", "--for", "14220s"]
+    expect("it ends before its deadline", look(simple, (*pod, "containers", 0, "args")), arguments)
     first = look(simple, (*job, "podFailurePolicy", "rules", 0))
     expect("DisruptionTarget comes first", first["onPodConditions"], [{"type": "DisruptionTarget", "status": "True"}])
 
@@ -106,7 +107,7 @@ def what_was_asked_for_is_there():
     expect("a large user id", look(nightly, (*pod, "securityContext", "runAsUser")), 1000660000)
     storage = look(nightly, (*pod, "containers", 0, "resources", "limits", "ephemeral-storage"))
     expect("a large quantity", storage, 1000000000)
-    expect("tags", look(nightly, (*pod, "containers", 0, "args")), ["run", "--tag", "nightly", "--quiet"])
+    expect("tags", look(nightly, (*pod, "containers", 0, "args")), ["run", "--tag", "nightly", "--for", "2h", "--quiet"])
     arguments = ["plan", "--rule", "visits", "--tag", "weekly", "--tag", "heavy", "--brief"]
     expect("dryRun of a schedule", look(weekly, (*pod, "containers", 0, "args")), arguments)
     expect("a schedule's zone", look(weekly, ("spec", "timeZone")), "America/Argentina/Buenos_Aires")
@@ -120,6 +121,7 @@ def what_was_asked_for_is_there():
     sharded = look(manifests("sharded")[f"{prefix}-default"], job)
     shape = [sharded[key] for key in ("completionMode", "completions", "parallelism", "backoffLimitPerIndex")]
     expect("Indexed", shape, ["Indexed", 4, 4, 1])
+    expect("workers", sharded["template"]["spec"]["containers"][0]["args"], ["run", "--workers", "2"])  # its settings have a run_time
     expect("maxFailedIndexes: 0", sharded["maxFailedIndexes"], 0)
     expect("exit code 4 fails an index", sharded["podFailurePolicy"]["rules"][2]["action"], "FailIndex")
 
@@ -130,6 +132,8 @@ def what_was_asked_for_is_there():
 
     serve = manifests("deployment")
     pod = pod_of(serve[f"Deployment/{RELEASE}-sunset"])
+    arguments = ["serve", "--listen", "0.0.0.0:9464", "--token-file", "/run/sunset/token/token", "--drain", "105s"]
+    expect("a scheduler's arguments", pod["spec"]["containers"][0]["args"], arguments)
     # one template: what differs between a run and a scheduler is named here
     run = pod_of(simple)
     same = ("serviceAccountName", "securityContext", "terminationGracePeriodSeconds", "automountServiceAccountToken")
@@ -158,6 +162,27 @@ def the_rules_arrive():
             environment = {entry["name"]: entry.get("value") for entry in pod["spec"]["containers"][0]["env"]}
             expect(f"{path.name}: the digest", environment["SUNSET_RULES_DIGEST"], digest)
             expect(f"{path.name}: the checksum", pod["metadata"]["annotations"]["checksum/rules"], digest)
+
+
+# Which words the notes have after an installation, and which not, by value set.
+NOTES = {
+    "cronjob": (["rel-sunset-default, at 30 2 * * * Asia/Tokyo:\n    3 of 3: DISPOSES", "cronjob/rel-sunset-default "], ["WARNING", "digest of"]),
+    "plan": (["2 of 3: plans", "do not check their digest"], ["DISPOSES", "helm test"]),
+    "schedules": (["nightly, at 17 2 * * * Etc/UTC:\n    3 of 3", "stopped, at */15 0-6 1,15 JAN-mar MON-fri Etc/UTC:\n    1 of 3", "cronjob/rel-sunset-nightly "], ["default", "named by its tag"]),
+    "deployment": (["DISPOSES of what is due", "port-forward deployment/rel-sunset 9464"], ["WARNING", "cronjob"]),
+}
+
+
+def the_notes_tell_the_truth():
+    """Helm 4's, since Helm 3 renders them with a cluster only."""
+    for name, (there, absent) in NOTES.items():
+        options = ["--namespace", NAMESPACE, "--dry-run=client", "--values", CHART / f"ci/{name}-values.yaml"]
+        called = helm("4", "install", RELEASE, CHART, *options)
+        notes = called.stdout.partition("\nNOTES:\n")[2]
+        if called.returncode != 0 or not notes:
+            problems.append(f"notes of {name}: {called.stderr}")
+        problems.extend(f"notes of {name} lack {words!r}: {notes}" for words in there if words not in notes)
+        problems.extend(f"notes of {name} have {words!r}: {notes}" for words in absent if words in notes)
 
 
 def the_package_is_clean():
@@ -189,6 +214,7 @@ def main():
                 no_floats(f"{path.name}: {document['kind']}", document)
         what_was_asked_for_is_there()
         the_rules_arrive()
+        the_notes_tell_the_truth()
         the_package_is_clean()
     if problems:
         sys.exit("\n".join(problems))

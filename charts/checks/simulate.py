@@ -10,11 +10,14 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import yaml
 
@@ -95,6 +98,9 @@ class Stage:
             "sunset-database": {"url": url(self.core)},
             "sunset-store": {"url": url(self.store)},
             "sunset-keys": self._keys(),
+            "rel-sunset-database": {"url": url(self.core)},  # what the external secret becomes
+            "otlp": {"headers": "authorization=Bearer%20secret"},
+            "sunset-token": {"token": 32 * "t"},
         }
 
     def _keys(self) -> dict[str, str]:
@@ -151,10 +157,11 @@ class Stage:
             pod.remove()
 
     def recorded(self) -> int:
-        """Rows in committed batches of a ledger that is sound."""
+        """Rows in the ledger's committed batches."""
         code, text = self.call("ledger", "verify", "--format", "json")
+        expect("the ledger is sound", code, 0, text)
         if code != 0:
-            raise RuntimeError(f"the ledger is not sound: {text}")
+            return -1
         return json.loads(text[text.index("{") :])["rows"]
 
 
@@ -224,6 +231,7 @@ def scenarios(stage: Stage) -> None:
     expect("a misspelt tag is not tried again", (short(result), log[0][0]), (("PodFailurePolicy", 1), 2), log)
 
     interrupted(stage)
+    several_pods(stage)
     under_the_security_context(stage)
 
 
@@ -237,8 +245,8 @@ def rules() -> dict:
 
 def interrupted(stage: Stage) -> None:
     """A node is drained, a pod deleted, a deadline hit, in the middle of a run that takes its time."""
-    rows = 60_000
-    slowly = settings(pace={"batch_rows": 20})
+    rows = 12_000
+    slowly = settings(pace={"rows_per_second": 1500})
 
     def in_the_middle(then):
         def on_start(world, pod, index, attempt):
@@ -276,6 +284,34 @@ def interrupted(stage: Stage) -> None:
     expect("with work left", (0 < due < rows, kept), (True, KEPT))
     expect("and a sound ledger", stage.call("ledger", "verify")[0], 0)
 
+    result, log = stage.job("cronjob", {**slowly, "run": {"for": "2s"}})
+    less, kept = stage.left()
+    expect("when its time is up, the run ends well", short(result), ("complete", 1), log)
+    expect("and leaves the rest", (0 < less < due, kept), (True, KEPT))
+
+
+def several_pods(stage: Stage) -> None:
+    """Four pods share a run; one of them is killed in the middle."""
+    rows = 12_000
+    slowly = {**settings(pace={"rows_per_second": 1500}), "job": {"maxFailedIndexes": None}}
+    for killed in (False, True):
+        stage.fill(rows)
+        before = stage.recorded()
+
+        def on_start(world, pod, index, attempt, killed=killed):
+            if not (killed and index == 3 and attempt == 0):
+                return
+            until = time.monotonic() + 60
+            while stage.left()[0] == rows and time.monotonic() < until and pod.poll() is None:
+                pass
+            world.pods[0].signal(signal.SIGKILL)
+
+        result, log = stage.job("sharded", slowly, on_start=on_start)
+        what = "four pods, one of them killed" if killed else "four pods"
+        expect(what, (result.reason, result.completed), (None, [0, 1, 2, 3]), [(code, text[-1500:]) for code, text in log])
+        expect(f"{what}: every row is gone", stage.left(), (0, KEPT))
+        expect(f"{what}: the ledger has every row once", stage.recorded() - before, rows)
+
 
 def under_the_security_context(stage: Stage) -> None:
     """The program is nobody, may write nowhere but /tmp, has no capability, and reads its secrets all the same."""
@@ -305,6 +341,61 @@ def under_the_security_context(stage: Stage) -> None:
     expect("/tmp can be written", code, 0, text)
 
 
+def same_schedules(stage: Stage) -> None:
+    """The chart takes the schedules that Sunset itself takes, and no others."""
+    called = subprocess.run([stage.rootfs / "usr/local/bin/sunset", "schema", "rules"], check=True, capture_output=True, text=True)
+    chart = json.loads((CHART / "values.schema.json").read_text())["properties"]["schedules"]["patternProperties"]
+    (schedule,) = chart.values()
+    expect("the pattern of a schedule", schedule["properties"]["schedule"]["pattern"] in find(json.loads(called.stdout), "pattern"), True)
+
+
+def find(inside, key: str) -> list:
+    """All values of the key, however deep."""
+    if isinstance(inside, dict):
+        return [v for k, v in inside.items() if k == key] + [found for value in inside.values() for found in find(value, key)]
+    return [found for value in inside for found in find(value, key)] if isinstance(inside, list) else []
+
+
+def ask(port: int, path: str, token: str = "") -> tuple[int, str]:
+    """Status and body; 0 when nobody answers."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+    except OSError:
+        return 0, ""
+
+
+def scheduler(stage: Stage) -> None:
+    """The Deployment's pod: its probes, its token, its end within the grace period."""
+    stage.fill()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found, cluster = stage.render("deployment", {"deployment": {"port": port}})
+    pod_template = pod_of(next(d for d in found if d["kind"] == "Deployment"))
+    container = pod_template["spec"]["containers"][0]
+    pod = pods.Pod(cluster, pod_template)
+    try:
+        until = time.monotonic() + 60
+        while ask(port, container["readinessProbe"]["httpGet"]["path"])[0] != 200 and pod.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+        for probe in ("readinessProbe", "livenessProbe"):
+            expect(f"its {probe}", ask(port, container[probe]["httpGet"]["path"])[0], 200, pod.output())
+        expect("no metrics without the token", ask(port, "/metrics")[0], 401)
+        token = stage.secrets["sunset-token"]["token"]
+        status, text = ask(port, "/metrics", token)
+        expect("metrics with the token", (status, "sunset_build_info" in text), (200, True), text)
+        pod.signal(signal.SIGTERM)
+        began = time.monotonic()
+        expect("asked to stop, it ends well", pod.wait(), 0, pod.output())
+        expect("within the grace period", time.monotonic() - began < pod_template["spec"]["terminationGracePeriodSeconds"], True)
+    finally:
+        pod.remove()
+
+
 def helm_test(stage: Stage) -> None:
     """The pod of `helm test`."""
     for changes, code in (({}, 0), ({"schedules": {"default": {"tags": ["nihgtly"]}}}, 2), ({"schedules": {"default": {"rules": ["vists"]}}}, 2), ({"tests": {"online": True}}, 0)):
@@ -325,6 +416,8 @@ def main() -> None:
             stage = Stage(directory, OUT / "rootfs", names)
             scenarios(stage)
             helm_test(stage)
+            scheduler(stage)
+            same_schedules(stage)
     finally:
         shutil.rmtree(directory)
     if problems:

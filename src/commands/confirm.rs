@@ -81,8 +81,7 @@ pub async fn run(global: &Global, args: &ConfirmArgs, console: &mut Console) -> 
                 0 => "nobody is left open".to_owned(),
                 _ => format!("{} still open", output::count(open)),
             };
-            let persons =
-                if confirmed == 1 { "1 person".to_owned() } else { format!("{} persons", output::count(confirmed)) };
+            let persons = output::persons(confirmed);
             console.print(&format!("notice {id}: {persons} confirmed by `{recipient}` (E3), {rest}\n"))?;
         }
     }

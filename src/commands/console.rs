@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{self, IsTerminal, Write},
     sync::Mutex,
+    time::Duration,
 };
 
 pub struct Console {
@@ -105,7 +106,7 @@ struct Bar(Mutex<Option<ProgressBar>>);
 
 impl Progress for Bar {
     fn begin(&self, rule: &str, rows: u64) {
-        let template = "{msg} {wide_bar} {human_pos}/{human_len} rows, {per_sec}, {eta} left";
+        let template = "{msg} {prefix}{wide_bar} {human_pos}/{human_len} rows, {per_sec}, {eta} left";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(rows).with_style(style).with_message(rule.to_owned());
         if let Ok(mut current) = self.0.lock() {
@@ -118,6 +119,22 @@ impl Progress for Bar {
             && let Some(bar) = current.as_ref()
         {
             bar.inc(rows);
+        }
+    }
+
+    fn wait(&self, reason: &str, waited: Duration) {
+        if let Ok(current) = self.0.lock()
+            && let Some(bar) = current.as_ref()
+        {
+            bar.set_prefix(format!("waiting {} s: {reason} ", waited.as_secs()));
+        }
+    }
+
+    fn go_on(&self) {
+        if let Ok(current) = self.0.lock()
+            && let Some(bar) = current.as_ref()
+        {
+            bar.set_prefix("");
         }
     }
 

@@ -6,12 +6,14 @@ use crate::{
     clock,
     diagnostic::Severity,
     job::{self, Job},
-    plan::Hold,
+    ledger::Keys,
+    plan::{Answered, Answers, Hold},
     push::{Otlp, Targets},
     run,
-    store::{self, Store},
+    store::{self, Remembered, Store},
 };
 use jiff::{Timestamp, civil};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads the job directory and shows what is wrong with it.
 ///
@@ -78,6 +80,35 @@ pub fn targets(args: &MetricsArgs) -> Targets {
         None
     });
     Targets { file: args.metrics_file.clone(), pushgateway: args.pushgateway.clone(), otlp }
+}
+
+/// What the recipients that rules name have answered, as far as it still counts; `None` without a key for tags.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn answers(job: &Job, keys: &Keys, now: Timestamp) -> anyhow::Result<Option<Answers>> {
+    /// Whoever has been asked about more persons is left out: their tags would take more than a few megabytes.
+    const MOST: u32 = 100_000;
+
+    let Some(tag_key) = keys.tag.first().cloned() else { return Ok(None) };
+    let names: BTreeSet<_> = job.rules().flat_map(|rule| &rule.recipients).map(|named| &named.name).collect();
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let mut known: BTreeMap<String, BTreeMap<_, _>> = BTreeMap::new();
+    match Store::open_existing(&job.settings.store).await {
+        Ok(mut store) => {
+            for name in names {
+                let Some(all) = store.all_remembered(name, now, MOST).await? else { continue };
+                let answered = |one: Remembered| (one.tag, Answered { grade: one.grade, is_open: one.is_open() });
+                known.insert(name.clone(), all.into_iter().map(answered).collect());
+            }
+            store.close().await?;
+        }
+        Err(store::Error::Absent(_)) => known.extend(names.into_iter().map(|name| (name.clone(), BTreeMap::new()))),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Some(Answers { tag_key, known }))
 }
 
 /// The holds in force; none when the job has no store yet.

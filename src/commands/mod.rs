@@ -15,6 +15,7 @@ pub mod plan;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
+pub mod serve;
 pub mod status;
 pub mod telemetry;
 pub mod validate;
@@ -37,6 +38,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Validate(args) => validate::run(&cli.global, args, &mut console).await,
         Command::Plan(args) => plan::run(&cli.global, args, &mut console).await,
         Command::Run(args) => run::run(&cli.global, args, &mut console).await,
+        Command::Serve(args) => serve::run(&cli.global, args, &mut console).await,
         Command::Status => status::run(&cli.global, &mut console).await,
         Command::Why(args) => why::run(&cli.global, args, &mut console).await,
         Command::Hold(command) => hold::run(&cli.global, command, &mut console).await,

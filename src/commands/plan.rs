@@ -25,12 +25,14 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     let holds = loading::holds(&job).await?;
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
+    let answers = loading::answers(&job, &keys, now).await?;
     let options = Options {
         rules: args.rules.clone(),
         tags: args.tags.clone(),
         samples: args.sample,
         thorough: true,
         pseudonym_key,
+        answers,
         ..Options::default()
     };
     let prepared = match plan::prepare(&job, &holds, now, &options).await? {
@@ -100,7 +102,8 @@ async fn check_recipients(
     prepared: &Prepared,
     console: &mut Console,
 ) -> anyhow::Result<Outcome> {
-    let recipients = Recipients::open(settings, keys, prepared).map_err(|error| Stop::invalid(error.to_string()))?;
+    let recipients =
+        Recipients::to_check(settings, keys, prepared).map_err(|error| Stop::invalid(error.to_string()))?;
     let mut outcome = Outcome::Done;
     for (name, recipient) in recipients.iter() {
         let words = match recipient.check().await {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyhow::Result<Outcome> {
     let mut job = loading::load(global, console)?;
+    job.settings.pace.run_time = args.run_time.or(job.settings.pace.run_time);
     job.settings.pace.workers = args.workers.unwrap_or(job.settings.pace.workers);
     let stop = stop_on_signal()?;
     let reviewed = args.plan.as_deref().map(read_plan).transpose()?;

@@ -7,8 +7,8 @@ use crate::{
     ledger::{self, Entry, Event, RuleResult},
     outcome::Outcome,
     output,
-    standing::{Counted, Standing},
-    store::{self, RecipientCount, Store},
+    standing::{Counted, Snapshot, Waiting},
+    store::{self, Backlog, RecipientCount, Store},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -32,20 +32,73 @@ struct Status {
     holds: u64,
     /// Holds whose review day is past.
     holds_to_review: Vec<u64>,
-    /// Persons by recipient and state.
+    /// By name.
     recipients: Vec<RecipientStatus>,
 }
 
-/// How many persons of a recipient are in one state.
-#[derive(Debug, Serialize)]
+/// How a recipient stands.
+#[derive(Debug, Default, Serialize)]
 struct RecipientStatus {
     recipient: String,
-    state: String,
-    persons: u64,
-    /// When the first of them was first asked about.
-    oldest: Timestamp,
+    /// Persons by state: everybody whom it was ever asked about.
+    persons: BTreeMap<String, u64>,
+    /// Persons whom it works on, or who wait for a confirmation in writing.
+    pending: u64,
+    /// Persons who are asked about again: refused, or no answer.
+    open: u64,
+    /// When the first of these two was first asked about.
+    waiting_since: Option<Timestamp>,
     /// What was said about one of them.
     reason: Option<String>,
+    /// By rule, the rows that the last run left waiting for it.
+    rows: BTreeMap<String, Waiting>,
+    /// Deletion notices that nobody has confirmed completely, and those of them whose day has passed.
+    open_notices: u64,
+    overdue_notices: u64,
+}
+
+impl RecipientStatus {
+    fn waiting_rows(&self) -> u64 {
+        self.rows.values().map(|waiting| waiting.rows).sum()
+    }
+
+    fn past_deadline(&self) -> u64 {
+        self.rows.values().map(|waiting| waiting.past_deadline).sum()
+    }
+}
+
+/// Everything that is known of recipients, put together by name.
+fn recipients(snapshot: &Snapshot, now: Timestamp) -> Vec<RecipientStatus> {
+    let mut all: BTreeMap<String, RecipientStatus> = BTreeMap::new();
+    let mut of = |name: &str, note: &mut dyn FnMut(&mut RecipientStatus)| {
+        let status = all.entry(name.to_owned()).or_default();
+        name.clone_into(&mut status.recipient);
+        note(status);
+    };
+    for RecipientCount { recipient, state, persons, reason, .. } in &snapshot.recipients {
+        of(recipient, &mut |status| {
+            status.persons.insert(state.clone(), *persons);
+            // in the order of the alphabet, the worst comes last
+            if ["accepted", "refused", "unreachable"].contains(&state.as_str()) && reason.is_some() {
+                status.reason.clone_from(reason);
+            }
+        });
+    }
+    for Backlog { recipient, pending, open, oldest } in &snapshot.backlogs {
+        of(recipient, &mut |status| {
+            (status.pending, status.open, status.waiting_since) = (*pending, *open, *oldest);
+        });
+    }
+    for (recipient, standing) in &snapshot.standing.recipients {
+        of(recipient, &mut |status| status.rows.clone_from(&standing.waiting));
+    }
+    for notice in snapshot.notices.iter().filter(|notice| notice.open > 0) {
+        of(&notice.recipient, &mut |status| {
+            status.open_notices += 1;
+            status.overdue_notices += u64::from(notice.due_at <= now);
+        });
+    }
+    all.into_values().collect()
 }
 
 #[derive(Debug, Serialize)]
@@ -79,10 +132,11 @@ struct Head {
 
 pub async fn run(global: &Global, console: &mut Console) -> anyhow::Result<Outcome> {
     let job = loading::load(global, console)?;
-    let today = clock::today(loading::now(global, &job)?, &job.settings.time_zone);
+    let now = loading::now(global, &job)?;
+    let today = clock::today(now, &job.settings.time_zone);
     let status = match Store::open_existing(&job.settings.store).await {
         Ok(mut store) => {
-            let status = read(&mut store, &job.settings.name, today).await?;
+            let status = read(&mut store, &job.settings.name, now, today).await?;
             store.close().await?;
             status
         }
@@ -96,24 +150,15 @@ pub async fn run(global: &Global, console: &mut Console) -> anyhow::Result<Outco
     Ok(Outcome::Done)
 }
 
-async fn read(store: &mut Store, job: &str, today: jiff::civil::Date) -> anyhow::Result<Status> {
+async fn read(store: &mut Store, job: &str, now: Timestamp, today: jiff::civil::Date) -> anyhow::Result<Status> {
     let mut status = Status { job: job.to_owned(), ..Status::default() };
     status.open_intents = store.open_intents().await?.len() as u64;
     let holds = store.holds().await?;
     status.holds = holds.len() as u64;
     status.holds_to_review = holds.iter().filter(|hold| hold.review < today).map(|hold| hold.id).collect();
-    let counts = store.recipient_counts().await?;
-    status.recipients = counts
-        .into_iter()
-        .map(|RecipientCount { recipient, state, persons, oldest, reason }| RecipientStatus {
-            recipient,
-            state,
-            persons,
-            oldest,
-            reason,
-        })
-        .collect();
-    for (rule, standing) in Standing::read(store).await?.rules {
+    let snapshot = Snapshot::read(store).await?;
+    status.recipients = recipients(&snapshot, now);
+    for (rule, standing) in snapshot.standing.rules {
         if let Some(counted) = standing.counted {
             status.rules.entry(rule).or_default().counted = Some(counted);
         }
@@ -211,15 +256,30 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
     out.push_str(&output::table(&head, rules.collect()));
     if !status.recipients.is_empty() {
         out.push('\n');
-        let recipients = status.recipients.iter().map(|known| {
-            let state = known.state.replace('_', " ");
-            let reason = known.reason.clone().unwrap_or_default();
-            vec![known.recipient.clone(), state, output::count(known.persons), time(Some(known.oldest)), reason]
-        });
-        out.push_str(&output::table(
-            &["recipient", "state", "persons", "first asked", "it said"],
-            recipients.collect(),
-        ));
+        let row = |known: &RecipientStatus| {
+            let through: u64 = ["confirmed", "gone"].iter().filter_map(|state| known.persons.get(*state)).sum();
+            let since = known.waiting_since.map_or_else(|| "–".to_owned(), |at| time(Some(at)));
+            let numbers = [through, known.pending, known.open].map(output::count);
+            let rows = [known.waiting_rows(), known.past_deadline(), known.overdue_notices].map(output::count);
+            let name = [known.recipient.clone()];
+            name.into_iter().chain(numbers).chain([since]).chain(rows).collect()
+        };
+        let head = [
+            "recipient",
+            "through",
+            "pending",
+            "to ask again",
+            "waiting since",
+            "rows waiting",
+            "past deadline",
+            "overdue notices",
+        ];
+        out.push_str(&output::table(&head, status.recipients.iter().map(row).collect()));
+        for known in status.recipients.iter().filter(|known| known.pending + known.open > 0) {
+            if let Some(reason) = &known.reason {
+                let _ = writeln!(out, "{}: it said: {reason}", known.recipient);
+            }
+        }
     }
     let _ = writeln!(
         out,

@@ -9,15 +9,51 @@ use super::{
 use crate::{
     cli::{Format, Global, RowArgs},
     job::Job,
-    ledger::Keys,
+    ledger::{Keys, TagKey},
     outcome::Outcome,
     plan::{
         Hold, HoldScope, Options,
-        row::{State, Verdict, verdicts},
+        row::{Person, State, Verdict, verdicts},
     },
+    recipients::{Grade, Subject},
     rules::Rule,
+    store::{self, Remembered, Store},
 };
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
 use std::fmt::Write as _;
+
+/// What a rule says of the row, and how its recipients stand.
+#[derive(Serialize)]
+struct Found {
+    #[serde(flatten)]
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recipients: Vec<AtRecipient>,
+}
+
+/// How a recipient stands to the row's person, whom nothing here names.
+#[derive(Serialize)]
+struct AtRecipient {
+    recipient: String,
+    /// The grade of evidence that the rule asks for.
+    required: Grade,
+    /// `confirmed`, `gone`, `accepted`, `not_possible`, `refused`, `unreachable`; `not_asked`; `nobody` where the row has
+    /// nothing to ask by, `holds_nothing` where there is nothing to ask about.
+    state: String,
+    grade: Option<Grade>,
+    /// The row need not wait for it.
+    is_served: bool,
+    asked_since: Option<Timestamp>,
+    settled_at: Option<Timestamp>,
+    /// When accepted work is looked at again.
+    poll_after: Option<Timestamp>,
+    /// What is waited for, or why it is not done.
+    reason: Option<String>,
+    /// The deletion notice that names the person, and when it is to be confirmed.
+    notice: Option<String>,
+    due_at: Option<Timestamp>,
+}
 
 pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyhow::Result<Outcome> {
     let job = loading::load(global, console)?;
@@ -35,10 +71,11 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
                     .is_some_and(|t| t.name == table.name)
         })
         .collect();
-    let pseudonym_key = Keys::parse(&job.settings.keys)?.pseudonym.map(|key| key.secret().to_vec());
+    let keys = Keys::parse(&job.settings.keys)?;
+    let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let options = Options { pseudonym_key, ..Options::default() };
-    let found = match verdicts(&job, &mut open, &rules, &holds, &args.key, now, &options).await? {
-        Ok(Some(found)) => found,
+    let verdicts = match verdicts(&job, &mut open, &rules, &holds, &args.key, now, &options).await? {
+        Ok(Some(verdicts)) => verdicts,
         Ok(None) => {
             return Err(Stop::invalid(format!(
                 "{} has no row with this key; `sunset ledger prove` tells whether it was disposed of",
@@ -50,6 +87,7 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
             return Ok(Outcome::Invalid);
         }
     };
+    let found = look_up(&job, verdicts, &keys.tag, now).await?;
     let concerned: Vec<&Hold> = holds
         .iter()
         .filter(|hold| hold.database == path.database && hold.table == table.name && concerns(hold, &args.key))
@@ -67,6 +105,96 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
     Ok(Outcome::Done)
 }
 
+/// Adds what the store knows of the row's person at each recipient.
+async fn look_up(job: &Job, verdicts: Vec<Verdict>, keys: &[TagKey], now: Timestamp) -> anyhow::Result<Vec<Found>> {
+    let mut store = match Store::open_existing(&job.settings.store).await {
+        Ok(store) => Some(store),
+        Err(store::Error::Absent(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let mut all = Vec::new();
+    for mut verdict in verdicts {
+        let mut recipients = Vec::new();
+        for person in std::mem::take(&mut verdict.persons) {
+            let mut known = None;
+            if let Some(store) = &mut store {
+                // a run asks with the newest key, and knows nothing of what was asked with an older one
+                if let Some(key) = keys.first() {
+                    let tag = Subject::new(&person.recipient, person.identifiers.clone(), key).tag();
+                    known = store.remembered(&person.recipient, &[tag], now).await?.remove(&tag);
+                }
+            }
+            recipients.push(AtRecipient::new(person, known));
+        }
+        all.push(Found { verdict, recipients });
+    }
+    if let Some(store) = store {
+        store.close().await?;
+    }
+    Ok(all)
+}
+
+impl AtRecipient {
+    fn new(person: Person, known: Option<Remembered>) -> Self {
+        let has_identifier = person.identifiers.values().any(|text| !text.trim().is_empty());
+        let state = match &known {
+            _ if person.holds_nothing => "holds_nothing",
+            _ if !has_identifier => "nobody",
+            Some(known) => &known.state,
+            None => "not_asked",
+        };
+        let grade = known.as_ref().and_then(|known| known.grade);
+        let of = |pick: fn(&Remembered) -> Option<Timestamp>| known.as_ref().and_then(pick);
+        Self {
+            state: state.to_owned(),
+            is_served: !has_identifier || grade.is_some_and(|grade| grade <= person.required),
+            asked_since: of(|known| Some(known.first_asked_at)),
+            settled_at: of(|known| known.settled_at),
+            poll_after: of(|known| known.poll_after),
+            reason: known.as_ref().and_then(|known| known.reason.clone()),
+            notice: known.as_ref().and_then(|known| known.notice.clone()),
+            due_at: of(|known| known.due_at),
+            recipient: person.recipient,
+            required: person.required,
+            grade,
+        }
+    }
+
+    fn words(&self, zone: &TimeZone) -> String {
+        let day =
+            |at: Option<Timestamp>| at.map_or_else(String::new, |at| at.to_zoned(zone.clone()).date().to_string());
+        let time = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+        let mut words = match self.state.as_str() {
+            "holds_nothing" => return "nobody to ask: it holds nothing that a request could name".to_owned(),
+            "nobody" => return "the row has nothing to ask by".to_owned(),
+            "not_asked" => return format!("not asked yet; the rule asks for {}", self.required),
+            "accepted" => format!("accepted on {}", day(self.asked_since)),
+            "unreachable" => format!("asked since {}, no answer", day(self.asked_since)),
+            state => match self.settled_at {
+                Some(at) => format!("{} on {}", state.replace('_', " "), day(Some(at))),
+                None => format!("{}, asked since {}", state.replace('_', " "), day(self.asked_since)),
+            },
+        };
+        match (self.grade, self.is_served) {
+            (Some(grade), true) => words += &format!(" ({grade}): served"),
+            (Some(grade), false) => words += &format!(" ({grade}); the rule asks for {}", self.required),
+            (None, _) => words += &format!("; the rule asks for {}", self.required),
+        }
+        if let Some(notice) = &self.notice {
+            words += &format!("; notice {notice}, to be confirmed by {}", day(self.due_at));
+        }
+        if !self.is_served {
+            if let Some(reason) = &self.reason {
+                words += &format!("; it said: {reason}");
+            }
+            if let Some(at) = self.poll_after {
+                words += &format!("; looked at again after {}", time(at));
+            }
+        }
+        words
+    }
+}
+
 /// Holds on conditions may concern the row; the verdict's `held` says whether one does.
 fn concerns(hold: &Hold, key: &[String]) -> bool {
     match &hold.scope {
@@ -75,12 +203,12 @@ fn concerns(hold: &Hold, key: &[String]) -> bool {
     }
 }
 
-fn text(job: &Job, table: &str, found: &[Verdict], holds: &[&Hold]) -> String {
+fn text(job: &Job, table: &str, found: &[Found], holds: &[&Hold]) -> String {
     let mut out = String::new();
     if found.is_empty() {
         let _ = writeln!(out, "no rule governs {table}");
     }
-    for verdict in found {
+    for Found { verdict, recipients } in found {
         let _ = writeln!(out, "rule {} ({}): {}", verdict.rule, verdict.disposition, words(verdict));
         let start = verdict.starting_point.as_deref().unwrap_or("none");
         let _ = writeln!(out, "  starting point  {}: {start}", verdict.starts);
@@ -95,6 +223,10 @@ fn text(job: &Job, table: &str, found: &[Verdict], holds: &[&Hold]) -> String {
             && let Some(legal_basis) = &rule.legal_basis
         {
             let _ = writeln!(out, "  legal basis     {legal_basis}");
+        }
+        for recipient in recipients {
+            let words = recipient.words(&job.settings.time_zone);
+            let _ = writeln!(out, "  recipient       {}: {words}", recipient.recipient);
         }
         if verdict.held {
             for hold in holds {

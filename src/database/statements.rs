@@ -390,6 +390,21 @@ pub fn select_chosen(dialect: &dyn Dialect, work: &Work, selection: &KeySelectio
     dialect.finish(sql)
 }
 
+/// Columns of all disposable rows as text, in any order.
+pub fn disposable_columns(dialect: &dyn Dialect, work: &Work, columns: &[KeyColumn]) -> Statement {
+    let row = dialect.row(&work.table);
+    let list: Vec<_> = columns.iter().map(|column| dialect.text(&dialect.column(&row, &column.name), column)).collect();
+    dialect.finish(select_from(dialect, &list.join(", "), &work.table, &work.disposable_rows()))
+}
+
+/// Columns of one row as text.
+pub fn row_columns(dialect: &dyn Dialect, work: &Work, columns: &[KeyColumn], key: &[String]) -> Statement {
+    let row = dialect.row(&work.table);
+    let list: Vec<_> = columns.iter().map(|column| dialect.text(&dialect.column(&row, &column.name), column)).collect();
+    let condition = dialect.one_of(&row, &work.key, &[key.to_vec()]);
+    dialect.finish(select_from(dialect, &list.join(", "), &work.table, &condition))
+}
+
 /// One number: disposable rows of which another condition holds.
 pub fn count_disposable(dialect: &dyn Dialect, work: &Work, condition: &Sql) -> Statement {
     let condition = Sql::all([&work.disposable_rows(), condition]);

@@ -300,6 +300,8 @@ pub enum RuleResult {
     Refused,
     Failed,
     Temporary,
+    /// Time was up, or somebody paused the job: work is left, and nothing went wrong.
+    Backlog,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

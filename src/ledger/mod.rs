@@ -153,6 +153,11 @@ impl Ledger {
         &self.run
     }
 
+    /// Where entries take their time from.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The key for the tags of new batches.
     pub fn tag_key(&self) -> &TagKey {
         &self.tag_key
@@ -370,7 +375,7 @@ impl Ledger {
         let settles = events.iter().any(|event| matches!(event, Event::Outcome { .. }));
         for (event, own) in events.into_iter().zip(tags) {
             if let Event::Outcome { intent, settled_by: SettledBy::Direct, .. } = &event
-                && self.store.outcome_of(*intent).await?.is_some()
+                && self.was_recovered(*intent).await?
             {
                 numbers.push(0);
                 continue;
@@ -382,6 +387,13 @@ impl Ledger {
             self.store.forget_settled_tags().await?;
         }
         Ok(numbers)
+    }
+
+    /// A recovery has found out how the batch of this intent ended.
+    async fn was_recovered(&mut self, intent: u64) -> Result<bool> {
+        let Some(seq) = self.store.outcome_of(intent).await? else { return Ok(false) };
+        let Some(line) = self.store.entry(seq).await? else { return Ok(false) };
+        Ok(matches!(parse(seq, &line)?.event, Event::Outcome { settled_by: SettledBy::Recovery, .. }))
     }
 
     /// Names keys that the ledger has not seen before, so that their public parts are covered by the chain.

@@ -110,6 +110,9 @@ pub(super) fn report(report: &RunReport) -> String {
         if !left.is_empty() {
             let _ = writeln!(out, "\n- `{}`: rows stay: {left}", rule.rule);
         }
+        if let Some(waited) = text::waited(rule) {
+            let _ = writeln!(out, "\n- `{}`: waited: {waited}", rule.rule);
+        }
         if let Some(message) = &rule.message {
             let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(message));
         }

@@ -251,6 +251,7 @@ fn word(result: RuleResult) -> &'static str {
         RuleResult::Refused => "refused",
         RuleResult::Failed => "failed",
         RuleResult::Temporary => "temporary",
+        RuleResult::Backlog => "backlog",
     }
 }
 

@@ -6,7 +6,7 @@ mod numbers;
 mod plan;
 mod report;
 
-pub use numbers::{count, seconds};
+pub use numbers::{count, persons, seconds};
 pub use report::result;
 
 use crate::{cli::Format, plan::Plan, run::RunReport};

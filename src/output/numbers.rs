@@ -31,6 +31,14 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
+/// `1 person`, `1,234 persons`.
+pub fn persons(number: u64) -> String {
+    match number {
+        1 => "1 person".to_owned(),
+        number => format!("{} persons", count(number)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,12 +2,13 @@
 
 use super::{
     PlanStyle,
-    numbers::{count, count_or_dash, seconds},
+    numbers::{count, count_or_dash, persons, seconds},
     report, table,
 };
 use crate::{
     plan::{
-        PartitionByRows, Plan, PlannedMembers, PlannedPartition, PlannedRecipient, PlannedStatement, SetAside, Step,
+        PartitionByRows, Persons, Plan, PlannedMembers, PlannedPartition, PlannedRecipient, PlannedStatement, SetAside,
+        Step,
     },
     rules::Partitions,
     run::Traces,
@@ -166,9 +167,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
     }
 }
 
-/// `stripe: up to 12 persons in 12 calls, at least 1.0 s; evidence E1 or better; 3 rows past its deadline of 30 days`.
+/// `stripe: 12 persons in 12 calls, at least 1.0 s; evidence E1 or better; 3 rows past its deadline of 30 days`.
 pub(super) fn asked(recipient: &PlannedRecipient) -> String {
-    let PlannedRecipient { name, kind, require, deadline, subjects, late, calls, seconds: least, .. } = recipient;
+    let PlannedRecipient { name, kind, require, deadline, late, calls, seconds: least, .. } = recipient;
     if recipient.sends.is_empty() {
         return format!("{name}: nobody, it holds nothing that a request could name; evidence {require}");
     }
@@ -176,9 +177,24 @@ pub(super) fn asked(recipient: &PlannedRecipient) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a duration")]
     let least =
         if *least > 0 { format!(", at least {} by its rate limit", seconds(*least as f64)) } else { String::new() };
-    let (subjects, calls) = (count(*subjects), count(*calls));
-    let mut text =
-        format!("{name}{of_kind}: up to {subjects} persons in {calls} calls{least}; evidence {require} or better");
+    let days = match &recipient.quota {
+        Some(quota) if quota.days > 1 => {
+            format!(", at least {} nights at {} calls a day", count(quota.days), count(quota.calls.into()))
+        }
+        _ => String::new(),
+    };
+    let whom = match &recipient.persons {
+        Some(Persons { to_ask, .. }) => persons(*to_ask),
+        None => format!("up to {}", persons(recipient.subjects)),
+    };
+    let calls = if *calls == 1 { "1 call".to_owned() } else { format!("{} calls", count(*calls)) };
+    let mut text = format!("{name}{of_kind}: {whom} in {calls}{least}{days}; evidence {require} or better");
+    if let Some(Persons { served, waiting, .. }) = &recipient.persons {
+        let known = [(*served, "asked and served"), (*waiting, "asked and waited for")];
+        for (number, what) in known.into_iter().filter(|(number, _)| *number > 0) {
+            let _ = write!(text, "; {} {what} before", persons(number));
+        }
+    }
     match (deadline, late) {
         (Some(deadline), Some(late)) if *late > 0 => {
             let _ = write!(text, "; {} rows past its deadline of {deadline}", count(*late));

@@ -36,6 +36,7 @@ pub fn result(result: RuleResult) -> &'static str {
         RuleResult::Refused => "refused",
         RuleResult::Failed => "failed",
         RuleResult::Temporary => "try again",
+        RuleResult::Backlog => "backlog",
     }
 }
 
@@ -81,6 +82,16 @@ pub(super) fn traces(all: &[Traces], title: &str) -> Vec<String> {
     lines
 }
 
+/// `10.0 s replica lag, 2.0 s load`; nothing where nothing was waited for.
+pub(super) fn waited(rule: &RuleReport) -> Option<String> {
+    #[expect(clippy::cast_precision_loss, reason = "a duration")]
+    let part = |(throttle, milliseconds): (&String, &u64)| {
+        format!("{} {}", seconds(*milliseconds as f64 / 1000.0), throttle.replace('_', " "))
+    };
+    let parts: Vec<_> = rule.waited.iter().map(part).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
 /// `stripe about 12 persons: 10 confirmed, 2 gone`.
 pub(super) fn answers(recipient: &str, report: &RecipientReport) -> String {
     let parts: Vec<_> = report
@@ -107,6 +118,9 @@ pub(super) fn text(report: &RunReport) -> String {
         let left = remaining(rule);
         if !left.is_empty() {
             let _ = writeln!(out, "\n{}: rows stay: {left}", rule.rule);
+        }
+        if let Some(waited) = waited(rule) {
+            let _ = writeln!(out, "\n{}: waited: {waited}", rule.rule);
         }
         if let Some(message) = &rule.message {
             let _ = writeln!(out, "\n{}: {message}", rule.rule);

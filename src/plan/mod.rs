@@ -38,7 +38,7 @@ pub use prepare::{
     open_databases, prepare, surroundings,
 };
 pub use privileges::{Need, privileges};
-pub use recipients::PlannedRecipient;
+pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient};
 pub use resolve::{Resolved, resolve_rule};
 
 use crate::{

@@ -3,7 +3,8 @@
 use super::{
     Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
     access::{self, Walk},
-    condition, count, guard, indexes, members, order, overlap, partitions, recipients,
+    condition, count, guard, indexes, members, order, overlap, partitions,
+    recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
 };
@@ -20,7 +21,10 @@ use crate::{
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 /// What a plan is asked for.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +40,8 @@ pub struct Options {
     pub walks: BTreeMap<String, String>,
     /// The secret of keyed techniques.
     pub pseudonym_key: Option<Vec<u8>>,
+    /// What recipients have answered, to tell who is still to be asked about; `None` when nobody wants to know.
+    pub answers: Option<Answers>,
 }
 
 /// A database that is connected, with its schema.
@@ -64,6 +70,8 @@ pub struct Prepared {
     pub warnings: Vec<Diagnostic>,
     /// The number of holds in force and the sum of their ids, by which a run sees that one was added meanwhile.
     pub holds: (u64, u64),
+    /// When planning began: a run's time counts from here.
+    pub began: Instant,
 }
 
 /// The executable side of a step.
@@ -129,6 +137,7 @@ pub async fn prepare(
     now: Timestamp,
     options: &Options,
 ) -> anyhow::Result<Result<Prepared, Vec<Diagnostic>>> {
+    let began = Instant::now();
     let mut found = Vec::new();
     let rules = chosen(job, &options.rules, &options.tags, &mut found);
     let (mut databases, unavailable) = open_databases(job, databases_of(job, &rules)).await;
@@ -181,7 +190,7 @@ pub async fn prepare(
     let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).collect();
     let plan = assemble(job, now, steps, &databases, unplanned)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
-    Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds }))
+    Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, began }))
 }
 
 /// What `sunset validate` wants to know.
@@ -316,7 +325,8 @@ async fn plan_step(
     let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
     let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
-    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, members, &counts).await?;
+    let known = recipients::Known { members, answers: options.answers.as_ref() };
+    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, known, &counts).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
     let samples = match options.samples {
         0 => Vec::new(),

@@ -10,6 +10,7 @@ use crate::{
     database::{Error, KeyColumn, statements},
     diagnostic::Diagnostic,
     job::Job,
+    recipients::Grade,
     rules::{Disposition, Rule},
     settings::Settings,
 };
@@ -19,9 +20,10 @@ use jiff::{
     tz::TimeZone,
 };
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What one rule says of a row.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Verdict {
     pub rule: String,
     pub disposition: Disposition,
@@ -35,6 +37,20 @@ pub struct Verdict {
     pub held: bool,
     /// A kept dependent still needs it.
     pub waiting: bool,
+    /// How the rule's recipients know the row's person.
+    #[serde(skip)]
+    pub persons: Vec<Person>,
+}
+
+/// A row's person at one recipient.
+pub struct Person {
+    pub recipient: String,
+    /// The grade that the rule asks for.
+    pub required: Grade,
+    /// Identifiers by their names. They are shown nowhere.
+    pub identifiers: BTreeMap<String, String>,
+    /// There is nothing to ask by, about anybody.
+    pub holds_nothing: bool,
 }
 
 /// Where the row stands under a rule.
@@ -73,9 +89,33 @@ pub async fn verdicts(
         };
         let statement = statements::verdict(open.dialect, &resolved.work, key);
         let Some(row) = open.connection.fetch(&statement).await?.into_iter().next() else { return Ok(Ok(None)) };
-        verdicts.push(verdict(job, rule, &resolved, &row));
+        let persons = persons(open, &resolved, key).await?;
+        verdicts.push(Verdict { persons, ..verdict(job, rule, &resolved, &row) });
     }
     Ok(Ok(Some(verdicts)))
+}
+
+/// What identifies the row's person at the rule's recipients.
+async fn persons(open: &mut OpenDatabase, resolved: &Resolved, key: &[String]) -> Result<Vec<Person>, Error> {
+    let mut persons = Vec::new();
+    for work in &resolved.work.recipients {
+        let columns: Vec<_> = work.identifiers.iter().map(|(_, column)| column.clone()).collect();
+        let texts = match columns.is_empty() {
+            true => Vec::new(),
+            false => {
+                let statement = statements::row_columns(open.dialect, &resolved.work, &columns, key);
+                open.connection.fetch(&statement).await?.into_iter().next().unwrap_or_default()
+            }
+        };
+        let pairs = work.identifiers.iter().zip(texts);
+        persons.push(Person {
+            recipient: work.name.clone(),
+            required: work.required,
+            identifiers: pairs.filter_map(|((name, _), text)| Some((name.clone(), text?))).collect(),
+            holds_nothing: columns.is_empty(),
+        });
+    }
+    Ok(persons)
 }
 
 /// The key of an existing row as the server prints it.
@@ -123,6 +163,7 @@ fn verdict(job: &Job, rule: &Rule, resolved: &Resolved, row: &[Option<String>]) 
         state,
         held: flag(6),
         waiting: flag(7),
+        persons: Vec::new(),
     }
 }
 

@@ -4,8 +4,9 @@
 //! not followed at all, so that nothing goes to a host that the settings do not name. Everything but loopback is `https`.
 
 use super::{
-    Members, OpenError, Rate, RecipientSettings, Sender,
+    Members, OpenError, Quotas, Rate, RecipientSettings, Sender,
     circuit::Circuit,
+    quota::InProcess,
     rate::Limiter,
     retry::{Backoff, Verdict, retry_after},
     token::Tokens,
@@ -51,6 +52,8 @@ pub struct Plumbing {
     pub members: Option<Arc<dyn Members>>,
     /// In whose name letters are written; none before [`Plumbing::of`].
     pub sender: Option<Arc<Sender>>,
+    /// Counts the calls of a day; in this process alone by default.
+    pub quotas: Arc<dyn Quotas>,
 }
 
 impl Plumbing {
@@ -74,6 +77,7 @@ impl Plumbing {
             backoff: Backoff::default(),
             members: None,
             sender: None,
+            quotas: InProcess::new(),
         })
     }
 
@@ -81,6 +85,11 @@ impl Plumbing {
     #[must_use]
     pub fn of(self, sender: Sender) -> Self {
         Self { sender: Some(Arc::new(sender)), ..self }
+    }
+
+    /// What keeps one recipient's documented limits and those of its settings.
+    pub fn limiter(&self, settings: &RecipientSettings, documented: &[Rate]) -> Limiter {
+        Limiter::new(&settings.name, &settings.rates(documented), self.quotas.clone())
     }
 
     /// A client for one recipient.
@@ -95,7 +104,7 @@ impl Plumbing {
             base: base.trim_end_matches('/').to_owned(),
             plumbing: self.clone(),
             timeout: settings.timeout.unwrap_or(TIMEOUT),
-            limiter: Limiter::new(&settings.rates(conduct.rates)),
+            limiter: self.limiter(settings, conduct.rates),
             circuit: Circuit::default(),
             judge: conduct.judge,
             also_retry: Vec::new(),
@@ -356,7 +365,7 @@ impl Client {
         let backoff = self.plumbing.backoff;
         let (mut attempt, mut refused) = (1, None);
         loop {
-            self.limiter.turn().await.map_err(|wait| Failure::new("its limit is used up").after(Some(wait)))?;
+            self.limiter.turn().await.map_err(|wait| Failure::new(wait.reason).after(wait.after))?;
             let token = match &call.auth {
                 Auth::Tokens(tokens) => Some(tokens.token(self, refused.as_ref()).await?),
                 _ => None,

@@ -7,7 +7,8 @@
 //! Google's APIs write errors as `google.rpc.Status`, the older ones with a list of reasons; its messages may quote what
 //! was sent, so only codes and reasons are passed on.
 //!
-//! Not confirmed by any documentation, from memory alone: that daily quotas begin anew at midnight in California.
+//! That daily quotas begin anew at midnight Pacific time is documented for other APIs of Google
+//! (<https://developers.google.com/android-publisher/quotas>), and assumed for these.
 
 use super::{
     Answer, CheckError, Misfit, OpenError, Options, Plumbing, RecipientSettings,
@@ -41,7 +42,7 @@ const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
 const ASSERTION_SECONDS: i64 = 3600;
 
 /// Where Google's quota days begin.
-const QUOTA_ZONE: &str = "America/Los_Angeles";
+pub const QUOTA_ZONE: &str = "America/Los_Angeles";
 
 pub const SERVICE_ACCOUNT: Field = Field {
     name: "service_account",

@@ -50,7 +50,7 @@ const MANAGER_SCOPE: &str = "https://www.googleapis.com/auth/datamanager";
 const ADS_SCOPE: &str = "https://www.googleapis.com/auth/adwords";
 
 /// "300 requests a minute and 100,000 a day per project" (<https://developers.google.com/data-manager/api/devguides/limits>).
-const MANAGER_RATES: &[Rate] = &[Rate::per_minute(300), Rate::per_day(100_000)];
+const MANAGER_RATES: &[Rate] = &[Rate::per_minute(300), Rate::per_day(100_000).in_zone(google::QUOTA_ZONE)];
 
 /// The Google Ads API documents no fixed rate, but answers with a delay where it has enough.
 const ADS_RATES: &[Rate] = &[];

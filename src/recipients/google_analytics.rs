@@ -9,13 +9,13 @@
 //! that nobody has is accepted like any other. Nothing tells the end: the time that Google gives back, from which on all
 //! earlier data are to be deleted, is the only evidence, and stands in the ledger as the request's id.
 //!
-//! A property takes 500 deletions a day. What is left over is answered with the time until the next day, and is asked in a
-//! later run.
+//! A property takes 500 deletions a day, counted over all runs. What is left over is answered with the time until the next
+//! day, and is asked in a later run. Two recipients of one property or project would share the quota and do not know it.
 //!
 //! The data leave the reports within 72 hours and the servers at their next deletion, which comes every two months
 //! (<https://developers.google.com/analytics/devguides/config/userdeletion/v3/>). This is documented for the older API;
-//! that it holds for the Admin API too is assumed. From memory alone: how the daily quota's error looks like in the Admin API
-//! (any wording that names a day counts), and that the quota's day is California's.
+//! that it holds for the Admin API too is assumed, and so is that the quota's day is California's (see [`google`]). From
+//! memory alone: how the daily quota's error looks like in the Admin API (any wording that names a day counts).
 
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
@@ -43,10 +43,11 @@ const V3_SCOPE: &str = "https://www.googleapis.com/auth/analytics.user.deletion"
 
 /// "Writes: 180 per minute and user; user deletions per day per property: 500"
 /// (<https://developers.google.com/analytics/devguides/config/admin/v1/quotas>).
-const ADMIN_RATES: &[Rate] = &[Rate::per_minute(180), Rate::per_day(500)];
+const ADMIN_RATES: &[Rate] = &[Rate::per_minute(180), Rate::per_day(500).in_zone(google::QUOTA_ZONE)];
 
 /// "1.5 queries per second and property, 500 a day" (<https://developers.google.com/analytics/devguides/config/userdeletion/v3/limits-quotas>).
-const V3_RATES: &[Rate] = &[Rate { calls: 3, per: std::time::Duration::from_secs(2) }, Rate::per_day(500)];
+const V3_RATES: &[Rate] =
+    &[Rate::new(3, std::time::Duration::from_secs(2)), Rate::per_day(500).in_zone(google::QUOTA_ZONE)];
 
 /// Calls under way at a time: the limit is reached with fewer.
 const AT_ONCE: usize = 4;

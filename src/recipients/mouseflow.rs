@@ -114,11 +114,7 @@ pub static KIND: Kind = Kind {
         deleted: "the recordings of the visitor in the websites that the settings name",
         kept: "heat maps and other sums, recordings that bear neither the variable nor the visitor's id, and what other \
                websites of the account hold",
-        sources: &[
-            "https://api-docs.mouseflow.com",
-            "https://pypi.org/project/mousepy/",
-            "https://mouseflow.com/ccpa/",
-        ],
+        sources: &["https://api-docs.mouseflow.com", "https://mouseflow.com/ccpa/"],
     },
     open: |settings, plumbing| Ok(Box::new(Mouseflow::open(settings, plumbing)?)),
 };

@@ -24,7 +24,8 @@ pub mod mail;
 
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, Notice, OpenError, Plumbing,
-    Recipient, RecipientSettings, Sender, Subject, rate::Limiter,
+    Recipient, RecipientSettings, Sender, Subject,
+    rate::{Limiter, Wait},
 };
 use crate::{
     clock,
@@ -266,7 +267,7 @@ impl Notices {
             due: period(settings, "due", DUE),
             remind: period(settings, "remind", REMIND),
             batch: batch(settings),
-            limiter: Limiter::new(&settings.rates(&[])),
+            limiter: plumbing.limiter(settings, &[]),
             sender,
         })
     }
@@ -324,7 +325,7 @@ impl Notices {
     }
 
     async fn mail(&self, mail: &Mail, letter: &Letter) -> Result<Option<String>, Undelivered> {
-        let full = |wait| Undelivered { reason: "its limit is used up".to_owned(), again_after: Some(wait) };
+        let full = |wait: Wait| Undelivered { reason: wait.reason, again_after: wait.after.or(Some(REMINDER_LATER)) };
         self.limiter.turn().await.map_err(full)?;
         mail.send(letter).await
     }

@@ -1,37 +1,55 @@
 //! Rate limits: never over, and hardly under.
 //!
 //! A limit over a short time is kept by distance: calls start so far apart that no window of its length can hold more. A
-//! limit over a long time (a day's quota) may be used up at once; when it is, the next call is not waited for.
+//! limit over a day may be used up at once, by this run or an earlier one ([`super::quota`]); when it is, the next call
+//! is not waited for.
 
+use super::quota::{Quota, Quotas};
 use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
 
-/// So many calls in any window of this length.
+/// So many calls in any window of this length; or, if that is a day, between two midnights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     pub calls: u32,
     pub per: Duration,
+    /// Whose midnight, where the vendor says so; an IANA name.
+    pub zone: Option<&'static str>,
 }
 
 impl Rate {
+    pub const fn new(calls: u32, per: Duration) -> Self {
+        Self { calls, per, zone: None }
+    }
+
     pub const fn per_second(calls: u32) -> Self {
-        Self { calls, per: Duration::from_secs(1) }
+        Self::new(calls, Duration::from_secs(1))
     }
 
     pub const fn per_minute(calls: u32) -> Self {
-        Self { calls, per: Duration::from_secs(60) }
+        Self::new(calls, Duration::from_secs(60))
     }
 
     pub const fn per_hour(calls: u32) -> Self {
-        Self { calls, per: Duration::from_secs(60 * 60) }
+        Self::new(calls, Duration::from_secs(60 * 60))
     }
 
     pub const fn per_day(calls: u32) -> Self {
-        Self { calls, per: Duration::from_secs(24 * 60 * 60) }
+        Self::new(calls, Duration::from_secs(24 * 60 * 60))
+    }
+
+    /// The same for days that begin at midnight there.
+    #[must_use]
+    pub const fn in_zone(self, zone: &'static str) -> Self {
+        Self { zone: Some(zone), ..self }
+    }
+
+    /// It is over a day, and may be used up at once.
+    pub fn is_quota(&self) -> bool {
+        self.per > LONGEST_SPACED
     }
 }
 
@@ -48,35 +66,48 @@ const SLACK: u32 = 20;
 /// Gives out turns.
 #[derive(Debug)]
 pub struct Limiter {
+    recipient: String,
+    quota: Option<(Quota, Arc<dyn Quotas>)>,
     state: Mutex<Turns>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Turns {
     /// Between two calls.
     distance: Duration,
     next: Option<Instant>,
-    quotas: Vec<(Rate, VecDeque<Instant>)>,
     /// The vendor asked for a rest until then.
     rest: Option<Instant>,
 }
 
+/// Why there is no turn now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    pub reason: String,
+    pub after: Option<Duration>,
+}
+
 impl Limiter {
-    pub fn new(rates: &[Rate]) -> Self {
-        let spaced = rates.iter().filter(|rate| rate.per <= LONGEST_SPACED);
+    /// `quotas` counts the calls of a day.
+    pub fn new(recipient: &str, rates: &[Rate], quotas: Arc<dyn Quotas>) -> Self {
+        let spaced = rates.iter().filter(|rate| !rate.is_quota());
         let distance = spaced.map(|rate| rate.per * (1000 + SLACK) / 1000 / rate.calls.max(1)).max();
-        let quotas = rates.iter().filter(|rate| rate.per > LONGEST_SPACED).map(|rate| (*rate, VecDeque::new()));
-        let quotas = quotas.collect();
-        let state = Turns { distance: distance.unwrap_or_default(), next: None, quotas, rest: None };
-        Self { state: Mutex::new(state) }
+        let state = Mutex::new(Turns { distance: distance.unwrap_or_default(), ..Turns::default() });
+        let quota = Quota::of(rates).map(|quota| (quota, quotas));
+        Self { recipient: recipient.to_owned(), quota, state }
     }
 
     /// Waits for a turn.
     ///
     /// # Errors
-    /// It is further away than anybody waits: how far.
-    pub async fn turn(&self) -> Result<(), Duration> {
-        let at = self.state.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())?;
+    /// It is further away than anybody waits.
+    pub async fn turn(&self) -> Result<(), Wait> {
+        let at = self.state.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        let at = at.map_err(|wait| Wait { reason: "its limit is used up".to_owned(), after: Some(wait) })?;
+        if let Some((quota, quotas)) = &self.quota {
+            let taken = quotas.take(&self.recipient, quota).await;
+            taken.map_err(|spent| Wait { reason: spent.reason, after: spent.again_after })?;
+        }
         tokio::time::sleep_until(at).await;
         Ok(())
     }
@@ -91,21 +122,10 @@ impl Limiter {
 
 impl Turns {
     fn take(&mut self, now: Instant) -> Result<Instant, Duration> {
-        let mut at = now.max(self.next.unwrap_or(now)).max(self.rest.unwrap_or(now));
-        for (rate, taken) in &mut self.quotas {
-            while taken.front().is_some_and(|first| *first + rate.per <= at) {
-                taken.pop_front();
-            }
-            if taken.len() >= rate.calls as usize
-                && let Some(first) = taken.front()
-            {
-                at = at.max(*first + rate.per);
-            }
-        }
+        let at = now.max(self.next.unwrap_or(now)).max(self.rest.unwrap_or(now));
         if at - now > LONGEST_WAIT {
             return Err(at - now);
         }
-        self.quotas.iter_mut().for_each(|(_, taken)| taken.push_back(at));
         self.next = Some(at + self.distance);
         Ok(at)
     }
@@ -113,10 +133,14 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::quota::InProcess, *};
+
+    fn limiter(rates: &[Rate]) -> Limiter {
+        Limiter::new("shop", rates, InProcess::new())
+    }
 
     async fn times(rates: &[Rate], turns: usize) -> Vec<Duration> {
-        let limiter = Limiter::new(rates);
+        let limiter = limiter(rates);
         let begin = Instant::now();
         let mut times = Vec::new();
         while times.len() < turns && limiter.turn().await.is_ok() {
@@ -146,20 +170,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_quota_is_used_up_at_once_and_nobody_waits_for_tomorrow() {
-        let limiter = Limiter::new(&[Rate::per_day(3)]);
+    async fn nobody_waits_for_tomorrow() {
+        let limiter = limiter(&[Rate::per_day(3)]);
         for _ in 0..3 {
             limiter.turn().await.unwrap();
         }
         let wait = limiter.turn().await.unwrap_err();
-        assert!(wait > Duration::from_secs(86_000), "{wait:?}");
-        tokio::time::advance(wait).await;
+        tokio::time::advance(wait.after.unwrap()).await;
         limiter.turn().await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_rest_is_kept() {
-        let limiter = Limiter::new(&[]);
+        let limiter = limiter(&[]);
         limiter.rest(Duration::from_secs(30));
         let begin = Instant::now();
         limiter.turn().await.unwrap();

@@ -181,7 +181,7 @@ struct Rendered<'a> {
 impl fmt::Display for Rendered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let of = |term| Rendered { term, ..*self };
-        let list = |f: &mut fmt::Formatter, terms: &[Term]| {
+        let list = |f: &mut fmt::Formatter, terms: &[Term]| -> fmt::Result {
             for (index, term) in terms.iter().enumerate() {
                 write!(f, "{}{}", if index == 0 { "" } else { ", " }, Rendered { term, ..*self })?;
             }

@@ -4,7 +4,7 @@ use super::{
     Period, schedule,
     shape::{Fault, Format, Pattern},
 };
-use crate::{diagnostic::Code, recipients::Rate};
+use crate::{clock::window::Window, diagnostic::Code, recipients::Rate};
 use jiff::{civil::Date, tz::TimeZone};
 use std::time::Duration;
 
@@ -212,6 +212,29 @@ pub static DURATION: Format = Format {
         None => Err(Fault::new(format!("`{text}` is not a duration"))
             .help("a whole number above 0 with `ms`, `s`, `min` or `h`, such as `50 ms` or `30 s`")),
     },
+    secret: false,
+};
+
+pub static WINDOW: Format = Format {
+    what: "a window of the day",
+    pattern: Pattern::Fixed("^(?:[01][0-9]|2[0-3]):[0-5][0-9]-(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"),
+    example: "02:00-05:00",
+    code: Code::BadPace,
+    check: |text| match Window::parse(text) {
+        Some(_) => Ok(()),
+        None => Err(Fault::new(format!("`{text}` is not a window of the day"))
+            .help("two different times of day, such as `02:00-05:00`, or `22:00-04:00` over midnight")),
+    },
+    secret: false,
+};
+
+/// Sent as it stands, in a session that cannot write.
+pub static QUERY: Format = Format {
+    what: "a query",
+    pattern: Pattern::Fixed("[^ \\t\\r\\n]"),
+    example: "show global status like 'Threads_running'",
+    code: Code::BadPace,
+    check: |text| if text.trim().is_empty() { Err(Fault::new("the query is empty")) } else { Ok(()) },
     secret: false,
 };
 

@@ -607,6 +607,7 @@ static JOB: MapShape = MapShape::new(
             Shape::Text(&format::SCHEDULE),
             "30 2 * * *",
         ),
+        optional("serve", "How `sunset serve` keeps the schedules.", Shape::Map(&SERVE), "{catch_up: 1 h}"),
         optional(
             "recipients",
             "Third parties that got a copy, by the names that rules use. A name that is a kind's own means that kind; others \
@@ -633,8 +634,43 @@ static DATABASE: MapShape = MapShape::new(
             Shape::Boolean,
             "false",
         ),
+        optional(
+            "replicas",
+            "Copies of it that a run does not leave behind (see [pace.md](pace.md)), by name: the URL, or more about it.",
+            Shape::Named {
+                key: &format::NAME,
+                value: &Shape::Either(&[Shape::Text(&format::URL), Shape::Map(&REPLICA)]),
+            },
+            "{reports: \"${REPORTS_URL}\"}",
+        ),
+        optional(
+            "pace",
+            "How gently to work on it, where that differs from the job's `pace`.",
+            Shape::Map(&DATABASE_PACE),
+            "{rows_per_second: 20000}",
+        ),
     ],
 );
+
+static REPLICA: MapShape = MapShape::new(
+    "a replica",
+    &[
+        optional("url", "Where the replica itself is asked.", Shape::Text(&format::URL), "\"${REPORTS_URL}\""),
+        optional(
+            "allow_plaintext",
+            "Connect to another machine without TLS; `false` by default.",
+            Shape::Boolean,
+            "false",
+        ),
+        optional(
+            "standby",
+            "PostgreSQL: the `application_name` of a standby, about which the primary is asked.",
+            TEXT,
+            "tokyo_2",
+        ),
+    ],
+)
+.groups(&[&["url"], &["url", "allow_plaintext"], &["standby"]]);
 
 const DAYS: Shape = Shape::List { item: &Shape::Text(&format::DATE), least: 0, unique: true };
 
@@ -684,8 +720,154 @@ static PACE: MapShape = MapShape::new(
             Shape::Text(&format::DURATION),
             "60 s",
         ),
+        PACE_WINDOW,
+        optional(
+            "run_time",
+            "So long after it began, a run begins no batch any more; `run --for` overrides it. No limit by default.",
+            Shape::Text(&format::DURATION),
+            "2 h",
+        ),
+        optional(
+            "when_time_is_up",
+            "What a run comes to that leaves work because its window or its time is over, or somebody paused it.",
+            Shape::Words(WHEN_TIME_IS_UP),
+            "succeed",
+        ),
+        optional(
+            "max_wait",
+            "A batch that has to wait longer, for anything but its window and its own rate, ends the rule; `1 h` by default.",
+            Shape::Text(&format::DURATION),
+            "1 h",
+        ),
+        optional(
+            "pause_file",
+            "While this file is there, no batch begins; its first line is the reason. A relative path starts at the job \
+             directory.",
+            Shape::Text(&format::PATH),
+            "pause",
+        ),
+        PACE_MAX_LAG,
+        PACE_UNREACHABLE_REPLICA,
+        PACE_ROWS_PER_SECOND,
+        PACE_DUTY_CYCLE,
+        PACE_YIELD_TO,
     ],
 );
+
+static SERVE: MapShape = MapShape::new(
+    "a server's schedule",
+    &[
+        optional(
+            "catch_up",
+            "How long after its time a run may begin: one that was missed, because nothing ran or the machine slept, is caught \
+             up once within it, and one that failed for a reason that may pass is tried again within it; `1 h` by default, at \
+             least 10 s.",
+            Shape::Text(&format::DURATION),
+            "1 h",
+        ),
+        optional(
+            "jitter",
+            "Everything begins up to so long after its time, always the same for a job: jobs that share a server do not begin \
+             at once. None by default.",
+            Shape::Text(&format::DURATION),
+            "5 min",
+        ),
+    ],
+);
+
+static DATABASE_PACE: MapShape = MapShape::new(
+    "a database's pace",
+    &[
+        PACE_WINDOW,
+        PACE_MAX_LAG,
+        PACE_UNREACHABLE_REPLICA,
+        optional(
+            "load",
+            "A number that the database tells, and how high it may be for a batch to begin.",
+            Shape::Map(&LOAD),
+            "{query: \"show global status like 'Threads_running'\", most: 40}",
+        ),
+        PACE_ROWS_PER_SECOND,
+        PACE_DUTY_CYCLE,
+        PACE_YIELD_TO,
+    ],
+);
+
+const PACE_WINDOW: Field = optional(
+    "window",
+    "Batches begin only in these hours, in the job's time zone; always by default.",
+    Shape::Text(&format::WINDOW),
+    "02:00-05:00",
+);
+
+const PACE_MAX_LAG: Field = optional(
+    "max_lag",
+    "No batch begins while a replica is further behind; `5 s` by default.",
+    Shape::Text(&format::DURATION),
+    "5 s",
+);
+
+const PACE_UNREACHABLE_REPLICA: Field = optional(
+    "unreachable_replica",
+    "What becomes of a run while a replica does not say how far it is.",
+    Shape::Words(UNREACHABLE_REPLICA),
+    "pause",
+);
+
+const PACE_ROWS_PER_SECOND: Field = optional(
+    "rows_per_second",
+    "Not more rows of the rules' tables than this, on the average; as fast as it goes by default. No batch has more than \
+     a second's worth.",
+    Shape::Integer(within(1.0, 10_000_000.0, Code::BadLimit)),
+    "20000",
+);
+
+const PACE_DUTY_CYCLE: Field = optional(
+    "duty_cycle",
+    "The share of its time that each connection works; `100%` by default.",
+    Shape::Text(&format::SHARE),
+    "50%",
+);
+
+const PACE_YIELD_TO: Field = optional(
+    "yield_to",
+    "What goes first: no batch begins while the server is at it. Nothing by default.",
+    SOME_ACTIVITIES,
+    "[vacuum, backup]",
+);
+
+const SOME_ACTIVITIES: Shape = Shape::List { item: &Shape::Words(ACTIVITIES), least: 0, unique: true };
+
+static WHEN_TIME_IS_UP: &[Word] = &[
+    word("succeed", "It ends with exit code 0 and tells its backlog. The default."),
+    word("fail", "It ends with exit code 4."),
+];
+
+static UNREACHABLE_REPLICA: &[Word] = &[
+    word("pause", "It waits, up to `max_wait`. The default."),
+    word("ignore", "It goes on, and asks again from time to time."),
+];
+
+static ACTIVITIES: &[Word] = &[
+    word("vacuum", "A vacuum of the very table, by hand or automatic (PostgreSQL)."),
+    word("backup", "A backup of the server, as far as it can be seen (PostgreSQL, MySQL and MariaDB)."),
+];
+
+static LOAD: MapShape = MapShape::new(
+    "a load",
+    &[
+        required(
+            "query",
+            "One statement that reads; the last column of its only row is the number.",
+            Shape::Text(&format::QUERY),
+            "show global status like 'Threads_running'",
+        ),
+        required("most", "No batch begins while the number is above.", Shape::Number(ANY_LOAD), "40"),
+        optional("stop_above", "Above this, the rule ends at once.", Shape::Number(ANY_LOAD), "200"),
+    ],
+);
+
+const ANY_LOAD: Bounds = Bounds { least: None, most: None, above: false, code: Code::BadPace };
 
 static STORE: MapShape = MapShape::new(
     "a store",

@@ -5,7 +5,7 @@ use croner::{
     Cron,
     parser::{CronParser, Seconds, Year},
 };
-use jiff::civil::date;
+use jiff::{Timestamp, civil::date, tz::TimeZone};
 
 /// One field: its name, the least and greatest number, and the names that may stand for numbers.
 struct Column {
@@ -54,6 +54,20 @@ pub fn parse(text: &str) -> Result<Cron, Fault> {
         Ok(Ok(_)) => Ok(cron),
         _ => Err(Fault::new("the schedule never comes").help("look at the day of the month and the month")),
     }
+}
+
+/// The first moment after `after` that the schedule names, by the wall clock of `zone`. A time of day that a change of
+/// the clocks skips comes when they have changed; one that comes twice counts the first time. Schedules that name every
+/// hour, or every so many, go on through both.
+pub fn next(cron: &Cron, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let found = cron.find_next_occurrence(&after.to_zoned(zone.clone()), false).ok()?;
+    Some(found.timestamp())
+}
+
+/// The last such moment that is not after `until`.
+pub fn last(cron: &Cron, until: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let found = cron.find_previous_occurrence(&until.to_zoned(zone.clone()), true).ok()?;
+    Some(found.timestamp())
 }
 
 const SPACE: [char; 2] = [' ', '\t'];
@@ -149,7 +163,77 @@ mod tests {
         assert_eq!(parse("0 25 * * *").expect_err("hour").range, Some(2..4));
     }
 
+    /// The moments after `from`, as wall clock times with their offset.
+    fn moments(text: &str, zone: &str, from: &str, number: usize) -> Vec<String> {
+        let (cron, zone) = (parse(text).unwrap(), TimeZone::get(zone).unwrap());
+        let mut at: Timestamp = from.parse().unwrap();
+        let mut moment = || {
+            at = next(&cron, at, &zone).unwrap();
+            at.to_zoned(zone.clone()).strftime("%m-%d %H:%M %:z").to_string()
+        };
+        (0..number).map(|_| moment()).collect()
+    }
+
+    #[test]
+    fn a_time_of_day_comes_once_a_day_when_the_clocks_change() {
+        // Paris: 2026-03-29 02:00 is 03:00, 2026-10-25 03:00 is 02:00
+        assert_eq!(
+            moments("30 2 * * *", "Europe/Paris", "2026-03-27T12:00:00Z", 4),
+            ["03-28 02:30 +01:00", "03-29 03:00 +02:00", "03-30 02:30 +02:00", "03-31 02:30 +02:00"]
+        );
+        assert_eq!(
+            moments("30 2 * * *", "Europe/Paris", "2026-10-23T12:00:00Z", 4),
+            ["10-24 02:30 +02:00", "10-25 02:30 +02:00", "10-26 02:30 +01:00", "10-27 02:30 +01:00"]
+        );
+        assert_eq!(
+            moments("30 9 * * *", "Europe/Paris", "2026-10-24T00:00:00Z", 3),
+            ["10-24 09:30 +02:00", "10-25 09:30 +01:00", "10-26 09:30 +01:00"]
+        );
+        // half an hour, in Lord Howe
+        assert_eq!(
+            moments("15 2 * * *", "Australia/Lord_Howe", "2026-10-02T00:00:00Z", 3),
+            ["10-03 02:15 +10:30", "10-04 02:30 +11:00", "10-05 02:15 +11:00"]
+        );
+    }
+
+    #[test]
+    fn every_quarter_of_an_hour_goes_on_when_the_clocks_change() {
+        let spring = moments("*/30 * * * *", "America/New_York", "2026-03-08T06:29:00Z", 4);
+        assert_eq!(spring, ["03-08 01:30 -05:00", "03-08 03:00 -04:00", "03-08 03:30 -04:00", "03-08 04:00 -04:00"]);
+        let autumn = moments("*/30 * * * *", "America/New_York", "2026-11-01T04:59:00Z", 6);
+        let expected = ["01:00 -04:00", "01:30 -04:00", "01:00 -05:00", "01:30 -05:00", "02:00 -05:00", "02:30 -05:00"];
+        assert_eq!(autumn, expected.map(|time| format!("11-01 {time}")));
+    }
+
+    #[test]
+    fn one_of_both_days_is_enough() {
+        // Friday the 13th would be AND; Kubernetes means OR
+        assert_eq!(
+            moments("0 0 13 * fri", "UTC", "2026-11-10T00:00:00Z", 4),
+            ["11-13 00:00 +00:00", "11-20 00:00 +00:00", "11-27 00:00 +00:00", "12-04 00:00 +00:00"]
+        );
+        assert_eq!(moments("0 0 13 * fri", "UTC", "2026-12-05T00:00:00Z", 2)[1], "12-13 00:00 +00:00");
+    }
+
     proptest! {
+        /// Around both changes of the clocks, looking back finds what looking forward has found.
+        #[test]
+        fn last_and_next_agree(
+            day in 0_i64..730, minute in 0_i64..1440, choice in 0_usize..6, zone in 0_usize..4,
+        ) {
+            let texts = ["30 2 * * *", "0 0 * * *", "*/15 * * * *", "15 1-3 * * 0", "59 23 29 2 *", "30 1,2,3 * 3,10,11 *"];
+            let zones = ["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Tokyo"];
+            let (cron, zone) = (parse(texts[choice]).unwrap(), TimeZone::get(zones[zone]).unwrap());
+            let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+            let at = start + jiff::SignedDuration::from_mins(day * 1440 + minute);
+            let found = next(&cron, at, &zone).unwrap();
+            prop_assert!(found > at);
+            prop_assert_eq!(last(&cron, found, &zone), Some(found));
+            let before = last(&cron, at, &zone).unwrap();
+            prop_assert!(before <= at);
+            prop_assert_eq!(next(&cron, before, &zone), Some(found), "after {}", before);
+        }
+
         #[test]
         fn never_panics(text in any::<String>(), close in "[0-9*/, \\-A-Za-z?#@]{0,24}") {
             let _ = parse(&text);

@@ -9,6 +9,7 @@ use super::{
     Failure, Progress, Surroundings,
     batch::{Changed, ChangedDependents},
     milliseconds,
+    pace::StepPace,
     worker::Worker,
 };
 use crate::{
@@ -31,6 +32,8 @@ pub(super) struct Book<'a> {
     progress: &'a dyn Progress,
     /// The mark of the holds that the plan knows.
     holds: (u64, u64),
+    /// What is asked before each batch.
+    pub pace: StepPace<'a>,
     pages: Mutex<Pages<'a>>,
     /// Batches whose workers wait until they are announced.
     waiting: std::sync::Mutex<Vec<Announcement>>,
@@ -69,7 +72,8 @@ impl<'a> Book<'a> {
         let (dependents, durations) = (BTreeMap::new(), Durations::default());
         let pages = Pages { ledger, pending: Vec::new(), batches, disposed: 0, dependents, durations };
         let waiting = std::sync::Mutex::default();
-        Self { step, dialect, progress: around.progress, holds: around.holds, pages: Mutex::new(pages), waiting }
+        let pace = around.pace.of(step, around.stop, around.progress);
+        Self { step, dialect, progress: around.progress, holds: around.holds, pace, pages: Mutex::new(pages), waiting }
     }
 
     /// The ledger, while nobody else has the book.
@@ -123,6 +127,7 @@ impl<'a> Book<'a> {
         let longest_milliseconds = longest.as_secs_f64() * 1000.0;
         tracing::debug!(rule = self.step.rule, batch, rows, longest_milliseconds, milliseconds, "batch");
         self.progress.advance(rows);
+        self.pace.note(rows).await;
         Ok(())
     }
 

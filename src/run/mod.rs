@@ -14,6 +14,7 @@ mod outward;
 mod pace;
 mod partition;
 mod perform;
+mod quotas;
 mod recover;
 mod report;
 mod step;
@@ -33,9 +34,15 @@ use crate::{
     ledger::{self, Event, Ledger, RuleResult, TagKey},
     outcome::Outcome,
     plan::{Plan, Prepared, Unplanned},
+    settings::WhenTimeIsUp,
 };
 use jiff::Timestamp;
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use pace::Pace;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Hears how far a run is. Called between batches, never while a transaction is open.
@@ -46,6 +53,10 @@ pub trait Progress: Send + Sync {
     fn advance(&self, rows: u64);
     /// The rule ended.
     fn end(&self);
+    /// No batch begins, for this reason, and that for so long already. Called again and again.
+    fn wait(&self, _reason: &str, _waited: Duration) {}
+    /// The wait is over.
+    fn go_on(&self) {}
 }
 
 /// Tells nobody.
@@ -67,6 +78,12 @@ enum Failure {
     /// Somebody asked the run to stop; work is left.
     #[error("interrupted; the rest waits for the next run")]
     Interrupted,
+    /// No batch may begin any more; what is left is for the next run.
+    #[error("{0}; the rest waits for the next run")]
+    TimeIsUp(String),
+    /// What has to be waited for takes too long.
+    #[error("{0}; the rest waits for the next run")]
+    Throttled(String),
     #[error("holds were added or released meanwhile; the next run honours them")]
     HoldsChanged,
     /// A guard rail, on counts taken when earlier steps had made more rows free to go.
@@ -92,14 +109,23 @@ enum Failure {
 }
 
 impl Failure {
+    /// There was work left to do, and no time.
+    fn is_for_want_of_time(&self) -> bool {
+        matches!(self, Self::TimeIsUp(_))
+    }
+
     /// What it makes of the rule.
     fn result(&self) -> RuleResult {
         use crate::database::ErrorKind;
         match self {
             Self::Refused(_) => RuleResult::Refused,
-            Self::Interrupted | Self::Outpaced { .. } | Self::Locked | Self::OtherWork | Self::HoldsChanged => {
-                RuleResult::Temporary
-            }
+            Self::TimeIsUp(_) => RuleResult::Backlog,
+            Self::Interrupted
+            | Self::Throttled(_)
+            | Self::Outpaced { .. }
+            | Self::Locked
+            | Self::OtherWork
+            | Self::HoldsChanged => RuleResult::Temporary,
             Self::Shared(failure) => failure.result(),
             Self::Database(error) => match error.kind {
                 ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => RuleResult::Temporary,
@@ -126,6 +152,7 @@ struct Surroundings<'a> {
     recipients: &'a Recipients,
     /// How many workers a rule has in this process.
     workers: u16,
+    pace: Pace,
 }
 
 /// Executes all steps of a plan, in their order.
@@ -147,7 +174,8 @@ pub async fn execute(
 
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
     let workers = job.settings.pace.workers;
-    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, workers };
+    let pace = Pace::new(&job.settings, ledger.clock(), prepared.began.into());
+    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, workers, pace };
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
@@ -166,6 +194,11 @@ pub async fn execute(
         rules.extend(refuse_run(ledger, plan).await?);
     }
 
+    recipients.close().await;
+    if job.settings.pace.when_time_is_up == WhenTimeIsUp::Fail {
+        let late = rules.iter_mut().filter(|rule| rule.result == RuleResult::Backlog);
+        late.for_each(|rule| rule.outcome = Outcome::Failed);
+    }
     let outcome = rules.iter().map(RuleReport::outcome).max().unwrap_or_default();
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let went = rules.iter().filter(|rule| rule.disposed > 0).filter_map(|rule| {

@@ -25,13 +25,13 @@ pub(super) struct Times {
 pub(super) async fn run(
     store: &mut Store,
     settings: &Settings,
-    prepared: &Prepared,
+    steps: &[PreparedStep],
     report: &RunReport,
     times: Times,
 ) -> Result<(), store::Error> {
     let edit = |standing: &mut Standing| {
         for rule in &report.rules {
-            let ready = prepared.steps.iter().find(|ready| ready.rule.id == rule.rule);
+            let ready = steps.iter().find(|ready| ready.rule.id == rule.rule);
             let known = standing.rules.entry(rule.rule.clone()).or_default();
             note_rule(known, settings, ready, rule, &report.run, times);
             standing.batches.entry(rule.database.clone()).or_default().merge(&rule.batches);
@@ -119,6 +119,8 @@ fn note_rule(
         RuleResult::Refused | RuleResult::Failed | RuleResult::Temporary => {
             *known.failures.entry(result).or_default() += 1;
         }
+        // neither: nothing went wrong, and not all is done
+        RuleResult::Backlog => {}
     }
     if result != RuleResult::Temporary {
         known.served_at = Some(started_at);

@@ -10,6 +10,7 @@ use super::{
     book::{Book, Pages},
     members::Staying,
     milliseconds, pace,
+    quotas::StoredQuotas,
     report::RecipientReport,
     walk,
     worker::Worker,
@@ -22,14 +23,14 @@ use crate::{
     failpoint,
     ledger::{self, BatchEvidence, Event, Keys, Ledger, Tag, entry::MOST_REQUEST_IDS},
     plan::{OpenDatabase, Prepared, PreparedStep, Step},
-    recipients::{self, Answer, Facts, Grade, Members, Plumbing, Recipient, Sender, State, Subject},
+    recipients::{self, Answer, Facts, Grade, Members, Plumbing, Quota, Recipient, Sender, State, Subject},
     settings::Settings,
     store::Remembered,
 };
 use futures_util::future::join_all;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -51,6 +52,8 @@ pub struct Recipients {
     opened: BTreeMap<String, Opened>,
     /// Who stays, where lists are made anew.
     staying: Option<Arc<Staying>>,
+    /// Counts calls of daily quotas.
+    quotas: Option<Arc<StoredQuotas>>,
 }
 
 struct Opened {
@@ -60,11 +63,29 @@ struct Opened {
 }
 
 impl Recipients {
-    /// Opens those that the plan's steps name. No call is made.
+    /// Opens those that the plan's steps name, for a run: calls count against their daily quotas. No call is made.
     ///
     /// # Errors
     /// A secret or a URL cannot be used.
     pub fn open(settings: &Settings, keys: &Keys, prepared: &Prepared) -> anyhow::Result<Self> {
+        let quotas = Arc::new(StoredQuotas::new(settings, prepared.plan.now));
+        Self::open_with(settings, keys, prepared, Some(quotas))
+    }
+
+    /// The same for a look at their credentials, which leaves no trace.
+    ///
+    /// # Errors
+    /// As [`Recipients::open`].
+    pub fn to_check(settings: &Settings, keys: &Keys, prepared: &Prepared) -> anyhow::Result<Self> {
+        Self::open_with(settings, keys, prepared, None)
+    }
+
+    fn open_with(
+        settings: &Settings,
+        keys: &Keys,
+        prepared: &Prepared,
+        quotas: Option<Arc<StoredQuotas>>,
+    ) -> anyhow::Result<Self> {
         let planned = prepared.plan.steps.iter().flat_map(|step| &step.recipients);
         let names: BTreeSet<_> = planned.map(|recipient| recipient.name.as_str()).collect();
         if names.is_empty() {
@@ -76,6 +97,9 @@ impl Recipients {
             Some(tag_key) => Some(Arc::new(Staying::new(settings, prepared, tag_key.clone())?)),
             None => None,
         };
+        if let Some(quotas) = &quotas {
+            plumbing.quotas = quotas.clone();
+        }
         plumbing.members = staying.clone().map(|staying| staying as Arc<dyn Members>);
         let mut opened = BTreeMap::new();
         for settings in names.into_iter().filter_map(|name| settings.recipients.get(name)) {
@@ -83,12 +107,21 @@ impl Recipients {
             let recipient = recipients::open(settings, &plumbing)?;
             opened.insert(settings.name.clone(), Opened { recipient, page });
         }
-        Ok(Self { opened, staying })
+        Ok(Self { opened, staying, quotas })
     }
 
     /// The recipient of this name.
     pub fn get(&self, name: &str) -> Option<&dyn Recipient> {
         self.opened.get(name).map(|opened| opened.recipient.as_ref())
+    }
+
+    /// Ends a run: what was taken of a daily quota and not used is given back.
+    pub(super) async fn close(&self) {
+        if let Some(quotas) = &self.quotas
+            && let Err(error) = quotas.give_back().await
+        {
+            tracing::warn!(reason = %error, "some calls of this day count as made that were not");
+        }
     }
 
     /// By name.
@@ -99,8 +132,11 @@ impl Recipients {
 
 /// How many persons a recipient can be asked about in the time that a page may take, by its documented limits.
 fn page(facts: &Facts) -> u64 {
-    let batches = facts.rates.iter().map(|rate| f64::from(rate.calls) * PAGE_SECONDS / rate.per.as_secs_f64());
-    let batches = batches.fold(f64::MAX, f64::min) / f64::from(facts.calls.max(1));
+    let spaced = facts.rates.iter().filter(|rate| !rate.is_quota());
+    let batches = spaced.map(|rate| f64::from(rate.calls) * PAGE_SECONDS / rate.per.as_secs_f64());
+    // nor more than a day has calls for
+    let day = Quota::of(&facts.rates).map(|quota| f64::from(quota.calls));
+    let batches = batches.chain(day).fold(f64::MAX, f64::min) / f64::from(facts.calls.max(1));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number; `as` saturates")]
     let batches = batches as u64;
     (batches.max(1).saturating_mul(facts.batch as u64)).clamp(SMALLEST_PAGE, LARGEST_PAGE)
@@ -234,12 +270,11 @@ pub(super) async fn pass(
     let pages = batches.work.recipients.iter().filter_map(|r| around.recipients.opened.get(&r.name)).map(|o| o.page);
     let limit = pages.min().unwrap_or(SMALLEST_PAGE);
     let mut waiting = Waiting::default();
-    let mut size = walk::first_size(batches, &around.job.settings.pace);
+    let mut size = walk::first_size(batches, &book.pace.settings);
     let mut last: Option<Row> = None;
+    let mut turns = book.pace.turns();
     loop {
-        if around.stop.is_cancelled() {
-            return Err(Failure::Interrupted);
-        }
+        turns.ready().await?;
         let rows = batches.page(worker.connection.as_mut(), last.as_ref(), limit).await?;
         let Some(row) = rows.last() else { return Ok(waiting) };
         last = Some(row.clone());
@@ -251,7 +286,7 @@ pub(super) async fn pass(
             waiting.add(name, standing);
         }
         let ready: Vec<_> = ready.into_iter().map(|(row, _)| row).collect();
-        waiting.changed += change(around, batches, worker, book, &ready, &mut size).await?;
+        waiting.changed += change(around, batches, worker, book, &ready, &mut size, &mut turns).await?;
         if (rows.len() as u64) < limit {
             return Ok(waiting);
         }
@@ -299,9 +334,7 @@ async fn serve(
         let mut open: BTreeMap<Tag, Subject> = BTreeMap::new();
         for subject in subjects.iter().filter(|subject| !subject.is_empty()) {
             // what is accepted is polled when its time has come, and not asked for again
-            let is_open =
-                known.get(&subject.tag()).is_none_or(|known| known.settled_at.is_none() && known.ticket.is_none());
-            if is_open {
+            if known.get(&subject.tag()).is_none_or(Remembered::is_open) {
                 open.entry(subject.tag()).or_insert_with(|| subject.clone());
             }
         }
@@ -397,14 +430,13 @@ async fn change(
     book: &Book<'_>,
     rows: &[&Row],
     size: &mut pace::Size,
+    turns: &mut pace::Turns<'_, '_>,
 ) -> Result<u64, Failure> {
     let pace = &around.job.settings.pace;
     let mut changed_meanwhile = 0;
     let (mut begin, mut attempt) = (0, 0);
-    while begin < rows.len() {
-        if around.stop.is_cancelled() {
-            return Err(Failure::Interrupted);
-        }
+    let alone = AtomicBool::new(false);
+    while begin < rows.len() && turns.next(&alone).await? {
         let end = rows.len().min(begin + usize::try_from(size.current()).unwrap_or(usize::MAX));
         let chosen = &rows[begin..end];
         let ended = match batches.change_chosen(worker.connection.as_mut(), chosen).await {
@@ -425,6 +457,7 @@ async fn change(
             Err(failure) => return Err(failure),
         }
     }
+    turns.ended();
     Ok(changed_meanwhile)
 }
 
@@ -612,7 +645,7 @@ mod tests {
     fn a_page_takes_the_slowest_recipient_no_longer_than_a_run_may_take_to_stop() {
         assert_eq!(page(&facts(1, 1, &[Rate::per_second(25)])), 250);
         assert_eq!(page(&facts(1, 2, &[Rate::per_second(25), Rate::per_second(100)])), 125);
-        assert_eq!(page(&facts(1, 1, &[Rate::per_day(500)])), SMALLEST_PAGE);
+        assert_eq!(page(&facts(1, 1, &[Rate::per_day(500)])), 500);
         assert_eq!(page(&facts(10_000, 1, &[Rate::per_hour(5000)])), LARGEST_PAGE);
         assert_eq!(page(&facts(usize::MAX, 0, &[])), LARGEST_PAGE);
     }

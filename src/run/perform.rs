@@ -47,6 +47,11 @@ pub async fn perform(
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<Performed> {
+    let unheeded = super::pace::unheeded(&job.settings);
+    if !unheeded.is_empty() {
+        let names = unheeded.join(", ");
+        return Err(Stop::invalid(format!("sunset.yaml: this version does not heed {names} yet; leave it out")));
+    }
     let keys = Keys::parse(&job.settings.keys)?;
     let store = Store::open(&job.settings.store).await?;
     let clock = request.clock.clone();
@@ -59,7 +64,7 @@ pub async fn perform(
     let mut store = ledger.into_store();
     let noted = match &performed {
         Ok((Performed::Report(report), Some(prepared))) => {
-            note::run(&mut store, &job.settings, prepared, report, times).await
+            note::run(&mut store, &job.settings, &prepared.steps, report, times).await
         }
         Ok((Performed::Report(_), None)) => Ok(()),
         Ok((Performed::Invalid(found), _)) => {
@@ -93,7 +98,7 @@ async fn perform_on(
     };
     let steps = reviewed.iter().flat_map(|plan| &plan.steps);
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
-    let options = Options { rules, tags, samples: 0, thorough: false, walks, pseudonym_key };
+    let options = Options { rules, tags, walks, pseudonym_key, ..Options::default() };
     let mut prepared = match plan::prepare(job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),

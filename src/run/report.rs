@@ -87,6 +87,9 @@ pub struct RuleReport {
     /// Rows that are due and stay, by reason.
     pub remaining: BTreeMap<String, u64>,
     pub milliseconds: u64,
+    /// Milliseconds that its batches waited, by throttle; on several connections, the average.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub waited: BTreeMap<String, u64>,
     /// How long its batches took, from the first lock to the commit.
     #[serde(skip)]
     pub batches: Durations,
@@ -160,6 +163,7 @@ impl RuleReport {
             recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),
             milliseconds: 0,
+            waited: BTreeMap::new(),
             batches: Durations::default(),
             counts: None,
             message: None,
@@ -174,6 +178,7 @@ impl RuleReport {
             RuleResult::Refused => Outcome::Refused,
             RuleResult::Failed => Outcome::Failed,
             RuleResult::Temporary => Outcome::Temporary,
+            RuleResult::Backlog => Outcome::Backlog,
         };
         result.max(self.outcome)
     }

@@ -23,6 +23,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The reason of rows that stay because the rule did not come to them.
+pub(super) const BACKLOG: &str = "backlog";
+
 /// Runs a step to its end; `is_open` when the ledger has batches of the rule that nobody has settled. Only a ledger that
 /// cannot be written is an error here.
 pub(super) async fn run(
@@ -80,18 +83,26 @@ pub(super) async fn run(
     let mut events = Vec::new();
     if let Err(failure) = ended {
         report.result = failure.result();
-        if let Some(counts) = &mut report.counts {
+        if let Some(counts) = report.counts.as_mut().filter(|_| !report.remaining.contains_key(BACKLOG)) {
             // nobody counted since: what is gone is known, and the oldest go first
             counts.due = counts.due.saturating_sub(report.disposed);
             counts.overdue = counts.overdue.map(|overdue| overdue.saturating_sub(report.disposed));
         }
         report.message = Some(failure.to_string());
-        tracing::error!(rule = step.rule, reason = %failure, result = ?report.result, "rule ended early");
         let (rule, message) = (Some(step.rule.clone()), failure.to_string());
-        events.push(match failure {
-            Failure::Refused(_) => Event::Refusal { rule, reason_code: "limits".to_owned(), message },
-            _ => Event::Failure { rule, message },
-        });
+        if failure.is_for_want_of_time() {
+            tracing::warn!(rule, reason = message, "rule ended with work left");
+        } else {
+            tracing::error!(rule, reason = message, result = ?report.result, "rule ended early");
+            events.push(match failure {
+                Failure::Refused(_) => Event::Refusal { rule, reason_code: "limits".to_owned(), message },
+                _ => Event::Failure { rule, message },
+            });
+        }
+        if matches!(report.result, RuleResult::Backlog | RuleResult::Temporary) {
+            let left = step.counts.disposable().saturating_sub(report.disposed);
+            report.remaining.entry(BACKLOG.to_owned()).or_insert(left);
+        }
     }
     report.milliseconds = milliseconds(began);
     events.push(finished(&report));
@@ -155,9 +166,27 @@ async fn work(
             report.disposed = partitions.rows() + pages.disposed;
             report.dependents.clone_from(&pages.dependents);
             report.batches.clone_from(&pages.durations);
+            report.waited = book.pace.waited();
         }
-        let passed = ended?;
-        counts = verify::count(workers.first(), dialect, &ready.work, &step.counts).await?;
+        // all may be done all the same, by this process or by others
+        let (passed, late) = match ended {
+            Err(failure) if failure.is_for_want_of_time() && (report.disposed > 0 || step.counts.disposable() == 0) => {
+                (Passed { is_last: true, is_whole: true }, Some(failure))
+            }
+            ended => (ended?, None),
+        };
+        let counted = verify::count(workers.first(), dialect, &ready.work, &step.counts).await;
+        counts = match (late, counted) {
+            (None, counted) => counted?,
+            (Some(_), Ok(counts)) if counts.disposable() == 0 => counts,
+            (Some(failure), counted) => {
+                if let Ok(counts) = counted {
+                    report.remaining.insert(BACKLOG.to_owned(), counts.disposable());
+                    report.counts = Some(counts);
+                }
+                return Err(failure);
+            }
+        };
         let left = counts.disposable();
         if left == 0 || passed.is_last {
             break;
@@ -263,6 +292,7 @@ async fn share(
             End::Others(others) => {
                 book.flush().await?;
                 workers.bury(book.ledger(), &others).await?;
+                book.pace.turns().ready().await?;
                 tokio::select! {
                     () = around.stop.cancelled() => return Err(Failure::Interrupted),
                     () = tokio::time::sleep(WAIT) => {}

@@ -42,7 +42,7 @@ pub(super) async fn pass(
         batches,
         book,
         shared,
-        size: Mutex::new(first_size(batches, &around.job.settings.pace)),
+        size: Mutex::new(first_size(batches, &book.pace.settings)),
         over: AtomicBool::new(false),
         enough: shared.enough.map(|enough| enough + begun),
     };
@@ -81,6 +81,7 @@ struct Pass<'a, 'ledger> {
 impl Pass<'_, '_> {
     /// Chunk after chunk, until there are none.
     async fn work(&self, worker: &mut Worker) -> Result<End, Failure> {
+        let mut turns = self.book.pace.turns();
         let mut chunk = None;
         loop {
             chunk = match self.shared.next(self.batches, self.book, worker, chunk).await {
@@ -90,7 +91,7 @@ impl Pass<'_, '_> {
                 Err(failure) => return Err(self.stop(failure)),
             };
             let Some(current) = &mut chunk else { continue };
-            match self.chunk(worker, current).await {
+            match self.chunk(worker, current, &mut turns).await {
                 Ok(true) => {}
                 Ok(false) => {
                     // not worked to its end: somebody else has it, or nobody needs it any more
@@ -110,13 +111,15 @@ impl Pass<'_, '_> {
     }
 
     /// Batch after batch; false when it is left before its end.
-    async fn chunk(&self, worker: &mut Worker, chunk: &mut Chunk) -> Result<bool, Failure> {
+    async fn chunk(
+        &self,
+        worker: &mut Worker,
+        chunk: &mut Chunk,
+        turns: &mut pace::Turns<'_, '_>,
+    ) -> Result<bool, Failure> {
         let pace = &self.around.job.settings.pace;
         let mut attempt = 0;
-        while !self.over.load(Ordering::Relaxed) {
-            if self.around.stop.is_cancelled() {
-                return Err(Failure::Interrupted);
-            }
+        while turns.next(&self.over).await? {
             if !self.shared.keep(self.book, chunk).await? {
                 return Ok(false);
             }
@@ -174,6 +177,8 @@ impl Pass<'_, '_> {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Where batches begin: small, since the first one is a probe.
 pub(super) fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
     let first = if *batches.walk == Walk::Blocks { 64 } else { 1000 };
     pace::Size::new(first, largest_size(batches, pace.batch_rows), pace.batch_target)

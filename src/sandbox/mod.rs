@@ -307,6 +307,11 @@ impl Sandbox {
         self.state().faults.push(fault);
     }
 
+    /// Forgets the faults that are left.
+    pub fn clear_faults(&self) {
+        self.state().faults.clear();
+    }
+
     pub fn seed(&self, vendor: &str, seed: &Value) {
         if let Some(vendor) = self.state().vendors.get_mut(vendor) {
             vendor.seed(seed);

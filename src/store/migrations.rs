@@ -118,6 +118,14 @@ const MIGRATIONS: &[&str] = &["
         primary key (pass, number)
     );
 ", "
+    -- Calls that recipients with a daily quota have had; a day is known by its first second since 1970.
+    create table recipient_calls (
+        recipient text not null,
+        day bigint not null,
+        calls bigint not null,
+        primary key (recipient, day)
+    );
+", "
     -- Rules whose rows went, and whose bytes are still to be cleaned up: tables as a JSON array of schema and name.
     create table owed_maintenance (
         rule text not null primary key,

@@ -1,10 +1,12 @@
-//! What Sunset itself keeps: ledger entries, row tags, checkpoints, keys, holds, and what recipients have answered.
+//! What Sunset itself keeps: ledger entries, row tags, checkpoints, keys, holds, and what recipients have answered, and how often they
+//! were called.
 //!
 //! A SQLite file by default, PostgreSQL (schema `sunset`) by URL. Both speak the same SQL here: parameters are `$1`,
 //! numbers are `bigint`, times are RFC 3339 texts; `connection` hides the rest. Every change is made between
 //! `begin` and `commit`, one writer at a time over all processes, so that what is read inside is
 //! what the change builds on. The ledger's meaning lives in [`crate::ledger`]; this module only keeps it.
 
+mod calls;
 mod chunks;
 mod connection;
 mod entries;

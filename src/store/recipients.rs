@@ -40,6 +40,11 @@ pub struct Remembered {
 }
 
 impl Remembered {
+    /// A run would ask about the person again: the recipient neither is through nor works on it.
+    pub fn is_open(&self) -> bool {
+        self.settled_at.is_none() && self.ticket.is_none()
+    }
+
     /// What an answer that came `at` leaves behind. Whatever is done or cannot be done is settled.
     pub fn new(tag: Tag, operation: &str, answer: &Answer, at: Timestamp) -> Self {
         let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
@@ -182,6 +187,25 @@ impl Store {
         let rows: Vec<Row> =
             self.fetch(sql, vec![recipient.into(), list(tags), (now.as_second() - DAY).into()]).await?;
         rows.into_iter().map(|row| read(row).map(|known| (known.tag, known))).collect()
+    }
+
+    /// The same of everybody; `None` where that is more than `most` persons.
+    pub async fn all_remembered(
+        &mut self,
+        recipient: &str,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<Option<Vec<Remembered>>, Error> {
+        let sql = "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at,
+                       notice, due_at, reminded_at, reason
+                   from recipient_answers where recipient = $1 and coalesce(used_at, $2) >= $2 limit $3";
+        let limit = i64::from(most) + 1;
+        let rows: Vec<Row> =
+            self.fetch(sql, vec![recipient.into(), (now.as_second() - DAY).into(), limit.into()]).await?;
+        match rows.len() > most as usize {
+            true => Ok(None),
+            false => rows.into_iter().map(read).collect::<Result<_, _>>().map(Some),
+        }
     }
 
     /// The same, those alone that came to their end.

@@ -27,7 +27,7 @@ use sunset::{
     },
     outcome::Outcome,
     rules::Evidence,
-    settings::{KeySettings, Pace, Settings, StoreSettings},
+    settings::{KeySettings, Pace, ServeSettings, Settings, StoreSettings},
     store::{self, HoldTarget, NewHold, Store},
 };
 
@@ -106,6 +106,24 @@ pub fn outcome(intent: u64) -> Event {
 
 fn failure(message: &str) -> Event {
     Event::Failure { rule: None, message: message.into() }
+}
+
+/// A worker that is taken for dead settles its batch a moment after a recovery has: the recovery's word stands.
+#[tokio::test]
+async fn an_outcome_that_a_recovery_has_written_is_left_out() {
+    on_both(|settings| async move {
+        let mut ledger = open(&settings, &key_settings()).await;
+        let (intent, tags) = batch(&ledger, 1, 1, 5);
+        assert_eq!(ledger.append(vec![intent], &[tags]).await.unwrap(), [4]);
+        let settled_by = SettledBy::Recovery;
+        let recovered = Event::Outcome { intent: 4, result: BatchResult::Committed, milliseconds: 0, settled_by };
+        assert_eq!(ledger.append(vec![recovered.clone()], &[]).await.unwrap(), [5]);
+        assert_eq!(ledger.append(vec![outcome(4), failure("next")], &[]).await.unwrap(), [0, 6]);
+        ledger.append(vec![recovered], &[]).await.unwrap_err();
+        assert_eq!(ledger.store().outcome_of(4).await.unwrap(), Some(5));
+        assert_eq!(ledger.store().entries_after(0, 100).await.unwrap().len(), 6);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -797,6 +815,7 @@ fn settings(directory: &Path, keys: KeySettings) -> Settings {
         store: StoreSettings::Sqlite(directory.join("state/sunset.db")),
         keys,
         schedule: None,
+        serve: ServeSettings::default(),
     }
 }
 

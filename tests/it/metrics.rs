@@ -14,6 +14,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Write as _,
+    path::Path,
     process::{Command, Stdio},
     sync::LazyLock,
 };
@@ -57,10 +58,12 @@ fn exposed(bench: &Bench, arguments: &[&str], code: i32) -> Exposition {
 
 /// Prometheus' own word on the text, where the machine has it.
 fn promtool(text: &str) {
-    let program = std::env::var("SUNSET_TEST_PROMTOOL").unwrap_or_else(|_| "promtool".to_owned());
+    let installed = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-tools/promtool");
+    let found = if Path::new(installed).exists() { installed } else { "promtool" };
+    let program = std::env::var("SUNSET_TEST_PROMTOOL").unwrap_or_else(|_| found.to_owned());
     let child = Command::new(program).args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut child) = child else {
-        let _ = writeln!(std::io::stderr(), "skipped: no promtool here (Debian: prometheus; or SUNSET_TEST_PROMTOOL)");
+        let _ = writeln!(std::io::stderr(), "skipped: no promtool here; tests/tools installs it");
         return;
     };
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();

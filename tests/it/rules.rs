@@ -72,6 +72,7 @@ const BEYOND_SCHEMA: &[Code] = &[
     Code::SecretInRules,
     Code::MissingVariable,
     Code::BadUrl,
+    Code::BadPace,
     Code::PeriodOrder,
     Code::BadCondition,
     Code::UnknownParameter,

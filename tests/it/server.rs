@@ -99,7 +99,14 @@ pub fn server(engine: Engine) -> String {
 }
 
 pub fn settings(engine: Engine, url: &str) -> DatabaseSettings {
-    DatabaseSettings { name: "core".into(), engine, url: SecretString::from(url), allow_plaintext: false }
+    DatabaseSettings {
+        name: "core".into(),
+        engine,
+        url: SecretString::from(url),
+        allow_plaintext: false,
+        replicas: Default::default(),
+        pace: Default::default(),
+    }
 }
 
 /// A pace whose time-outs a test can wait for.

@@ -89,6 +89,21 @@ integer however large it is. */ -}}
 {{- $name -}}
 {{- end -}}
 
+{{- /* How long a run begins batches: as it is said, or until a minute before SIGTERM would have to come. Settings that the
+chart cannot read may have a time of their own, which must not be overridden. */ -}}
+{{- define "sunset.runTime" -}}
+{{- $values := .root.Values -}}
+{{- if $values.run.for -}}
+{{- $values.run.for -}}
+{{- else if $values.settings.text -}}
+{{- $pace := (fromYaml $values.settings.text).pace -}}
+{{- if not (hasKey (default dict $pace) "run_time") -}}
+{{- $active := include "sunset.pick" (dict "key" "activeDeadlineSeconds" "maps" (list .schedule $values.job)) | int64 -}}
+{{- printf "%ds" (sub $active (add 60 (int64 $values.terminationGracePeriodSeconds))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* What only several values together can get wrong. */ -}}
 {{- define "sunset.check" -}}
 {{- with .Values -}}
@@ -127,8 +142,8 @@ integer however large it is. */ -}}
 {{- end -}}
 {{- range $name, $schedule := .schedules -}}
 {{- $active := include "sunset.pick" (dict "key" "activeDeadlineSeconds" "maps" (list $schedule $.Values.job)) | int64 -}}
-{{- if le $active (int64 $.Values.terminationGracePeriodSeconds) -}}
-{{- fail (printf "schedule %s: activeDeadlineSeconds (%d) must be longer than terminationGracePeriodSeconds (%d)" $name $active (int64 $.Values.terminationGracePeriodSeconds)) -}}
+{{- if lt $active (add 120 (int64 $.Values.terminationGracePeriodSeconds)) -}}
+{{- fail (printf "schedule %s: activeDeadlineSeconds (%d) must be at least two minutes longer than terminationGracePeriodSeconds (%d)" $name $active (int64 $.Values.terminationGracePeriodSeconds)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

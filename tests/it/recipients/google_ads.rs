@@ -441,7 +441,10 @@ fn facts_are_those_of_the_documentation() {
     };
     let manager = facts("customer: 1, user_lists: [1]");
     assert_eq!((manager.batch, manager.calls, manager.grade), (10_000, 2, Grade::E1));
-    assert_eq!(manager.rates, [recipients::Rate::per_minute(300), recipients::Rate::per_day(100_000)]);
+    assert_eq!(
+        manager.rates,
+        [recipients::Rate::per_minute(300), recipients::Rate::per_day(100_000).in_zone("America/Los_Angeles")]
+    );
     let jobs = facts("customer: 1, user_lists: [1, 2], api: offline_user_data_job, developer_token: \"${X}\"");
     assert_eq!((jobs.batch, jobs.calls), (10_000, 8));
 }

@@ -15,6 +15,7 @@ mod mouseflow;
 mod notice;
 mod opendsr;
 mod paypal;
+mod quota;
 mod rebuild;
 pub mod recorder;
 pub mod run;

@@ -93,6 +93,7 @@ async fn rows_go_when_their_recipients_have_deleted_their_copies(bench: Bench) {
     let planned = &plan["steps"][0]["recipients"];
     assert_eq!(planned[0]["sends"], json!({"customer": "stripe_id"}));
     assert_eq!((&planned[0]["subjects"], &planned[0]["require"]), (&json!(4), &json!("E1")));
+    assert_eq!(planned[0]["persons"], json!({"to_ask": 3, "served": 0, "waiting": 0}), "one row names nobody");
     assert_eq!(deletions(&sandbox), 0, "a plan asks nobody");
     let run = bench.sunset_with(&["run", "--now", bench.now], &[("SUNSET_LOG", "trace")]).expect(0);
     assert!(run.err.contains("\"called\""), "calls are not in the log: {}", run.err);
@@ -109,7 +110,7 @@ async fn rows_go_when_their_recipients_have_deleted_their_copies(bench: Bench) {
     let again = bench.sunset(&["run", "--now", bench.now]).expect(0);
     assert_eq!(deletions(&sandbox), 3);
     let status = bench.sunset(&["status"]).expect(0);
-    assert!(status.out.contains("stripe") && status.out.contains("confirmed"), "{status:?}");
+    assert!(status.out.contains("stripe") && status.out.contains("through"), "{status:?}");
     is_silent(&bench, &[&run, &again, &status]);
 }
 
@@ -163,6 +164,57 @@ async fn a_recipient_that_is_down_keeps_its_rows_alone(bench: Bench) {
 fn company_again(bench: &Bench, from: &Sandbox, to: &Sandbox) {
     let settings = fs::read_to_string(bench.path("sunset.yaml")).unwrap();
     fs::write(bench.path("sunset.yaml"), settings.replace(&from.url("crm"), &to.url("crm"))).unwrap();
+}
+
+/// Plan, status and `why` tell who is asked, who is served and who is waited for, and never who that is.
+async fn everybody_can_see_how_recipients_stand(bench: Bench) {
+    let sandbox = sandbox().await;
+    seed(&sandbox);
+    company(&bench, &sandbox, LATER).await;
+    customers(&bench).await;
+    // Two rows of one person.
+    bench.script("insert into t values (6, '2021-11-10', 'cus_planted1', '1planted@example.com')").await;
+    bench.rules(&rule(&format!("{STRIPE}, crm: {{email: email, require: E1, deadline: 30 days}}")));
+    let why = |key: &str, now: &str| bench.sunset(&["why", "core.t", key, "--now", now]).expect(0);
+    assert!(why("1", bench.now).out.contains("crm: not asked yet; the rule asks for E1"));
+    bench.run(4);
+    let planned = bench.plan()["steps"][0]["recipients"].clone();
+    assert_eq!(planned[0]["persons"], json!({"to_ask": 0, "served": 3, "waiting": 0}));
+    assert_eq!(planned[1]["persons"], json!({"to_ask": 0, "served": 0, "waiting": 3}));
+    assert_eq!((&planned[1]["subjects"], &planned[1]["calls"]), (&json!(4), &json!(0)), "row 4 went");
+    let plan = bench.sunset(&["plan", "--now", bench.now]).expect(0);
+    assert!(plan.out.contains("stripe: 0 persons in 0 calls"), "{}", plan.out);
+    assert!(plan.out.contains("3 persons asked and served before"), "{}", plan.out);
+    assert!(plan.out.contains("3 persons asked and waited for before"), "{}", plan.out);
+    // A newcomer is asked about; whoever was refused would be, too.
+    bench.script("insert into t values (7, '2001-01-01', 'cus_planted7', '7planted@example.com')").await;
+    assert_eq!(bench.plan()["steps"][0]["recipients"][1]["persons"], json!({"to_ask": 1, "served": 0, "waiting": 3}));
+
+    let why = why("1", "2026-11-22T01:00:00");
+    for words in [
+        "recipient       stripe: confirmed on 2026-11-22 (E1): served",
+        "recipient       crm: accepted on 2026-11-22 (E2); the rule asks for E1; looked at again after 2026-11-22 00:00",
+    ] {
+        assert!(why.out.contains(words), "{}", why.out);
+    }
+    let call = bench.sunset(&["why", "core.t", "1", "--now", bench.now, "--format", "json"]).expect(0);
+    let json: Value = serde_json::from_str(&call.out).unwrap();
+    let recipients = &json["rules"][0]["recipients"];
+    assert_eq!((&recipients[0]["state"], &recipients[0]["is_served"]), (&json!("confirmed"), &json!(true)));
+    assert_eq!((&recipients[1]["grade"], &recipients[1]["is_served"]), (&json!("E2"), &json!(false)));
+    assert_eq!(bench.list("select id from t where id = 4").await, "");
+
+    let status = bench.sunset(&["status", "--format", "json"]).expect(0);
+    let json: Value = serde_json::from_str(&status.out).unwrap();
+    let crm = json["recipients"].as_array().unwrap().iter().find(|known| known["recipient"] == "crm").unwrap();
+    assert_eq!((&crm["persons"], &crm["pending"], &crm["open"]), (&json!({"accepted": 3}), &json!(3), &json!(0)));
+    assert_eq!(crm["rows"], json!({"t": {"rows": 4, "past_deadline": 3}}));
+    assert_eq!(crm["waiting_since"], "2026-11-21T15:00:00Z");
+    let text = bench.sunset(&["status"]).expect(0);
+    let line = text.out.lines().find(|line| line.trim_start().starts_with("crm")).unwrap();
+    let cells: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(cells, ["crm", "0", "3", "0", "2026-11-22", "00:00:00", "4", "3", "0"]);
+    is_silent(&bench, &[&plan, &why, &call, &status, &text]);
 }
 
 /// A refusal is a matter for a person: exit code 4, and what was said.
@@ -253,6 +305,19 @@ async fn a_letter_is_confirmed_by_a_person(bench: Bench) {
     let list = bench.sunset(&["--format", "json", "--now", bench.now, "confirm", "--list"]).expect(0);
     let list: Value = serde_json::from_str(&list.out).unwrap();
     let id = list[0]["id"].as_str().unwrap();
+    let why = bench.sunset(&["why", "core.t", "1", "--now", bench.now]).expect(0);
+    assert!(
+        why.out.contains(&format!("(E4); the rule asks for E3; notice {id}, to be confirmed by 20")),
+        "{}",
+        why.out
+    );
+    let overdue = |now: &str| {
+        let status = bench.sunset(&["status", "--now", now, "--format", "json"]).expect(0);
+        let status: Value = serde_json::from_str(&status.out).unwrap();
+        let known = &status["recipients"][0];
+        (known["open_notices"].as_u64().unwrap(), known["overdue_notices"].as_u64().unwrap())
+    };
+    assert_eq!((overdue(bench.now), overdue("2027-11-22")), ((1, 0), (1, 1)));
     let confirm = ["confirm", "collector", "--notice", id, "--by", "office", "--evidence", "letter 17", "--all"];
     bench.sunset(&confirm).expect(0);
     bench.run(0);
@@ -329,6 +394,7 @@ on_every_engine!(
     rows_go_when_their_recipients_have_deleted_their_copies,
     who_comes_back_is_asked_about_again,
     a_recipient_that_is_down_keeps_its_rows_alone,
+    everybody_can_see_how_recipients_stand,
     a_refusal_is_told,
     accepted_work_is_polled,
     forgotten_work_is_asked_for_anew,

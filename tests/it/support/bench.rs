@@ -344,6 +344,11 @@ pub async fn mysql(url: &str) -> MySqlConnection {
     connection
 }
 
+/// A session of a test's own.
+pub async fn postgres(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap()
+}
+
 /// Sends a signal to a process that a test started.
 pub fn signal(name: &str, process: u32) {
     let sent = Command::new("kill").args(["-s", name, &process.to_string()]).stderr(Stdio::null()).status().unwrap();

@@ -1,0 +1,52 @@
+//! `sunset serve`: run rules by their schedules, and show how the job stands over HTTP.
+
+use super::{Stop, console::Console, job as loading};
+use crate::{
+    cli::{Global, MetricsArgs, ServeArgs},
+    outcome::Outcome,
+    serve::{
+        self, Start,
+        access::Access,
+        reload::{self, Fingerprint},
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpListener;
+
+pub async fn run(global: &Global, args: &ServeArgs, console: &mut Console) -> anyhow::Result<Outcome> {
+    let access = Access::choose(args.listen, args.token_file.clone()).map_err(Stop::invalid)?;
+    // before the files are read: what changes meanwhile is read again
+    let fingerprint = Fingerprint::of(&global.jobs);
+    let job = loading::load(global, console)?;
+    let now = loading::now(global, &job)?;
+    let job = reload::check(job, global.rules_digest.clone(), now).await.map_err(|unfit| {
+        let message = format!("the job in {} cannot be served\n{}", global.jobs.display(), unfit.text.trim_end());
+        anyhow::Error::new(Stop { outcome: unfit.outcome, message })
+    })?;
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .map_err(|error| Stop::invalid(format!("--listen {} cannot be used: {error}", args.listen)))?;
+    let address = listener.local_addr()?;
+    let ahead = match global.now {
+        Some(_) => now.duration_since(Timestamp::now()),
+        None => SignedDuration::ZERO,
+    };
+    let scheduled = job.rules().filter(|rule| rule.schedule.is_some() || job.settings.schedule.is_some()).count();
+    if scheduled == 0 {
+        console.note("no rule has a schedule: nothing will run; add `schedule` to sunset.yaml or to rules");
+    }
+    tracing::info!(%address, job = job.settings.name, scheduled, "serving");
+    console.note(&format!("serving job {} on http://{address}/", job.settings.name));
+    serve::serve(Start {
+        directory: global.jobs.clone(),
+        digest: global.rules_digest.clone(),
+        fingerprint,
+        job,
+        listener,
+        access,
+        ahead,
+        drain: args.drain,
+        targets: loading::targets(&MetricsArgs::default()),
+    })
+    .await
+}
