@@ -34,4 +34,4 @@ pub(super) const fn remains(place: &'static str, until: &'static str) -> Remains
 
 /// What is left everywhere, whatever the server.
 pub(super) const ELSEWHERE: Remains =
-    remains("backups, dumps and snapshots of disks", "they expire: Sunset does not touch them");
+    remains("backups, dumps and snapshots of disks", "they expire, which is not Sunset's doing");

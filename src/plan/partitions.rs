@@ -11,6 +11,7 @@ use crate::{
         exchanged, partition, transactional,
     },
     rules::{Partitions, Rule},
+    settings::Settings,
 };
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -73,8 +74,7 @@ pub(super) struct Subject<'a> {
     pub resolved: &'a Resolved,
     pub table: &'a Table,
     pub catalog: &'a Catalog,
-    /// The job's.
-    pub zone: &'a TimeZone,
+    pub job: &'a Settings,
     /// There are rows to dispose of.
     pub disposable: bool,
 }
@@ -134,12 +134,12 @@ pub(super) async fn plan(
             planned.by_rows.push(PartitionByRows { name, rows: Some(rows), why });
             continue;
         }
-        let statements = statements(dialect, table, &partition, rule.partitions);
+        let statements = statements(dialect, subject, &partition);
         planned.whole.push(PlannedPartition { name, bound: partition.bound.clone(), rows, statements });
         gone.push(partition.name.clone());
         whole.push(WholePartition { partition, rows });
     }
-    (planned.before, planned.after) = frame(dialect, table, &whole, rule.partitions);
+    (planned.before, planned.after) = frame(dialect, subject, &whole);
     Ok(Some((planned, whole)))
 }
 
@@ -148,14 +148,14 @@ async fn partitioning(
     connection: &mut dyn Connection,
     subject: &Subject<'_>,
 ) -> Result<Partitioning, Error> {
-    let Subject { rule, resolved, table, zone: job_zone, .. } = subject;
+    let Subject { rule, resolved, table, job, .. } = subject;
     let Some(column) = &resolved.point_column else {
         let obstacles = vec!["the starting point is no column of the table".to_owned()];
         return Ok(Partitioning { obstacles, partitions: Vec::new() });
     };
     let zone = rule.starting_point.zone.as_ref().and_then(|name| TimeZone::get(name).ok());
     let kind = resolved.work.point.kind;
-    let past = resolved.cut_off.due.cutoffs(kind, job_zone, zone.as_ref().unwrap_or(job_zone));
+    let past = resolved.cut_off.due.cutoffs(kind, &job.time_zone, zone.as_ref().unwrap_or(&job.time_zone));
     let question = Question { table, column, kind, past: &past, how: rule.partitions };
     database.partitions(connection, &question).await
 }
@@ -197,14 +197,15 @@ async fn count(
 }
 
 /// The statements that make a partition go.
-fn statements(dialect: &dyn Dialect, table: &Table, partition: &Partition, how: Partitions) -> Vec<String> {
+fn statements(dialect: &dyn Dialect, subject: &Subject<'_>, partition: &Partition) -> Vec<String> {
+    let (table, how) = (subject.table, subject.rule.partitions);
     let name = &partition.name;
     texts(match dialect.removal() {
         Some(Removal::Transactional) => vec![transactional::lock(name), transactional::remove(name, how)],
         Some(Removal::Exchanged) => {
             let [aside, _] = partition::aside_names(&table.name);
             vec![
-                exchanged::note_aside(&aside, &name.name),
+                exchanged::note_aside(&aside, &subject.job.name, &name.name),
                 exchanged::exchange(&table.name, &name.name, &aside),
                 exchanged::empty(&aside),
             ]
@@ -214,12 +215,8 @@ fn statements(dialect: &dyn Dialect, table: &Table, partition: &Partition, how: 
 }
 
 /// Those before the first partition and after the last.
-fn frame(
-    dialect: &dyn Dialect,
-    table: &Table,
-    whole: &[WholePartition],
-    how: Partitions,
-) -> (Vec<String>, Vec<String>) {
+fn frame(dialect: &dyn Dialect, subject: &Subject<'_>, whole: &[WholePartition]) -> (Vec<String>, Vec<String>) {
+    let (table, how) = (subject.table, subject.rule.partitions);
     if dialect.removal() != Some(Removal::Exchanged) || whole.is_empty() {
         return (Vec::new(), Vec::new());
     }
@@ -230,7 +227,7 @@ fn frame(
         after.push(exchanged::drop_partition(&table.name, &whole.partition.name.name));
         after.push(exchanged::unlock());
     }
-    (texts(exchanged::make_aside(&table.name, &aside)), texts(after))
+    (texts(exchanged::make_aside(&table.name, &aside, &subject.job.name)), texts(after))
 }
 
 fn texts(statements: Vec<Statement>) -> Vec<String> {

@@ -1,14 +1,14 @@
 //! Whole partitions, before rows go one by one.
 //!
-//! Each goes under a lock of its own on the rule, in a session that holds it: whoever gets the lock knows that the session
-//! which had it is over, and settles what that has left. What does not go whole after all, for whatever reason, is left to
-//! the walk.
+//! They go under a lock of the table's own, in a session that holds it: whoever gets the lock knows that the session which
+//! had it is over, and settles what that has left, be it this rule or another one of the table. What does not go whole
+//! after all, for whatever reason, is left to the walk.
 
 mod exchanged;
 mod reading;
 mod transactional;
 
-use super::{Failure, Surroundings, milliseconds, report::PartitionReport};
+use super::{Failure, Surroundings, milliseconds, pace::{StepPace, Turns}, report::PartitionReport};
 use crate::{
     catalog::TableName,
     database::{Connection, Dialect, Error, ErrorKind, Removal, Statement, Work},
@@ -16,7 +16,10 @@ use crate::{
     ledger::{self, BatchResult, Event, Ledger, SettledBy},
     plan::{OpenDatabase, PreparedStep, Step, WholePartition},
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
 
 /// How often it is tried to get hold of a partition.
 const ATTEMPTS: u32 = 3;
@@ -77,20 +80,26 @@ pub(super) async fn pass(
     step: &Step,
     ready: &PreparedStep,
     database: &OpenDatabase,
+    pace: &StepPace<'_>,
     ledger: &mut Ledger,
     partitions: &mut Partitions,
 ) -> Result<(), Failure> {
     let Some(removal) = database.dialect.removal() else { return Ok(()) };
-    if ready.partitions.is_empty() && !ready.set_aside && open(ledger, &step.rule).await?.is_empty() {
+    if ready.partitions.is_empty() && !ready.set_aside && open(ledger, step).await?.is_empty() {
         return Ok(());
     }
+    let mut turns = pace.turns();
+    turns.ready().await?;
     let mut connection = database.database.connect().await?;
-    let name = format!("sunset/{}/{}/partitions", around.job.settings.name, step.rule);
+    let name = format!("sunset/partitions/{}", ready.work.table);
     let _lock = loop {
         match database.database.try_lock(connection.as_mut(), &name).await? {
             Some(lock) => break lock,
             // another run removes the same ones; its rows are not to be waited for one by one
-            None => pause(around).await?,
+            None => {
+                pause(around).await?;
+                turns.ready().await?;
+            }
         }
     };
     let table = database.catalog.get(&ready.work.table);
@@ -106,15 +115,16 @@ pub(super) async fn pass(
         ledger,
         partitions,
     };
-    let ended = desk.work(removal, ready).await;
+    let ended = desk.work(removal, ready, turns).await;
     connection.close().await;
     ended
 }
 
-/// Partitions that were announced, of which nobody knows whether they went: number and intent.
-async fn open(ledger: &mut Ledger, rule: &str) -> Result<Vec<(u64, ledger::Intent)>, Failure> {
+/// Partitions of the step's table that were announced, of which nobody knows whether they went: number and intent.
+async fn open(ledger: &mut Ledger, step: &Step) -> Result<Vec<(u64, ledger::Intent)>, Failure> {
+    let table = step.full_table();
     let mut open = ledger.open_intents().await?;
-    open.retain(|(_, intent)| intent.rule == rule && intent.partition.is_some());
+    open.retain(|(_, intent)| intent.table == table && intent.partition.is_some());
     Ok(open)
 }
 
@@ -141,18 +151,20 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    async fn work(&mut self, removal: Removal, ready: &PreparedStep) -> Result<(), Failure> {
+    /// Each partition has a turn, as batches have.
+    async fn work(&mut self, removal: Removal, ready: &PreparedStep, mut turns: Turns<'_, '_>) -> Result<(), Failure> {
         self.settle(removal).await?;
         if removal == Removal::Exchanged {
             self.clear_aside(ready).await?;
         }
         for whole in &ready.partitions {
-            self.check_stop()?;
+            turns.next(&AtomicBool::new(false)).await?;
             let name = whole.partition.name.name.clone();
             let end = match removal {
                 Removal::Transactional => self.remove_in_transaction(whole).await?,
                 Removal::Exchanged => self.remove_by_exchange(whole).await?,
             };
+            turns.ended();
             self.note(&name, whole, end);
         }
         if removal == Removal::Exchanged {
@@ -198,7 +210,7 @@ impl Desk<'_> {
 
     /// Finds out what became of partitions that a run announced which is over.
     async fn settle(&mut self, removal: Removal) -> Result<(), Failure> {
-        let open = open(self.ledger, &self.step.rule).await?;
+        let open = open(self.ledger, self.step).await?;
         if open.is_empty() {
             return Ok(());
         }
@@ -213,7 +225,7 @@ impl Desk<'_> {
                 Removal::Exchanged => !self.stands_aside().await?,
             };
             let result = if committed { BatchResult::Committed } else { BatchResult::RolledBack };
-            tracing::warn!(rule = self.step.rule, intent = seq, ?result, "settled what a crash left of a partition");
+            tracing::warn!(rule = intent.rule, intent = seq, ?result, "settled what a crash left of a partition");
             let numbers: Vec<_> = announced.iter().map(|(seq, _)| *seq).collect();
             self.write_outcomes(&numbers, result, 0, SettledBy::Recovery).await?;
         }

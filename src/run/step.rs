@@ -127,9 +127,11 @@ async fn work(
     judge_again(workers.first(), step, ready, dialect).await?;
     maintenance::owe(step, ready, database, workers.first(), ledger).await?;
     let mut partitions = Partitions::default();
-    let ended = partition::pass(around, step, ready, database, ledger, &mut partitions).await;
+    let pace = around.pace.of(step, around.stop, around.progress);
+    let ended = partition::pass(around, step, ready, database, &pace, ledger, &mut partitions).await;
     report.disposed = partitions.rows();
     report.partitions.clone_from(&partitions.went);
+    report.waited = pace.waited();
     gone.clone_from(&partitions.gone);
     report.partitions_by_rows.extend(partitions.stayed.iter().cloned());
     ended?;
@@ -166,7 +168,10 @@ async fn work(
             report.disposed = partitions.rows() + pages.disposed;
             report.dependents.clone_from(&pages.dependents);
             report.batches.clone_from(&pages.durations);
-            report.waited = book.pace.waited();
+            report.waited = pace.waited();
+            for (throttle, milliseconds) in book.pace.waited() {
+                *report.waited.entry(throttle).or_default() += milliseconds;
+            }
         }
         // all may be done all the same, by this process or by others
         let (passed, late) = match ended {

@@ -48,7 +48,7 @@ pub(super) fn unlimited(mariadb: bool) -> Statement {
 
 const PAGES: Remains = remains(
     "pages of the table",
-    "new rows overwrite the space (at once where innodb_immediate_scrub_data_uncompressed is on)",
+    "new rows overwrite the space (innodb_immediate_scrub_data_uncompressed overwrites nearly all of it at once)",
 );
 const UNDO: Remains = remains("undo log and doublewrite buffer (ibdata1, undo files)", "they are overwritten");
 const REDO: Remains = remains("redo log (ib_logfile0)", "it is overwritten, round and round");

@@ -36,8 +36,11 @@ const PRIVILEGES: &str = "select '*', cast(privilege_type as char) from informat
 pub const ON_TABLE: [&str; 5] = ["alter", "create", "drop", "insert", "trigger"];
 pub const ON_ASIDE: [&str; 5] = ["select", "alter", "create", "drop", "insert"];
 
-/// Comments of tables that stand aside begin so; the partition's name follows.
-const NOTE: &str = "sunset: rows of partition ";
+/// Comments of tables that stand aside begin so; the partition's name follows. Another job has another ledger, which
+/// does not know what this one has announced: so the job is named first.
+fn note(job: &str) -> String {
+    format!("sunset, job {job}: rows of partition")
+}
 
 /// The server's form of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,20 +234,20 @@ pub fn partition_of(table: &TableName, partition: &str) -> String {
 }
 
 /// An empty table like the partitioned one, without partitions; its comment says that nothing stands in it yet.
-pub fn make_aside(table: &TableName, aside: &TableName) -> Vec<Statement> {
+pub fn make_aside(table: &TableName, aside: &TableName, job: &str) -> Vec<Statement> {
     let (table, aside) = (DIALECT.table(table), DIALECT.table(aside));
     vec![
         Statement::new(format!("create table {aside} like {table}")),
         Statement::new(format!(
             "alter table {aside} comment = {} remove partitioning",
-            DIALECT.literal(NOTE.trim_end())
+            DIALECT.literal(&note(job))
         )),
     ]
 }
 
 /// Says in the table's comment which partition's rows it will hold.
-pub fn note_aside(aside: &TableName, partition: &str) -> Statement {
-    let note = DIALECT.literal(&format!("{NOTE}{partition}"));
+pub fn note_aside(aside: &TableName, job: &str, partition: &str) -> Statement {
+    let note = DIALECT.literal(&format!("{} {partition}", note(job)));
     Statement::new(format!("alter table {} comment = {note}", DIALECT.table(aside)))
 }
 
@@ -258,9 +261,11 @@ pub fn read_note(aside: &TableName) -> Statement {
     DIALECT.finish(Sql { text: sql, args })
 }
 
-/// The partition that the comment names: empty when there is none yet. `None` for a comment of somebody else's table.
-pub fn noted(comment: &str) -> Option<&str> {
-    comment.strip_prefix(NOTE.trim_end()).map(str::trim_start)
+/// The partition that the comment names: empty when there is none yet. `None` for a comment of somebody else's table, or
+/// of another job's.
+pub fn noted<'a>(comment: &'a str, job: &str) -> Option<&'a str> {
+    let rest = comment.strip_prefix(note(job).as_str())?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(' ') }
 }
 
 /// For the statements of the session from here on: seconds that they wait for a table's metadata.
@@ -330,10 +335,14 @@ mod tests {
     #[test]
     fn comments_say_whose_rows_stand_aside() {
         let aside = TableName { schema: "s".into(), name: "a".into() };
-        assert_eq!(note_aside(&aside, "p'1").sql, "alter table `s`.`a` comment = 'sunset: rows of partition p''1'");
-        assert_eq!(noted("sunset: rows of partition p'1"), Some("p'1"));
-        assert_eq!(noted("sunset: rows of partition"), Some(""));
-        assert_eq!(noted("people's logins"), None);
+        assert_eq!(
+            note_aside(&aside, "demo", "p'1").sql,
+            "alter table `s`.`a` comment = 'sunset, job demo: rows of partition p''1'"
+        );
+        assert_eq!(noted("sunset, job demo: rows of partition p'1", "demo"), Some("p'1"));
+        assert_eq!(noted("sunset, job demo: rows of partition", "demo"), Some(""));
+        assert_eq!(noted("sunset, job demonstration: rows of partition p", "demo"), None);
+        assert_eq!(noted("people's logins", "demo"), None);
     }
 
     #[test]

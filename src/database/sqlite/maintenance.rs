@@ -7,7 +7,8 @@ use super::super::{
 use crate::rules::After;
 
 /// What is erased is overwritten in the file (`secure_delete`), but only where the write-ahead log has been brought into it;
-/// and what the log held is gone when it is cut to nothing.
+/// and what the log held is gone when it is cut to nothing. Copies that writers without `secure_delete` left behind when
+/// rows moved between pages are overwritten by nothing but `vacuum`.
 pub(super) fn steps(after: After) -> Vec<MaintenanceStep> {
     let first = if after == After::Rewrite { "vacuum" } else { "pragma incremental_vacuum" };
     let statement = Statement::new("pragma wal_checkpoint(truncate)");
@@ -21,12 +22,15 @@ fn busy(rows: &[Row]) -> Option<String> {
 }
 
 pub(super) fn left(after: Option<After>) -> Vec<Remains> {
+    const COPIES: Remains =
+        remains("free space of pages, where the application does not set secure_delete", "a vacuum writes the file anew");
     let own: &[Remains] = match after {
-        None => &[remains(
-            "write-ahead log (….db-wal), and the file until it is brought there",
-            "a checkpoint truncates it",
-        )],
-        Some(After::Vacuum | After::Rewrite) => &[],
+        None => &[
+            remains("write-ahead log (….db-wal), and the file until it is brought there", "a checkpoint truncates it"),
+            COPIES,
+        ],
+        Some(After::Vacuum) => &[COPIES],
+        Some(After::Rewrite) => &[],
     };
     let statistics = remains("statistics (sqlite_stat4), where there are any", "the next analyze");
     own.iter().copied().chain([statistics, ELSEWHERE]).collect()

@@ -88,10 +88,10 @@ impl Desk<'_> {
 
     /// The partition that a comment names. Only a table whose making was cut short has another one: then it is empty.
     async fn own(&mut self, table: &TableName, note: &str) -> Result<String, Failure> {
-        match exchanged::noted(note) {
+        match exchanged::noted(note, &self.around.job.settings.name) {
             Some(partition) => Ok(partition.to_owned()),
             None if self.has_rows(&self.dialect.table(table)).await? => Err(Failure::Refused(format!(
-                "table {table} is not one that a run has set aside: rename it, and run again"
+                "table {table} is not one that a run of this job has set aside: let that one settle it, or rename it"
             ))),
             None => Ok(String::new()),
         }
@@ -128,11 +128,11 @@ impl Desk<'_> {
     async fn exchange(&mut self, partition: &str, out: &TableName) -> Result<(), Failure> {
         let table = self.work.table.clone();
         if self.note_of(out).await?.is_none() {
-            for statement in exchanged::make_aside(&table, out) {
+            for statement in exchanged::make_aside(&table, out, &self.around.job.settings.name) {
                 self.run(&statement).await?;
             }
         }
-        self.run(&exchanged::note_aside(out, partition)).await?;
+        self.run(&exchanged::note_aside(out, &self.around.job.settings.name, partition)).await?;
         let event = Event::PartitionSetAside {
             rule: self.step.rule.clone(),
             table: self.step.full_table(),
