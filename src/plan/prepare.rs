@@ -332,8 +332,7 @@ async fn plan_step(
         0 => Vec::new(),
         limit => sample::samples(connection, dialect, table, work, limit).await?,
     };
-    let subject =
-        partitions::Subject { rule, resolved, table, catalog, job: &job.settings, disposable: due > 0 };
+    let subject = partitions::Subject { rule, resolved, table, catalog, job: &job.settings, disposable: due > 0 };
     let partitions = partitions::plan(database.as_ref(), connection, dialect, &subject).await?;
     let (partitions, whole) = partitions.map_or((None, Vec::new()), |(planned, whole)| (Some(planned), whole));
     let missing_indexes = missing_indexes(resolved, &counts);

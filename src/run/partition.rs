@@ -8,7 +8,11 @@ mod exchanged;
 mod reading;
 mod transactional;
 
-use super::{Failure, Surroundings, milliseconds, pace::{StepPace, Turns}, report::PartitionReport};
+use super::{
+    Failure, Surroundings, milliseconds,
+    pace::{StepPace, Turns},
+    report::PartitionReport,
+};
 use crate::{
     catalog::TableName,
     database::{Connection, Dialect, Error, ErrorKind, Removal, Statement, Work},

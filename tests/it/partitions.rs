@@ -1,6 +1,7 @@
 //! Whole partitions: which of them go, which stay and why, and that nothing is lost or counted twice whatever happens.
 
 use crate::support::bench::{Bench, Call, Report, mysql};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, raw_sql};
 use std::{collections::BTreeSet, time::Duration};
@@ -709,7 +710,90 @@ async fn two_runs_at_once(bench: Bench) {
     assert_eq!(partitions(&bench).await, "others p2025");
 }
 
-on_both_engines!(forms_of_ranges, years_between, somebody_is_in_the_way, two_runs_at_once);
+/// Two rules share a table: what one of them left open is settled by whichever comes first.
+async fn two_rules_of_a_table(bench: Bench) {
+    let both = |how: &str| {
+        let one = |id: &str, condition: &str| {
+            let rule = RULE.replace("id: events", &format!("id: {id}")).replace("HOW", how);
+            rule.replace("MORE", &format!("where: {{email: {condition}}}"))
+        };
+        format!("{}\n{}", one("a", "{not: b}"), one("b", "b"))
+    };
+    bench.rules(&both("drop"));
+    for (round, (rule, failpoint)) in (1..).zip([("a", "partition_announced:1"), ("b", "partition_removed:1")]) {
+        bench.script("drop table if exists events").await;
+        filled(&bench).await;
+        bench.script("update events set email = 'b' where id between 1000 and 1999").await;
+        let call = bench.sunset_with(&["run", "--now", bench.now, "--rule", rule], &[("SUNSET_FAILPOINT", failpoint)]);
+        assert_eq!(call.code, -1, "{call:?}");
+        // the other rule comes first now
+        let other = if rule == "a" { "b" } else { "a" };
+        for rule in [other, rule] {
+            let call = bench.sunset(&["run", "--now", bench.now, "--rule", rule]);
+            assert!([0, 75].contains(&call.code), "{call:?}");
+        }
+        finish(&bench);
+        assert_eq!(bench.count("select count(*) from events").await, 300);
+        let evidence = bench.evidence();
+        assert!(evidence.is_settled());
+        assert_eq!(evidence.committed_rows(), round * 900, "{rule} {failpoint}");
+        nothing_is_left_aside(&bench).await;
+    }
+}
+
+/// A partition is a batch like others: none begins outside the hours.
+async fn outside_the_hours_none_goes(bench: Bench) {
+    filled(&bench).await;
+    rule(&bench, "drop", "");
+    let hour = |hours: i64| {
+        let then = Timestamp::now() + SignedDuration::from_hours(hours);
+        then.in_tz("Asia/Tokyo").unwrap().strftime("%H:%M").to_string()
+    };
+    bench.settings(&format!("time_zone: Asia/Tokyo\npace: {{window: \"{}-{}\"}}", hour(3), hour(5)));
+    let report = bench.run(0);
+    assert_eq!(report.line("events"), "backlog 0 backlog=900");
+    assert_eq!(partitions(&bench).await, "others p2001 p2002 p2003 p2025");
+    bench.settings(&format!("time_zone: Asia/Tokyo\npace: {{window: \"{}-{}\"}}", hour(-2), hour(2)));
+    assert_eq!(bench.run_to_the_end().line("events"), "done 900");
+    assert_eq!(partitions(&bench).await, "others p2025");
+}
+
+/// The rows of whole partitions count for the guard rails.
+async fn limits_count_their_rows(bench: Bench) {
+    filled(&bench).await;
+    for limit in ["max_rows: 899", "max_share: 74%"] {
+        rule(&bench, "drop", &format!("limits: {{{limit}}}"));
+        assert_eq!(bench.run(3).rule("events")["result"], "refused", "{limit}");
+        assert_eq!(partitions(&bench).await, "others p2001 p2002 p2003 p2025");
+    }
+    rule(&bench, "drop", "limits: {max_rows: 900, max_share: 75%}");
+    assert_eq!(bench.run_to_the_end().line("events"), "done 900");
+}
+
+on_both_engines!(
+    forms_of_ranges,
+    years_between,
+    somebody_is_in_the_way,
+    two_runs_at_once,
+    two_rules_of_a_table,
+    outside_the_hours_none_goes,
+    limits_count_their_rows,
+);
+
+/// What another job has set aside is not this one's to judge: its ledger does not know what was announced.
+#[tokio::test]
+async fn another_jobs_rows_are_left_alone() {
+    let bench = Bench::new(Engine::Mysql).await;
+    let (out, _) = set_aside(&bench).await;
+    let other = bench.beside("another");
+    rule(&other, "drop", "");
+    let report = other.run(3);
+    assert_eq!(report.rule("events")["result"], "refused", "{report:?}");
+    assert!(report.rule("events")["message"].as_str().unwrap().contains("of this job"), "{report:?}");
+    assert_eq!(bench.count(&format!("select count(*) from {out}")).await, 300);
+    assert_eq!(bench.run_to_the_end().line("events"), "done 900");
+    assert_eq!(other.run(0).rule("events")["result"], "nothing_due");
+}
 
 /// What an earlier run has set aside on MariaDB, made by hand as a crash would leave it.
 async fn set_aside(bench: &Bench) -> (String, String) {

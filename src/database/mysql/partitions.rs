@@ -238,10 +238,7 @@ pub fn make_aside(table: &TableName, aside: &TableName, job: &str) -> Vec<Statem
     let (table, aside) = (DIALECT.table(table), DIALECT.table(aside));
     vec![
         Statement::new(format!("create table {aside} like {table}")),
-        Statement::new(format!(
-            "alter table {aside} comment = {} remove partitioning",
-            DIALECT.literal(&note(job))
-        )),
+        Statement::new(format!("alter table {aside} comment = {} remove partitioning", DIALECT.literal(&note(job)))),
     ]
 }
 

@@ -22,8 +22,10 @@ fn busy(rows: &[Row]) -> Option<String> {
 }
 
 pub(super) fn left(after: Option<After>) -> Vec<Remains> {
-    const COPIES: Remains =
-        remains("free space of pages, where the application does not set secure_delete", "a vacuum writes the file anew");
+    const COPIES: Remains = remains(
+        "free space of pages, where the application does not set secure_delete",
+        "a vacuum writes the file anew",
+    );
     let own: &[Remains] = match after {
         None => &[
             remains("write-ahead log (….db-wal), and the file until it is brought there", "a checkpoint truncates it"),
