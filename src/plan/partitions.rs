@@ -204,11 +204,17 @@ fn statements(dialect: &dyn Dialect, subject: &Subject<'_>, partition: &Partitio
         Some(Removal::Transactional) => vec![transactional::lock(name), transactional::remove(name, how)],
         Some(Removal::Exchanged) => {
             let [aside, _] = partition::aside_names(&table.name);
-            vec![
+            let mut list = vec![
                 exchanged::note_aside(&aside, &subject.job.name, &name.name),
                 exchanged::exchange(&table.name, &name.name, &aside),
                 exchanged::empty(&aside),
-            ]
+            ];
+            if how == Partitions::Drop {
+                list.push(exchanged::lock(&[&table.name]));
+                list.push(exchanged::drop_partition(&table.name, &name.name));
+                list.push(exchanged::unlock());
+            }
+            list
         }
         None => Vec::new(),
     })
@@ -216,18 +222,13 @@ fn statements(dialect: &dyn Dialect, subject: &Subject<'_>, partition: &Partitio
 
 /// Those before the first partition and after the last.
 fn frame(dialect: &dyn Dialect, subject: &Subject<'_>, whole: &[WholePartition]) -> (Vec<String>, Vec<String>) {
-    let (table, how) = (subject.table, subject.rule.partitions);
+    let table = subject.table;
     if dialect.removal() != Some(Removal::Exchanged) || whole.is_empty() {
         return (Vec::new(), Vec::new());
     }
     let [aside, _] = partition::aside_names(&table.name);
-    let mut after = vec![exchanged::drop_table(&aside)];
-    for whole in whole.iter().filter(|_| how == Partitions::Drop) {
-        after.push(exchanged::lock(&[&table.name]));
-        after.push(exchanged::drop_partition(&table.name, &whole.partition.name.name));
-        after.push(exchanged::unlock());
-    }
-    (texts(exchanged::make_aside(&table.name, &aside, &subject.job.name)), texts(after))
+    let before = exchanged::make_aside(&table.name, &aside, &subject.job.name);
+    (texts(before), texts(vec![exchanged::drop_table(&aside)]))
 }
 
 fn texts(statements: Vec<Statement>) -> Vec<String> {

@@ -172,7 +172,7 @@ impl Desk<'_> {
             self.note(&name, whole, end);
         }
         if removal == Removal::Exchanged {
-            self.drop_emptied(&ready.partitions).await?;
+            self.drop_aside().await?;
         }
         Ok(())
     }
@@ -230,6 +230,9 @@ impl Desk<'_> {
             };
             let result = if committed { BatchResult::Committed } else { BatchResult::RolledBack };
             tracing::warn!(rule = intent.rule, intent = seq, ?result, "settled what a crash left of a partition");
+            if let (true, Removal::Exchanged, Some(partition)) = (committed, removal, &intent.partition) {
+                self.drop_if_empty(partition).await?;
+            }
             let numbers: Vec<_> = announced.iter().map(|(seq, _)| *seq).collect();
             self.write_outcomes(&numbers, result, 0, SettledBy::Recovery).await?;
         }

@@ -1,6 +1,9 @@
 //! Whole partitions: which of them go, which stay and why, and that nothing is lost or counted twice whatever happens.
 
-use crate::support::bench::{Bench, Call, Report, mysql};
+use crate::support::{
+    bench::{Bench, Call, Report, mysql, signal},
+    random::{Random, variable},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, raw_sql};
@@ -129,7 +132,9 @@ async fn whole_partitions_go(bench: Bench) {
 
 /// No table of Sunset's is left in the database.
 async fn nothing_is_left_aside(bench: &Bench) {
-    let tables = bench.list("select table_name from information_schema.tables where table_name like 'sunset%'").await;
+    let here = if bench.engine == Engine::Postgres { "true" } else { "table_schema = database()" };
+    let tables = format!("select table_name from information_schema.tables where table_name like 'sunset%' and {here}");
+    let tables = bench.list(&tables).await;
     assert!(!tables.contains("sunset_out") && !tables.contains("sunset_back"), "{tables}");
 }
 
@@ -758,6 +763,36 @@ async fn outside_the_hours_none_goes(bench: Bench) {
     assert_eq!(partitions(&bench).await, "others p2025");
 }
 
+/// One of two runs at once, or both, are killed at random moments; a third one finishes. `SUNSET_TEST_KILLS` asks for more.
+async fn killed_at_random(bench: Bench) {
+    let mut random = Random::new(4);
+    rule(&bench, "drop", "");
+    for round in 1..=variable("SUNSET_TEST_KILLS", 6) {
+        bench.script("drop table if exists events").await;
+        events(&bench).await;
+        for (number, year) in (0..).zip([2001, 2002, 2003, 2025]) {
+            fill(&bench, year, number * 10_000, 2000).await;
+        }
+        let runs = [(); 2].map(|()| bench.start(&["run", "--now", bench.now]));
+        for run in &runs {
+            std::thread::sleep(Duration::from_millis(random.below(700)));
+            if random.below(4) > 0 {
+                signal("KILL", run.id());
+            }
+        }
+        for call in runs.map(Call::of) {
+            assert!([-1, 0, 75].contains(&call.code), "{call:?}");
+        }
+        finish(&bench);
+        assert_eq!(bench.count("select count(*) from events").await, 2000, "round {round}");
+        let evidence = bench.evidence();
+        assert!(evidence.is_settled(), "round {round}");
+        assert_eq!(evidence.committed_rows(), round * 6000, "round {round}");
+        assert_eq!(partitions(&bench).await, "others p2025", "round {round}");
+        nothing_is_left_aside(&bench).await;
+    }
+}
+
 /// The rows of whole partitions count for the guard rails.
 async fn limits_count_their_rows(bench: Bench) {
     filled(&bench).await;
@@ -778,6 +813,7 @@ on_both_engines!(
     two_rules_of_a_table,
     outside_the_hours_none_goes,
     limits_count_their_rows,
+    killed_at_random,
 );
 
 /// What another job has set aside is not this one's to judge: its ledger does not know what was announced.

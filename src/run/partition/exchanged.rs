@@ -73,17 +73,11 @@ impl Desk<'_> {
                 let end = self.dispose(&partition, 0, &out).await?;
                 if let End::Went { rows } = end {
                     self.around.progress.advance(rows);
-                    self.partitions.went.push(super::PartitionReport { name: partition.clone(), rows });
-                    if ready.rule.partitions == Partitions::Drop {
-                        self.drop_if_empty(&[partition]).await?;
-                    }
+                    self.partitions.went.push(super::PartitionReport { name: partition, rows });
                 }
             }
         }
-        match self.note_of(&out).await? {
-            Some(_) => self.run(&exchanged::drop_table(&out)).await,
-            None => Ok(()),
-        }
+        self.drop_aside().await
     }
 
     /// The partition that a comment names. Only a table whose making was cut short has another one: then it is empty.
@@ -163,7 +157,7 @@ impl Desk<'_> {
         let source = Source { text: partition::source(self.dialect, self.work, out), blocks: None };
         let read = self.announce(partition, rows, &[source], &[], None, &mut intents).await;
         let failure = match read {
-            Ok(Read::All(rows)) => match self.empty(out).await {
+            Ok(Read::All(rows)) => match self.empty(partition, out).await {
                 Ok(()) => {
                     failpoint::reach("partition_committed");
                     self.close_intents(&intents, BatchResult::Committed, began).await?;
@@ -187,10 +181,16 @@ impl Desk<'_> {
         refused(failure).map(|why| End::Stays { why })
     }
 
-    async fn empty(&mut self, out: &TableName) -> Result<(), Failure> {
-        self.run(&exchanged::empty(out)).await?;
+    /// After this, nothing comes back.
+    async fn empty(&mut self, partition: &str, out: &TableName) -> Result<(), Failure> {
+        if let Err(failure) = self.run(&exchanged::empty(out)).await {
+            // it may be done all the same: what became of the rows is for the table to say
+            if is_unreachable(&failure) || self.has_rows(&self.dialect.table(out)).await? {
+                return Err(failure);
+            }
+        }
         failpoint::reach("partition_removed");
-        Ok(())
+        self.drop_if_empty(partition).await
     }
 
     /// The rows that stand aside return to their partition.
@@ -205,6 +205,10 @@ impl Desk<'_> {
     /// together. What is left in "back" then are copies.
     async fn bring_home(&mut self, partition: &str, back: &TableName) -> Result<(), Failure> {
         let table = self.work.table.clone();
+        // a partition may be big, and nobody finds its rows until they are back: this may take as long as it takes
+        if let Some(unlimited) = self.dialect.unlimited() {
+            self.run(&unlimited).await?;
+        }
         // a crash may have come after the exchange: then what stands in "back" stands in the partition too
         let lost = exchanged::not_in_partition(back, &table, partition, &self.work.key);
         if !self.connection.fetch(&lost).await?.is_empty() {
@@ -228,28 +232,25 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// When all are through: the empty table goes, and with `drop` the partitions, which are empty too but for rows that
-    /// came meanwhile.
-    pub(super) async fn drop_emptied(&mut self, planned: &[WholePartition]) -> Result<(), Failure> {
+    /// When all are through, the empty table goes.
+    pub(super) async fn drop_aside(&mut self) -> Result<(), Failure> {
         let (out, _) = self.names();
-        if self.note_of(&out).await?.is_some() {
-            self.run(&exchanged::drop_table(&out)).await?;
+        match self.note_of(&out).await? {
+            Some(_) => self.run(&exchanged::drop_table(&out)).await,
+            None => Ok(()),
         }
+    }
+
+    /// With `drop`, the partition goes, which is empty but for rows that came meanwhile. Before the outcome is written: so
+    /// whoever settles what a crash left comes here, too.
+    pub(super) async fn drop_if_empty(&mut self, partition: &str) -> Result<(), Failure> {
         if !self.is_dropped() {
             return Ok(());
         }
-        let went = |name: &String| self.partitions.went.iter().any(|went| went.name == *name);
-        let names: Vec<_> = planned.iter().map(|whole| whole.partition.name.name.clone()).filter(went).collect();
-        self.drop_if_empty(&names).await
-    }
-
-    async fn drop_if_empty(&mut self, names: &[String]) -> Result<(), Failure> {
-        for name in names {
-            // it is empty: it may stay
-            if let Err(failure) = self.drop_one(name).await {
-                let why = refused(failure)?;
-                tracing::warn!(rule = self.step.rule, partition = name, reason = why, "an empty partition stays");
-            }
+        // it is empty: it may stay
+        if let Err(failure) = self.drop_one(partition).await {
+            let why = refused(failure)?;
+            tracing::warn!(rule = self.step.rule, partition, reason = why, "an empty partition stays");
         }
         Ok(())
     }
