@@ -68,6 +68,10 @@ pub enum Command {
     Status,
     /// Tell which rules and holds govern one row, and until when it stays
     Why(RowArgs),
+    /// Let no run of the job begin a batch, on whatever machine, until it is resumed
+    Pause(PauseArgs),
+    /// End a pause
+    Resume(ResumeArgs),
     /// Suspend the deletion of rows
     #[command(subcommand)]
     Hold(HoldCommand),
@@ -201,6 +205,26 @@ pub struct RowArgs {
     /// The row's primary key; one value per key column
     #[arg(required = true)]
     pub key: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// Why; stands in the log of the runs that wait, in the status and in the ledger
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// End it by itself then: 06:00 (the next one), 2026-11-22T06:00:00, 2026-11-22T06:00:00+09:00
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Who answers for it; stands in the ledger
+    #[arg(long, value_name = "WHO", env = "USER")]
+    pub by: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Who answers for it; stands in the ledger
+    #[arg(long, value_name = "WHO", env = "USER")]
+    pub by: String,
 }
 
 #[derive(Debug, Subcommand)]

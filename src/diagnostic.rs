@@ -236,4 +236,5 @@ codes! {
     RemainingIdentifier "W0605" "a column that looks personal is left as it is",
     NothingNamed "W0606" "something is declared and never used",
     LongSlack "W0607" "the regular deletion period is much longer than the retention period",
+    Unwatched "W0608" "something that a run should mind cannot be watched",
 }

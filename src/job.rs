@@ -186,6 +186,7 @@ fn check_against_settings(files: &[RuleFile], settings: &Settings, has_key: bool
             let (Switch::Parameter(name) | Switch::FiscalYearEndingIn(name)) = switch;
             parameters.insert(name.as_str());
         }
+        parameters.extend(rule.starting_point.fiscal_year_of.as_deref());
         check_table(&rule.table, rule.condition.as_ref(), &rule.place, settings, &mut diagnostics);
         check_key(rule, has_key, &mut diagnostics);
         for recipient in &rule.recipients {

@@ -599,6 +599,10 @@ fn is_variable(name: &str) -> bool {
 fn parameters(at: Option<&At>) -> BTreeMap<String, Parameter> {
     let parameter = |at: At| match at.node {
         Node::Bool(value) => Parameter::Flag(*value),
+        Node::Text(text) => {
+            let (month, day) = format::month_day(text).unwrap_or((12, 31));
+            Parameter::DayOfYear { month, day }
+        }
         _ => Parameter::Days(at.items().filter_map(|day| format::date(day.text()?)).collect()),
     };
     at.into_iter().flat_map(At::entries).map(|(name, at)| (name.to_owned(), parameter(at))).collect()

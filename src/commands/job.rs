@@ -12,7 +12,7 @@ use crate::{
     run,
     store::{self, Remembered, Store},
 };
-use jiff::{Timestamp, civil};
+use jiff::{Timestamp, civil, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads the job directory and shows what is wrong with it.
@@ -56,21 +56,27 @@ pub fn check_digest(global: &Global, job: &Job) -> anyhow::Result<()> {
 pub fn now(global: &Global, job: &Job) -> anyhow::Result<Timestamp> {
     // whole seconds: plans and ledger entries show them in full
     let Some(text) = &global.now else { return Ok(Timestamp::from_second(Timestamp::now().as_second())?) };
-    let zone = &job.settings.time_zone;
+    moment(text, &job.settings.time_zone)?.ok_or_else(|| {
+        Stop::invalid(format!(
+            "--now {text:?} is no time: write 2026-11-22, 2026-11-22T02:30:00 or 2026-11-22T02:30:00+09:00"
+        ))
+    })
+}
+
+/// A day (its first moment), a local time, or a time with offset, in whole seconds; `None` where it is none of these.
+///
+/// # Errors
+/// It lies outside the calendar.
+pub fn moment(text: &str, zone: &TimeZone) -> anyhow::Result<Option<Timestamp>> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
-        return Ok(Timestamp::from_second(timestamp.as_second())?);
+        return Ok(Some(Timestamp::from_second(timestamp.as_second())?));
     }
     if let Ok(local) = text.parse::<civil::DateTime>()
         && (text.contains('T') || text.contains(' '))
     {
-        return Ok(local.to_zoned(zone.clone())?.timestamp());
+        return Ok(Some(local.to_zoned(zone.clone())?.timestamp()));
     }
-    match text.parse::<civil::Date>() {
-        Ok(date) => Ok(clock::start_of_day(date, zone)),
-        Err(_) => Err(Stop::invalid(format!(
-            "--now {text:?} is no time: write 2026-11-22, 2026-11-22T02:30:00 or 2026-11-22T02:30:00+09:00"
-        ))),
-    }
+    Ok(text.parse::<civil::Date>().ok().map(|date| clock::start_of_day(date, zone)))
 }
 
 /// Who gets metrics, by arguments and environment. A variable that cannot be read is a warning.

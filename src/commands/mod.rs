@@ -11,6 +11,7 @@ pub mod init;
 pub mod job;
 pub mod keys;
 pub mod ledger;
+pub mod pause;
 pub mod plan;
 pub mod run;
 pub mod sandbox;
@@ -41,6 +42,8 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Serve(args) => serve::run(&cli.global, args, &mut console).await,
         Command::Status => status::run(&cli.global, &mut console).await,
         Command::Why(args) => why::run(&cli.global, args, &mut console).await,
+        Command::Pause(args) => pause::pause(&cli.global, args, &mut console).await,
+        Command::Resume(args) => pause::resume(&cli.global, args, &mut console).await,
         Command::Hold(command) => hold::run(&cli.global, command, &mut console).await,
         Command::Confirm(args) => confirm::run(&cli.global, args, &mut console).await,
         Command::Ledger(command) => {

@@ -4,15 +4,17 @@ use super::{console::Console, job as loading};
 use crate::{
     cli::{Format, Global},
     clock,
+    job::Job,
     ledger::{self, Entry, Event, RuleResult},
     outcome::Outcome,
     output,
+    run::{BACKLOG, Forecast, RuleProgress},
     standing::{Counted, Snapshot, Waiting},
-    store::{self, Backlog, RecipientCount, Store},
+    store::{self, Backlog, Pause, RecipientCount, Store},
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 /// How many runs are shown.
 const RUNS: usize = 5;
@@ -26,6 +28,10 @@ struct Status {
     /// Newest first.
     runs: Vec<RunStatus>,
     rules: BTreeMap<String, RuleStatus>,
+    /// What the last run of each rule left, and when that clears.
+    backlog: Option<Forecast>,
+    /// No run begins a batch.
+    pause: Option<Pause>,
     ledger: Head,
     /// Batches of which nobody knows yet whether they were committed; the next run settles them.
     open_intents: u64,
@@ -117,6 +123,7 @@ struct RuleStatus {
     result: Option<RuleResult>,
     disposed: u64,
     remaining: BTreeMap<String, u64>,
+    milliseconds: u64,
     /// When the rule last ran, before it did anything.
     overdue_before: Option<u64>,
     /// What a plan or run counted last.
@@ -136,7 +143,10 @@ pub async fn run(global: &Global, console: &mut Console) -> anyhow::Result<Outco
     let today = clock::today(now, &job.settings.time_zone);
     let status = match Store::open_existing(&job.settings.store).await {
         Ok(mut store) => {
-            let status = read(&mut store, &job.settings.name, now, today).await?;
+            let mut status = read(&mut store, &job.settings.name, now, today).await?;
+            let present = Timestamp::now();
+            status.pause = store.pause(present).await?;
+            status.backlog = forecast(&status, &job, present);
             store.close().await?;
             status
         }
@@ -198,11 +208,12 @@ fn note(status: &mut Status, Entry { at, run, event, .. }: Entry) {
                 status.runs.push(RunStatus { run, started: Some(at), finished: None, outcome: None, disposed: 0 });
             }
         },
-        Event::RuleFinished { rule, result, disposed, remaining, .. } => {
+        Event::RuleFinished { rule, result, disposed, remaining, milliseconds, .. } => {
             let known = status.rules.entry(rule).or_default();
             if known.at.is_none() {
                 let (at, result, counted) = (Some(at), Some(result), known.counted);
-                *known = RuleStatus { at, result, disposed, remaining, overdue_before: None, counted };
+                let overdue_before = None;
+                *known = RuleStatus { at, result, disposed, remaining, milliseconds, overdue_before, counted };
             }
         }
         Event::RuleStarted { rule, overdue, .. } => {
@@ -215,11 +226,30 @@ fn note(status: &mut Status, Entry { at, run, event, .. }: Entry) {
     }
 }
 
+/// Of the rules that the job still has.
+fn forecast(status: &Status, job: &Job, now: Timestamp) -> Option<Forecast> {
+    let progress = job.rules().filter_map(|rule| {
+        let known = status.rules.get(&rule.id)?;
+        Some(RuleProgress {
+            rule: &rule.id,
+            left: known.remaining.get(BACKLOG).copied().unwrap_or(0),
+            disposed: known.disposed,
+            took: Duration::from_millis(known.milliseconds),
+        })
+    });
+    Forecast::of(&progress.collect::<Vec<_>>(), &job.settings, now)
+}
+
 fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
     let time = |at: Option<Timestamp>| {
         at.map_or_else(|| "–".to_owned(), |at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string())
     };
     let mut out = format!("job {}\n\n", status.job);
+    if let Some(Pause { since, by, reason, until }) = &status.pause {
+        let until = until.map(|until| format!(", until {}", time(Some(until)))).unwrap_or_default();
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let _ = writeln!(out, "paused by {by} since {}{until}{reason}\n", time(Some(*since)));
+    }
     if status.runs.is_empty() {
         out.push_str("no runs yet\n");
     }
@@ -254,6 +284,9 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
     });
     let head = ["rule", "last run", "result", "disposed", "overdue before", "due", "overdue", "counted", "left"];
     out.push_str(&output::table(&head, rules.collect()));
+    if let Some(left) = &status.backlog {
+        let _ = writeln!(out, "\n{}", output::forecast(left));
+    }
     if !status.recipients.is_empty() {
         out.push('\n');
         let row = |known: &RecipientStatus| {

@@ -1,6 +1,6 @@
 //! One connection, the same code for three engines: binds values, reads every column as text, maps errors.
 
-use super::{Connection, Error, ErrorKind, Row, Statement, Value};
+use super::{Connection, Error, ErrorKind, NamedRow, Row, Statement, Value};
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use sqlx::{
@@ -167,6 +167,21 @@ where
             each(texts);
         }
         Ok(())
+    }
+
+    async fn named(&mut self, sql: &str) -> Result<Vec<NamedRow>, Error> {
+        use sqlx::Column as _;
+        // Statements without parameters come back in the servers' text form, whatever their types.
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.0).await?;
+        let mut named = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut cells = NamedRow::with_capacity(row.len());
+            for (index, column) in row.columns().iter().enumerate() {
+                cells.push((column.name().to_owned(), row.try_get_unchecked(index)?));
+            }
+            named.push(cells);
+        }
+        Ok(named)
     }
 
     async fn execute(&mut self, statement: &Statement) -> Result<u64, Error> {

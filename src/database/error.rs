@@ -45,7 +45,7 @@ impl ErrorKind {
 
 /// A database error. Servers quote row values in their messages, so the message is made of the error's code and the
 /// names of constraint, table and column, never of the server's free text.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     pub kind: ErrorKind,

@@ -24,6 +24,7 @@ mod error;
 mod grants;
 pub mod maintenance;
 mod mysql;
+mod observe;
 pub mod partition;
 mod postgres;
 mod sql;
@@ -35,6 +36,7 @@ pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
 pub use grants::Privilege;
 pub use mysql::partitions as exchanged;
+pub use observe::{Observer, Replication};
 pub use partition::{Partition, Partitioning, Question, Removal};
 pub use postgres::partitions as transactional;
 pub use sql::{PLACEHOLDER, Sql};
@@ -83,6 +85,9 @@ impl std::fmt::Display for Value {
 /// One result row: every column is selected as text.
 pub type Row = Vec<Option<String>>;
 
+/// A result row whose columns are known by name, each value as the text in which the server prints it.
+pub type NamedRow = Vec<(String, Option<String>)>;
+
 /// One server connection. There is no pool: a rule's lock and its batches live and die with one connection, so a lost
 /// connection cannot leave one without the other.
 #[async_trait]
@@ -92,6 +97,10 @@ pub trait Connection: Send {
 
     /// Hands over row by row.
     async fn stream(&mut self, statement: &Statement, each: &mut (dyn FnMut(Row) + Send)) -> Result<(), Error>;
+
+    /// The rows of a statement whose columns nobody knows beforehand: what servers tell of themselves, and a load query
+    /// of the settings. It takes no values.
+    async fn named(&mut self, sql: &str) -> Result<Vec<NamedRow>, Error>;
 
     /// The number of rows that the statement changed.
     async fn execute(&mut self, statement: &Statement) -> Result<u64, Error>;
@@ -124,6 +133,9 @@ pub trait Database: Send + Sync {
     /// A new connection with the session set up: UTC, statement and lock time-outs on the server, READ COMMITTED,
     /// literal backslashes, an application name.
     async fn connect(&self) -> Result<Box<dyn Connection>, Error>;
+
+    /// A new connection that only looks: its session cannot write, and its statements may take a few seconds.
+    async fn observe(&self) -> Result<Box<dyn Observer>, Error>;
 
     /// The live schema, as far as the user may see it.
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error>;

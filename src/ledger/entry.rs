@@ -180,6 +180,9 @@ pub enum Event {
         /// Reason to number of rows.
         remaining: BTreeMap<String, u64>,
         milliseconds: u64,
+        /// Throttle to milliseconds that batches waited for it.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        waited: BTreeMap<String, u64>,
     },
     /// The rows were counted again after the work.
     Verification {
@@ -216,6 +219,18 @@ pub enum Event {
         subject: HoldSubject,
         owner: String,
         review: jiff::civil::Date,
+    },
+    /// No run begins a batch from here on.
+    Paused {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        by: String,
+        /// Until somebody ends it, where there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    Resumed {
+        by: String,
     },
     HoldReleased {
         hold: u64,

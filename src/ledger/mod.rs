@@ -25,7 +25,9 @@ use crate::{
     outcome::Outcome,
     recipients::Grade,
     rules::Evidence,
-    store::{self, Hold, HoldTarget, KeyStatus, NewHold, Release, Store, StoredCheckpoint, StoredKey, StoredTags},
+    store::{
+        self, Hold, HoldTarget, KeyStatus, NewHold, Pause, Release, Store, StoredCheckpoint, StoredKey, StoredTags,
+    },
 };
 use entry::HoldSubject;
 use jiff::Timestamp;
@@ -244,6 +246,21 @@ impl Ledger {
         self.end(released).await
     }
 
+    /// Pauses the job: no run begins a batch until somebody resumes it, or until then.
+    pub async fn pause(&mut self, reason: Option<String>, by: String, until: Option<Timestamp>) -> Result<()> {
+        self.store.begin().await?;
+        let pause = Pause { since: now(&self.clock), by, reason, until };
+        let paused = self.write_pause(pause).await;
+        self.end(paused).await
+    }
+
+    /// Ends the pause in force; gives it, or `None` where there is none.
+    pub async fn resume(&mut self, by: String) -> Result<Option<Pause>> {
+        self.store.begin().await?;
+        let resumed = self.write_resumption(by).await;
+        self.end(resumed).await
+    }
+
     /// Records a written confirmation of a deletion notice, in store and ledger. Gives the number of persons that are
     /// confirmed with it, and of those that are still open.
     ///
@@ -291,6 +308,23 @@ impl Ledger {
         let (table, matter) = (hold.table.clone(), hold.matter.clone());
         self.write(vec![Event::HoldReleased { hold: id, table, matter, owner: owner.to_owned() }], &[]).await?;
         Ok(hold)
+    }
+
+    async fn write_pause(&mut self, pause: Pause) -> Result<()> {
+        self.store.add_pause(&pause).await?;
+        let Pause { reason, by, until, .. } = pause;
+        self.write(vec![Event::Paused { reason, by, until }], &[]).await?;
+        Ok(())
+    }
+
+    async fn write_resumption(&mut self, by: String) -> Result<Option<Pause>> {
+        let at = now(&self.clock);
+        let pause = self.store.pause(at).await?;
+        if pause.is_some() {
+            self.store.end_pauses(at).await?;
+            self.write(vec![Event::Resumed { by }], &[]).await?;
+        }
+        Ok(pause)
     }
 
     async fn write_confirmation(&mut self, confirmation: &Confirmation<'_>) -> Result<(u64, u64)> {

@@ -2,6 +2,7 @@
 
 use super::{
     PlanStyle,
+    forecast::forecast,
     numbers::count,
     plan::{self, asked, due, found_by, sent, stay, time},
     report as text,
@@ -81,6 +82,12 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
             }
         }
     }
+    if !plan.pace.is_empty() {
+        out.push_str("\n## Pace\n\n");
+    }
+    for line in &plan.pace {
+        let _ = writeln!(out, "- {}", cell(line));
+    }
     for unplanned in &plan.unplanned {
         let _ = writeln!(out, "\n**Not planned**: {} ({})", unplanned.rules.join(", "), cell(&unplanned.reason));
     }
@@ -116,6 +123,9 @@ pub(super) fn report(report: &RunReport) -> String {
         if let Some(message) = &rule.message {
             let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(message));
         }
+    }
+    if let Some(left) = &report.backlog {
+        let _ = writeln!(out, "\n{}", cell(&forecast(left)));
     }
     out.push_str(&traces(&report.traces, "What is left of rows that went"));
     let _ =

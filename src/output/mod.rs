@@ -1,11 +1,13 @@
 //! Plans and run reports as people and machines read them. Data in, text out; nothing here acts.
 
+mod forecast;
 mod markdown;
 pub mod metrics;
 mod numbers;
 mod plan;
 mod report;
 
+pub use forecast::forecast;
 pub use numbers::{count, persons, seconds};
 pub use report::result;
 

@@ -53,6 +53,12 @@ pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
         out.push('\n');
         describe(&mut out, step, style);
     }
+    if !plan.pace.is_empty() {
+        out.push('\n');
+    }
+    for line in &plan.pace {
+        let _ = writeln!(out, "pace: {line}");
+    }
     for unplanned in &plan.unplanned {
         let _ = writeln!(out, "\nnot planned: {} ({})", unplanned.rules.join(", "), unplanned.reason);
     }

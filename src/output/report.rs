@@ -1,6 +1,7 @@
 //! What came of a run, as text.
 
 use super::{
+    forecast::forecast,
     numbers::{count, seconds},
     table,
 };
@@ -125,6 +126,9 @@ pub(super) fn text(report: &RunReport) -> String {
         if let Some(message) = &rule.message {
             let _ = writeln!(out, "\n{}: {message}", rule.rule);
         }
+    }
+    if let Some(left) = &report.backlog {
+        let _ = writeln!(out, "\n{}", forecast(left));
     }
     for line in traces(&report.traces, "what is left of rows that went") {
         let _ = writeln!(out, "{line}");

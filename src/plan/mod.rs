@@ -15,6 +15,7 @@ mod indexes;
 mod members;
 mod order;
 mod overlap;
+mod pace;
 mod partitions;
 mod prepare;
 mod privileges;
@@ -74,6 +75,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Rules that cannot be planned, with the reason: their database cannot be reached, or refuses what they need.
     pub unplanned: Vec<Unplanned>,
+    /// What a run minds beside the rows, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pace: Vec<String>,
     /// The limits of the whole run.
     pub limits: Limits,
     /// Guard rails of the whole run that refuse it.

@@ -3,7 +3,7 @@
 use super::{
     Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
     access::{self, Walk},
-    condition, count, guard, indexes, members, order, overlap, partitions,
+    condition, count, guard, indexes, members, order, overlap, pace, partitions,
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
@@ -153,6 +153,9 @@ pub async fn prepare(
         }
     }
     found.extend(ask_for_overlaps(&mut databases, &resolved).await?);
+    let (watched, unwatched): (Vec<_>, Vec<_>) =
+        pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
+    found.extend(watched);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         for (_, resolved) in &mut resolved {
             found.append(&mut resolved.warnings);
@@ -187,7 +190,7 @@ pub async fn prepare(
         }
     }
 
-    let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).collect();
+    let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).chain(unwatched).collect();
     let plan = assemble(job, now, steps, &databases, unplanned)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
     Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, began }))
@@ -222,6 +225,7 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
         }
     }
     diagnostics.extend(ask_for_overlaps(&mut databases, &resolved).await?);
+    diagnostics.extend(pace::check(job, &databases).await);
     Ok(Checked { diagnostics, databases: databases.len(), unavailable })
 }
 
@@ -339,6 +343,8 @@ async fn plan_step(
     let mut warnings = warnings(resolved);
     warnings.extend(not_maintained(connection, dialect, rule, work).await?);
     let erase = rule.disposition == Disposition::Erase;
+    let pace = job.settings.databases.get(&rule.table.database);
+    let pace = pace.map_or_else(|| job.settings.pace.clone(), |database| job.settings.pace.of(database));
     let step = Step {
         rule: rule.id.clone(),
         category: rule.category.clone(),
@@ -356,7 +362,7 @@ async fn plan_step(
         access,
         partitions,
         missing_indexes,
-        estimated_seconds: count::estimated_seconds(catalog.engine, erase, due + along),
+        estimated_seconds: pace::seconds(&pace, due, count::estimated_seconds(catalog.engine, erase, due + along)),
         limits,
         evidence: rule.evidence,
         after: rule.after,
@@ -536,6 +542,7 @@ fn assemble(
         databases: databases.iter().map(|(name, open)| (name.clone(), facts(open))).collect(),
         steps,
         unplanned,
+        pace: pace::lines(job, databases),
         limits: job.settings.limits,
         refusals: guard::run_refusals(&job.settings.limits, rows),
         work_digest: String::new(),

@@ -159,6 +159,20 @@ pub static MONTH_DAY: Format = Format {
     secret: false,
 };
 
+pub static FISCAL_YEAR_END: Format = Format {
+    what: "a day of the year (`MM-DD`), or a parameter that is one",
+    pattern: Pattern::Fixed(
+        "^(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-9])|[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)$",
+    ),
+    example: "03-31",
+    code: Code::BadDate,
+    check: |text| match is_name(text) {
+        true => Ok(()),
+        false => (MONTH_DAY.check)(text),
+    },
+    secret: false,
+};
+
 pub static TIME_ZONE: Format =
     Format {
         what: "a time zone",

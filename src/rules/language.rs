@@ -259,8 +259,8 @@ static COUNTED_FROM: MapShape = MapShape::new(
         optional("month_end", "The last day of the month that the day lies in.", Shape::True, "true"),
         optional(
             "fiscal_year_end",
-            "The last day of the fiscal year that the day lies in, as `MM-DD`. 02-28 and 02-29 both mean February's last day.",
-            Shape::Text(&format::MONTH_DAY),
+            "The last day of the fiscal year that the day lies in, as `MM-DD` or a parameter of `sunset.yaml`. 02-28 and 02-29 both mean February's last day.",
+            Shape::Text(&format::FISCAL_YEAR_END),
             "03-31",
         ),
         optional("plus", "A period on top.", PERIOD, "2 months"),
@@ -583,9 +583,12 @@ static JOB: MapShape = MapShape::new(
         ),
         optional(
             "parameters",
-            "Facts that switch periods: `true` or `false`, or a list of the last days of fiscal years (empty: none).",
-            Shape::Named { key: &format::NAME, value: &Shape::Either(&[Shape::Boolean, DAYS]) },
-            "{data_sim_law: false, loss_fiscal_years: [2024-03-31]}",
+            "Facts that no row knows: `true` or `false`, or a list of the last days of fiscal years (empty: none), which switch periods; or a day of the year (`MM-DD`), on which fiscal years end.",
+            Shape::Named {
+                key: &format::NAME,
+                value: &Shape::Either(&[Shape::Boolean, Shape::Text(&format::MONTH_DAY), DAYS]),
+            },
+            "{data_sim_law: false, loss_fiscal_years: [2024-03-31], fiscal_year_end: 03-31}",
         ),
         optional("limits", "Guard rails for a whole run.", Shape::Map(&LIMITS), "{max_rows: 500000}"),
         optional("pace", "How gently to work.", Shape::Map(&PACE), "{batch_target: 50 ms}"),

@@ -211,7 +211,7 @@ struct Reader<'a> {
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn error(&mut self, code: Code, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.diagnostics.push(Diagnostic::error(code, place, message).help(help));
     }
@@ -265,6 +265,7 @@ impl Reader<'_> {
                 encoding: None,
                 zone: None,
                 counted_from: CountedFrom::default(),
+                fiscal_year_of: None,
                 missing: Missing::default(),
             });
         }
@@ -272,12 +273,13 @@ impl Reader<'_> {
             Some(column) => Source::Column(column),
             None => self.related(at, table)?,
         };
-        let counted_from = at.get("counted_from").map(|from| match from.text() {
+        let from = at.get("counted_from");
+        let year_end = from.as_ref().and_then(|from| from.get("fiscal_year_end"));
+        let counted_from = from.map(|from| match from.text() {
             Some(_) => CountedFrom { anchor: word(&from).unwrap_or_default(), plus: None },
             None => {
-                let year_end = from.get("fiscal_year_end").and_then(|day| month_day(day.text()?));
-                let anchor = match year_end {
-                    Some((month, day)) => Anchor::FiscalYearEnd { month, day },
+                let anchor = match year_end.as_ref().and_then(|end| self.fiscal_year_end(end)) {
+                    Some(end) => end,
                     None if from.get("calendar_year_end").is_some() => Anchor::CalendarYearEnd,
                     None if from.get("month_end").is_some() => Anchor::MonthEnd,
                     None => Anchor::Day,
@@ -291,8 +293,44 @@ impl Reader<'_> {
             encoding: at.get("as").and_then(|encoding| word::<Encoding>(&encoding)),
             zone: at.text_of("zone"),
             counted_from: counted_from.unwrap_or_default(),
+            fiscal_year_of: year_end
+                .and_then(|end| end.text().filter(|text| month_day(text).is_none()).map(str::to_owned)),
             missing: at.get("missing").and_then(|missing| word(&missing)).unwrap_or_default(),
         })
+    }
+
+    /// A day of the year, or the parameter that says which.
+    fn fiscal_year_end(&mut self, at: &At) -> Option<Anchor> {
+        let text = at.text()?;
+        if let Some((month, day)) = month_day(text) {
+            return Some(Anchor::FiscalYearEnd { month, day });
+        }
+        if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return None; // no name either: its shape has said so
+        }
+        match self.parameter(text, at)? {
+            Parameter::DayOfYear { month, day } => Some(Anchor::FiscalYearEnd { month: *month, day: *day }),
+            Parameter::Flag(_) | Parameter::Days(_) => {
+                let message = format!("`{text}` is no day of the year");
+                let help = format!("write `{text}: 03-31` under `parameters` in sunset.yaml");
+                self.error(Code::UnknownParameter, at.place.clone(), message, help);
+                None
+            }
+        }
+    }
+
+    /// A parameter of the settings, or a diagnostic.
+    fn parameter(&mut self, name: &str, at: &At) -> Option<&'a Parameter> {
+        let parameters = self.parameters;
+        let known = parameters.get(name);
+        if known.is_none() {
+            let help = match nearest(parameters.keys().map(String::as_str), name) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("add `{name}` to `parameters` in sunset.yaml"),
+            };
+            self.error(Code::UnknownParameter, at.place.clone(), format!("unknown parameter `{name}`"), help);
+        }
+        known
     }
 
     fn related(&mut self, at: &At, table: Option<&TablePath>) -> Option<Source> {
@@ -331,13 +369,11 @@ impl Reader<'_> {
             None => (at, Switch::Parameter),
         };
         let name = named.text()?;
-        match (self.parameters.get(name), &years) {
-            (None, _) => {
-                let help = match nearest(self.parameters.keys().map(String::as_str), name) {
-                    Some(known) => format!("did you mean `{known}`?"),
-                    None => format!("add `{name}` to `parameters` in sunset.yaml"),
-                };
-                self.error(Code::UnknownParameter, named.place.clone(), format!("unknown parameter `{name}`"), help);
+        match (self.parameter(name, named), &years) {
+            (Some(Parameter::DayOfYear { .. }), _) => {
+                let message = format!("`{name}` is a day of the year, not a switch");
+                let help = "a switch is true or false, or a list of fiscal years";
+                self.error(Code::UnknownParameter, named.place.clone(), message, help);
             }
             (Some(Parameter::Days(_)), None) => {
                 let help = format!("write `if: {{fiscal_year_ending_in: {name}}}`");

@@ -105,6 +105,8 @@ pub struct StartingPoint {
     /// The zone of times without one; the job's by default. IANA name, checked.
     pub zone: Option<String>,
     pub counted_from: CountedFrom,
+    /// The parameter that `counted_from` took its fiscal year from.
+    pub fiscal_year_of: Option<String>,
     pub missing: Missing,
 }
 
@@ -203,6 +205,11 @@ pub enum Parameter {
     Flag(bool),
     /// Last days of fiscal years.
     Days(Vec<Date>),
+    /// The day of the year on which fiscal years end. The 29th of February is one.
+    DayOfYear {
+        month: i8,
+        day: i8,
+    },
 }
 
 /// Which rows besides their age.

@@ -65,6 +65,7 @@ impl<'a> Book<'a> {
     pub fn new(
         around: &Surroundings<'a>,
         step: &'a Step,
+        pace: StepPace<'a>,
         dialect: &'static dyn Dialect,
         ledger: &'a mut Ledger,
         batches: u64,
@@ -72,7 +73,6 @@ impl<'a> Book<'a> {
         let (dependents, durations) = (BTreeMap::new(), Durations::default());
         let pages = Pages { ledger, pending: Vec::new(), batches, disposed: 0, dependents, durations };
         let waiting = std::sync::Mutex::default();
-        let pace = around.pace.of(step, around.stop, around.progress);
         Self { step, dialect, progress: around.progress, holds: around.holds, pace, pages: Mutex::new(pages), waiting }
     }
 

@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 /// Whoever is not heard of for so long is taken for dead, even while his session holds its lock.
 const LEASE: Duration = Duration::from_secs(60);
 
+/// A worker that may begin no batch gives its chunk back after so long.
+pub(super) const KEPT: Duration = Duration::from_secs(LEASE.as_secs() / 3);
+
 /// One pass through the rule's table, as the store knows it.
 pub(super) struct SharedPass {
     stored: StoredPass,
@@ -143,7 +146,7 @@ impl SharedPass {
 
     /// Keeps a chunk while it is being worked at; false when somebody has taken it over.
     pub async fn keep(&self, book: &Book<'_>, chunk: &mut Chunk) -> Result<bool, Failure> {
-        if chunk.kept_at.elapsed() < LEASE / 3 {
+        if chunk.kept_at.elapsed() < KEPT {
             return Ok(true);
         }
         let begin = sealed(&self.seal, &chunk.stretch.from)?;

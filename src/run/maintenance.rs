@@ -14,6 +14,7 @@ use crate::{
 };
 use std::{
     collections::BTreeSet,
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
@@ -70,7 +71,7 @@ pub(super) async fn perform(
     tables.retain(|table| !gone.contains(table) && database.catalog.get(table).is_some());
     let tables: Vec<_> = tables.into_iter().collect();
     let began = Instant::now();
-    let end = clean(around, step, database, after, &tables).await;
+    let end = clean(around, step, ready, database, after, &tables).await;
     let (complete, message, outcome) = match end {
         Ok(End::Complete) => (true, None, Outcome::Done),
         Ok(End::Incomplete(why, outcome)) => (false, Some(why), outcome),
@@ -95,10 +96,14 @@ pub(super) async fn perform(
 async fn clean(
     around: &Surroundings<'_>,
     step: &Step,
+    ready: &PreparedStep,
     database: &OpenDatabase,
     after: After,
     tables: &[TableName],
 ) -> Result<End, Failure> {
+    // what batches may not begin in, or have to wait for, is not for this either
+    let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
+    pace.turns().ready(&AtomicBool::new(false)).await?;
     let mut connection = database.database.connect().await?;
     let name = format!("sunset/{}/{}/maintenance", around.job.settings.name, step.rule);
     let Some(_lock) = database.database.try_lock(connection.as_mut(), &name).await? else {
@@ -152,6 +157,7 @@ fn outcome_of(failure: &Failure) -> Outcome {
             ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => Outcome::Temporary,
             ErrorKind::Refused | ErrorKind::Privilege | ErrorKind::Constraint | ErrorKind::Other => Outcome::Failed,
         },
+        Failure::TimeIsUp(_) => Outcome::Done,
         _ => Outcome::Temporary,
     }
 }

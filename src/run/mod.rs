@@ -7,6 +7,7 @@
 mod batch;
 mod book;
 mod chunk;
+mod forecast;
 mod maintenance;
 mod members;
 mod note;
@@ -22,10 +23,11 @@ mod verify;
 mod walk;
 mod worker;
 
+pub use forecast::{Behind, Forecast, Progress as RuleProgress};
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
 pub use perform::{Performed, Request, holds_in, outcome_of, perform};
-pub use report::{MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces};
+pub use report::{BACKLOG, MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces};
 
 use crate::{
     database::Error as DatabaseError,
@@ -152,7 +154,7 @@ struct Surroundings<'a> {
     recipients: &'a Recipients,
     /// How many workers a rule has in this process.
     workers: u16,
-    pace: Pace,
+    pace: Pace<'a>,
 }
 
 /// Executes all steps of a plan, in their order.
@@ -174,7 +176,7 @@ pub async fn execute(
 
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
     let workers = job.settings.pace.workers;
-    let pace = Pace::new(&job.settings, ledger.clock(), prepared.began.into());
+    let pace = Pace::new(&job.settings, ledger.clock().clone(), prepared.began.into());
     let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, workers, pace };
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
@@ -209,6 +211,8 @@ pub async fn execute(
     let traces = Traces::of(went);
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
+    let progress: Vec<_> = rules.iter().map(RuleReport::progress).collect();
+    let backlog = Forecast::of(&progress, &job.settings, (ledger.clock())());
     failpoint::reach("before_checkpoint");
     let checkpoint = ledger.checkpoint().await?;
     failpoint::reach("after_checkpoint");
@@ -223,6 +227,7 @@ pub async fn execute(
         rules,
         polled,
         traces,
+        backlog,
         checkpoint: checkpoint.note,
     })
 }
@@ -257,6 +262,7 @@ async fn skip(ledger: &mut Ledger, unplanned: &Unplanned) -> anyhow::Result<Vec<
             disposed: 0,
             remaining: BTreeMap::new(),
             milliseconds: 0,
+            waited: BTreeMap::new(),
         };
         ledger.append(vec![failure, finished], &[]).await?;
         reports.push(report);

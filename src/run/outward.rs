@@ -273,8 +273,9 @@ pub(super) async fn pass(
     let mut size = walk::first_size(batches, &book.pace.settings);
     let mut last: Option<Row> = None;
     let mut turns = book.pace.turns();
+    let alone = AtomicBool::new(false);
     loop {
-        turns.ready().await?;
+        turns.ready(&alone).await?;
         let rows = batches.page(worker.connection.as_mut(), last.as_ref(), limit).await?;
         let Some(row) = rows.last() else { return Ok(waiting) };
         last = Some(row.clone());

@@ -92,8 +92,8 @@ pub(super) async fn pass(
     if ready.partitions.is_empty() && !ready.set_aside && open(ledger, step).await?.is_empty() {
         return Ok(());
     }
-    let mut turns = pace.turns();
-    turns.ready().await?;
+    let (mut turns, alone) = (pace.turns(), AtomicBool::new(false));
+    turns.ready(&alone).await?;
     let mut connection = database.database.connect().await?;
     let name = format!("sunset/partitions/{}", ready.work.table);
     let _lock = loop {
@@ -102,7 +102,7 @@ pub(super) async fn pass(
             // another run removes the same ones; its rows are not to be waited for one by one
             None => {
                 pause(around).await?;
-                turns.ready().await?;
+                turns.ready(&alone).await?;
             }
         }
     };

@@ -47,11 +47,6 @@ pub async fn perform(
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<Performed> {
-    let unheeded = super::pace::unheeded(&job.settings);
-    if !unheeded.is_empty() {
-        let names = unheeded.join(", ");
-        return Err(Stop::invalid(format!("sunset.yaml: this version does not heed {names} yet; leave it out")));
-    }
     let keys = Keys::parse(&job.settings.keys)?;
     let store = Store::open(&job.settings.store).await?;
     let clock = request.clock.clone();

@@ -1,5 +1,6 @@
 //! What came of a run, as data.
 
+use super::forecast::{Forecast, Progress};
 use crate::{
     catalog::{Engine, TableName},
     database::{dialect, maintenance::Remains},
@@ -12,7 +13,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+
+/// The reason of rows that stay because the rule did not come to them.
+pub const BACKLOG: &str = "backlog";
 
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
@@ -31,6 +35,9 @@ pub struct RunReport {
     /// Where bytes of rows that went still are, and until when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<Traces>,
+    /// What was left for want of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<Forecast>,
     /// The signed checkpoint: worth keeping somewhere else.
     pub checkpoint: String,
 }
@@ -87,7 +94,7 @@ pub struct RuleReport {
     /// Rows that are due and stay, by reason.
     pub remaining: BTreeMap<String, u64>,
     pub milliseconds: u64,
-    /// Milliseconds that its batches waited, by throttle; on several connections, the average.
+    /// Milliseconds that its batches waited, by throttle. Where each connection has waits of its own, the average.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub waited: BTreeMap<String, u64>,
     /// How long its batches took, from the first lock to the commit.
@@ -169,6 +176,16 @@ impl RuleReport {
             message: None,
             outcome: Outcome::Done,
         }
+    }
+
+    /// Due rows that the run did not come to.
+    pub fn left(&self) -> u64 {
+        self.remaining.get(BACKLOG).copied().unwrap_or(0)
+    }
+
+    pub(super) fn progress(&self) -> Progress<'_> {
+        let took = Duration::from_millis(self.milliseconds);
+        Progress { rule: &self.rule, left: self.left(), disposed: self.disposed, took }
     }
 
     /// What the rule's result makes of the whole run.

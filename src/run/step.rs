@@ -7,6 +7,7 @@ use super::{
     chunk::SharedPass,
     maintenance, milliseconds, outward,
     partition::{self, Partitions},
+    report::BACKLOG,
     verify,
     walk::{self, End},
     worker::Workers,
@@ -20,11 +21,9 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
-
-/// The reason of rows that stay because the rule did not come to them.
-pub(super) const BACKLOG: &str = "backlog";
 
 /// Runs a step to its end; `is_open` when the ledger has batches of the rule that nobody has settled. Only a ledger that
 /// cannot be written is an error here.
@@ -101,7 +100,9 @@ pub(super) async fn run(
         }
         if matches!(report.result, RuleResult::Backlog | RuleResult::Temporary) {
             let left = step.counts.disposable().saturating_sub(report.disposed);
-            report.remaining.entry(BACKLOG.to_owned()).or_insert(left);
+            if left > 0 {
+                report.remaining.entry(BACKLOG.to_owned()).or_insert(left);
+            }
         }
     }
     report.milliseconds = milliseconds(began);
@@ -127,7 +128,7 @@ async fn work(
     judge_again(workers.first(), step, ready, dialect).await?;
     maintenance::owe(step, ready, database, workers.first(), ledger).await?;
     let mut partitions = Partitions::default();
-    let pace = around.pace.of(step, around.stop, around.progress);
+    let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
     let ended = partition::pass(around, step, ready, database, &pace, ledger, &mut partitions).await;
     report.disposed = partitions.rows();
     report.partitions.clone_from(&partitions.went);
@@ -137,7 +138,7 @@ async fn work(
     ended?;
     let (step, ready) = (&partitions.rest_of(step), &partitions.rest_of_work(ready));
     let mut batches = Batches::new(around, step, ready, dialect);
-    let mut book = Book::new(around, step, dialect, ledger, partitions.batches);
+    let mut book = Book::new(around, step, pace, dialect, ledger, partitions.batches);
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();
@@ -168,10 +169,7 @@ async fn work(
             report.disposed = partitions.rows() + pages.disposed;
             report.dependents.clone_from(&pages.dependents);
             report.batches.clone_from(&pages.durations);
-            report.waited = pace.waited();
-            for (throttle, milliseconds) in book.pace.waited() {
-                *report.waited.entry(throttle).or_default() += milliseconds;
-            }
+            report.waited = book.pace.waited();
         }
         // all may be done all the same, by this process or by others
         let (passed, late) = match ended {
@@ -297,7 +295,7 @@ async fn share(
             End::Others(others) => {
                 book.flush().await?;
                 workers.bury(book.ledger(), &others).await?;
-                book.pace.turns().ready().await?;
+                book.pace.turns().ready(&AtomicBool::new(false)).await?;
                 tokio::select! {
                     () = around.stop.cancelled() => return Err(Failure::Interrupted),
                     () = tokio::time::sleep(WAIT) => {}
@@ -335,5 +333,6 @@ fn finished(report: &RuleReport) -> Event {
         disposed: report.disposed,
         remaining: report.remaining.clone().into_iter().collect::<BTreeMap<_, _>>(),
         milliseconds: report.milliseconds,
+        waited: report.waited.clone(),
     }
 }

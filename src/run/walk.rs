@@ -5,7 +5,7 @@ use super::{
     Failure, Surroundings,
     batch::{Batches, Position},
     book::Book,
-    chunk::{Chunk, Next, SharedPass},
+    chunk::{Chunk, KEPT, Next, SharedPass},
     pace,
     worker::Worker,
 };
@@ -94,12 +94,15 @@ impl Pass<'_, '_> {
             match self.chunk(worker, current, &mut turns).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    // not worked to its end: somebody else has it, or nobody needs it any more
+                    // not worked to its end: somebody else has it, nobody needs it any more, or no batch may begin here
                     self.shared.leave(self.book, current).await?;
-                    if self.over.load(Ordering::Relaxed) {
-                        return Ok(End::Others(Vec::new()));
-                    }
                     chunk = None;
+                    self.book.flush().await?;
+                    match turns.ready(&self.over).await {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(End::Others(Vec::new())),
+                        Err(failure) => return Err(self.stop(failure)),
+                    }
                 }
                 Err(failure) => {
                     // the first failure tells more
@@ -119,7 +122,8 @@ impl Pass<'_, '_> {
     ) -> Result<bool, Failure> {
         let pace = &self.around.job.settings.pace;
         let mut attempt = 0;
-        while turns.next(&self.over).await? {
+        // who waits for longer keeps nothing from those who need not wait
+        while turns.next_within(&self.over, KEPT).await? == Some(true) {
             if !self.shared.keep(self.book, chunk).await? {
                 return Ok(false);
             }

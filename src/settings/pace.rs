@@ -4,7 +4,7 @@ use super::{DatabaseSettings, Reader};
 use crate::{
     catalog::Engine,
     clock::window::Window,
-    diagnostic::{Code, Place},
+    diagnostic::Code,
     rules::{At, format},
 };
 use std::{
@@ -274,9 +274,4 @@ fn database_pace(at: &At) -> DatabasePace {
 
 fn number(at: &At, key: &str) -> Option<u32> {
     at.get(key)?.integer()?.try_into().ok()
-}
-
-/// Where a database's part of the pace stands in `sunset.yaml`.
-pub fn place_of(file: &str, database: &str) -> Place {
-    Place::root(file).key("databases").key(database)
 }

@@ -126,6 +126,13 @@ const MIGRATIONS: &[&str] = &["
         primary key (recipient, day)
     );
 ", "
+    -- Pauses of the whole job. What one says is a JSON document.
+    create table pauses (
+        id bigint not null primary key,
+        pause text not null,
+        ended_at text
+    );
+", "
     -- Rules whose rows went, and whose bytes are still to be cleaned up: tables as a JSON array of schema and name.
     create table owed_maintenance (
         rule text not null primary key,

@@ -15,6 +15,7 @@ mod holds;
 mod keys;
 mod maintenance;
 mod migrations;
+mod pauses;
 mod recipients;
 mod standing;
 
@@ -23,6 +24,7 @@ pub use entries::{StoredCheckpoint, StoredTags};
 pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
+pub use pauses::Pause;
 pub use recipients::{Backlog, Pending, RecipientCount, Remembered, StoredNotice};
 
 use crate::settings::StoreSettings;

@@ -24,9 +24,16 @@ fn fixtures(directory: &str, kind: &str) -> Vec<(String, String)> {
 
 fn parameters() -> BTreeMap<String, Parameter> {
     let (flag, days) = (Parameter::Flag(true), Parameter::Days(Vec::new()));
-    [("law", &flag), ("data_sim_law", &flag), ("losses", &days), ("loss_fiscal_years", &days)]
-        .map(|(name, parameter)| (name.to_owned(), parameter.clone()))
-        .into()
+    let year_end = Parameter::DayOfYear { month: 9, day: 30 };
+    [
+        ("law", &flag),
+        ("data_sim_law", &flag),
+        ("losses", &days),
+        ("loss_fiscal_years", &days),
+        ("fiscal_year_end", &year_end),
+    ]
+    .map(|(name, parameter)| (name.to_owned(), parameter.clone()))
+    .into()
 }
 
 fn parse(source: &str) -> (Option<RuleFile>, Vec<Diagnostic>) {

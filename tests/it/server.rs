@@ -25,6 +25,12 @@ pub struct Scratch {
 
 impl Scratch {
     pub async fn new(engine: Engine) -> Self {
+        let admin = if engine == Engine::Sqlite { String::new() } else { server(engine) };
+        Self::beside(engine, admin).await
+    }
+
+    /// On the server of this database.
+    pub async fn beside(engine: Engine, admin: String) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("sunset_it_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (admin, url, directory) = match engine {
@@ -35,7 +41,6 @@ impl Scratch {
                 (String::new(), format!("sqlite:{}", path.display()), Some(directory))
             }
             _ => {
-                let admin = server(engine);
                 let (head, _) = admin.split_at(admin.rfind('/').unwrap());
                 let url = format!("{head}/{name}");
                 (admin, url, None)

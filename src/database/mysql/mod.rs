@@ -1,8 +1,9 @@
 //! MySQL and MariaDB: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Partitioning, Question, Statement, Value, check_parameters,
-    digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, Statement, Value,
+    check_parameters, digest, driver::Session, is_loopback, malformed, observe::PATIENCE, parameters, plaintext,
+    scalar, timestamp, within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -10,6 +11,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
+use observe::MysqlObserver;
 use sqlx::{
     ConnectOptions as _, MySql,
     mysql::{MySqlConnectOptions, MySqlSslMode},
@@ -19,6 +21,7 @@ use std::{str::FromStr, time::Duration};
 mod catalog;
 pub(super) mod dialect;
 mod maintenance;
+mod observe;
 pub mod partitions;
 
 const PARAMETERS: &[&str] =
@@ -73,22 +76,41 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
 }
 
 impl MysqlDatabase {
-    fn session(&self, mariadb: bool) -> Statement {
+    /// A new session, and whether the server is MariaDB. One that only looks cannot write, and may meet a binary log of
+    /// any format.
+    async fn connected(&self, looks_only: bool) -> Result<(Session<MySql>, bool), Error> {
+        let mut session = Session::<MySql>(self.options.connect().await?);
+        let variables = session
+            .fetch(&Statement::new("show variables where variable_name in ('version', 'log_bin', 'binlog_format')"))
+            .await?;
+        let variable =
+            |name: &str| variables.iter().find(|row| row[0].as_deref() == Some(name)).and_then(|row| row[1].as_deref());
+        if !looks_only {
+            check_binary_log(variable("log_bin"), variable("binlog_format"))?;
+        }
+        let mariadb = variable("version").is_some_and(|version| version.contains("MariaDB"));
+        session.execute(&self.session(mariadb, looks_only)).await?;
+        Ok((session, mariadb))
+    }
+
+    fn session(&self, mariadb: bool, looks_only: bool) -> Statement {
+        let patience = if looks_only { self.statement_timeout.min(PATIENCE) } else { self.statement_timeout };
         // Both servers take lock time-outs in whole seconds. MySQL ends only SELECTs that take too long.
         let lock = self.lock_timeout.as_secs_f64().ceil().max(1.0);
-        let (statement, isolation, idle) = match mariadb {
+        let (statement, transaction, idle) = match mariadb {
             true => {
                 let idle = self.statement_timeout.as_secs().max(60);
-                let statement = format!("max_statement_time = {}", self.statement_timeout.as_secs_f64());
-                (statement, "tx_isolation", format!(", idle_transaction_timeout = {idle}"))
+                let statement = format!("max_statement_time = {}", patience.as_secs_f64());
+                (statement, "tx", format!(", idle_transaction_timeout = {idle}"))
             }
             false => {
-                let statement = format!("max_execution_time = {}", self.statement_timeout.as_millis());
-                (statement, "transaction_isolation", String::new())
+                let statement = format!("max_execution_time = {}", patience.as_millis());
+                (statement, "transaction", String::new())
             }
         };
+        let read_only = if looks_only { format!(", {transaction}_read_only = 1") } else { String::new() };
         Statement::new(format!(
-            "set session sql_mode = '{SQL_MODE}', {statement}, {isolation} = 'READ-COMMITTED'{idle}, \
+            "set session sql_mode = '{SQL_MODE}', {statement}, {transaction}_isolation = 'READ-COMMITTED'{read_only}{idle}, \
              innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}, autocommit = 1, foreign_key_checks = 1, \
              wait_timeout = 28800"
         ))
@@ -118,17 +140,16 @@ impl Database for MysqlDatabase {
 
     async fn connect(&self) -> Result<Box<dyn Connection>, Error> {
         within_timeout(&self.place, async {
-            let mut session = Session::<MySql>(self.options.connect().await?);
-            let variables = session
-                .fetch(&Statement::new("show variables where variable_name in ('version', 'log_bin', 'binlog_format')"))
-                .await?;
-            let variable = |name: &str| {
-                variables.iter().find(|row| row[0].as_deref() == Some(name)).and_then(|row| row[1].as_deref())
-            };
-            check_binary_log(variable("log_bin"), variable("binlog_format"))?;
-            let mariadb = variable("version").is_some_and(|version| version.contains("MariaDB"));
-            session.execute(&self.session(mariadb)).await?;
+            let (session, _) = self.connected(false).await?;
             Ok(Box::new(session) as Box<dyn Connection>)
+        })
+        .await
+    }
+
+    async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
+        within_timeout(&self.place, async {
+            let (session, mariadb) = self.connected(true).await?;
+            Ok(Box::new(MysqlObserver { connection: Box::new(session), mariadb }) as Box<dyn Observer>)
         })
         .await
     }

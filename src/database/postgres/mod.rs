@@ -1,8 +1,9 @@
 //! PostgreSQL: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Partitioning, Question, Statement, Value, check_parameters,
-    digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, Statement, Value,
+    check_parameters, digest, driver::Session, is_loopback, malformed, observe::PATIENCE, parameters, plaintext,
+    scalar, timestamp, within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -10,6 +11,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
+use observe::PostgresObserver;
 use sqlx::{
     ConnectOptions as _, Postgres,
     postgres::{PgConnectOptions, PgSslMode},
@@ -19,6 +21,7 @@ use std::{str::FromStr, time::Duration};
 mod catalog;
 pub(super) mod dialect;
 mod maintenance;
+mod observe;
 pub mod partitions;
 
 const PARAMETERS: &[&str] = &[
@@ -82,10 +85,11 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
 
 impl PostgresDatabase {
     /// Sets what the server knows of these settings: servers that only speak PostgreSQL's protocol lack some.
-    fn session(&self) -> Statement {
+    fn session(&self, looks_only: bool) -> Statement {
         let idle = self.statement_timeout.max(Duration::from_secs(60));
-        let settings = [
-            ("statement_timeout", self.statement_timeout.as_millis().to_string()),
+        let patience = if looks_only { self.statement_timeout.min(PATIENCE) } else { self.statement_timeout };
+        let mut settings = vec![
+            ("statement_timeout", patience.as_millis().to_string()),
             ("lock_timeout", self.lock_timeout.as_millis().to_string()),
             ("idle_in_transaction_session_timeout", idle.as_millis().to_string()),
             ("default_transaction_isolation", "read committed".into()),
@@ -98,6 +102,9 @@ impl PostgresDatabase {
             ("plan_cache_mode", "force_custom_plan".into()),
             ("jit", "off".into()),
         ];
+        if looks_only {
+            settings.push(("default_transaction_read_only", "on".into()));
+        }
         let rows: Vec<_> =
             (0..settings.len()).map(|index| format!("(${}, ${})", 2 * index + 1, 2 * index + 2)).collect();
         Statement {
@@ -127,8 +134,17 @@ impl Database for PostgresDatabase {
     async fn connect(&self) -> Result<Box<dyn Connection>, Error> {
         within_timeout(&self.place, async {
             let mut session = Session::<Postgres>(self.options.connect().await?);
-            session.fetch(&self.session()).await?;
+            session.fetch(&self.session(false)).await?;
             Ok(Box::new(session) as Box<dyn Connection>)
+        })
+        .await
+    }
+
+    async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
+        within_timeout(&self.place, async {
+            let mut session = Session::<Postgres>(self.options.connect().await?);
+            session.fetch(&self.session(true)).await?;
+            Ok(Box::new(PostgresObserver(Box::new(session))) as Box<dyn Observer>)
         })
         .await
     }

@@ -1,8 +1,8 @@
 //! SQLite: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Partitioning, Question, check_parameters, digest,
-    driver::Session, malformed, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, Statement, check_parameters,
+    digest, driver::Session, malformed, within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -10,6 +10,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
+use observe::SqliteObserver;
 use sqlx::{ConnectOptions as _, Sqlite, sqlite::SqliteConnectOptions};
 use std::{
     fs::{File, TryLockError},
@@ -20,6 +21,7 @@ use std::{
 mod catalog;
 pub(super) mod dialect;
 mod maintenance;
+mod observe;
 
 pub(super) struct SqliteDatabase {
     name: String,
@@ -69,6 +71,12 @@ impl Database for SqliteDatabase {
             Ok(Box::new(Session::<Sqlite>(self.options.connect().await?)) as Box<dyn Connection>)
         })
         .await
+    }
+
+    async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
+        let mut connection = self.connect().await?;
+        connection.execute(&Statement::new("pragma query_only = on")).await?;
+        Ok(Box::new(SqliteObserver(connection)))
     }
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {

@@ -5,11 +5,18 @@
 //! while, since a batch takes less time than a question. They ask over connections of their own. Between two batches no
 //! transaction is open, so nobody waits for a run that waits.
 
+mod backup;
 mod duty_cycle;
+mod load;
+mod pause_file;
+mod paused;
+mod replica_lag;
 mod rows_per_second;
 mod run_time;
 mod size;
 mod turns;
+mod vacuum;
+mod watch;
 mod window;
 
 #[cfg(test)]
@@ -20,21 +27,28 @@ pub(super) use turns::{StepPace, Turns};
 
 use super::{Failure, Progress};
 use crate::{
+    catalog::TableName,
+    database::{Error, ErrorKind, Work},
     ledger::Clock,
     plan::Step,
-    settings::{DatabaseSettings, Pace as Settings, Settings as JobSettings},
+    settings::{DatabaseSettings, Pace as Settings, Settings as JobSettings, StoreSettings},
 };
 use async_trait::async_trait;
 use jiff::{SignedDuration, tz::TimeZone};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
+use watch::Watch;
 
 /// Throttles of the whole job, in the order in which they are asked.
-const OF_THE_JOB: &[Open] = &[run_time::open];
+const OF_THE_JOB: &[Open] = &[run_time::open, paused::open, pause_file::open];
 
 /// Throttles of a database.
-const OF_A_DATABASE: &[Open] = &[window::open, rows_per_second::open, duty_cycle::open];
+const OF_A_DATABASE: &[Open] =
+    &[window::open, replica_lag::open, load::open, backup::open, rows_per_second::open, duty_cycle::open];
+
+/// Throttles of a table, made anew for each step.
+const OF_A_TABLE: &[Open] = &[vacuum::open];
 
 /// Makes a throttle; none where the settings do not ask for it. Connects to nothing.
 type Open = fn(&Setup<'_>) -> Option<Box<dyn Throttle>>;
@@ -44,9 +58,21 @@ struct Setup<'a> {
     /// With what the database has of its own, for those of a database.
     pace: Settings,
     zone: &'a TimeZone,
+    /// Where the job's own things are kept.
+    store: Option<&'a StoreSettings>,
     clock: &'a Clock,
     /// When the run began.
     began: Instant,
+    /// For those of a database or a table.
+    server: Option<Server<'a>>,
+    /// For those of a table: the rule's, and those that hold its rows.
+    tables: &'a [TableName],
+}
+
+#[derive(Clone, Copy)]
+struct Server<'a> {
+    settings: &'a DatabaseSettings,
+    watch: &'a Arc<Watch>,
 }
 
 /// A reason to wait.
@@ -95,6 +121,8 @@ enum Answer {
     },
     /// No batch begins any more; what is left is backlog.
     TimeIsUp(String),
+    /// The rule ends, and is worth another try later.
+    Stop(String),
 }
 
 /// A throttle with its last answer.
@@ -110,62 +138,72 @@ struct Asked {
     is_given_up: bool,
 }
 
-/// Settings that can be read and that no throttle of this version heeds. A run with them is refused: whoever names a
-/// replica relies on it.
-pub(super) fn unheeded(settings: &JobSettings) -> Vec<&'static str> {
-    let mut named = Vec::new();
-    if settings.pace.pause_file.is_some() {
-        named.push("pace.pause_file");
-    }
-    if !settings.pace.yield_to.is_empty() {
-        named.push("pace.yield_to");
-    }
-    for database in settings.databases.values() {
-        if !database.replicas.is_empty() {
-            named.push("replicas");
-        }
-        if database.pace.load.is_some() {
-            named.push("pace.load");
-        }
-        if database.pace.yield_to.is_some() {
-            named.push("pace.yield_to");
-        }
-    }
-    named.sort_unstable();
-    named.dedup();
-    named
-}
-
 /// The pace of a run.
-pub(super) struct Pace {
+pub(super) struct Pace<'a> {
+    settings: &'a JobSettings,
+    clock: Clock,
+    began: Instant,
     job: Vec<Arc<Slot>>,
-    databases: BTreeMap<String, (Settings, Vec<Arc<Slot>>)>,
+    databases: BTreeMap<String, OfDatabase>,
 }
 
-impl Pace {
+struct OfDatabase {
+    /// With what the database has of its own.
+    pace: Settings,
+    watch: Arc<Watch>,
+    slots: Vec<Arc<Slot>>,
+}
+
+impl<'a> Pace<'a> {
     /// `clock` tells what time it really is, `began` when the run began.
-    pub fn new(settings: &JobSettings, clock: &Clock, began: Instant) -> Self {
-        let setup = |pace| Setup { pace, zone: &settings.time_zone, clock, began };
-        let of_database = |database: &DatabaseSettings| {
-            let setup = setup(settings.pace.of(database));
-            let slots = made(OF_A_DATABASE, &setup);
-            (database.name.clone(), (setup.pace, slots))
-        };
-        Self {
-            job: made(OF_THE_JOB, &setup(settings.pace.clone())),
-            databases: settings.databases.values().map(of_database).collect(),
+    pub fn new(settings: &'a JobSettings, clock: Clock, began: Instant) -> Self {
+        let mut pace = Self { settings, clock, began, job: Vec::new(), databases: BTreeMap::new() };
+        pace.job = made(OF_THE_JOB, &pace.setup(settings.pace.clone()));
+        for database in settings.databases.values() {
+            let own = settings.pace.of(database);
+            let watch = Arc::new(Watch::new(database, &own));
+            let server = Some(Server { settings: database, watch: &watch });
+            let slots = made(OF_A_DATABASE, &Setup { server, ..pace.setup(own.clone()) });
+            pace.databases.insert(database.name.clone(), OfDatabase { pace: own, watch, slots });
         }
+        pace
     }
 
     /// The pace of one step.
-    pub fn of<'a>(&self, step: &'a Step, stop: &'a CancellationToken, progress: &'a dyn Progress) -> StepPace<'a> {
-        let (settings, slots) = self.databases.get(&step.database).cloned().unwrap_or_default();
-        StepPace::new(&step.rule, settings, self.job.iter().cloned().chain(slots).collect(), stop, progress)
+    pub fn of<'s>(
+        &self,
+        step: &'s Step,
+        work: &Work,
+        stop: &'s CancellationToken,
+        progress: &'s dyn Progress,
+    ) -> StepPace<'s> {
+        let tables: Vec<_> = work.leaves.iter().chain([&work.table]).cloned().collect();
+        let mut slots = self.job.clone();
+        let mut settings = self.settings.pace.clone();
+        if let Some(OfDatabase { pace, watch, slots: own }) = self.databases.get(&step.database)
+            && let Some(database) = self.settings.databases.get(&step.database)
+        {
+            let server = Some(Server { settings: database, watch });
+            slots.extend(made(OF_A_TABLE, &Setup { server, tables: &tables, ..self.setup(pace.clone()) }));
+            slots.extend(own.iter().cloned());
+            settings = pace.clone();
+        }
+        StepPace::new(&step.rule, settings, slots, stop, progress)
+    }
+
+    fn setup(&self, pace: Settings) -> Setup<'_> {
+        let (zone, clock, began) = (&self.settings.time_zone, &self.clock, self.began);
+        Setup { pace, zone, store: Some(&self.settings.store), clock, began, server: None, tables: &[] }
     }
 }
 
 fn made(throttles: &[Open], setup: &Setup<'_>) -> Vec<Arc<Slot>> {
     throttles.iter().filter_map(|open| open(setup)).map(|throttle| Arc::new(Slot::new(throttle))).collect()
+}
+
+/// A question that failed like this may be answered in a moment.
+fn is_passing(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable)
 }
 
 impl Slot {

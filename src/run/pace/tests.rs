@@ -182,6 +182,26 @@ async fn patience_ends() {
     assert_eq!(again.elapsed().as_secs(), 60);
 }
 
+/// Whoever looks after something else meanwhile has waited all the same.
+#[tokio::test(start_paused = true)]
+async fn a_wait_goes_on_after_a_look_elsewhere() {
+    let (stop, fake) = (CancellationToken::new(), Fake::wait());
+    let pace = step_pace(vec![Box::new(fake.clone())], &stop, &crate::run::Silent);
+    let (over, mut turns) = (going(), pace.turns());
+    let began = Instant::now();
+    let patience = Duration::from_secs(20);
+    assert_eq!(turns.next_within(&over, patience).await.unwrap(), None);
+    assert_eq!(began.elapsed(), patience);
+    after(5.0).await;
+    let failure = turns.ready(&over).await.unwrap_err();
+    assert!(failure.to_string().contains("waited 1m, which is all"), "{failure}");
+    assert_eq!(began.elapsed().as_secs(), 60);
+    assert_eq!(pace.waited(), BTreeMap::from([("fake".to_owned(), 60_000)]));
+    fake.says(Answer::Go);
+    after(1.0).await;
+    assert_eq!(turns.next_within(&over, patience).await.unwrap(), Some(true));
+}
+
 #[tokio::test(start_paused = true)]
 async fn time_that_is_up_is_no_failure() {
     let (stop, fake) = (CancellationToken::new(), Fake::new(Answer::TimeIsUp("it is late".to_owned())));
@@ -189,11 +209,16 @@ async fn time_that_is_up_is_no_failure() {
     let failure = pace.turns().next(&going()).await.unwrap_err();
     assert_eq!(failure.to_string(), "it is late; the rest waits for the next run");
     assert_eq!(failure.result(), crate::ledger::RuleResult::Backlog);
+    fake.says(Answer::Stop("it burns".to_owned()));
+    after(1.0).await;
+    let failure = pace.turns().next(&going()).await.unwrap_err();
+    assert_eq!(failure.result(), crate::ledger::RuleResult::Temporary);
 }
 
 fn made_with(pace: Settings) -> Vec<Box<dyn Throttle>> {
     let clock: Clock = Arc::new(jiff::Timestamp::now);
-    let setup = Setup { pace, zone: &TimeZone::UTC, clock: &clock, began: Instant::now() };
+    let (zone, began) = (&TimeZone::UTC, Instant::now());
+    let setup = Setup { pace, zone, store: None, clock: &clock, began, server: None, tables: &[] };
     OF_THE_JOB.iter().chain(OF_A_DATABASE).filter_map(|open| open(&setup)).collect()
 }
 
@@ -257,7 +282,7 @@ async fn only_batches_count_as_work() {
     let throttles = made_with(Settings { duty_percent: Some(50.0), ..Settings::default() });
     let pace = step_pace(throttles, &stop, &crate::run::Silent);
     let (over, mut turns) = (going(), pace.turns());
-    turns.ready().await.unwrap();
+    turns.ready(&over).await.unwrap();
     after(10.0).await;
     let began = Instant::now();
     turns.next(&over).await.unwrap();

@@ -37,8 +37,9 @@ struct Waits {
     /// Connections that take turns now, and the most that ever did.
     turns: usize,
     most_turns: usize,
-    /// The time of all connections together, by throttle.
+    /// By throttle: the time during which anybody waited; for steady ones, that of all connections together.
     waited: BTreeMap<&'static str, Duration>,
+    steadily: BTreeMap<&'static str, Duration>,
     /// Who waits now, since when the first of them, and when that was last told, by throttle.
     waiting: BTreeMap<&'static str, (usize, Instant, Instant)>,
 }
@@ -48,6 +49,8 @@ pub struct Turns<'p, 'a> {
     pace: &'p StepPace<'a>,
     turn: Turn,
     began: Option<Instant>,
+    /// What the next batch waits for.
+    wait: Option<Wait<'p, 'a>>,
 }
 
 impl<'a> StepPace<'a> {
@@ -67,7 +70,7 @@ impl<'a> StepPace<'a> {
         waits.turns += 1;
         waits.most_turns = waits.most_turns.max(waits.turns);
         drop(waits);
-        Turns { pace: self, turn: Turn::default(), began: None }
+        Turns { pace: self, turn: Turn::default(), began: None, wait: None }
     }
 
     /// A batch has changed so many rows.
@@ -78,12 +81,31 @@ impl<'a> StepPace<'a> {
         }
     }
 
-    /// How many milliseconds batches have waited, by throttle; on several connections, the average.
+    /// How many milliseconds batches have waited, by throttle. Where each connection has waits of its own, the average.
     pub fn waited(&self) -> BTreeMap<String, u64> {
         let waits = self.waits();
         let turns = u32::try_from(waits.most_turns.max(1)).unwrap_or(u32::MAX);
-        let milliseconds = |waited: Duration| u64::try_from((waited / turns).as_millis()).unwrap_or(u64::MAX);
-        waits.waited.iter().map(|(name, waited)| ((*name).to_owned(), milliseconds(*waited))).collect()
+        let steadily = waits.steadily.iter().map(|(name, waited)| (name, *waited / turns));
+        let milliseconds = |waited: Duration| u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        let all = waits.waited.iter().map(|(name, waited)| (name, *waited)).chain(steadily);
+        all.map(|(name, waited)| ((*name).to_owned(), milliseconds(waited))).collect()
+    }
+
+    /// The first throttle that lets no batch begin.
+    async fn refusal(&self, turn: &Turn) -> Result<Option<Refusal<'_>>, Failure> {
+        for slot in &self.slots {
+            let mut asked = slot.asked.lock().await;
+            match asked.answer(turn).await? {
+                Answer::Go => {}
+                Answer::Wait { reason, until } => {
+                    let (name, is_given_up) = (asked.throttle.name(), asked.is_given_up);
+                    return Ok(Some(Refusal { slot, name, is_given_up, reason, until }));
+                }
+                Answer::TimeIsUp(reason) => return Err(Failure::TimeIsUp(reason)),
+                Answer::Stop(reason) => return Err(Failure::Throttled(reason)),
+            }
+        }
+        Ok(None)
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {
@@ -98,25 +120,39 @@ impl Turns<'_, '_> {
     /// # Errors
     /// Somebody asked the run to stop, time is up, or this has waited for too long.
     pub(crate) async fn next(&mut self, over: &AtomicBool) -> Result<bool, Failure> {
-        self.ended();
-        let stop = self.pace.stop;
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Failure::Interrupted),
-            waited = self.wait(over) => waited?,
-        }
-        self.began = Some(Instant::now());
-        Ok(!over.load(Ordering::Relaxed))
+        self.next_within(over, Duration::MAX).await.map(|may| may == Some(true))
     }
 
-    /// Waits until work may begin that is not a batch.
+    /// The same, but waits no longer than about this: `None` when it is not known then. The next call goes on waiting.
     ///
     /// # Errors
     /// The same.
-    pub(crate) async fn ready(&mut self) -> Result<(), Failure> {
-        self.next(&AtomicBool::new(false)).await?;
+    pub(crate) async fn next_within(&mut self, over: &AtomicBool, patience: Duration) -> Result<Option<bool>, Failure> {
+        self.ended();
+        let stop = self.pace.stop;
+        let waited = tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(Failure::Interrupted),
+            waited = self.wait(over, patience) => waited,
+        };
+        if !matches!(waited, Ok(false)) {
+            self.wait = None;
+        }
+        if !waited? {
+            return Ok(None);
+        }
+        self.began = Some(Instant::now());
+        Ok(Some(!over.load(Ordering::Relaxed)))
+    }
+
+    /// Waits until work may begin that is not a batch; false when `over` is or becomes true.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) async fn ready(&mut self, over: &AtomicBool) -> Result<bool, Failure> {
+        let ready = self.next(over).await;
         self.began = None;
-        Ok(())
+        ready
     }
 
     /// The batch has ended. [`Turns::next`] says so, too, if nobody has.
@@ -126,43 +162,31 @@ impl Turns<'_, '_> {
         }
     }
 
-    async fn wait(&self, over: &AtomicBool) -> Result<(), Failure> {
-        let mut wait: Option<Wait<'_, '_>> = None;
+    /// False when patience ends first.
+    async fn wait(&mut self, over: &AtomicBool, patience: Duration) -> Result<bool, Failure> {
+        let (pace, began) = (self.pace, Instant::now());
         while !over.load(Ordering::Relaxed) {
-            let Some(refusal) = self.refusal().await? else { break };
+            let Some(refusal) = pace.refusal(&self.turn).await? else { break };
             // the time goes to what is waited for now
-            if wait.as_ref().is_none_or(|wait| wait.name != refusal.name) {
-                drop(wait.take());
-                wait = Some(Wait::begin(self.pace, &refusal));
+            if self.wait.as_ref().is_none_or(|wait| wait.name != refusal.name) {
+                self.wait = None;
+                self.wait = Some(Wait::begin(pace, &refusal));
             }
-            if let Some(wait) = &wait {
+            if let Some(wait) = &self.wait {
                 let waited = wait.since.elapsed();
-                if !refusal.slot.is_steady && (waited >= self.pace.settings.max_wait || refusal.is_given_up) {
+                if !refusal.slot.is_steady && (waited >= pace.settings.max_wait || refusal.is_given_up) {
                     return Err(refusal.give_up(waited).await);
                 }
                 wait.show(&refusal);
+            }
+            if began.elapsed() >= patience {
+                return Ok(false);
             }
             let now = Instant::now();
             let pause = refusal.until.map_or(LOOK, |until| until.saturating_duration_since(now).min(LOOK));
             tokio::time::sleep(pause).await;
         }
-        Ok(())
-    }
-
-    /// The first throttle that lets no batch begin.
-    async fn refusal(&self) -> Result<Option<Refusal<'_>>, Failure> {
-        for slot in &self.pace.slots {
-            let mut asked = slot.asked.lock().await;
-            match asked.answer(&self.turn).await? {
-                Answer::Go => {}
-                Answer::Wait { reason, until } => {
-                    let (name, is_given_up) = (asked.throttle.name(), asked.is_given_up);
-                    return Ok(Some(Refusal { slot, name, is_given_up, reason, until }));
-                }
-                Answer::TimeIsUp(reason) => return Err(Failure::TimeIsUp(reason)),
-            }
-        }
-        Ok(None)
+        Ok(true)
     }
 }
 
@@ -234,16 +258,20 @@ impl<'p, 'a> Wait<'p, 'a> {
 impl Drop for Wait<'_, '_> {
     fn drop(&mut self) {
         let waits = &mut self.pace.waits();
-        *waits.waited.entry(self.name).or_default() += self.since.elapsed();
         if let Some((waiting, since, _)) = waits.waiting.get_mut(self.name) {
             *waiting -= 1;
             if *waiting == 0 {
-                let seconds = since.elapsed().as_secs_f64();
+                let waited = since.elapsed();
                 waits.waiting.remove(self.name);
                 if !self.is_steady {
+                    *waits.waited.entry(self.name).or_default() += waited;
+                    let seconds = waited.as_secs_f64();
                     tracing::info!(rule = self.pace.rule, throttle = self.name, seconds, "waiting is over");
                 }
             }
+        }
+        if self.is_steady {
+            *waits.steadily.entry(self.name).or_default() += self.since.elapsed();
         }
         self.pace.progress.go_on();
     }

@@ -128,7 +128,13 @@ impl Bench {
 
     /// Writes `sunset.yaml`: databases and keys are added to `yaml`.
     pub fn settings(&self, yaml: &str) {
-        let text = format!("name: {}\n{yaml}\ndatabases: {{{DATABASE}: \"${{BENCH_URL}}\"}}\n{}", self.name, self.keys);
+        self.settings_on(yaml, "");
+    }
+
+    /// The same, with more about the database.
+    pub fn settings_on(&self, yaml: &str, more: &str) {
+        let database = format!("{{url: \"${{BENCH_URL}}\", {more}}}");
+        let text = format!("name: {}\n{yaml}\ndatabases: {{{DATABASE}: {database}}}\n{}", self.name, self.keys);
         fs::write(self.path("sunset.yaml"), text).unwrap();
     }
 

@@ -4,4 +4,5 @@ pub mod bench;
 pub mod command;
 pub mod exposition;
 pub mod random;
+pub mod replicas;
 pub mod servers;
