@@ -2,6 +2,7 @@
 //! a life of their own. `docs/erasure.md` has what was measured.
 
 use super::{Row, Statement};
+use std::time::Duration;
 
 /// One step of the cleaning that a rule asks for with `after`.
 #[derive(Clone, Debug)]
@@ -9,14 +10,21 @@ pub struct MaintenanceStep {
     pub statement: Statement,
     /// Why the step is not through, judged by what the server answers.
     pub judge: fn(&[Row]) -> Option<String>,
-    /// Asked again until it is through: the server does the work in its own time.
-    pub repeated: bool,
+    /// Asked again for so long until it is through: the server does the work in its own time.
+    pub patience: Duration,
+    /// What follows makes no sense while it is not through.
+    pub required: bool,
 }
 
 impl MaintenanceStep {
     /// A statement that is through when it ends.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { statement: Statement::new(sql), judge: |_| None, repeated: false }
+        Self::judged(Statement::new(sql), |_| None)
+    }
+
+    /// A statement whose answer tells.
+    pub fn judged(statement: Statement, judge: fn(&[Row]) -> Option<String>) -> Self {
+        Self { statement, judge, patience: Duration::ZERO, required: false }
     }
 }
 

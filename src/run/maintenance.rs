@@ -18,9 +18,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What the server does in its own time is waited for so long.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Why it did not come to its end.
@@ -128,7 +125,12 @@ async fn clean(
             () = around.stop.cancelled() => Err(Failure::Interrupted),
             performed = perform_step(connection.as_mut(), &part) => performed,
         };
-        left.extend(performed?);
+        if let Some(why) = performed? {
+            left.push(why);
+            if part.required {
+                break;
+            }
+        }
     }
     connection.close().await;
     Ok(match left.is_empty() {
@@ -144,7 +146,7 @@ async fn perform_step(connection: &mut dyn Connection, part: &MaintenanceStep) -
     loop {
         let rows = connection.fetch(&part.statement).await?;
         match (part.judge)(&rows) {
-            Some(_) if part.repeated && began.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+            Some(_) if began.elapsed() < part.patience => tokio::time::sleep(PAUSE).await,
             judged => return Ok(judged),
         }
     }

@@ -8,16 +8,20 @@ use super::{
     dialect::Mysql,
 };
 use crate::{catalog::TableName, rules::After};
+use std::time::Duration;
+
+/// Purge is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Purge removes rows from their pages when no transaction can see them any more; `optimize table` copies the others into
 /// a new file. It is written to the binary log, so that replicas do the same.
 pub(super) fn steps(after: After, tables: &[TableName]) -> Vec<MaintenanceStep> {
     let statement = Statement::new("show global status like 'Innodb_history_list_length'");
-    let mut steps = vec![MaintenanceStep { statement, judge: unpurged, repeated: true }];
+    let mut steps = vec![MaintenanceStep { patience: PATIENCE, ..MaintenanceStep::judged(statement, unpurged) }];
     if after == After::Rewrite {
         for table in tables {
             let statement = Statement::new(format!("optimize table {}", Mysql { mariadb: true }.table(table)));
-            steps.push(MaintenanceStep { statement, judge: refused, repeated: false });
+            steps.push(MaintenanceStep::judged(statement, refused));
         }
     }
     steps

@@ -8,25 +8,43 @@ use super::{
     dialect::Postgres,
 };
 use crate::{catalog::TableName, rules::After};
+use std::time::Duration;
+
+/// Every row went in a transaction before this one.
+const BEGINNING: &str = "select set_config('sunset.gone', pg_current_xact_id()::xid::text, false)";
+
+/// What keeps rows from being removed that went before then: transactions (those of a standby that sends feedback have no
+/// database; a vacuum's own keep nothing), replication slots, and transactions that were prepared and forgotten.
+const OLDER: &str = "with older (xmin) as (
+        select backend_xmin from pg_stat_activity a
+        where coalesce(datname = current_database(), true) and pid <> pg_backend_pid()
+            and not exists (select from pg_stat_progress_vacuum v where v.pid = a.pid)
+        union all select xmin from pg_replication_slots
+        union all select transaction from pg_prepared_xacts where database = current_database())
+    select count(*)::text from older where age(older.xmin) > age(current_setting('sunset.gone')::xid)";
+
+/// Short ones are waited for: statistics being taken, say.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `tables` hold rows; `root` is the partitioned table that they belong to, which has statistics of its own.
 pub(super) fn steps(after: After, tables: &[TableName], root: Option<&TableName>) -> Vec<MaintenanceStep> {
-    let mut steps = Vec::new();
+    let older = MaintenanceStep::judged(Statement::new(OLDER), seen);
+    let older = MaintenanceStep { patience: PATIENCE, required: true, ..older };
+    let mut steps = vec![MaintenanceStep::new(BEGINNING), older];
     for table in tables {
         let how = if after == After::Rewrite { "(full, analyze)" } else { "(analyze)" };
         steps.push(MaintenanceStep::new(format!("vacuum {how} {}", Postgres.table(table))));
-        let sql =
-            format!("select n_dead_tup::text from pg_stat_all_tables where relid = to_regclass({PLACEHOLDER}::text)");
-        let statement = Postgres.finish(Sql::bound(sql, Value::Text(Postgres.table(table))));
-        steps.push(MaintenanceStep { statement, judge: dead_rows, repeated: false });
     }
     steps.extend(root.map(|root| MaintenanceStep::new(format!("analyze {}", Postgres.table(root)))));
     steps
 }
 
-fn dead_rows(rows: &[Row]) -> Option<String> {
-    let dead: u64 = rows.first()?.first()?.as_deref()?.parse().ok()?;
-    (dead > 0).then(|| format!("{dead} dead rows are left, which an older transaction may still see"))
+fn seen(rows: &[Row]) -> Option<String> {
+    match rows.first().and_then(|row| row.first()?.as_deref()?.parse::<u64>().ok()) {
+        Some(0) => None,
+        Some(_) => Some("an older transaction or a replication slot may still see the rows".to_owned()),
+        None => Some("the server does not tell whether older transactions still see the rows".to_owned()),
+    }
 }
 
 /// Maintenance may take as long as it takes; waits for locks stay short.

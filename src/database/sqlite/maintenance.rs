@@ -5,6 +5,10 @@ use super::super::{
     maintenance::{ELSEWHERE, MaintenanceStep, Remains, remains},
 };
 use crate::rules::After;
+use std::time::Duration;
+
+/// Others are waited for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is erased is overwritten in the file (`secure_delete`), but only where the write-ahead log has been brought into it;
 /// and what the log held is gone when it is cut to nothing. Copies that writers without `secure_delete` left behind when
@@ -12,7 +16,10 @@ use crate::rules::After;
 pub(super) fn steps(after: After) -> Vec<MaintenanceStep> {
     let first = if after == After::Rewrite { "vacuum" } else { "pragma incremental_vacuum" };
     let statement = Statement::new("pragma wal_checkpoint(truncate)");
-    vec![MaintenanceStep::new(first), MaintenanceStep { statement, judge: busy, repeated: true }]
+    vec![
+        MaintenanceStep::new(first),
+        MaintenanceStep { patience: PATIENCE, ..MaintenanceStep::judged(statement, busy) },
+    ]
 }
 
 /// The first number tells that somebody kept it from coming to its end.
