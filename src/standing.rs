@@ -8,7 +8,7 @@ use crate::{
     ledger::{self, RuleResult},
     outcome::Outcome,
     settings::StoreSettings,
-    store::{self, Backlog, RecipientCount, Store, StoredNotice},
+    store::{self, Backlog, Pause, RecipientCount, Store, StoredNotice},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -195,6 +195,8 @@ pub struct Snapshot {
     pub open_intents: u64,
     /// Holds in force.
     pub holds: u64,
+    /// The last pause of the job, where nobody has ended it; it may have ended by itself.
+    pub pause: Option<Pause>,
 }
 
 /// Where the ledger ends.
@@ -240,6 +242,7 @@ impl Snapshot {
             notices: store.notices().await?,
             open_intents: store.open_intents().await?.len() as u64,
             holds: store.holds_mark().await?.0,
+            pause: store.last_pause().await?,
         })
     }
 }

@@ -36,7 +36,7 @@ pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
 pub use grants::Privilege;
 pub use mysql::partitions as exchanged;
-pub use observe::{Observer, Replication};
+pub use observe::{Observer, Replication, promptly};
 pub use partition::{Partition, Partitioning, Question, Removal};
 pub use postgres::partitions as transactional;
 pub use sql::{PLACEHOLDER, Sql};

@@ -8,6 +8,17 @@ use std::{collections::BTreeSet, time::Duration};
 /// A statement of an observer takes no longer: what is asked once a second must not become a load itself.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Waits for an answer, but no longer than an observer's statement may take.
+///
+/// # Errors
+/// Who does not answer in time cannot be reached; or the question's own.
+pub async fn promptly<T>(asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {} seconds", PATIENCE.as_secs());
+        Err(Error::new(ErrorKind::Unreachable, message))
+    })
+}
+
 /// One connection that only reads, in a session that cannot write.
 #[async_trait]
 pub trait Observer: Send {

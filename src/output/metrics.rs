@@ -87,7 +87,7 @@ impl From<Timestamp> for Value {
 pub fn families(job: &Job, snapshot: &Snapshot, now: Timestamp) -> Vec<Family> {
     let mut families = rules(job, snapshot, now);
     families.extend(recipients(job, snapshot));
-    families.extend(runs(job, snapshot));
+    families.extend(runs(job, snapshot, now));
     families
 }
 
@@ -202,7 +202,7 @@ fn recipients(job: &Job, snapshot: &Snapshot) -> Vec<Family> {
     vec![calls, pending, waiting, late]
 }
 
-fn runs(job: &Job, snapshot: &Snapshot) -> Vec<Family> {
+fn runs(job: &Job, snapshot: &Snapshot, now: Timestamp) -> Vec<Family> {
     use Kind::{Gauge, Histogram};
     let mut batches = Family::new(
         "sunset_batch_duration_seconds",
@@ -232,6 +232,11 @@ fn runs(job: &Job, snapshot: &Snapshot) -> Vec<Family> {
             "What the last run ended with: 0 done, 1 unexpected, 2 rules or settings wrong, 3 refused, 4 rules failed, 75 \
              temporary.",
             last.map(|run| u64::from(run.outcome.code()).into()),
+        ),
+        gauge(
+            "sunset_paused",
+            "Whether somebody has paused the job: 1 or 0.",
+            Some(u64::from(snapshot.pause.as_ref().is_some_and(|pause| pause.is_in_force(now))).into()),
         ),
         gauge(
             "sunset_ledger_head_sequence",

@@ -82,8 +82,8 @@ async fn check_database(job: &Job, settings: &DatabaseSettings, open: &OpenDatab
 
 /// What a replica says of itself, or that it is none.
 async fn ask(replica: &DatabaseSettings, pace: &Pace) -> Result<Result<crate::database::Replication, String>, Error> {
-    let mut observer = database::open(replica, pace)?.observe().await?;
-    let told = observer.replication().await?;
+    let database = database::open(replica, pace)?;
+    let told = database::promptly(async { database.observe().await?.replication().await }).await?;
     Ok(told.ok_or_else(|| format!("{} is no replica just now", replica.name)))
 }
 

@@ -85,6 +85,11 @@ impl<'a> Book<'a> {
         self.pages.lock().await
     }
 
+    /// Fails when holds are not what the plan knows.
+    pub async fn check_holds(&self) -> Result<(), Failure> {
+        self.pages().await.check_holds(self.holds).await
+    }
+
     /// Announces and commits what a worker has changed. When this fails, nothing of the batch is left, unless the
     /// connection broke during the commit: then the intent stays open, for the next run to settle.
     pub async fn settle(&self, worker: &mut Worker, changed: Changed) -> Result<(), Failure> {

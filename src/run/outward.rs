@@ -275,7 +275,7 @@ pub(super) async fn pass(
     let mut turns = book.pace.turns();
     let alone = AtomicBool::new(false);
     loop {
-        turns.ready(&alone).await?;
+        walk::wait(std::slice::from_mut(worker), book, &mut turns, &alone).await?;
         let rows = batches.page(worker.connection.as_mut(), last.as_ref(), limit).await?;
         let Some(row) = rows.last() else { return Ok(waiting) };
         last = Some(row.clone());

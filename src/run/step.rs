@@ -295,7 +295,7 @@ async fn share(
             End::Others(others) => {
                 book.flush().await?;
                 workers.bury(book.ledger(), &others).await?;
-                book.pace.turns().ready(&AtomicBool::new(false)).await?;
+                walk::wait(&mut workers.all, book, &mut book.pace.turns(), &AtomicBool::new(false)).await?;
                 tokio::select! {
                     () = around.stop.cancelled() => return Err(Failure::Interrupted),
                     () = tokio::time::sleep(WAIT) => {}

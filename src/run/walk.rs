@@ -9,7 +9,11 @@ use super::{
     pace,
     worker::Worker,
 };
-use crate::{database::ErrorKind, plan::Walk, settings};
+use crate::{
+    database::{ErrorKind, statements},
+    plan::Walk,
+    settings,
+};
 use futures_util::future::join_all;
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -98,7 +102,7 @@ impl Pass<'_, '_> {
                     self.shared.leave(self.book, current).await?;
                     chunk = None;
                     self.book.flush().await?;
-                    match turns.ready(&self.over).await {
+                    match wait(std::slice::from_mut(worker), self.book, &mut turns, &self.over).await {
                         Ok(true) => {}
                         Ok(false) => return Ok(End::Others(Vec::new())),
                         Err(failure) => return Err(self.stop(failure)),
@@ -179,6 +183,25 @@ impl Pass<'_, '_> {
 
     fn size(&self) -> MutexGuard<'_, pace::Size> {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until work may begin; false when `over` is or becomes true. Sessions that are silent for minutes may be ended by
+/// something between here and the servers, and with them their locks: so they are not silent.
+pub(super) async fn wait(
+    workers: &mut [Worker],
+    book: &Book<'_>,
+    turns: &mut pace::Turns<'_, '_>,
+    over: &AtomicBool,
+) -> Result<bool, Failure> {
+    loop {
+        if let Some(ready) = turns.ready_within(over, KEPT).await? {
+            return Ok(ready);
+        }
+        for worker in &mut *workers {
+            worker.connection.fetch(&statements::nothing()).await?;
+        }
+        book.check_holds().await?;
     }
 }
 

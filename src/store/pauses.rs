@@ -15,14 +15,24 @@ pub struct Pause {
     pub until: Option<Timestamp>,
 }
 
+impl Pause {
+    /// One that nobody has ended may have ended by itself.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
 impl Store {
-    /// The pause that is in force at this time.
-    pub async fn pause(&mut self, now: Timestamp) -> Result<Option<Pause>, Error> {
+    /// The last pause, where nobody has ended it.
+    pub async fn last_pause(&mut self) -> Result<Option<Pause>, Error> {
         let sql = "select pause from pauses where ended_at is null order by id desc limit 1";
         let Some((text,)) = self.fetch_one::<(String,)>(sql, vec![]).await? else { return Ok(None) };
-        let pause: Pause =
-            serde_json::from_str(&text).map_err(|_| Error::Damaged("a pause cannot be read".to_owned()))?;
-        Ok(Some(pause).filter(|pause| pause.until.is_none_or(|until| now < until)))
+        serde_json::from_str(&text).map(Some).map_err(|_| Error::Damaged("a pause cannot be read".to_owned()))
+    }
+
+    /// The pause that is in force at this time.
+    pub async fn pause(&mut self, now: Timestamp) -> Result<Option<Pause>, Error> {
+        Ok(self.last_pause().await?.filter(|pause| pause.is_in_force(now)))
     }
 
     /// Begins a pause, in place of the one that is in force. The ledger calls this together with its entry.

@@ -425,3 +425,22 @@ async fn whatever_people_write_is_text() {
         assert!(page.contains("alert(1)"), "{page}");
     }
 }
+
+/// A pause holds for the server's runs, too, and everybody can see it.
+#[tokio::test]
+async fn a_paused_job_waits_and_says_so() {
+    let bench = company(Engine::Sqlite).await;
+    let server = Server::start(&bench, &["--now", BEFORE]);
+    bench.sunset(&["pause", "--by", "hanako", "--reason", "<b>index</b>"]).expect(0);
+    server.until("the metrics show it", |server| server.metrics().count("sunset_paused") == 1);
+    server.until("the run waits", |server| server.log().contains("the job is paused by hanako"));
+    for (language, words) in [("en", "Paused by hanako since 20"), ("ja", "一時停止中です（&#60;b&#62;index")] {
+        let page = server.get(&format!("/?lang={language}")).body;
+        assert!(page.contains(words), "{page}");
+    }
+    assert_eq!(bench.list("select id from t order by id").await, "1 2 3");
+    bench.sunset(&["resume", "--by", "hanako"]).expect(0);
+    server.until("the rule ran", |server| server.log().contains("scheduled run ended"));
+    assert_eq!(bench.list("select id from t order by id").await, "1 3");
+    server.until("the metrics show it", |server| server.metrics().count("sunset_paused") == 0);
+}

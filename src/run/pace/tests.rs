@@ -193,7 +193,7 @@ async fn a_wait_goes_on_after_a_look_elsewhere() {
     assert_eq!(turns.next_within(&over, patience).await.unwrap(), None);
     assert_eq!(began.elapsed(), patience);
     after(5.0).await;
-    let failure = turns.ready(&over).await.unwrap_err();
+    let failure = turns.ready_within(&over, Duration::MAX).await.unwrap_err();
     assert!(failure.to_string().contains("waited 1m, which is all"), "{failure}");
     assert_eq!(began.elapsed().as_secs(), 60);
     assert_eq!(pace.waited(), BTreeMap::from([("fake".to_owned(), 60_000)]));
@@ -282,7 +282,7 @@ async fn only_batches_count_as_work() {
     let throttles = made_with(Settings { duty_percent: Some(50.0), ..Settings::default() });
     let pace = step_pace(throttles, &stop, &crate::run::Silent);
     let (over, mut turns) = (going(), pace.turns());
-    turns.ready(&over).await.unwrap();
+    turns.ready_within(&over, Duration::MAX).await.unwrap();
     after(10.0).await;
     let began = Instant::now();
     turns.next(&over).await.unwrap();

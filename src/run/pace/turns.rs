@@ -145,12 +145,16 @@ impl Turns<'_, '_> {
         Ok(Some(!over.load(Ordering::Relaxed)))
     }
 
-    /// Waits until work may begin that is not a batch; false when `over` is or becomes true.
+    /// The same for work that is no batch.
     ///
     /// # Errors
     /// The same.
-    pub(crate) async fn ready(&mut self, over: &AtomicBool) -> Result<bool, Failure> {
-        let ready = self.next(over).await;
+    pub(crate) async fn ready_within(
+        &mut self,
+        over: &AtomicBool,
+        patience: Duration,
+    ) -> Result<Option<bool>, Failure> {
+        let ready = self.next_within(over, patience).await;
         self.began = None;
         ready
     }

@@ -1,15 +1,11 @@
 //! The connections over which throttles ask: never those that change rows, and one for each server.
 
 use crate::{
-    database::{Database, Error, ErrorKind, Observer},
+    database::{self, Database, Error, Observer},
     settings::{DatabaseSettings, Pace},
 };
 use futures_util::future::BoxFuture;
-use std::time::Duration;
 use tokio::sync::Mutex;
-
-/// Who does not answer for so long cannot be reached.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One server, watched over a connection that is opened at the first question and after each failure.
 pub(super) struct Watch {
@@ -20,7 +16,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Connects to nothing yet.
     pub fn new(settings: &DatabaseSettings, pace: &Pace) -> Self {
-        Self { server: crate::database::open(settings, pace), observer: Mutex::default() }
+        Self { server: database::open(settings, pace), observer: Mutex::default() }
     }
 
     /// Asks a question.
@@ -43,9 +39,6 @@ impl Watch {
             *kept = Some(observer);
             Ok(answer)
         };
-        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
-            let message = format!("no answer within {} seconds", PATIENCE.as_secs());
-            Err(Error::new(ErrorKind::Unreachable, message))
-        })
+        database::promptly(asked).await
     }
 }

@@ -117,6 +117,10 @@ fn category(facts: &Facts<'_>, id: &str) -> Category {
 fn attention(facts: &Facts<'_>) -> Vec<String> {
     let language = facts.language;
     let Some(snapshot) = facts.snapshot else { return Vec::new() };
+    let paused = snapshot.pause.as_ref().filter(|pause| pause.is_in_force(facts.now)).map(|pause| {
+        let until = pause.until.map(|until| facts.moment(until).shown);
+        language.paused(&pause.by, &facts.moment(pause.since).shown, until.as_deref(), pause.reason.as_deref())
+    });
     let (mut overdue, mut failed, mut missed) = (Vec::new(), Vec::new(), Vec::new());
     for rule in facts.state.job.rules() {
         let standing = snapshot.standing.rules.get(&rule.id);
@@ -136,7 +140,7 @@ fn attention(facts: &Facts<'_>) -> Vec<String> {
             missed.push(language.missed(&rule.id, &facts.moment(skip.scheduled).shown));
         }
     }
-    [overdue, failed, missed, recipients(facts, snapshot)].concat()
+    [paused.into_iter().collect(), overdue, failed, missed, recipients(facts, snapshot)].concat()
 }
 
 fn recipients(facts: &Facts<'_>, snapshot: &Snapshot) -> Vec<String> {

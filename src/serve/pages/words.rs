@@ -197,6 +197,21 @@ impl Language {
         }
     }
 
+    pub fn paused(self, by: &str, since: &str, until: Option<&str>, reason: Option<&str>) -> String {
+        match self {
+            Self::English => {
+                let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                format!("Paused by {by} since {since}{until}{reason}")
+            }
+            Self::Japanese => {
+                let until = until.map(|until| format!("、{until} まで")).unwrap_or_default();
+                let reason = reason.map(|reason| format!("（{reason}）")).unwrap_or_default();
+                format!("{by} が {since} から一時停止中です{until}{reason}")
+            }
+        }
+    }
+
     /// `12 rules`.
     pub fn rules(self, number: usize) -> String {
         match self {

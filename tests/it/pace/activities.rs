@@ -136,6 +136,13 @@ async fn a_backups_lock_goes_first() {
         backup.execute("backup stage end").await.unwrap();
     })
     .await;
+    // the lock of older tools
+    bench.script("insert into t values (1, '2001-01-01')").await;
+    backup.execute("flush tables with read lock").await.unwrap();
+    waits(&bench, "backup", "a backup holds its lock", async || {
+        backup.execute("unlock tables").await.unwrap();
+    })
+    .await;
     // and writers are no backup
     bench
         .script("insert into t values (1, '2001-01-01'); create table u (id int primary key); insert into u values (2)")

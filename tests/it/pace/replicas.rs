@@ -193,6 +193,28 @@ async fn a_replica_that_is_not_there(pair: &Pair, mut bench: Bench) {
     assert!(!format!("{plan:?}{report:?}{call:?}").contains("hunter2"), "a password is shown");
 }
 
+/// Packets go there and nothing comes back: that is no answer either, and holds up no stop.
+async fn a_replica_that_says_nothing(pair: &Pair, mut bench: Bench) {
+    due_rows(&bench, 10).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let scheme = if pair.engine == Engine::Postgres { "postgres" } else { "mysql" };
+    let url = format!("{scheme}://user:hunter2@{}/none", silent.local_addr().unwrap());
+    bench.variables = vec![("BENCH_REPLICA", url)];
+    bench.settings_on("time_zone: Asia/Tokyo\npace: {max_wait: 7 s}", REPLICA);
+    let report = bench.run(75);
+    assert_eq!(report.line("t"), "temporary 0 backlog=10");
+    let message = report.rule("t")["message"].as_str().unwrap();
+    assert!(message.contains("does not say how far it is: no answer within 5 seconds (waited"), "{message}");
+    let run = bench.start(&["run", "--now", bench.now]);
+    // planning has asked once, too: the run is at its own question
+    thread::sleep(Duration::from_secs(8));
+    let began = Instant::now();
+    signal("TERM", run.id());
+    Call::of(run).expect(75);
+    assert!(began.elapsed() < Duration::from_secs(1), "a stop took {:?}", began.elapsed());
+    assert_eq!(bench.count("select count(*) from t").await, 11);
+}
+
 /// The primary itself is no replica.
 async fn a_server_that_is_no_replica(_: &Pair, mut bench: Bench) {
     due_rows(&bench, 10).await;
@@ -210,6 +232,7 @@ on_each_pair!(
     a_wait_that_is_too_long,
     a_stop_while_waiting,
     a_replica_that_is_not_there,
+    a_replica_that_says_nothing,
     a_server_that_is_no_replica,
 );
 
@@ -237,6 +260,33 @@ async fn a_standby_that_the_primary_tells_of() {
     catch_up(&bench);
     bench.settings_on("time_zone: Asia/Tokyo\npace: {max_lag: 1 s}", &standby("sunset_standby"));
     assert_eq!(bench.run(0).rule("t")["result"], "done");
+}
+
+/// A replica's user needs the rights that docs/pace.md names, and no others.
+#[tokio::test]
+async fn a_replicas_user_needs_no_more_than_documented() {
+    for engine in [Engine::Postgres, Engine::Mysql] {
+        let (pair, _turn) = Pair::of(engine).await;
+        let mut bench = pair.bench().await;
+        due_rows(&bench, 10).await;
+        bench.settings_on("time_zone: Asia/Tokyo", REPLICA);
+        catch_up(&bench);
+        let user = format!("sunset_looker_{}", std::process::id());
+        let (rights, database) = match engine {
+            Engine::Postgres => (format!("create role {user} login password 'looks'"), "postgres"),
+            _ => (
+                format!("create user {user} identified by 'looks'; grant slave monitor on *.* to {user}"),
+                "information_schema",
+            ),
+        };
+        pair.on_primary(&rights).await;
+        let (scheme, rest) = bench.variables[0].1.split_once("://").unwrap();
+        let (place, _) = rest.split_once('@').unwrap().1.split_once('/').unwrap();
+        bench.variables = vec![("BENCH_REPLICA", format!("{scheme}://{user}:looks@{place}/{database}"))];
+        catch_up(&bench);
+        assert_eq!(bench.run(0).line("t"), "done 10");
+        pair.on_primary(&format!("drop {} {user}", if engine == Engine::Postgres { "role" } else { "user" })).await;
+    }
 }
 
 /// A user without rights on statistics is told what to grant, before a run waits for nothing.
