@@ -3,7 +3,7 @@
 //! What is owed stands in the store from before the first row goes until the cleaning is through, so that a run which ends in
 //! between leaves it to the next.
 
-use super::{Failure, Surroundings, milliseconds, report::MaintenanceReport};
+use super::{Failure, Surroundings, chunk::KEPT, milliseconds, report::MaintenanceReport};
 use crate::{
     catalog::TableName,
     database::{Connection, ErrorKind, maintenance::MaintenanceStep},
@@ -68,7 +68,10 @@ pub(super) async fn perform(
     tables.retain(|table| !gone.contains(table) && database.catalog.get(table).is_some());
     let tables: Vec<_> = tables.into_iter().collect();
     let began = Instant::now();
-    let end = clean(around, step, ready, database, after, &tables).await;
+    let end = match turn(around, step, ready, ledger).await {
+        Ok(()) => clean(around, step, database, after, &tables).await,
+        Err(failure) => Err(failure),
+    };
     let (complete, message, outcome) = match end {
         Ok(End::Complete) => (true, None, Outcome::Done),
         Ok(End::Incomplete(why, outcome)) => (false, Some(why), outcome),
@@ -90,17 +93,29 @@ pub(super) async fn perform(
     Ok(Some((MaintenanceReport { step: after, complete, message }, outcome)))
 }
 
-async fn clean(
+/// The hours and whatever else batches wait for hold for this, too.
+async fn turn(
     around: &Surroundings<'_>,
     step: &Step,
     ready: &PreparedStep,
+    ledger: &mut Ledger,
+) -> Result<(), Failure> {
+    let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
+    let (mut turns, alone) = (pace.turns(), AtomicBool::new(false));
+    while turns.next_within(&alone, KEPT).await?.is_none() {
+        // the store's session is not to fall asleep
+        ledger.store().holds_mark().await.map_err(ledger::Error::from)?;
+    }
+    Ok(())
+}
+
+async fn clean(
+    around: &Surroundings<'_>,
+    step: &Step,
     database: &OpenDatabase,
     after: After,
     tables: &[TableName],
 ) -> Result<End, Failure> {
-    // what batches may not begin in, or have to wait for, is not for this either
-    let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
-    pace.turns().ready(&AtomicBool::new(false)).await?;
     let mut connection = database.database.connect().await?;
     let name = format!("sunset/{}/{}/maintenance", around.job.settings.name, step.rule);
     let Some(_lock) = database.database.try_lock(connection.as_mut(), &name).await? else {

@@ -9,13 +9,16 @@ mod reading;
 mod transactional;
 
 use super::{
-    Failure, Surroundings, milliseconds,
+    Failure, Surroundings,
+    chunk::KEPT,
+    milliseconds,
     pace::{StepPace, Turns},
     report::PartitionReport,
+    worker::Worker,
 };
 use crate::{
     catalog::TableName,
-    database::{Connection, Dialect, Error, ErrorKind, Removal, Statement, Work},
+    database::{Connection, Dialect, Error, ErrorKind, Removal, Statement, Work, statements},
     failpoint,
     ledger::{self, BatchResult, Event, Ledger, SettledBy},
     plan::{OpenDatabase, PreparedStep, Step, WholePartition},
@@ -85,6 +88,7 @@ pub(super) async fn pass(
     ready: &PreparedStep,
     database: &OpenDatabase,
     pace: &StepPace<'_>,
+    workers: &mut [Worker],
     ledger: &mut Ledger,
     partitions: &mut Partitions,
 ) -> Result<(), Failure> {
@@ -92,20 +96,7 @@ pub(super) async fn pass(
     if ready.partitions.is_empty() && !ready.set_aside && open(ledger, step).await?.is_empty() {
         return Ok(());
     }
-    let (mut turns, alone) = (pace.turns(), AtomicBool::new(false));
-    turns.ready(&alone).await?;
     let mut connection = database.database.connect().await?;
-    let name = format!("sunset/partitions/{}", ready.work.table);
-    let _lock = loop {
-        match database.database.try_lock(connection.as_mut(), &name).await? {
-            Some(lock) => break lock,
-            // another run removes the same ones; its rows are not to be waited for one by one
-            None => {
-                pause(around).await?;
-                turns.ready(&alone).await?;
-            }
-        }
-    };
     let table = database.catalog.get(&ready.work.table);
     let stored = table.iter().flat_map(|table| &table.columns).filter(|column| !column.generated);
     let columns: Vec<_> = stored.map(|column| column.name.clone()).collect();
@@ -116,10 +107,12 @@ pub(super) async fn pass(
         dialect: database.dialect,
         columns: &columns,
         connection: connection.as_mut(),
+        workers,
+        awake: Instant::now(),
         ledger,
         partitions,
     };
-    let ended = desk.work(removal, ready, turns).await;
+    let ended = desk.work(database, removal, ready, pace.turns()).await;
     connection.close().await;
     ended
 }
@@ -150,19 +143,38 @@ struct Desk<'a> {
     /// Columns that have values of their own.
     columns: &'a [String],
     connection: &'a mut dyn Connection,
+    /// They wait meanwhile.
+    workers: &'a mut [Worker],
+    /// When these have last said something.
+    awake: Instant,
     ledger: &'a mut Ledger,
     partitions: &'a mut Partitions,
 }
 
 impl Desk<'_> {
     /// Each partition has a turn, as batches have.
-    async fn work(&mut self, removal: Removal, ready: &PreparedStep, mut turns: Turns<'_, '_>) -> Result<(), Failure> {
+    async fn work(
+        &mut self,
+        database: &OpenDatabase,
+        removal: Removal,
+        ready: &PreparedStep,
+        mut turns: Turns<'_, '_>,
+    ) -> Result<(), Failure> {
+        let name = format!("sunset/partitions/{}", self.work.table);
+        let _lock = loop {
+            self.turn(&mut turns).await?;
+            match database.database.try_lock(self.connection, &name).await? {
+                Some(lock) => break lock,
+                // another run removes the same ones; its rows are not to be waited for one by one
+                None => pause(self.around).await?,
+            }
+        };
         self.settle(removal).await?;
         if removal == Removal::Exchanged {
             self.clear_aside(ready).await?;
         }
         for whole in &ready.partitions {
-            turns.next(&AtomicBool::new(false)).await?;
+            self.turn(&mut turns).await?;
             let name = whole.partition.name.name.clone();
             let end = match removal {
                 Removal::Transactional => self.remove_in_transaction(whole).await?,
@@ -175,6 +187,35 @@ impl Desk<'_> {
             self.drop_aside().await?;
         }
         Ok(())
+    }
+
+    /// Waits until a partition may go. Sessions that are silent for minutes may be ended, and with them their locks.
+    async fn turn(&mut self, turns: &mut Turns<'_, '_>) -> Result<(), Failure> {
+        let alone = AtomicBool::new(false);
+        while turns.next_within(&alone, KEPT).await?.is_none() {
+            self.connection.fetch(&statements::nothing()).await?;
+            self.keep_awake().await?;
+            self.check_holds().await?;
+        }
+        Ok(())
+    }
+
+    /// Has the workers' sessions say something, if they have been silent for long.
+    async fn keep_awake(&mut self) -> Result<(), Failure> {
+        if self.awake.elapsed() >= KEPT {
+            for worker in &mut *self.workers {
+                worker.connection.fetch(&statements::nothing()).await?;
+            }
+            self.awake = Instant::now();
+        }
+        Ok(())
+    }
+
+    async fn check_holds(&mut self) -> Result<(), Failure> {
+        match self.ledger.store().holds_mark().await.map_err(ledger::Error::from)? == self.around.holds {
+            true => Ok(()),
+            false => Err(Failure::HoldsChanged),
+        }
     }
 
     fn note(&mut self, name: &str, whole: &WholePartition, end: End) {

@@ -129,7 +129,7 @@ async fn work(
     maintenance::owe(step, ready, database, workers.first(), ledger).await?;
     let mut partitions = Partitions::default();
     let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
-    let ended = partition::pass(around, step, ready, database, &pace, ledger, &mut partitions).await;
+    let ended = partition::pass(around, step, ready, database, &pace, &mut workers.all, ledger, &mut partitions).await;
     report.disposed = partitions.rows();
     report.partitions.clone_from(&partitions.went);
     report.waited = pace.waited();

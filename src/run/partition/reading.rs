@@ -75,6 +75,7 @@ impl Desk<'_> {
                     self.write(&template, before, intents).await?;
                 }
                 self.check_stop()?;
+                self.keep_awake().await?;
                 self.let_through(watched).await?;
             }
         }
@@ -192,10 +193,7 @@ impl Desk<'_> {
         intents: &mut Vec<u64>,
     ) -> Result<(), Failure> {
         // the last moment at which a new hold can still keep the rows
-        let holds = self.ledger.store().holds_mark().await.map_err(ledger::Error::from)?;
-        if holds != self.around.holds {
-            return Err(Failure::HoldsChanged);
-        }
+        self.check_holds().await?;
         self.partitions.batches += 1;
         let intent = Intent { batch: self.partitions.batches, ..intent };
         intents.extend(self.ledger.append(vec![Event::Intent(intent)], tags).await?);
