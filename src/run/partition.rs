@@ -80,8 +80,8 @@ enum End {
     },
 }
 
-/// Removes the partitions that the plan names, and settles what earlier runs have left of others. What came of them is in
-/// `partitions`, also when this fails.
+/// Removes the partitions that the plan names, and settles what earlier runs have left of others. What came of them is told
+/// also when this fails.
 pub(super) async fn pass(
     around: &Surroundings<'_>,
     step: &Step,
@@ -90,31 +90,35 @@ pub(super) async fn pass(
     pace: &StepPace<'_>,
     workers: &mut [Worker],
     ledger: &mut Ledger,
-    partitions: &mut Partitions,
-) -> Result<(), Failure> {
-    let Some(removal) = database.dialect.removal() else { return Ok(()) };
-    if ready.partitions.is_empty() && !ready.set_aside && open(ledger, step).await?.is_empty() {
-        return Ok(());
-    }
-    let mut connection = database.database.connect().await?;
-    let table = database.catalog.get(&ready.work.table);
-    let stored = table.iter().flat_map(|table| &table.columns).filter(|column| !column.generated);
-    let columns: Vec<_> = stored.map(|column| column.name.clone()).collect();
-    let mut desk = Desk {
-        around,
-        step,
-        work: &ready.work,
-        dialect: database.dialect,
-        columns: &columns,
-        connection: connection.as_mut(),
-        workers,
-        awake: Instant::now(),
-        ledger,
-        partitions,
+) -> (Partitions, Result<(), Failure>) {
+    let mut partitions = Partitions::default();
+    let ended = async {
+        let Some(removal) = database.dialect.removal() else { return Ok(()) };
+        if ready.partitions.is_empty() && !ready.set_aside && open(ledger, step).await?.is_empty() {
+            return Ok(());
+        }
+        let mut connection = database.database.connect().await?;
+        let table = database.catalog.get(&ready.work.table);
+        let stored = table.iter().flat_map(|table| &table.columns).filter(|column| !column.generated);
+        let columns: Vec<_> = stored.map(|column| column.name.clone()).collect();
+        let mut desk = Desk {
+            around,
+            step,
+            work: &ready.work,
+            dialect: database.dialect,
+            columns: &columns,
+            connection: connection.as_mut(),
+            workers,
+            awake: Instant::now(),
+            ledger,
+            partitions: &mut partitions,
+        };
+        let ended = desk.work(database, removal, ready, pace.turns()).await;
+        connection.close().await;
+        ended
     };
-    let ended = desk.work(database, removal, ready, pace.turns()).await;
-    connection.close().await;
-    ended
+    let ended = ended.await;
+    (partitions, ended)
 }
 
 /// Partitions of the step's table that were announced, of which nobody knows whether they went: number and intent.

@@ -5,8 +5,7 @@ use super::{
     batch::Batches,
     book::Book,
     chunk::SharedPass,
-    maintenance, milliseconds, outward,
-    partition::{self, Partitions},
+    maintenance, milliseconds, outward, partition,
     report::BACKLOG,
     verify,
     walk::{self, End},
@@ -127,9 +126,9 @@ async fn work(
 
     judge_again(workers.first(), step, ready, dialect).await?;
     maintenance::owe(step, ready, database, workers.first(), ledger).await?;
-    let mut partitions = Partitions::default();
     let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
-    let ended = partition::pass(around, step, ready, database, &pace, &mut workers.all, ledger, &mut partitions).await;
+    let passed = partition::pass(around, step, ready, database, &pace, &mut workers.all, ledger).await;
+    let (partitions, ended) = passed;
     report.disposed = partitions.rows();
     report.partitions.clone_from(&partitions.went);
     report.waited = pace.waited();

@@ -137,8 +137,7 @@ impl Desk<'_> {
         failpoint::reach("partition_locked");
         let mut tries = WAITS.into_iter();
         let usual = self.around.job.settings.pace.lock_timeout.as_secs().max(1);
-        loop {
-            let Some(wait) = tries.next() else { break };
+        while let Some(wait) = tries.next() {
             self.run(&exchanged::wait_at_most(wait)).await?;
             let exchanged = self.run(&exchanged::exchange(&table, partition, out)).await;
             self.run(&exchanged::wait_at_most(usual)).await?;
