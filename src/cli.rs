@@ -160,6 +160,9 @@ pub struct RunArgs {
     /// Execute exactly this reviewed plan
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    /// Call this process one of a group that shares a night's work, on whatever machines: report and status sum them up
+    #[arg(long, env = "SUNSET_GROUP", value_name = "NAME", value_parser = group)]
+    pub group: Option<String>,
     /// Begin no batch when so long has passed, e.g. 2h or 90min; pace.run_time in sunset.yaml by default
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub run_time: Option<Duration>,
@@ -179,6 +182,15 @@ pub struct MetricsArgs {
     /// Put metrics to this Pushgateway at the end
     #[arg(long, env = "SUNSET_PUSHGATEWAY", hide_env_values = true, value_name = "URL")]
     pub pushgateway: Option<String>,
+}
+
+/// A name that is no sentence: logs, ledger and pages show it.
+fn group(text: &str) -> Result<String, &'static str> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    match (1..=128).contains(&text.len()) && text.chars().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("write up to 128 letters, digits and -_.:"),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {

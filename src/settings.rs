@@ -648,7 +648,7 @@ mod tests {
     const GOOD: &str = "time_zone: Asia/Tokyo\ndatabases:\n  core: ${CORE_URL}\n  shop: {url: \"mysql://u:${PASSWORD}@h/d\", \
                         allow_plaintext: true}\n  local: sqlite:data/local.db\nparameters: {law: true, loss: [2024-03-31], none: \
                         []}\nlimits: {max_rows: 10, max_share: 0.5%}\npace: {batch_target: 20 ms, lock_timeout: 2 min}\nkeys: {tag: \
-                        \"${file:keys/tag}\", signing: [\"${PASSWORD}\", \"${WRONG}\"]}\nschedule: 30 2 * * *\n";
+                        \"${file:keys/tag}\", signing: [\"${PASSWORD}\", \"${WRONG}\"]}\nschedule: 30 2 * * *\nserve: {catch_up: 90 min}\n";
 
     #[test]
     fn reads_settings() {
@@ -669,6 +669,8 @@ mod tests {
         assert_eq!(settings.limits, Limits { max_rows: Some(10), max_share_percent: Some(0.5) });
         assert_eq!(settings.pace.batch_target, Duration::from_millis(20));
         assert_eq!(settings.pace.lock_timeout, Duration::from_secs(120));
+        let catch_up = Duration::from_secs(90 * 60);
+        assert_eq!(settings.serve, ServeSettings { catch_up, ..ServeSettings::default() });
         assert_eq!(settings.keys.tag.len(), 1);
         assert_eq!(settings.keys.signing.len(), 2);
         let StoreSettings::Sqlite(path) = settings.store else { panic!("{:?}", settings.store) };

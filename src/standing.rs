@@ -95,10 +95,10 @@ pub struct Waiting {
     pub past_deadline: u64,
 }
 
-/// A run of the job.
+/// A run of the job, or several processes that made one run of it together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunStanding {
-    /// Its id in the ledger.
+    /// Its id in the ledger; of several the first that ended.
     pub run: String,
     pub started_at: Timestamp,
     pub ended_at: Timestamp,
@@ -108,6 +108,69 @@ pub struct RunStanding {
     pub rules: u64,
     /// Why there is no report.
     pub message: Option<String>,
+    /// Where the run was told that it belongs to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+}
+
+/// Processes that share a night's work, on whatever machine, tries that failed among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub name: String,
+    /// Those that have ended, by their ids in the ledger.
+    pub processes: BTreeMap<String, Process>,
+}
+
+/// What one process of a group saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    pub outcome: Outcome,
+    /// By rule; empty where it came to no report.
+    pub rules: BTreeMap<String, Share>,
+}
+
+/// One process's part in a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    pub outcome: Outcome,
+    pub disposed: u64,
+}
+
+impl Group {
+    /// What the group came to so far. A rule is as well as the best of them left it: each counts at its end what is
+    /// still due, whoever did the rest, and who could not work at a rule because another one was has nothing to say of it.
+    pub fn outcome(&self) -> Outcome {
+        let mut best: BTreeMap<&str, Outcome> = BTreeMap::new();
+        for (rule, share) in self.processes.values().flat_map(|process| &process.rules) {
+            let known = best.entry(rule).or_insert(share.outcome);
+            *known = (*known).min(share.outcome);
+        }
+        let worst = || self.processes.values().map(|process| process.outcome).max();
+        best.into_values().max().or_else(worst).unwrap_or_default()
+    }
+
+    /// Rows that a rule disposed of, all processes together.
+    pub fn disposed(&self) -> BTreeMap<&str, u64> {
+        let mut sums = BTreeMap::new();
+        for (rule, share) in self.processes.values().flat_map(|process| &process.rules) {
+            *sums.entry(rule.as_str()).or_default() += share.disposed;
+        }
+        sums
+    }
+}
+
+impl RunStanding {
+    /// Takes in another process of the same group.
+    fn join(&mut self, other: Self) {
+        let (Some(group), Some(others)) = (&mut self.group, other.group) else { return };
+        group.processes.extend(others.processes);
+        self.outcome = group.outcome();
+        self.started_at = self.started_at.min(other.started_at);
+        self.ended_at = self.ended_at.max(other.ended_at);
+        self.disposed += other.disposed;
+        self.rules = self.rules.max(other.rules);
+        self.message = other.message.filter(|_| self.outcome == other.outcome);
+    }
 }
 
 /// How long things took: a histogram.
@@ -153,6 +216,21 @@ impl Standing {
         let Some(document) = store.standing().await? else { return Ok(Self::default()) };
         serde_json::from_str(&document)
             .map_err(|_| store::Error::Damaged("the standing of the job cannot be read".to_owned()))
+    }
+
+    /// Adds a run, to its group where that is known.
+    pub fn add_run(&mut self, run: RunStanding) {
+        let name = |run: &RunStanding| run.group.as_ref().map(|group| group.name.clone());
+        let group = name(&run);
+        match self.runs.iter_mut().find(|known| group.is_some() && name(known) == group) {
+            Some(known) => known.join(run),
+            None => self.runs.insert(0, run),
+        }
+    }
+
+    /// A group, as far as its processes have ended.
+    pub fn group(&self, name: &str) -> Option<&RunStanding> {
+        self.runs.iter().find(|run| run.group.as_ref().is_some_and(|group| group.name == name))
     }
 
     /// Changes what the store has; others who change it at the same time wait.
@@ -262,6 +340,46 @@ mod tests {
         assert_eq!(durations.counts(), [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
         assert_eq!(twice.counts().iter().sum::<u64>(), 10);
         assert_eq!(twice.total(), Duration::from_millis(2 * 60_012));
+    }
+
+    fn of_a_group(run: &str, at: i64, rules: &[(&str, Outcome, u64)]) -> RunStanding {
+        let share = |(rule, outcome, disposed): &(&str, Outcome, u64)| {
+            ((*rule).to_owned(), Share { outcome: *outcome, disposed: *disposed })
+        };
+        let outcome = rules.iter().map(|rule| rule.1).max().unwrap_or(Outcome::Temporary);
+        let process = Process { outcome, rules: rules.iter().map(share).collect() };
+        RunStanding {
+            run: run.to_owned(),
+            started_at: Timestamp::from_second(at).unwrap(),
+            ended_at: Timestamp::from_second(at + 10).unwrap(),
+            outcome,
+            disposed: rules.iter().map(|rule| rule.2).sum(),
+            rules: rules.len() as u64,
+            message: rules.is_empty().then(|| "the store did not answer".to_owned()),
+            group: Some(Group { name: "night".to_owned(), processes: BTreeMap::from([(run.to_owned(), process)]) }),
+        }
+    }
+
+    #[test]
+    fn processes_of_a_group_are_one_run() {
+        use Outcome::{Done, Failed, Temporary};
+        let mut standing = Standing::default();
+        standing.add_run(of_a_group("a", 100, &[]));
+        assert_eq!(standing.group("night").unwrap().outcome, Temporary, "it is all that is known");
+        standing.add_run(of_a_group("b", 90, &[("logs", Done, 5), ("customers", Temporary, 0)]));
+        standing.add_run(RunStanding { group: None, ..of_a_group("x", 200, &[("logs", Failed, 1)]) });
+        assert_eq!(standing.group("night").unwrap().outcome, Temporary, "nobody has done the customers yet");
+        standing.add_run(of_a_group("c", 105, &[("logs", Done, 7), ("customers", Done, 3)]));
+        let night = standing.group("night").unwrap();
+        assert_eq!(standing.runs.len(), 2);
+        assert_eq!((night.outcome, night.disposed, night.rules, night.message.as_deref()), (Done, 15, 2, None));
+        assert_eq!((night.started_at.as_second(), night.ended_at.as_second()), (90, 115));
+        let group = night.group.as_ref().unwrap();
+        assert_eq!(group.disposed(), BTreeMap::from([("logs", 12), ("customers", 3)]));
+        assert_eq!(group.processes.len(), 3);
+        standing.add_run(of_a_group("d", 120, &[("logs", Done, 0), ("prizes", Failed, 0)]));
+        assert_eq!(standing.group("night").unwrap().outcome, Failed);
+        assert!(standing.group("day").is_none());
     }
 
     #[test]

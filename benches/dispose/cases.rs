@@ -263,6 +263,17 @@ impl Case {
         Ok(())
     }
 
+    /// MiB of the table and of its indexes, where the case is about them: PostgreSQL, changed in place.
+    pub async fn size(&self) -> Result<Option<(i64, i64)>, Error> {
+        if self.engine != Engine::Postgres || self.task != Task::Anonymize {
+            return Ok(None);
+        }
+        let mut connection = Connection::open(self.engine, &self.url).await?;
+        let table = connection.number("select pg_relation_size('sunset_bench') / 1048576").await?;
+        let indexes = connection.number("select pg_indexes_size('sunset_bench') / 1048576").await?;
+        Ok(Some((table, indexes)))
+    }
+
     /// pt-archiver can do the same.
     pub fn has_archiver(&self) -> bool {
         self.engine == Engine::Mysql && self.task == Task::Erase && self.workers == 1

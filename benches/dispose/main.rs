@@ -27,13 +27,18 @@ fn main() -> Result<(), Error> {
     ));
     for case in cases::all(directory.path()) {
         let (mut by_hand, mut runs, mut nothing, mut archiver) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut sizes = Vec::new();
         for _ in 0..repeats {
             runtime.block_on(case.fill(rows))?;
+            let before = runtime.block_on(case.size())?;
             by_hand.push(runtime.block_on(case.by_hand(rows))?);
+            let after_hand = runtime.block_on(case.size())?;
             runtime.block_on(case.fill(rows))?;
             let job = measure::job(&case, directory.path())?;
             runs.push(measure::run(&job, case.workers)?);
             runtime.block_on(case.check(rows))?;
+            let after_rule = runtime.block_on(case.size())?;
+            sizes.extend(before.zip(after_hand).zip(after_rule));
             nothing.push(measure::run(&job, case.workers)?.process);
             if case.has_archiver() {
                 runtime.block_on(case.fill(rows))?;
@@ -41,6 +46,12 @@ fn main() -> Result<(), Error> {
             }
         }
         report(&case, median(&mut by_hand), runs, median(&mut nothing), archiver);
+        sizes.sort_unstable();
+        if let Some(((before, by_hand), rule)) = sizes.get(sizes.len() / 2) {
+            let size = |(table, indexes): &(i64, i64)| format!("{table} + {indexes}");
+            let (before, by_hand, rule) = (size(before), size(by_hand), size(rule));
+            say(&format!("    MiB of table + indexes: {before} before, {by_hand} by hand, {rule} by the rule"));
+        }
     }
     Ok(())
 }

@@ -26,6 +26,8 @@ class Cluster:
 
     def __init__(self, directory: pathlib.Path, rootfs: pathlib.Path, documents: list[dict], secrets: dict[str, dict[str, str]]):
         self.directory, self.rootfs, self.secrets = directory, rootfs, secrets
+        # the Job whose pods are run, which the Job controller names after the CronJob and the time
+        self.job = f"job-{os.getpid()}-{next(numbers)}"
         self.config_maps = {
             document["metadata"]["name"]: dict(document["data"]) for document in documents if document["kind"] == "ConfigMap"
         }
@@ -74,9 +76,19 @@ class Pod:
         if index is not None:
             variables["JOB_COMPLETION_INDEX"] = str(index)
         for entry in container.get("env", []):
-            reference = entry.get("valueFrom", {}).get("secretKeyRef")
-            variables[entry["name"]] = cluster.secrets[reference["name"]][reference["key"]] if reference else entry["value"]
+            variables[entry["name"]] = self._value(cluster, entry)
         return [f"{name}={value}" for name, value in variables.items()]
+
+    @staticmethod
+    def _value(cluster: Cluster, entry: dict) -> str:
+        match entry.get("valueFrom"):
+            case None:
+                return entry["value"]
+            case {"secretKeyRef": reference}:
+                return cluster.secrets[reference["name"]][reference["key"]]
+            # the Job controller's label on each of its pods
+            case {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}}:
+                return cluster.job
 
     def _mounts(self, cluster: Cluster, spec: dict, container: dict) -> list[dict]:
         volumes = {volume["name"]: volume for volume in spec["volumes"]}

@@ -311,6 +311,10 @@ def several_pods(stage: Stage) -> None:
         expect(what, (result.reason, result.completed), (None, [0, 1, 2, 3]), [(code, text[-1500:]) for code, text in log])
         expect(f"{what}: every row is gone", stage.left(), (0, KEPT))
         expect(f"{what}: the ledger has every row once", stage.recorded() - before, rows)
+        code, text = stage.call("--format", "json", "status")
+        last = json.loads(text[text.index("{"):])["runs"][0]
+        summary = (code, last["group"][1], last["disposed"], last["outcome"])
+        expect(f"{what}: one summary", summary, (0, 4, rows, "done"), text)
 
 
 def under_the_security_context(stage: Stage) -> None:

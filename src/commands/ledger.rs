@@ -250,7 +250,9 @@ fn print_proof(proof: &Proof, out: &mut dyn Write) -> anyhow::Result<()> {
         proof.place + 1,
         proof.tags
     )?;
-    print_path("  in batch ", Some(&proof.tag_proof), out)?;
+    let tags: Vec<_> = proof.leaf.as_bytes().chunks(32).map(String::from_utf8_lossy).collect();
+    writeln!(out, "  its leaf   {} tags\n    {}", tags.len(), tags.join("\n    "))?;
+    print_path("  in batch ", Some(&proof.leaf_proof), out)?;
     print_path("  in ledger", proof.intent.proof.as_ref(), out)?;
     if let Some(ProvenEntry { proof, .. }) = &proof.outcome {
         print_path("  outcome's", proof.as_ref(), out)?;

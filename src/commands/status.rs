@@ -9,7 +9,7 @@ use crate::{
     outcome::Outcome,
     output,
     run::{BACKLOG, Forecast, RuleProgress},
-    standing::{Counted, Snapshot, Waiting},
+    standing::{Counted, RunStanding, Snapshot, Standing, Waiting},
     store::{self, Backlog, Pause, RecipientCount, Store},
 };
 use jiff::Timestamp;
@@ -109,7 +109,11 @@ fn recipients(snapshot: &Snapshot, now: Timestamp) -> Vec<RecipientStatus> {
 
 #[derive(Debug, Serialize)]
 struct RunStatus {
+    /// Of a group the last one that began.
     run: String,
+    /// The group that it belongs to, and how many of its processes have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<(String, usize)>,
     started: Option<Timestamp>,
     finished: Option<Timestamp>,
     /// `None`: it was cut off.
@@ -168,7 +172,8 @@ async fn read(store: &mut Store, job: &str, now: Timestamp, today: jiff::civil::
     status.holds_to_review = holds.iter().filter(|hold| hold.review < today).map(|hold| hold.id).collect();
     let snapshot = Snapshot::read(store).await?;
     status.recipients = recipients(&snapshot, now);
-    for (rule, standing) in snapshot.standing.rules {
+    let Standing { rules, runs: groups, .. } = snapshot.standing;
+    for (rule, standing) in rules {
         if let Some(counted) = standing.counted {
             status.rules.entry(rule).or_default().counted = Some(counted);
         }
@@ -185,7 +190,7 @@ async fn read(store: &mut Store, job: &str, now: Timestamp, today: jiff::civil::
         let begin = end.saturating_sub(PAGE.into());
         let page = store.entries_after(begin, PAGE).await?;
         for (_, line) in page.into_iter().filter(|(seq, _)| *seq <= end).rev() {
-            note(&mut status, Entry::parse(&line)?);
+            note(&mut status, Entry::parse(&line)?, &groups);
         }
         if status.runs.len() > RUNS && status.runs[RUNS - 1].started.is_some() {
             break;
@@ -196,23 +201,45 @@ async fn read(store: &mut Store, job: &str, now: Timestamp, today: jiff::civil::
     Ok(status)
 }
 
-/// Takes in one entry; newer ones have been taken in before.
-fn note(status: &mut Status, Entry { at, run, event, .. }: Entry) {
+/// Puts what a group has done in the place of what one of its processes did.
+fn sum_up(run: &mut RunStatus, group: &RunStanding) {
+    run.group = group.group.as_ref().map(|group| (group.name.clone(), group.processes.len()));
+    run.disposed = group.disposed;
+    run.outcome = Some(group.outcome);
+    run.started = Some(group.started_at);
+    run.finished = Some(group.ended_at);
+}
+
+/// Takes in one entry; newer ones have been taken in before. Processes of a group are one run.
+fn note(status: &mut Status, Entry { at, run, event, .. }: Entry, groups: &[RunStanding]) {
+    let group =
+        groups.iter().find(|known| known.group.as_ref().is_some_and(|group| group.processes.contains_key(&run)));
+    let name = group.and_then(|known| known.group.as_ref()).map(|group| group.name.as_str());
+    let same = |known: &RunStatus| match (&known.group, name) {
+        (Some((known, _)), Some(name)) => known == name,
+        _ => known.run == run,
+    };
     match event {
-        Event::RunFinished { outcome, disposed, .. } => {
-            status.runs.push(RunStatus { run, started: None, finished: Some(at), outcome: Some(outcome), disposed });
+        Event::RunFinished { outcome, disposed, .. } if !status.runs.iter().any(same) => {
+            let outcome = Some(outcome);
+            let mut known = RunStatus { run, group: None, started: None, finished: Some(at), outcome, disposed };
+            group.into_iter().for_each(|group| sum_up(&mut known, group));
+            status.runs.push(known);
         }
-        Event::RunStarted { .. } => match status.runs.iter_mut().find(|known| known.run == run) {
-            Some(known) => known.started = Some(at),
+        Event::RunStarted { .. } => match status.runs.iter_mut().find(|known| same(known)) {
+            Some(known) => known.started = known.started.filter(|_| name.is_some()).or(Some(at)),
             None => {
-                status.runs.push(RunStatus { run, started: Some(at), finished: None, outcome: None, disposed: 0 });
+                let started = Some(at);
+                status.runs.push(RunStatus { run, group: None, started, finished: None, outcome: None, disposed: 0 });
             }
         },
         Event::RuleFinished { rule, result, disposed, remaining, milliseconds, .. } => {
+            let together = group.and_then(|known| known.group.as_ref()?.disposed().get(rule.as_str()).copied());
             let known = status.rules.entry(rule).or_default();
             if known.at.is_none() {
                 let (at, result, counted) = (Some(at), Some(result), known.counted);
                 let overdue_before = None;
+                let disposed = together.unwrap_or(disposed);
                 *known = RuleStatus { at, result, disposed, remaining, milliseconds, overdue_before, counted };
             }
         }
@@ -255,7 +282,11 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
     }
     let runs = status.runs.iter().map(|run| {
         let outcome = run.outcome.map_or_else(|| "cut off".to_owned(), |outcome| format!("{outcome:?}").to_lowercase());
-        vec![run.run.clone(), time(run.started), outcome, output::count(run.disposed)]
+        let name = match &run.group {
+            Some((name, processes)) => format!("{name} ({processes} processes)"),
+            None => run.run.clone(),
+        };
+        vec![name, time(run.started), outcome, output::count(run.disposed)]
     });
     out.push_str(&output::table(&["run", "started", "outcome", "disposed"], runs.collect()));
     out.push('\n');

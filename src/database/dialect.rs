@@ -3,6 +3,7 @@
 use super::{
     KeyColumn, Privilege, Removal, Sql, Statement, Value,
     maintenance::{MaintenanceStep, Remains},
+    statements::Stride,
 };
 use crate::{
     catalog::{Engine, Table, TableName},
@@ -152,6 +153,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// How a whole partition goes, where the engine has partitions.
     fn removal(&self) -> Option<Removal> {
         None
+    }
+
+    /// The row belongs to this share of all rows. `column` is the first of its key. Only for engines with blocks.
+    fn in_stride(&self, _column: &str, _key: &KeyColumn, _stride: Stride) -> Sql {
+        Sql::new("true")
     }
 
     /// One text: the server's name for the open transaction, where it has one that outlives it.

@@ -122,6 +122,44 @@ pub trait Connection: Send {
     async fn close(self: Box<Self>);
 }
 
+/// What a session is for: how long its statements may take depends on it, and whether they may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Change,
+    Count,
+    /// Asks how the server does, while batches wait for the answer.
+    Observe,
+}
+
+impl Purpose {
+    fn may_write(self) -> bool {
+        self == Self::Change
+    }
+}
+
+/// What the server is told to end.
+#[derive(Clone, Copy, Debug)]
+struct Timeouts {
+    statement: Duration,
+    count: Duration,
+    lock: Duration,
+}
+
+impl Timeouts {
+    fn new(pace: &Pace) -> Self {
+        Self { statement: pace.statement_timeout, count: pace.count_timeout, lock: pace.lock_timeout }
+    }
+
+    /// How long a session's statements may take.
+    fn of(&self, purpose: Purpose) -> Duration {
+        match purpose {
+            Purpose::Change => self.statement,
+            Purpose::Count => self.count,
+            Purpose::Observe => self.statement.min(observe::PATIENCE),
+        }
+    }
+}
+
 /// One configured database.
 #[async_trait]
 pub trait Database: Send + Sync {
@@ -133,6 +171,9 @@ pub trait Database: Send + Sync {
     /// A new connection with the session set up: UTC, statement and lock time-outs on the server, READ COMMITTED,
     /// literal backslashes, an application name.
     async fn connect(&self) -> Result<Box<dyn Connection>, Error>;
+
+    /// The same for statements that only read: `count_timeout` is their limit, and the session cannot write.
+    async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error>;
 
     /// A new connection that only looks: its session cannot write, and its statements may take a few seconds.
     async fn observe(&self) -> Result<Box<dyn Observer>, Error>;

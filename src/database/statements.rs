@@ -8,8 +8,17 @@ use crate::catalog::TableName;
 pub enum Range {
     /// After the first key (from the start without one), up to and including the second (to the end without one).
     Keys { after: Option<Vec<String>>, through: Option<Vec<String>> },
-    /// PostgreSQL heap blocks of one leaf table, the end excluded.
-    Blocks { leaf: TableName, from: u64, to: u64 },
+    /// PostgreSQL heap blocks of one leaf table, the end excluded; of their rows those of one stride.
+    Blocks { leaf: TableName, from: u64, to: u64, stride: Stride },
+}
+
+/// One of so many shares of a range's rows, told apart by their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stride {
+    /// A power of two; 1 for all rows at once.
+    pub of: u32,
+    /// From 0.
+    pub nth: u32,
 }
 
 /// What a select of keys delivers, in order.
@@ -533,10 +542,13 @@ fn in_range(dialect: &dyn Dialect, work: &Work, range: &Range, rows: Sql) -> Sql
             }
             condition.append(&rows);
         }
-        Range::Blocks { from, to, .. } => {
+        Range::Blocks { from, to, stride, .. } => {
             condition.push(&format!("{row}.ctid >= {PLACEHOLDER}::text::tid and "));
             condition.push(&format!("{row}.ctid < {PLACEHOLDER}::text::tid and "));
             condition.args = vec![Value::Text(format!("({from},0)")), Value::Text(format!("({to},0)"))];
+            if let Some(key) = work.key.first().filter(|_| stride.of > 1) {
+                condition.append(&dialect.in_stride(&dialect.column(&row, &key.name), key, *stride)).push(" and ");
+            }
             condition.append(&dialect.worked_out_once(rows));
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The format's name, in the ledger's first entry and in exports.
-pub const FORMAT: &str = "sunset-ledger/1";
+pub const FORMAT: &str = "sunset-ledger/2";
 
 /// An entry about a recipient's answers names no more calls.
 pub const MOST_REQUEST_IDS: usize = 20;
@@ -70,6 +70,9 @@ pub enum Event {
         rules: Vec<String>,
         /// Database name to server version.
         databases: BTreeMap<String, String>,
+        /// What the processes call themselves that share a night's work.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
     },
     RuleStarted {
         rule: String,

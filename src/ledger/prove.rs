@@ -7,6 +7,7 @@ use super::{
     BatchResult, Checkpoint, CheckpointError, Entry, Error, Event, PAGE, Result, TagKey, VerificationKey, entry,
     merkle::{self, Hash, Tree},
     parse,
+    tag::{self, LEAF},
 };
 use crate::store::{KeyStatus, Store};
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,10 @@ pub struct Proof {
     pub place: u64,
     /// How many tags the batch has.
     pub tags: u64,
-    /// Inclusion proof of the tag in the intent's root (RFC 9162 §2.1.3), in hexadecimal.
-    pub tag_proof: Vec<String>,
+    /// The tags of its leaf, 64 at most: those from the last multiple of 64 up to `place` on. In hexadecimal.
+    pub leaf: String,
+    /// Inclusion proof of the leaf in the intent's root (RFC 9162 §2.1.3), in hexadecimal.
+    pub leaf_proof: Vec<String>,
     /// The batch's announcement.
     pub intent: ProvenEntry,
     /// How the batch ended; `None` while nobody knows.
@@ -146,9 +149,11 @@ async fn in_batch(store: &mut Store, tag_key: &str, tag: &[u8; 16], intent: u64)
     let Some(kept) = store.tags(intent).await? else { return Ok(None) };
     let tags = kept.tags.as_chunks::<16>().0;
     let Ok(place) = tags.binary_search(tag) else { return Ok(None) };
-    let (place, count) = (place as u64, tags.len() as u64);
-    let mut path = merkle::Proof::new(merkle::inclusion_ranges(place, count));
-    tags.iter().for_each(|tag| path.push(merkle::leaf(tag)));
+    let leaf = place / LEAF;
+    let members = &tags[leaf * LEAF..tags.len().min((leaf + 1) * LEAF)];
+    let leaves = tag::leaves(&kept.tags);
+    let mut path = merkle::Proof::new(merkle::inclusion_ranges(leaf as u64, leaves.len() as u64));
+    leaves.for_each(|leaf| path.push(leaf));
     let outcome = match store.outcome_of(intent).await? {
         Some(seq) => Some(line(store, seq).await?),
         None => None,
@@ -156,9 +161,10 @@ async fn in_batch(store: &mut Store, tag_key: &str, tag: &[u8; 16], intent: u64)
     Ok(Some(Proof {
         tag_key: tag_key.to_owned(),
         tag: hex::encode(tag),
-        place,
-        tags: count,
-        tag_proof: path.finish().iter().map(hex::encode).collect(),
+        place: place as u64,
+        tags: tags.len() as u64,
+        leaf: hex::encode(members.as_flattened()),
+        leaf_proof: path.finish().iter().map(hex::encode).collect(),
         intent: line(store, intent).await?,
         outcome,
         checkpoint: None,
@@ -228,11 +234,17 @@ pub fn verify_proof(proof: &Proof, trusted: &[VerificationKey]) -> Result<Checkp
     let entry = verify_entry(&proof.intent, &checkpoint, "the intent")?;
     let Event::Intent(intent) = entry.event else { return Err(ProofError::Wrong("the entry is not an intent")) };
     let tag = hex::decode(&proof.tag).map_err(|_| ProofError::Form("the tag is not hexadecimal"))?;
+    let leaf = hex::decode(&proof.leaf).map_err(|_| ProofError::Form("the leaf is not hexadecimal"))?;
     let root = hash(&intent.root)?;
     if tag.len() != 16 || intent.tag_key != proof.tag_key || intent.rows != proof.tags {
         return Err(ProofError::Wrong("the tag is not one of this intent's"));
     }
-    if !merkle::verify_inclusion(merkle::leaf(&tag), proof.place, proof.tags, &hashes(&proof.tag_proof)?, &root) {
+    let in_leaf = usize::try_from(proof.place % LEAF as u64).ok().and_then(|place| leaf.chunks(16).nth(place));
+    if proof.place >= proof.tags || in_leaf != Some(tag.as_slice()) {
+        return Err(ProofError::Wrong("the tag is not in its leaf"));
+    }
+    let (place, leaves) = (proof.place / LEAF as u64, proof.tags.div_ceil(LEAF as u64));
+    if !merkle::verify_inclusion(merkle::leaf(&leaf), place, leaves, &hashes(&proof.leaf_proof)?, &root) {
         return Err(ProofError::Wrong("the tag is not in the batch"));
     }
     if let Some(outcome) = &proof.outcome {

@@ -130,6 +130,16 @@ pub(super) fn text(report: &RunReport) -> String {
     if let Some(left) = &report.backlog {
         let _ = writeln!(out, "\n{}", forecast(left));
     }
+    if let Some(group) = &report.group {
+        let _ = writeln!(
+            out,
+            "\ngroup {}: {} processes have ended, {} rows disposed of together: {}",
+            group.name,
+            count(group.processes),
+            count(group.disposed),
+            format!("{:?}", group.outcome).to_lowercase(),
+        );
+    }
     for line in traces(&report.traces, "what is left of rows that went") {
         let _ = writeln!(out, "{line}");
     }

@@ -14,8 +14,9 @@ pub enum Walk {
     StartingPoint(KeyColumn),
     /// Ranges of the key, each read once.
     KeyRanges,
-    /// PostgreSQL: ranges of heap blocks, each read once.
-    Blocks,
+    /// PostgreSQL: ranges of heap blocks. Their rows are changed in so many strides, one after the other: a later one
+    /// finds room in the blocks where an earlier one left old versions, so that no row moves and no index changes.
+    Blocks { strides: u32 },
 }
 
 impl Walk {
@@ -25,7 +26,8 @@ impl Walk {
             Self::Keys => "lists of keys, in key order".to_owned(),
             Self::StartingPoint(column) => format!("lists of keys, along the index on {}", column.name),
             Self::KeyRanges => "ranges of the key".to_owned(),
-            Self::Blocks => "ranges of heap blocks".to_owned(),
+            Self::Blocks { strides: 1 } => "ranges of heap blocks".to_owned(),
+            Self::Blocks { strides } => format!("ranges of heap blocks, in {strides} strides each"),
         }
     }
 }
@@ -33,28 +35,55 @@ impl Walk {
 /// Below this share of due rows an index pays; above it, reading everything once does.
 const FEW: f64 = 0.05;
 
+/// Below this number of due rows a table grows by too little for strides to pay.
+const MANY: u64 = 50_000;
+
 /// The cheapest way that fits, or the one that was reviewed, while that fits: statistics change from hour to hour.
 pub fn walk(catalog: &Catalog, table: &Table, work: &Work, index: bool, due: u64, reviewed: Option<&str>) -> Walk {
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     let share = due as f64 / table.estimated_rows.max(due).max(1) as f64;
-    let (few, many) = walks(catalog, work, index);
-    if let Some(walk) = few.iter().chain([&many]).find(|walk| reviewed == Some(&walk.words())) {
+    let Walks { few, some, many } = walks(catalog, work, index);
+    if let Some(walk) = few.iter().chain([&some]).chain(&many).find(|walk| reviewed == Some(&walk.words())) {
         return walk.clone();
     }
-    few.filter(|_| share < FEW).unwrap_or(many)
+    few.filter(|_| share < FEW).or(many.filter(|_| due >= MANY)).unwrap_or(some)
 }
 
-/// The ways for a few due rows and for many; some night takes the one, some night the other.
-pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> (Option<Walk>, Walk) {
+/// The ways that fit; some night takes the one, some night the other.
+pub struct Walks {
+    /// For a small share of due rows.
+    pub few: Option<Walk>,
+    pub some: Walk,
+    /// For so many that it matters where their new versions go.
+    pub many: Option<Walk>,
+}
+
+pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> Walks {
     let one_by_one = !work.dependents.is_empty() || !work.recipients.is_empty();
     if one_by_one || matches!(work.change, Change::Compute { .. }) {
-        return (None, Walk::Keys);
+        return Walks { few: None, some: Walk::Keys, many: None };
     }
     let few = work.point_column.clone().filter(|_| index).map(Walk::StartingPoint);
     match catalog.engine == Engine::Postgres && has_tid_ranges(&catalog.version) {
-        true => (few, Walk::Blocks),
-        false => (few, Walk::KeyRanges),
+        true => {
+            let many = stays_in_place(catalog, work).then_some(Walk::Blocks { strides: STRIDES });
+            Walks { few, some: Walk::Blocks { strides: 1 }, many }
+        }
+        false => Walks { few, some: Walk::KeyRanges, many: None },
     }
+}
+
+/// Enough that the first stride, which finds no old versions, needs little room.
+const STRIDES: u32 = 8;
+
+/// The rule changes columns that no index has: PostgreSQL writes the row's new version into the same block, provided
+/// that there is room, and leaves the indexes alone (a heap-only tuple).
+fn stays_in_place(catalog: &Catalog, work: &Work) -> bool {
+    let Change::Update(columns) = &work.change else { return false };
+    // an expression could be of any column
+    let changed = |indexed: &String| indexed.is_empty() || columns.iter().any(|(name, _)| name == indexed);
+    let mut tables = work.leaves.iter().chain([&work.table]).filter_map(|name| catalog.get(name));
+    !work.key.is_empty() && !tables.any(|table| table.indexes.iter().any(|index| index.columns.iter().any(changed)))
 }
 
 /// TID range scans came with PostgreSQL 14; servers that only speak its protocol have no heap blocks.

@@ -12,7 +12,7 @@ use crate::{
     catalog::{Catalog, Table},
     database::{
         self, Change, Connection, Database, Dialect, ErrorKind, MembersWork, Sql, Statement, Work,
-        statements::{self, KeySelection, Range, RangeStatements},
+        statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     diagnostic::{Code, Diagnostic, Place, Severity},
     job::Job,
@@ -121,7 +121,7 @@ pub async fn open_database(
     pace: &crate::settings::Pace,
 ) -> Result<OpenDatabase, database::Error> {
     let database = database::open(settings, pace)?;
-    let mut connection = database.connect().await?;
+    let mut connection = database.connect_to_count().await?;
     let catalog = database.catalog(connection.as_mut()).await?;
     let dialect = database::dialect(catalog.engine, &catalog.version);
     Ok(OpenDatabase { database, connection, catalog, dialect })
@@ -474,9 +474,10 @@ fn planned_statements(
             shown.push(("find where a batch ends", boundary));
             shown.extend(range_statements(dialect, work, &range));
         }
-        Walk::Blocks => {
+        Walk::Blocks { strides } => {
             // the same for each partition, by its own name: those come and go
-            let range = Range::Blocks { leaf: work.table.clone(), from: 0, to: 64 };
+            let stride = Stride { of: *strides, nth: 0 };
+            let range = Range::Blocks { leaf: work.table.clone(), from: 0, to: 64, stride };
             shown.extend(range_statements(dialect, work, &range));
         }
     }

@@ -133,8 +133,8 @@ impl Needs {
     fn take(&mut self, catalog: &Catalog, rule: &str, resolved: &Resolved) {
         let work = &resolved.work;
         self.table(&work.table).select.insert(rule.to_owned());
-        let (few, many) = access::walks(catalog, work, resolved.index.is_some());
-        for walk in few.into_iter().chain([many]) {
+        let walks = access::walks(catalog, work, resolved.index.is_some());
+        for walk in walks.few.into_iter().chain([walks.some]).chain(walks.many) {
             self.take_walk(rule, work, &walk);
         }
         for dependent in &work.dependents {
@@ -153,7 +153,7 @@ impl Needs {
     fn take_walk(&mut self, rule: &str, work: &Work, walk: &Walk) {
         match walk {
             // blocks belong to the tables that hold the rows, and a statement on one of those asks for rights there
-            Walk::Blocks => {
+            Walk::Blocks { .. } => {
                 for leaf in &work.leaves {
                     let uses = self.table(leaf);
                     uses.select.insert(rule.to_owned());

@@ -706,6 +706,12 @@ static PACE: MapShape = MapShape::new(
             "30 s",
         ),
         optional(
+            "count_timeout",
+            "The server ends a count, which a plan makes and a run afterwards, that takes longer; `1 h` by default.",
+            Shape::Text(&format::DURATION),
+            "1 h",
+        ),
+        optional(
             "lock_timeout",
             "The server ends a wait for a lock that takes longer; `5 s` by default.",
             Shape::Text(&format::DURATION),

@@ -5,7 +5,7 @@ use super::{Failure, Surroundings};
 use crate::{
     database::{
         Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work,
-        statements::{self, KeySelection, Range, RangeStatements},
+        statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     failpoint,
     ledger::{self, BatchEvidence, BatchTags, TagKey, Tagging},
@@ -79,6 +79,13 @@ pub(super) enum Position {
         leaf: usize,
         block: u64,
     },
+    /// Amid these blocks: the strides before this one are done.
+    Stride {
+        leaf: usize,
+        from: u64,
+        to: u64,
+        nth: u32,
+    },
 }
 
 impl Position {
@@ -120,10 +127,26 @@ impl<'a> Batches<'a> {
         }
     }
 
+    /// How long the next batch of a stretch is, where this is wanted; a stride keeps to the range of the first one.
+    pub fn size(&self, stretch: &Stretch, wanted: u64) -> u64 {
+        match stretch.from {
+            Position::Stride { from, to, .. } => to - from,
+            _ => wanted.min(stretch.size).max(1),
+        }
+    }
+
+    /// How many batches go through the same range.
+    pub fn strides(&self) -> u64 {
+        match self.walk {
+            Walk::Blocks { strides } => u64::from(*strides),
+            _ => 1,
+        }
+    }
+
     /// Asks for the sizes that a walk by blocks needs, before a pass.
     pub async fn measure(&mut self, connection: &mut dyn Connection) -> Result<(), Failure> {
         self.leaves.clear();
-        if *self.walk != Walk::Blocks {
+        if !matches!(self.walk, Walk::Blocks { .. }) {
             return Ok(());
         }
         for leaf in &self.work.leaves {
@@ -136,7 +159,10 @@ impl<'a> Batches<'a> {
 
     /// Where a pass through the table begins.
     pub fn start(&self) -> Position {
-        if *self.walk == Walk::Blocks { Position::Block { leaf: 0, block: 0 } } else { Position::Start }
+        match self.walk {
+            Walk::Blocks { .. } => Position::Block { leaf: 0, block: 0 },
+            _ => Position::Start,
+        }
     }
 
     /// How many rows a heap block may hold, judged by the table as a whole; as many as 8 KiB hold of short ones where
@@ -176,7 +202,7 @@ impl<'a> Batches<'a> {
         const PARTS: u64 = 32;
         // many of the batches that the settings allow, and no more than a few seconds of work
         let (length, least, most) = match self.walk {
-            Walk::Blocks => (self.leaves.iter().sum::<u64>(), 128, 8192),
+            Walk::Blocks { .. } => (self.leaves.iter().sum::<u64>(), 128, 8192),
             Walk::Keys | Walk::KeyRanges => (self.step.counts.table_rows, 10_000, 500_000),
             Walk::StartingPoint(_) => return u64::MAX,
         };
@@ -196,7 +222,7 @@ impl<'a> Batches<'a> {
                 let to = self.boundary(connection, &from, None, size).await?;
                 (from, to)
             }
-            (Walk::Blocks, from) => {
+            (Walk::Blocks { .. }, from) => {
                 let (mut leaf, mut block) = match from {
                     Position::Block { leaf, block } => (leaf, block),
                     _ => (0, 0),
@@ -223,7 +249,7 @@ impl<'a> Batches<'a> {
     ) -> Result<Changed, Failure> {
         let began = Instant::now();
         match self.walk {
-            Walk::KeyRanges | Walk::Blocks => connection.begin_still().await?,
+            Walk::KeyRanges | Walk::Blocks { .. } => connection.begin_still().await?,
             Walk::Keys | Walk::StartingPoint(_) => connection.begin().await?,
         }
         failpoint::reach("before_statement");
@@ -245,7 +271,7 @@ impl<'a> Batches<'a> {
         match self.walk {
             Walk::Keys | Walk::StartingPoint(_) => self.change_keys(connection, stretch, size).await,
             Walk::KeyRanges => self.change_key_range(connection, stretch, size).await,
-            Walk::Blocks => self.change_blocks(connection, stretch, size).await,
+            Walk::Blocks { strides } => self.change_blocks(connection, stretch, size, *strides).await,
         }
     }
 
@@ -537,21 +563,26 @@ impl<'a> Batches<'a> {
         Ok(rows.into_iter().next().map(key).map(Position::After))
     }
 
-    /// Changes what is due in a range of heap blocks of one leaf table.
+    /// Changes what is due in a range of heap blocks of one leaf table, or a stride of it.
     async fn change_blocks(
         &self,
         connection: &mut dyn Connection,
         stretch: &Stretch,
         size: u64,
+        strides: u32,
     ) -> Result<Rows, Failure> {
-        let (Position::Block { leaf, block: from }, Some(Position::Block { block: end, .. })) =
-            (&stretch.from, &stretch.to)
-        else {
-            return Err(Failure::Stuck);
+        let Some(Position::Block { block: end, .. }) = stretch.to else { return Err(Failure::Stuck) };
+        let (leaf, from, to, nth) = match stretch.from {
+            Position::Block { leaf, block } => (leaf, block, block.saturating_add(size).min(end), 0),
+            Position::Stride { leaf, from, to, nth } => (leaf, from, to, nth),
+            _ => return Err(Failure::Stuck),
         };
-        let to = from.saturating_add(size).min(*end);
-        let next = (to < *end).then_some(Position::Block { leaf: *leaf, block: to });
-        let range = Range::Blocks { leaf: self.work.leaves[*leaf].clone(), from: *from, to };
+        let next = match nth + 1 < strides {
+            true => Some(Position::Stride { leaf, from, to, nth: nth + 1 }),
+            false => (to < end).then_some(Position::Block { leaf, block: to }),
+        };
+        let stride = Stride { of: strides, nth };
+        let range = Range::Blocks { leaf: self.work.leaves[leaf].clone(), from, to, stride };
         self.change_range(connection, &range, next, Stopwatch::default()).await
     }
 

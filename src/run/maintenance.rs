@@ -32,7 +32,6 @@ pub(super) async fn owe(
     step: &Step,
     ready: &PreparedStep,
     database: &OpenDatabase,
-    connection: &mut dyn Connection,
     ledger: &mut Ledger,
 ) -> Result<(), Failure> {
     if ready.rule.after.is_none() {
@@ -44,11 +43,13 @@ pub(super) async fn owe(
     match database.dialect.holding(&work.table, &work.disposable_rows()).filter(|_| partitioned) {
         None => drop(tables.insert(work.table.clone())),
         Some(statement) => {
+            let mut connection = database.database.connect_to_count().await?;
             for row in connection.fetch(&statement).await? {
                 if let [Some(schema), Some(name)] = row.as_slice() {
                     tables.insert(TableName { schema: schema.clone(), name: name.clone() });
                 }
             }
+            connection.close().await;
         }
     }
     Ok(ledger.store().owe_maintenance(&step.rule, &tables).await.map_err(ledger::Error::from)?)

@@ -27,7 +27,9 @@ pub use forecast::{Behind, Forecast, Progress as RuleProgress};
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
 pub use perform::{Performed, Request, holds_in, outcome_of, perform};
-pub use report::{BACKLOG, MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces};
+pub use report::{
+    BACKLOG, GroupReport, MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces,
+};
 
 use crate::{
     database::Error as DatabaseError,
@@ -164,6 +166,7 @@ struct Surroundings<'a> {
 pub async fn execute(
     job: &Job,
     prepared: &Prepared,
+    group: Option<String>,
     recipients: &Recipients,
     ledger: &mut Ledger,
     stop: &CancellationToken,
@@ -172,7 +175,7 @@ pub async fn execute(
     let began = Instant::now();
     let plan = &prepared.plan;
     tracing::info!(run = ledger.run(), plan = plan.digest, steps = plan.steps.len(), "run started");
-    ledger.append(vec![started(plan)], &[]).await?;
+    ledger.append(vec![started(plan, group)], &[]).await?;
 
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
     let workers = job.settings.pace.workers;
@@ -228,11 +231,12 @@ pub async fn execute(
         polled,
         traces,
         backlog,
+        group: None,
         checkpoint: checkpoint.note,
     })
 }
 
-fn started(plan: &Plan) -> Event {
+fn started(plan: &Plan, group: Option<String>) -> Event {
     Event::RunStarted {
         job: plan.job.clone(),
         version: plan.version.clone(),
@@ -242,6 +246,7 @@ fn started(plan: &Plan) -> Event {
         rules_digest: plan.rules_digest.clone(),
         rules: plan.steps.iter().map(|step| step.rule.clone()).collect(),
         databases: plan.databases.iter().map(|(name, facts)| (name.clone(), facts.version.clone())).collect(),
+        group,
     }
 }
 

@@ -1,12 +1,14 @@
 //! Notes in the store how the job stands after a run or a plan, for metrics and pages.
 
-use super::{RuleReport, RunReport};
+use super::{GroupReport, RuleReport, RunReport};
 use crate::{
     ledger::RuleResult,
     outcome::Outcome,
     plan::{Counts, Plan, Prepared, PreparedStep, row::overdue_since},
     settings::Settings,
-    standing::{Counted, LastRun, RecipientStanding, RuleStanding, RunStanding, Standing, Waiting},
+    standing::{
+        Counted, Group, LastRun, Process, RecipientStanding, RuleStanding, RunStanding, Share, Standing, Waiting,
+    },
     store::{self, Store},
 };
 use jiff::Timestamp;
@@ -21,14 +23,23 @@ pub(super) struct Times {
     pub ended_at: Timestamp,
 }
 
+/// The group that a process says it belongs to, with itself in it.
+fn group(name: Option<&str>, run: &str, outcome: Outcome, rules: &[RuleReport]) -> Option<Group> {
+    let share = |rule: &RuleReport| (rule.rule.clone(), Share { outcome: rule.outcome(), disposed: rule.disposed });
+    let process = Process { outcome, rules: rules.iter().map(share).collect() };
+    Some(Group { name: name?.to_owned(), processes: [(run.to_owned(), process)].into() })
+}
+
 /// Notes a run that came to a report.
 pub(super) async fn run(
     store: &mut Store,
     settings: &Settings,
     steps: &[PreparedStep],
-    report: &RunReport,
+    report: &mut RunReport,
+    group_name: Option<&str>,
     times: Times,
 ) -> Result<(), store::Error> {
+    let mut together = None;
     let edit = |standing: &mut Standing| {
         for rule in &report.rules {
             let ready = steps.iter().find(|ready| ready.rule.id == rule.rule);
@@ -58,16 +69,21 @@ pub(super) async fn run(
             disposed: report.disposed,
             rules: report.rules.len() as u64,
             message: None,
+            group: group(group_name, &report.run, report.outcome, &report.rules),
         };
-        standing.runs.insert(0, run);
+        standing.add_run(run);
+        together = group_name.and_then(|name| standing.group(name)).and_then(GroupReport::of);
     };
-    Standing::change(store, times.ended_at, edit).await
+    Standing::change(store, times.ended_at, edit).await?;
+    report.group = together;
+    Ok(())
 }
 
 /// Notes a run that came to no report.
 pub(super) async fn failure(
     store: &mut Store,
     run: &str,
+    group_name: Option<&str>,
     rules: usize,
     outcome: Outcome,
     message: String,
@@ -81,8 +97,9 @@ pub(super) async fn failure(
         disposed: 0,
         rules: rules as u64,
         message: Some(shortened(message)),
+        group: group(group_name, run, outcome, &[]),
     };
-    Standing::change(store, times.ended_at, |standing| standing.runs.insert(0, run)).await
+    Standing::change(store, times.ended_at, |standing| standing.add_run(run)).await
 }
 
 /// Notes what a plan counted.

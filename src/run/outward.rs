@@ -210,7 +210,7 @@ async fn announce_step(
         return Ok(());
     }
     let selection = KeySelection::of(&ready.work);
-    let mut connection = database.database.connect().await?;
+    let mut connection = database.database.connect_to_count().await?;
     let mut after: Option<Vec<String>> = None;
     loop {
         let rows = ready.work.disposable_rows();

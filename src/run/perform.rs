@@ -21,6 +21,8 @@ pub struct Request {
     /// Only these rules, and those that bear one of `tags`; all of them when both are empty.
     pub rules: Vec<String>,
     pub tags: Vec<String>,
+    /// What the processes call themselves that share a night's work with this one.
+    pub group: Option<String>,
     /// Exactly this plan, and no more of it.
     pub reviewed: Option<Plan>,
     /// What the run takes for the present time.
@@ -53,19 +55,23 @@ pub async fn perform(
     let mut ledger = Ledger::open(store, keys, &job.settings.name, clock.clone()).await?;
     let started_at = clock();
     let rules = request.rules.len();
-    let performed = perform_on(job, request, &mut ledger, stop, progress).await;
+    let group = request.group.clone();
+    let mut performed = perform_on(job, request, &mut ledger, stop, progress).await;
     let times = note::Times { started_at, ended_at: clock() };
     let run = ledger.run().to_owned();
     let mut store = ledger.into_store();
-    let noted = match &performed {
+    let noted = match &mut performed {
         Ok((Performed::Report(report), Some(prepared))) => {
-            note::run(&mut store, &job.settings, &prepared.steps, report, times).await
+            note::run(&mut store, &job.settings, &prepared.steps, report, group.as_deref(), times).await
         }
         Ok((Performed::Report(_), None)) => Ok(()),
         Ok((Performed::Invalid(found), _)) => {
-            note::failure(&mut store, &run, rules, Outcome::Invalid, summary(found), times).await
+            note::failure(&mut store, &run, group.as_deref(), rules, Outcome::Invalid, summary(found), times).await
         }
-        Err(error) => note::failure(&mut store, &run, rules, outcome_of(error), format!("{error:#}"), times).await,
+        Err(error) => {
+            let (outcome, message) = (outcome_of(error), format!("{error:#}"));
+            note::failure(&mut store, &run, group.as_deref(), rules, outcome, message, times).await
+        }
     };
     if let Err(error) = noted {
         tracing::warn!(reason = %error, "the run is done, but metrics and pages cannot show it");
@@ -83,7 +89,7 @@ async fn perform_on(
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Performed, Option<Prepared>)> {
-    let Request { rules, tags, reviewed, now, .. } = request;
+    let Request { rules, tags, group, reviewed, now, .. } = request;
     let holds = holds_in(ledger.store()).await?;
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
@@ -104,7 +110,7 @@ async fn perform_on(
     }
     let recipients =
         Recipients::open(&job.settings, &keys, &prepared).map_err(|error| Stop::invalid(error.to_string()))?;
-    let report = execute(job, &prepared, &recipients, ledger, stop, progress).await?;
+    let report = execute(job, &prepared, group, &recipients, ledger, stop, progress).await?;
     Ok((Performed::Report(Box::new(report)), Some(prepared)))
 }
 

@@ -9,7 +9,7 @@ use crate::{
     plan::{Counts, DatabaseFacts},
     recipients::Answer,
     rules::After,
-    standing::Durations,
+    standing::{Durations, RunStanding},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -38,6 +38,9 @@ pub struct RunReport {
     /// What was left for want of time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog: Option<Forecast>,
+    /// What all processes of its group came to, those that have ended by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupReport>,
     /// The signed checkpoint: worth keeping somewhere else.
     pub checkpoint: String,
 }
@@ -67,6 +70,33 @@ impl Traces {
             traces.rules.push(rule.to_owned());
         }
         all.into_values().collect()
+    }
+}
+
+/// One summary of several processes that share a night's work.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupReport {
+    pub name: String,
+    /// Those that have ended, this one among them.
+    pub processes: u64,
+    pub outcome: Outcome,
+    /// Rows of the rules' own tables.
+    pub disposed: u64,
+    /// The same by rule.
+    pub rules: BTreeMap<String, u64>,
+}
+
+impl GroupReport {
+    /// Of what the store knows about a run, where it is one of a group.
+    pub fn of(run: &RunStanding) -> Option<Self> {
+        let group = run.group.as_ref()?;
+        Some(Self {
+            name: group.name.clone(),
+            processes: group.processes.len() as u64,
+            outcome: run.outcome,
+            disposed: run.disposed,
+            rules: group.disposed().into_iter().map(|(rule, rows)| (rule.to_owned(), rows)).collect(),
+        })
     }
 }
 

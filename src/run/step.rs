@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     catalog::TableName,
-    database::{Connection, Dialect},
     ledger::{self, Event, Ledger, RuleResult},
     plan::{self, OpenDatabase, PreparedStep, Step},
     rules::Limits,
@@ -124,8 +123,8 @@ async fn work(
     let dialect = database.dialect;
     workers.succeed(ledger).await?;
 
-    judge_again(workers.first(), step, ready, dialect).await?;
-    maintenance::owe(step, ready, database, workers.first(), ledger).await?;
+    judge_again(database, step, ready).await?;
+    maintenance::owe(step, ready, database, ledger).await?;
     let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
     let passed = partition::pass(around, step, ready, database, &pace, &mut workers.all, ledger).await;
     let (partitions, ended) = passed;
@@ -146,7 +145,7 @@ async fn work(
     loop {
         // all that there was to do may have gone with its partitions: that is counted, and nothing walked through
         if counts.disposable() == 0 && partitions.rows() > 0 {
-            counts = verify::count(workers.first(), dialect, &ready.work, &step.counts).await?;
+            counts = verify::count(database, &ready.work, &step.counts).await?;
             if counts.disposable() == 0 {
                 break;
             }
@@ -177,7 +176,7 @@ async fn work(
             }
             ended => (ended?, None),
         };
-        let counted = verify::count(workers.first(), dialect, &ready.work, &step.counts).await;
+        let counted = verify::count(database, &ready.work, &step.counts).await;
         counts = match (late, counted) {
             (None, counted) => counted?,
             (Some(_), Ok(counts)) if counts.disposable() == 0 => counts,
@@ -245,16 +244,11 @@ async fn clean_up(
 
 /// Rows that waited for their dependents when the plan was made may be free to go by now, since the steps before this
 /// one took the dependents: the limits are held against them too.
-async fn judge_again(
-    connection: &mut dyn Connection,
-    step: &Step,
-    ready: &PreparedStep,
-    dialect: &dyn Dialect,
-) -> Result<(), Failure> {
+async fn judge_again(database: &OpenDatabase, step: &Step, ready: &PreparedStep) -> Result<(), Failure> {
     if step.counts.waiting == 0 || step.limits == Limits::default() {
         return Ok(());
     }
-    let counts = plan::tally(connection, dialect, &ready.work).await?;
+    let counts = verify::count(database, &ready.work, &step.counts).await?;
     let counts = plan::Counts { table_rows: step.counts.table_rows, ..counts };
     match plan::refusals(&step.limits, &counts).as_slice() {
         [] => Ok(()),

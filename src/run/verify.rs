@@ -1,19 +1,16 @@
 //! The postcondition: after the work the same predicate is counted again, and what remains must have a reason.
 
 use crate::{
-    database::{Connection, Dialect, Error, Work},
-    plan::{self, Counts},
+    database::{Error, Work},
+    plan::{self, Counts, OpenDatabase},
 };
 use std::collections::BTreeMap;
 
 /// Counts what is due now. Rows without starting point are those that the plan counted: the run does not touch them.
-pub async fn count(
-    connection: &mut dyn Connection,
-    dialect: &dyn Dialect,
-    work: &Work,
-    planned: &Counts,
-) -> Result<Counts, Error> {
-    let counts = plan::tally(connection, dialect, work).await?;
+pub async fn count(database: &OpenDatabase, work: &Work, planned: &Counts) -> Result<Counts, Error> {
+    let mut connection = database.database.connect_to_count().await?;
+    let counts = plan::tally(connection.as_mut(), database.dialect, work).await?;
+    connection.close().await;
     Ok(Counts { without_starting_point: planned.without_starting_point, ..counts })
 }
 

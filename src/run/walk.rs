@@ -148,7 +148,7 @@ impl Pass<'_, '_> {
 
     /// The next batch of a chunk; false when it was the last.
     async fn batch(&self, worker: &mut Worker, chunk: &mut Chunk) -> Result<bool, Failure> {
-        let size = self.size().current().min(chunk.stretch.size).max(1);
+        let size = self.batches.size(&chunk.stretch, self.size().current());
         let changed = self.batches.change(worker.connection.as_mut(), &chunk.stretch, size).await?;
         self.size().took(size, changed.longest);
         let (rows, next) = (changed.rows, changed.next.clone());
@@ -162,8 +162,10 @@ impl Pass<'_, '_> {
         if matches!(&next, Position::After(_)) && next == chunk.stretch.from {
             return Err(Failure::Stuck);
         }
+        if !matches!(next, Position::Stride { .. }) {
+            chunk.stretch.size = chunk.stretch.size.saturating_sub(size).max(1);
+        }
         chunk.stretch.from = next;
-        chunk.stretch.size = chunk.stretch.size.saturating_sub(size).max(1);
         Ok(true)
     }
 
@@ -207,7 +209,7 @@ pub(super) async fn wait(
 
 /// Where batches begin: small, since the first one is a probe.
 pub(super) fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
-    let first = if *batches.walk == Walk::Blocks { 64 } else { 1000 };
+    let first = if matches!(batches.walk, Walk::Blocks { .. }) { 64 * batches.strides() } else { 1000 };
     pace::Size::new(first, largest_size(batches, pace.batch_rows), pace.batch_target)
 }
 
@@ -216,7 +218,7 @@ pub(super) fn largest_size(batches: &Batches<'_>, rows: u32) -> u64 {
     let most = u64::from(rows);
     match batches.walk {
         // after a stretch without due rows a batch must not take in more of a dense one than it may
-        Walk::Blocks => (most / batches.rows_per_block()).max(1),
+        Walk::Blocks { .. } => (most * batches.strides() / batches.rows_per_block()).max(1),
         Walk::KeyRanges => most,
         Walk::Keys | Walk::StartingPoint(_) => {
             batches.dialect.most_keys(&batches.work.locator()).map_or(most, |listed| listed.min(most))

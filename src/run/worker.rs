@@ -9,14 +9,21 @@ use crate::{
     catalog::Engine,
     database::{Connection, LockGuard},
     ledger::{self, Ledger},
-    plan::{OpenDatabase, PreparedStep, Step},
+    plan::{OpenDatabase, PreparedStep, Step, Walk},
 };
 
 /// So many workers of all processes together may be at one rule.
 const MOST: u32 = 256;
 
-/// Each worker keeps two sessions busy: while one announces and commits, the other one changes rows.
-const SESSIONS: usize = 2;
+/// Each worker keeps two sessions busy: while one announces and commits, the other one changes rows. Not where rows are
+/// changed in strides: what one session has open keeps the server from clearing away the old versions that the next stride
+/// of another one wants the room of.
+fn sessions(walk: &Walk) -> usize {
+    match walk {
+        Walk::Blocks { strides } if *strides > 1 => 1,
+        _ => 2,
+    }
+}
 
 pub(super) struct Worker {
     pub connection: Box<dyn Connection>,
@@ -48,7 +55,7 @@ impl<'a> Workers<'a> {
     ) -> Result<Self, Failure> {
         let shared = database.catalog.engine != Engine::Sqlite && ready.work.recipients.is_empty();
         let (wanted, most) = match shared {
-            true => (SESSIONS * usize::from(around.workers), MOST),
+            true => (sessions(&ready.walk) * usize::from(around.workers), MOST),
             false => (1, 1),
         };
         let mut workers = Self { step, database, ready, job: &around.job.settings.name, all: Vec::new() };

@@ -189,6 +189,8 @@ struct State {
     /// Vendor to endpoint to number of calls.
     calls: BTreeMap<&'static str, BTreeMap<String, u64>>,
     arrivals: BTreeMap<&'static str, Vec<Instant>>,
+    /// What vendors were asked and answered with success, once somebody wants to know.
+    heard: Option<BTreeMap<&'static str, Vec<Request>>>,
     limits: bool,
     mail: Vec<smtp::Mail>,
 }
@@ -323,6 +325,16 @@ impl Sandbox {
         self.state().calls.get(vendor).cloned().unwrap_or_default()
     }
 
+    /// From now on, [`heard`](Self::heard) knows what vendors were asked.
+    pub fn listen(&self) {
+        self.state().heard.get_or_insert_default();
+    }
+
+    /// The requests that a vendor has answered with success (HTTP 200 to 299) since [`listen`](Self::listen).
+    pub fn heard(&self, vendor: &str) -> Vec<Request> {
+        self.state().heard.as_ref().and_then(|heard| heard.get(vendor)).cloned().unwrap_or_default()
+    }
+
     /// When calls arrived.
     pub fn arrivals(&self, vendor: &str) -> Vec<Instant> {
         self.state().arrivals.get(vendor).cloned().unwrap_or_default()
@@ -375,6 +387,9 @@ async fn serve(request: hyper::Request<Incoming>, state: Arc<Mutex<State>>) -> R
                 None => Response::empty("", 500),
             };
             count(&mut state, name, format!("{} {}", request.method, response.route));
+            if let Some(heard) = state.heard.as_mut().filter(|_| (200..300).contains(&response.status)) {
+                heard.entry(name).or_default().push(request);
+            }
             response
         }
         (status, _) => {

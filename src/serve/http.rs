@@ -35,13 +35,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Whoever connects has so long to say what he wants.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// No connection is served longer.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// So many connections at a time; others wait.
-const CONNECTIONS: usize = 64;
+/// So many connections at a time; others wait. Enough that whoever opens some and says nothing keeps no probe waiting.
+const CONNECTIONS: usize = 512;
 
 /// When the server ends, open answers get so long.
 const FAREWELL: Duration = Duration::from_secs(2);

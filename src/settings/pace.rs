@@ -24,6 +24,8 @@ pub struct Pace {
     pub batch_rows: u32,
     /// The server ends a statement that takes longer.
     pub statement_timeout: Duration,
+    /// The server ends a count that takes longer. Counts change nothing, and a big table has many rows to count.
+    pub count_timeout: Duration,
     /// The server ends a wait for a lock that takes longer.
     pub lock_timeout: Duration,
     /// How often a batch is tried again after a deadlock, a serialization failure or a lock time-out.
@@ -114,6 +116,7 @@ impl Default for Pace {
             workers: 1,
             batch_rows: 50_000,
             statement_timeout: Duration::from_secs(30),
+            count_timeout: Duration::from_secs(60 * 60),
             lock_timeout: Duration::from_secs(5),
             retries: 5,
             max_clock_skew: Duration::from_secs(60),
@@ -165,6 +168,7 @@ impl Reader<'_> {
             workers: number(at, "workers").and_then(|workers| workers.try_into().ok()).unwrap_or(default.workers),
             batch_rows: number(at, "batch_rows").unwrap_or(default.batch_rows),
             statement_timeout: duration("statement_timeout").unwrap_or(default.statement_timeout),
+            count_timeout: duration("count_timeout").unwrap_or(default.count_timeout),
             lock_timeout: duration("lock_timeout").unwrap_or(default.lock_timeout),
             retries: number(at, "retries").unwrap_or(default.retries),
             max_clock_skew: duration("max_clock_skew").unwrap_or(default.max_clock_skew),

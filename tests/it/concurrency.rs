@@ -114,7 +114,8 @@ async fn runs_share_the_work(bench: Bench) {
     many_rows(&bench, 60_000).await;
     bench.rules(RULE);
     let arguments = [&["run"][..], &["run", "--workers", "1"], &["run", "--workers", "4"]];
-    let runs = arguments.map(|arguments| bench.start(&[arguments, &["--now", bench.now, "--format", "json"]].concat()));
+    let all = ["--group", "night-7", "--now", bench.now, "--format", "json"];
+    let runs = arguments.map(|arguments| bench.start(&[arguments, &all].concat()));
     let reports: Vec<serde_json::Value> =
         runs.map(|run| serde_json::from_str(&Call::of(run).expect(0).out).unwrap()).into();
     let disposed: Vec<u64> = reports.iter().map(|report| report["disposed"].as_u64().unwrap()).collect();
@@ -124,7 +125,21 @@ async fn runs_share_the_work(bench: Bench) {
     assert!(evidence.is_settled());
     assert_eq!(evidence.committed_rows(), 60_000);
     assert_eq!(bench.count("select count(*) from t").await, 0);
+
+    // one summary: the last report has it, and status
+    let last = reports.iter().find(|report| report["group"]["processes"] == 3).expect("nobody was the last");
+    let expected = serde_json::json!({
+        "name": "night-7", "processes": 3, "outcome": "done", "disposed": 60_000, "rules": {"t": 60_000},
+    });
+    assert_eq!(last["group"], expected);
     bench.run(0);
+    let status: serde_json::Value =
+        serde_json::from_str(&bench.sunset(&["status", "--format", "json"]).expect(0).out).unwrap();
+    let runs = status["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    assert_eq!((&runs[0]["group"], &runs[0]["disposed"]), (&serde_json::Value::Null, &0.into()));
+    assert_eq!((&runs[1]["group"], &runs[1]["disposed"]), (&serde_json::json!(["night-7", 3]), &60_000.into()));
+    assert!(bench.sunset(&["status"]).expect(0).out.contains("night-7 (3 processes)"));
 }
 
 /// A run that is killed leaves chunks and an open batch: the run beside it settles and finishes them, and the store

@@ -187,6 +187,26 @@ async fn sessions_are_set_up() {
     }
 }
 
+/// A table that takes minutes to count is not one whose batches may take minutes.
+#[tokio::test]
+async fn counts_have_a_limit_of_their_own() {
+    let limits =
+        Pace { statement_timeout: Duration::from_secs(1), count_timeout: Duration::from_secs(7), ..impatient() };
+    let shown = [
+        (Engine::Postgres, "select current_setting('statement_timeout')", "1s", "7s"),
+        (Engine::Mysql, "select cast(@@max_statement_time as char)", "1.000000", "7.000000"),
+    ];
+    for (engine, sql, statement, count) in shown {
+        let scratch = Scratch::new(engine).await;
+        let database = scratch.paced(&limits);
+        for (mut connection, expected) in
+            [(database.connect().await.unwrap(), statement), (database.connect_to_count().await.unwrap(), count)]
+        {
+            assert_eq!(connection.fetch(&Statement::new(sql)).await.unwrap(), [row([expected])], "{engine}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn clocks_tell_the_time() {
     for engine in ENGINES {

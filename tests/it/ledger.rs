@@ -692,31 +692,39 @@ async fn a_proof_holds_with_public_keys_alone_and_no_other_does() {
     on_both(|settings| async move {
         let keys = key_settings();
         let mut ledger = open(&settings, &keys).await;
+        // several leaves of tags each, the last one not full
         for number in 0..5 {
-            dispose(&mut ledger, number, 10 * number, 7).await;
+            dispose(&mut ledger, number, 1000 * number, 700).await;
         }
         ledger.checkpoint().await.unwrap();
         let tag_keys = Keys::parse(&keys).unwrap().tag;
+        for id in 2000..2700 {
+            let found = prove(ledger.store(), &tag_keys, "core.customers", &[id.to_string()]).await.unwrap();
+            verify_proof(&found.proofs[0], &trusted(&keys)).unwrap();
+        }
         for table in ["core.customers", "core.main.customers"] {
-            for (id, expected) in [("23", 1), ("28", 0), ("-1", 0)] {
+            for (id, expected) in [("2323", 1), ("2800", 0), ("-1", 0)] {
                 let found = prove(ledger.store(), &tag_keys, table, &[id.to_owned()]).await.unwrap();
                 assert_eq!(found.proofs.len(), expected, "{table} {id}");
             }
         }
-        assert_eq!(prove(ledger.store(), &tag_keys, "core.other", &["23".to_owned()]).await.unwrap().proofs, []);
+        assert_eq!(prove(ledger.store(), &tag_keys, "core.other", &["2323".to_owned()]).await.unwrap().proofs, []);
 
-        let found = prove(ledger.store(), &tag_keys, "core.customers", &["23".to_owned()]).await.unwrap();
+        let found = prove(ledger.store(), &tag_keys, "core.customers", &["2323".to_owned()]).await.unwrap();
         let proof = &found.proofs[0];
         assert_eq!(verify_proof(proof, &trusted(&keys)).unwrap().size, 13);
         let text = serde_json::to_string(proof).unwrap();
         assert_eq!(serde_json::from_str::<sunset::ledger::prove::Proof>(&text).unwrap(), *proof);
         verify_proof(proof, &trusted(&key_settings())).unwrap_err();
-        let forgeries: [fn(&mut sunset::ledger::prove::Proof); 9] = [
+        let forgeries: [fn(&mut sunset::ledger::prove::Proof); 12] = [
             |proof| proof.tag = "00".repeat(16),
-            |proof| proof.place = (proof.place + 1) % 7,
+            |proof| proof.place = (proof.place + 1) % 700,
+            |proof| proof.place = (proof.place + 64) % 700,
             |proof| proof.tags += 1,
+            |proof| proof.leaf.truncate(proof.leaf.len() - 32),
+            |proof| proof.leaf = proof.tag.repeat(64),
             |proof| proof.tag_key = "00000000".into(),
-            |proof| proof.tag_proof[0] = "00".repeat(32),
+            |proof| proof.leaf_proof[0] = "00".repeat(32),
             |proof| proof.intent.line = proof.intent.line.replace("erase", "other"),
             |proof| proof.intent.proof.as_mut().unwrap()[0] = "00".repeat(32),
             |proof| proof.outcome = Some(proof.intent.clone()),
@@ -729,8 +737,8 @@ async fn a_proof_holds_with_public_keys_alone_and_no_other_does() {
         }
 
         // Newer than the checkpoint.
-        dispose(&mut ledger, 9, 90, 1).await;
-        let found = prove(ledger.store(), &tag_keys, "core.customers", &["90".to_owned()]).await.unwrap();
+        dispose(&mut ledger, 9, 9000, 1).await;
+        let found = prove(ledger.store(), &tag_keys, "core.customers", &["9000".to_owned()]).await.unwrap();
         let error = verify_proof(&found.proofs[0], &trusted(&keys)).unwrap_err();
         assert_eq!(error.to_string(), "no checkpoint covers the intent yet");
     })

@@ -11,11 +11,14 @@ mod crash;
 mod demo;
 mod driver;
 mod erasure;
+#[path = "../estate/mod.rs"]
+mod estate;
 mod faults;
 mod grants;
 mod init;
 mod ledger;
 mod metrics;
+mod mobile_planning;
 mod pace;
 mod partitions;
 mod plan;

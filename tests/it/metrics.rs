@@ -47,7 +47,7 @@ fn hold(bench: &Bench) {
 }
 
 /// Calls the program with a metrics file; gives what it wrote.
-fn exposed(bench: &Bench, arguments: &[&str], code: i32) -> Exposition {
+pub fn exposed(bench: &Bench, arguments: &[&str], code: i32) -> Exposition {
     let path = bench.path("sunset.prom");
     let file = ["--metrics-file", path.to_str().unwrap()];
     bench.sunset(&[arguments, &file].concat()).expect(code);
@@ -154,6 +154,24 @@ async fn a_plan_at_the_present_time_is_kept_for_others_to_show() {
     assert_eq!(known["rules"]["u"]["counted"]["due"], 2, "{known}");
     let at: Timestamp = known["rules"]["u"]["counted"]["at"].as_str().unwrap().parse().unwrap();
     assert!(Timestamp::now().duration_since(at).as_secs() < 120);
+}
+
+#[tokio::test]
+async fn a_store_on_a_server_keeps_the_same() {
+    let mut bench = Bench::new(Engine::Postgres).await;
+    bench.variables = vec![("STORE_URL", bench.database.url.clone())];
+    bench.settings("time_zone: Asia/Tokyo\nstore: {url: \"${STORE_URL}\"}");
+    company(&bench).await;
+    hold(&bench);
+    bench.sunset(&["plan"]).expect(0);
+    for round in 1..=2 {
+        let told = exposed(&bench, &["run", "--now", "2026-11-22"], 3);
+        assert_eq!(told.count("sunset_rows_disposed_total{rule=\"t\",disposition=\"erase\"}"), 2);
+        assert_eq!(told.count("sunset_rule_held_rows{rule=\"t\"}"), 1);
+        assert_eq!(told.count("sunset_rule_failures_total{rule=\"u\",result=\"refused\"}"), round);
+    }
+    let status = bench.sunset(&["status"]).expect(0).out;
+    assert!(status.contains("refused"), "{status}");
 }
 
 #[tokio::test]

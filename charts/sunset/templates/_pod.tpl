@@ -1,4 +1,5 @@
-{{- /* The one pod of the chart: `root`, `component` (run, serve or test), `arguments`, and for a scheduler `serve: true`. */ -}}
+{{- /* The one pod of the chart: `root`, `component` (run, serve or test), `arguments`, and for a scheduler `serve: true`, for pods that share a Job
+     `group: true`. */ -}}
 {{- define "sunset.pod" -}}
 {{- $root := .root -}}
 {{- with .root.Values -}}
@@ -48,6 +49,11 @@ spec:
         {{- with $digest }}
         - name: SUNSET_RULES_DIGEST
           value: {{ . | quote }}
+        {{- end }}
+        {{- if $.group }}
+        # the pods of one Job, and those that take their places, are one run in reports
+        - name: SUNSET_GROUP
+          valueFrom: {fieldRef: {fieldPath: "metadata.labels['job-name']"}}
         {{- end }}
         {{- with .metrics.pushgateway.url }}
         - name: SUNSET_PUSHGATEWAY

@@ -1,9 +1,9 @@
 //! MySQL and MariaDB: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, Statement, Value,
-    check_parameters, digest, driver::Session, is_loopback, malformed, observe::PATIENCE, parameters, plaintext,
-    scalar, timestamp, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Purpose, Question, Statement, Timeouts,
+    Value, check_parameters, digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp,
+    within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -16,7 +16,7 @@ use sqlx::{
     ConnectOptions as _, MySql,
     mysql::{MySqlConnectOptions, MySqlSslMode},
 };
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
 
 mod catalog;
 pub(super) mod dialect;
@@ -38,8 +38,7 @@ pub(super) struct MysqlDatabase {
     database: String,
     /// Where it is, without user and password.
     place: String,
-    statement_timeout: Duration,
-    lock_timeout: Duration,
+    timeouts: Timeouts,
 }
 
 pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Result<MysqlDatabase, Error> {
@@ -65,41 +64,37 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
             return Err(plaintext("ssl-mode=VERIFY_IDENTITY"));
         }
     }
-    Ok(MysqlDatabase {
-        name: settings.name.clone(),
-        options,
-        database,
-        place,
-        statement_timeout: pace.statement_timeout,
-        lock_timeout: pace.lock_timeout,
-    })
+    Ok(MysqlDatabase { name: settings.name.clone(), options, database, place, timeouts: Timeouts::new(pace) })
 }
 
 impl MysqlDatabase {
-    /// A new session, and whether the server is MariaDB. One that only looks cannot write, and may meet a binary log of
-    /// any format.
-    async fn connected(&self, looks_only: bool) -> Result<(Session<MySql>, bool), Error> {
-        let mut session = Session::<MySql>(self.options.connect().await?);
-        let variables = session
-            .fetch(&Statement::new("show variables where variable_name in ('version', 'log_bin', 'binlog_format')"))
-            .await?;
-        let variable =
-            |name: &str| variables.iter().find(|row| row[0].as_deref() == Some(name)).and_then(|row| row[1].as_deref());
-        if !looks_only {
-            check_binary_log(variable("log_bin"), variable("binlog_format"))?;
-        }
-        let mariadb = variable("version").is_some_and(|version| version.contains("MariaDB"));
-        session.execute(&self.session(mariadb, looks_only)).await?;
-        Ok((session, mariadb))
+    /// A new session, and whether the server is MariaDB. One that observes may meet a binary log of any format: a replica's.
+    async fn connected(&self, purpose: Purpose) -> Result<(Session<MySql>, bool), Error> {
+        within_timeout(&self.place, async {
+            let mut session = Session::<MySql>(self.options.connect().await?);
+            let variables = session
+                .fetch(&Statement::new("show variables where variable_name in ('version', 'log_bin', 'binlog_format')"))
+                .await?;
+            let variable = |name: &str| {
+                variables.iter().find(|row| row[0].as_deref() == Some(name)).and_then(|row| row[1].as_deref())
+            };
+            if purpose != Purpose::Observe {
+                check_binary_log(variable("log_bin"), variable("binlog_format"))?;
+            }
+            let mariadb = variable("version").is_some_and(|version| version.contains("MariaDB"));
+            session.execute(&self.session(mariadb, purpose)).await?;
+            Ok((session, mariadb))
+        })
+        .await
     }
 
-    fn session(&self, mariadb: bool, looks_only: bool) -> Statement {
-        let patience = if looks_only { self.statement_timeout.min(PATIENCE) } else { self.statement_timeout };
+    fn session(&self, mariadb: bool, purpose: Purpose) -> Statement {
+        let patience = self.timeouts.of(purpose);
         // Both servers take lock time-outs in whole seconds. MySQL ends only SELECTs that take too long.
-        let lock = self.lock_timeout.as_secs_f64().ceil().max(1.0);
+        let lock = self.timeouts.lock.as_secs_f64().ceil().max(1.0);
         let (statement, transaction, idle) = match mariadb {
             true => {
-                let idle = self.statement_timeout.as_secs().max(60);
+                let idle = self.timeouts.statement.as_secs().max(60);
                 let statement = format!("max_statement_time = {}", patience.as_secs_f64());
                 (statement, "tx", format!(", idle_transaction_timeout = {idle}"))
             }
@@ -108,7 +103,7 @@ impl MysqlDatabase {
                 (statement, "transaction", String::new())
             }
         };
-        let read_only = if looks_only { format!(", {transaction}_read_only = 1") } else { String::new() };
+        let read_only = if purpose.may_write() { String::new() } else { format!(", {transaction}_read_only = 1") };
         Statement::new(format!(
             "set session sql_mode = '{SQL_MODE}', {statement}, {transaction}_isolation = 'READ-COMMITTED'{read_only}{idle}, \
              innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}, autocommit = 1, foreign_key_checks = 1, \
@@ -139,19 +134,16 @@ impl Database for MysqlDatabase {
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, Error> {
-        within_timeout(&self.place, async {
-            let (session, _) = self.connected(false).await?;
-            Ok(Box::new(session) as Box<dyn Connection>)
-        })
-        .await
+        Ok(Box::new(self.connected(Purpose::Change).await?.0))
+    }
+
+    async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error> {
+        Ok(Box::new(self.connected(Purpose::Count).await?.0))
     }
 
     async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
-        within_timeout(&self.place, async {
-            let (session, mariadb) = self.connected(true).await?;
-            Ok(Box::new(MysqlObserver { connection: Box::new(session), mariadb }) as Box<dyn Observer>)
-        })
-        .await
+        let (session, mariadb) = self.connected(Purpose::Observe).await?;
+        Ok(Box::new(MysqlObserver { connection: Box::new(session), mariadb }))
     }
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {

@@ -1,9 +1,9 @@
 //! PostgreSQL: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, Statement, Value,
-    check_parameters, digest, driver::Session, is_loopback, malformed, observe::PATIENCE, parameters, plaintext,
-    scalar, timestamp, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Purpose, Question, Statement, Timeouts,
+    Value, check_parameters, digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp,
+    within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -48,8 +48,7 @@ pub(super) struct PostgresDatabase {
     options: PgConnectOptions,
     /// Where it is, without user and password.
     place: String,
-    statement_timeout: Duration,
-    lock_timeout: Duration,
+    timeouts: Timeouts,
 }
 
 pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Result<PostgresDatabase, Error> {
@@ -74,23 +73,25 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
             return Err(plaintext("sslmode=verify-full"));
         }
     }
-    Ok(PostgresDatabase {
-        name: settings.name.clone(),
-        options,
-        place,
-        statement_timeout: pace.statement_timeout,
-        lock_timeout: pace.lock_timeout,
-    })
+    Ok(PostgresDatabase { name: settings.name.clone(), options, place, timeouts: Timeouts::new(pace) })
 }
 
 impl PostgresDatabase {
+    async fn connected(&self, purpose: Purpose) -> Result<Session<Postgres>, Error> {
+        within_timeout(&self.place, async {
+            let mut session = Session::<Postgres>(self.options.connect().await?);
+            session.fetch(&self.session(purpose)).await?;
+            Ok(session)
+        })
+        .await
+    }
+
     /// Sets what the server knows of these settings: servers that only speak PostgreSQL's protocol lack some.
-    fn session(&self, looks_only: bool) -> Statement {
-        let idle = self.statement_timeout.max(Duration::from_secs(60));
-        let patience = if looks_only { self.statement_timeout.min(PATIENCE) } else { self.statement_timeout };
+    fn session(&self, purpose: Purpose) -> Statement {
+        let idle = self.timeouts.statement.max(Duration::from_secs(60));
         let mut settings = vec![
-            ("statement_timeout", patience.as_millis().to_string()),
-            ("lock_timeout", self.lock_timeout.as_millis().to_string()),
+            ("statement_timeout", self.timeouts.of(purpose).as_millis().to_string()),
+            ("lock_timeout", self.timeouts.lock.as_millis().to_string()),
             ("idle_in_transaction_session_timeout", idle.as_millis().to_string()),
             ("default_transaction_isolation", "read committed".into()),
             ("standard_conforming_strings", "on".into()),
@@ -102,7 +103,7 @@ impl PostgresDatabase {
             ("plan_cache_mode", "force_custom_plan".into()),
             ("jit", "off".into()),
         ];
-        if looks_only {
+        if !purpose.may_write() {
             settings.push(("default_transaction_read_only", "on".into()));
         }
         let rows: Vec<_> =
@@ -132,21 +133,15 @@ impl Database for PostgresDatabase {
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, Error> {
-        within_timeout(&self.place, async {
-            let mut session = Session::<Postgres>(self.options.connect().await?);
-            session.fetch(&self.session(false)).await?;
-            Ok(Box::new(session) as Box<dyn Connection>)
-        })
-        .await
+        Ok(Box::new(self.connected(Purpose::Change).await?))
+    }
+
+    async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error> {
+        Ok(Box::new(self.connected(Purpose::Count).await?))
     }
 
     async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
-        within_timeout(&self.place, async {
-            let mut session = Session::<Postgres>(self.options.connect().await?);
-            session.fetch(&self.session(true)).await?;
-            Ok(Box::new(PostgresObserver(Box::new(session))) as Box<dyn Observer>)
-        })
-        .await
+        Ok(Box::new(PostgresObserver(Box::new(self.connected(Purpose::Observe).await?))))
     }
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {

@@ -73,10 +73,15 @@ impl Database for SqliteDatabase {
         .await
     }
 
-    async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
+    /// Nobody ends a statement here: the library runs in this process.
+    async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error> {
         let mut connection = self.connect().await?;
         connection.execute(&Statement::new("pragma query_only = on")).await?;
-        Ok(Box::new(SqliteObserver(connection)))
+        Ok(connection)
+    }
+
+    async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
+        Ok(Box::new(SqliteObserver(self.connect_to_count().await?)))
     }
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {

@@ -57,7 +57,7 @@ fn head(facts: &Facts<'_>, snapshot: &Snapshot) -> Option<Head> {
 
 fn runs(facts: &Facts<'_>, snapshot: &Snapshot) -> Vec<Run> {
     let run = |run: &crate::standing::RunStanding| Run {
-        id: run.run.clone(),
+        id: run.group.as_ref().map_or_else(|| run.run.clone(), |group| group.name.clone()),
         started: facts.moment(run.started_at),
         took: facts.language.length(run.ended_at.duration_since(run.started_at)),
         outcome: facts.outcome(run.outcome),

@@ -1,5 +1,6 @@
 //! Runs that ask recipients first, on every engine: what goes, what waits and why, and what is asked how often.
 
+use crate::metrics::exposed;
 use crate::support::bench::{Bench, Call, on_every_engine, signal};
 use serde_json::{Value, json};
 use std::{fs, sync::LazyLock, thread, time::Duration};
@@ -249,6 +250,29 @@ async fn accepted_work_is_polled(bench: Bench) {
     bench.sunset(&["run", "--now", "2026-11-24"]).expect(0);
     assert_eq!((bench.list("select id from t").await.as_str(), posts()), ("5", 3));
     assert!(bench.evidence().is_settled());
+}
+
+/// Who was asked, what is pending, what waits and what waits too long, as metrics.
+#[tokio::test]
+async fn metrics_tell_what_recipients_still_have_to_do() {
+    let (bench, sandbox) = (Bench::new(sunset::catalog::Engine::Sqlite).await, sandbox().await);
+    company(&bench, &sandbox, LATER).await;
+    customers(&bench).await;
+    bench.rules(&rule("crm: {email: email, require: E1, deadline: 30 days}"));
+    let told = exposed(&bench, &["run", "--now", "2026-11-22"], 4);
+    assert_eq!(told.count("sunset_recipient_calls_total{recipient=\"crm\",outcome=\"accepted\"}"), 3);
+    assert_eq!(told.count("sunset_recipient_calls_total{recipient=\"stripe\",outcome=\"accepted\"}"), 0);
+    assert_eq!(told.count("sunset_recipient_pending{recipient=\"crm\"}"), 3);
+    assert_eq!(told.count("sunset_recipient_waiting_rows{recipient=\"crm\"}"), 3);
+    assert_eq!(told.count("sunset_recipient_past_deadline{recipient=\"crm\"}"), 3);
+    // the vendor is still at it, and then done: polls are calls too
+    exposed(&bench, &["run", "--now", "2026-11-23"], 4);
+    let told = exposed(&bench, &["run", "--now", "2026-11-24"], 0);
+    assert_eq!(bench.list("select id from t").await, "5");
+    assert_eq!(told.count("sunset_recipient_calls_total{recipient=\"crm\",outcome=\"confirmed\"}"), 3);
+    for none in ["pending", "waiting_rows", "past_deadline"] {
+        assert_eq!(told.count(&format!("sunset_recipient_{none}{{recipient=\"crm\"}}")), 0, "{none}");
+    }
 }
 
 /// Work that the recipient has forgotten is asked for anew.
