@@ -93,6 +93,8 @@ pub struct Table {
     pub rowid: Option<String>,
     /// The server's own estimate; 0 when it has none.
     pub estimated_rows: u64,
+    /// What its author says of it; empty where nothing is said (SQLite has no comments).
+    pub comment: String,
 }
 
 /// A role that a table belongs to.
@@ -118,6 +120,8 @@ pub struct Column {
     pub max_length: Option<u32>,
     /// The words of an enumeration type; empty for other types.
     pub words: Vec<String>,
+    /// What its author says of it; empty where nothing is said.
+    pub comment: String,
 }
 
 /// What sort of value a column holds, as far as Sunset has to tell them apart.

@@ -85,6 +85,8 @@ pub enum Command {
     Keys(KeysCommand),
     /// Print the JSON Schema of rule files or settings, for editors
     Schema(SchemaArgs),
+    /// List personal data and recipients that no rule governs, from the live schemas; exit code 1 if there are any
+    Coverage,
     /// Draft rule files from a live database
     Init(InitArgs),
     /// Print the GRANT statements that a least-privilege database user needs

@@ -23,6 +23,8 @@ pub enum Outcome {
     Refused,
     /// Arguments, rules, settings or credentials are wrong: trying again will not help.
     Invalid,
+    /// What the command looks for is there: `coverage` tells of gaps.
+    Found,
     /// Nobody foresaw it.
     Unexpected,
 }
@@ -32,7 +34,7 @@ impl Outcome {
     pub const fn code(self) -> u8 {
         match self {
             Self::Done | Self::Backlog => 0,
-            Self::Unexpected => 1,
+            Self::Found | Self::Unexpected => 1,
             Self::Invalid => 2,
             Self::Refused => 3,
             Self::Failed => 4,

@@ -25,8 +25,10 @@ use std::{
     time::Duration,
 };
 
+mod accepted_gap;
 pub mod pace;
 
+pub use accepted_gap::{AcceptedGap, Gap};
 pub use pace::{Activity, DatabasePace, Load, Pace, Replica, UnreachableReplica, WhenTimeIsUp};
 
 /// The settings after all checks.
@@ -49,6 +51,8 @@ pub struct Settings {
     /// Five-field cron expression for rules without their own.
     pub schedule: Option<String>,
     pub serve: ServeSettings,
+    /// What `sunset coverage` finds and somebody answers for.
+    pub accepted_gaps: Vec<AcceptedGap>,
     /// Databases whose URL is not known because its variable is not there. Only with [`Severity::Warning`] for absent
     /// variables, that is, without connecting; [`Settings::databases`] has none of them.
     pub unresolved: BTreeSet<String>,
@@ -317,6 +321,7 @@ impl Reader<'_> {
             keys,
             schedule: root.text_of("schedule"),
             serve: serve(root.get("serve").as_ref()),
+            accepted_gaps: accepted_gap::read_all(root.get("accepted_gaps").as_ref()),
             unresolved,
         })
     }

@@ -135,6 +135,7 @@ MEANING = {
     "Backlog": ("complete", "complete"),
     "Temporary": ("retried", "retried"),
     "Unexpected": ("retried", "retried"),
+    "Found": ("retried", "retried"),
     "Failed": ("PodFailurePolicy", "FailedIndexes"),
     "Refused": ("PodFailurePolicy", "PodFailurePolicy"),
     "Invalid": ("PodFailurePolicy", "PodFailurePolicy"),

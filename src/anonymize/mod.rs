@@ -30,7 +30,7 @@ mod replace;
 mod suppress;
 mod truncate;
 
-pub use personal::{Certainty, Personal, names_people, personal};
+pub use personal::{Certainty, Personal, names_people, personal, points_at_people};
 
 #[cfg(test)]
 mod tests;

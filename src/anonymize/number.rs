@@ -134,7 +134,16 @@ mod tests {
     fn column(kind: ColumnKind, sql_type: &str) -> Column {
         let sql_type = sql_type.to_owned();
         let (name, nullable, generated) = ("c".into(), true, false);
-        Column { name, sql_type, kind, nullable, generated, max_length: None, words: Vec::new() }
+        Column {
+            name,
+            sql_type,
+            kind,
+            nullable,
+            generated,
+            max_length: None,
+            words: Vec::new(),
+            comment: String::new(),
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod confirm;
 pub mod console;
+pub mod coverage;
 pub mod demo;
 pub mod dsrdelete;
 pub mod grants;
@@ -65,6 +66,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Schema(args) => console.print(&schema::run(args.kind)).map(|()| Outcome::Done).map_err(Into::into),
         Command::Demo(args) => demo::run(&cli.global, args, &mut console).await,
         Command::Grants(args) => grants::run(&cli.global, args, &mut console).await,
+        Command::Coverage => coverage::run(&cli.global, &mut console).await,
         Command::Init(args) => init::run(&cli.global, args, &mut console).await,
         Command::Sandbox(args) => sandbox::run(args, &mut console).await,
         Command::Dsrdelete => dsrdelete::run(&cli.global, &mut console),

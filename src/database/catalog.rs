@@ -36,6 +36,7 @@ impl Assembly {
             obstacle: None,
             rowid: None,
             estimated_rows: 0,
+            comment: String::new(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Plans and run reports as people and machines read them. Data in, text out; nothing here acts.
 
+mod coverage;
 mod forecast;
 mod markdown;
 pub mod metrics;
@@ -11,7 +12,11 @@ pub use forecast::forecast;
 pub use numbers::{count, persons, seconds};
 pub use report::result;
 
-use crate::{cli::Format, plan::Plan, run::RunReport};
+use crate::{
+    cli::Format,
+    plan::{Coverage, Plan},
+    run::RunReport,
+};
 
 /// How a plan is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +39,19 @@ pub fn plan(plan: &Plan, format: Format, style: PlanStyle) -> anyhow::Result<Str
         Format::Json => Ok(serde_json::to_string_pretty(plan)? + "\n"),
         Format::Markdown => Ok(markdown::plan(plan, style)),
         Format::Sarif => anyhow::bail!("a plan can be shown as text, json or markdown"),
+    }
+}
+
+/// What no rule governs, in the asked format.
+///
+/// # Errors
+/// The format is SARIF, which is made of diagnostics.
+pub fn coverage(coverage: &Coverage, format: Format) -> anyhow::Result<String> {
+    match format {
+        Format::Text => Ok(coverage::text(coverage)),
+        Format::Json => Ok(serde_json::to_string_pretty(coverage)? + "\n"),
+        Format::Markdown => Ok(coverage::as_markdown(coverage)),
+        Format::Sarif => anyhow::bail!("coverage as SARIF is made of its diagnostics"),
     }
 }
 

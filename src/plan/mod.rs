@@ -7,6 +7,7 @@ mod access;
 mod change;
 mod condition;
 mod count;
+mod coverage;
 mod dependents;
 mod find;
 mod guard;
@@ -27,6 +28,7 @@ mod starting_point;
 
 pub use access::Walk;
 pub use count::tally;
+pub use coverage::{Accepted, Coverage, Finding, PersonalColumn, Reference, Stale, TableGap, coverage};
 pub use find::find_table;
 pub use guard::refusals;
 pub use holds::{Hold, HoldScope};

@@ -618,8 +618,38 @@ static JOB: MapShape = MapShape::new(
             Shape::Kinds(&RECIPIENT),
             "{stripe: {api_key: \"${STRIPE_KEY}\"}}",
         ),
+        optional(
+            "accepted_gaps",
+            "What `sunset coverage` finds and somebody answers for (see [coverage.md](coverage.md)).",
+            Shape::List { item: &Shape::Map(&ACCEPTED_GAP), least: 0, unique: false },
+            "[{table: core.routers, columns: [imei], reason: a device in the warehouse, owner: privacy@example.com}]",
+        ),
     ],
 );
+
+static ACCEPTED_GAP: MapShape = MapShape::new(
+    "an accepted gap",
+    &[
+        optional("table", "A table that no rule governs, or not all of it.", Shape::Text(&format::TABLE), "core.routers"),
+        optional(
+            "columns",
+            "Its columns that look personal, each by its name, so that one that is added later is a new gap. Without them, \
+             the table may reference people and have no personal column of its own.",
+            Shape::List { item: &Shape::Text(&format::COLUMN), least: 1, unique: true },
+            "[imei]",
+        ),
+        optional("recipient", "A recipient that no rule names.", Shape::Text(&format::NAME), "jdca"),
+        required("reason", "Why no rule is needed.", TEXT, "a device in the warehouse tells of nobody"),
+        required("owner", "Who answers for it.", TEXT, "privacy@example.com"),
+        optional(
+            "until",
+            "The last day on which it is accepted; then somebody has to look at it again.",
+            Shape::Text(&format::DATE),
+            "2027-03-31",
+        ),
+    ],
+)
+.groups(&[&["table"], &["table", "columns"], &["recipient"]]);
 
 static DATABASE: MapShape = MapShape::new(
     "a database",

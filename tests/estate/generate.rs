@@ -27,7 +27,7 @@ struct Args {
     /// SQLite database, empty or not there
     #[arg(long, env = "SUPPORT_URL", hide_env_values = true)]
     support: String,
-    /// Each has about 500 rows
+    /// Each has about 400 rows
     #[arg(long, default_value_t = 1000)]
     customers: u32,
     /// The same seed makes the same company

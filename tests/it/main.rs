@@ -7,6 +7,7 @@
 mod catalog;
 mod concurrency;
 mod contract;
+mod coverage;
 mod crash;
 mod demo;
 mod driver;

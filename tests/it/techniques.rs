@@ -126,6 +126,7 @@ async fn check_in(zone: &str, server: &mut Server, field: Field, technique: &Tec
         generated: false,
         max_length: None,
         words: vec!["open".into(), "closed".into()],
+        comment: String::new(),
     };
     let context = Context {
         engine,
@@ -585,7 +586,16 @@ async fn numbers() {
 
 fn column(field: Field) -> Column {
     let (name, sql_type) = ("value".into(), field.sql_type.into());
-    Column { name, sql_type, kind: field.kind, nullable: true, generated: false, max_length: None, words: Vec::new() }
+    Column {
+        name,
+        sql_type,
+        kind: field.kind,
+        nullable: true,
+        generated: false,
+        max_length: None,
+        words: Vec::new(),
+        comment: String::new(),
+    }
 }
 
 fn sqlite() -> Context<'static> {

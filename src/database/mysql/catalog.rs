@@ -22,12 +22,12 @@ const REFERRERS: &str = "select distinct cast(table_schema as char), cast(table_
     from information_schema.key_column_usage where referenced_table_schema = ? and table_schema <> ?";
 
 const TABLES: &str = "select cast(table_schema as char), cast(table_name as char), cast(table_type as char),
-        cast(table_rows as char), cast(engine as char)
+        cast(table_rows as char), cast(engine as char), cast(table_comment as char)
     from information_schema.tables where ";
 
 const COLUMNS: &str = "select cast(table_schema as char), cast(table_name as char), cast(column_name as char),
         cast(column_type as char), cast(data_type as char), cast(is_nullable as char), cast(extra as char),
-        cast(character_maximum_length as char)
+        cast(character_maximum_length as char), cast(column_comment as char)
     from information_schema.columns where ";
 
 const INDEXES: &str = "select cast(table_schema as char), cast(table_name as char), cast(index_name as char),
@@ -79,7 +79,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
     let mut assembly = Assembly::default();
 
     for row in connection.fetch(&within(TABLES, "table_schema", "table_name", "")).await? {
-        let [schema, name, table_type, rows, storage] = fields(row)?;
+        let [schema, name, table_type, rows, storage, comment] = fields(row)?;
         let kind = match table_type.as_str() {
             "BASE TABLE" | "SYSTEM VERSIONED" => TableKind::Plain,
             "VIEW" => TableKind::View,
@@ -88,6 +88,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
         };
         let table = assembly.table(TableName { schema, name }, kind);
         table.estimated_rows = rows.parse().unwrap_or_default();
+        table.comment = comment;
         table.obstacle = match (table_type.as_str(), storage.as_str()) {
             ("SYSTEM VERSIONED", _) => Some("it is system-versioned: erased rows stay in its history".to_owned()),
             (_, "MyISAM" | "Aria" | "MEMORY" | "CSV" | "ARCHIVE") if kind == TableKind::Plain => {
@@ -98,7 +99,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
     }
     let order = " order by table_schema, table_name, ordinal_position";
     for row in connection.fetch(&within(COLUMNS, "table_schema", "table_name", order)).await? {
-        let [schema, table, name, sql_type, data_type, nullable, extra, length] = fields(row)?;
+        let [schema, table, name, sql_type, data_type, nullable, extra, length, comment] = fields(row)?;
         let kind = kind(&data_type);
         let column = Column {
             kind,
@@ -109,6 +110,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
             words: if matches!(data_type.as_str(), "enum" | "set") { words(&sql_type) } else { Vec::new() },
             name,
             sql_type,
+            comment,
         };
         assembly.column(&schema, &table, column);
     }

@@ -18,7 +18,7 @@ const SERVER: &str = "select split_part(version(), ' ', 1) || ' ' || split_part(
 
 const TABLES: &str = "select c.nspname::text, c.relname::text, c.relkind::text, root.nspname::text, root.relname::text,
         (c.relrowsecurity and row_security_active(c.oid))::text, greatest(c.reltuples, 0)::bigint::text,
-        o.rolname::text, o.rolsuper::text
+        obj_description(c.oid, 'pg_class'), o.rolname::text, o.rolsuper::text
     from relation c
     left join pg_roles o on o.oid = c.relowner
     left join relation root on c.relispartition and root.oid = pg_partition_root(c.oid)";
@@ -41,7 +41,8 @@ const COLUMNS: &str = "walk (oid, base, typmod, required) as (
              when t.typnamespace = 'pg_catalog'::regnamespace then t.typname::text
              when t.typcategory = 'S' then 'text' end,
         t.oid::text, coalesce(d.typmod, a.atttypmod)::text,
-        (not a.attnotnull and not coalesce(d.required, false))::text, (a.attgenerated <> '')::text
+        (not a.attnotnull and not coalesce(d.required, false))::text, (a.attgenerated <> '')::text,
+        col_description(c.oid, a.attnum)
     from relation c
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     left join domain d on d.oid = a.atttypid
@@ -102,7 +103,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
     let mut assembly = Assembly::default();
 
     for row in connection.fetch(&relations(TABLES)).await? {
-        let [schema, name, kind, root_schema, root_name, row_security, rows, owner, superuser] = fields(row)?;
+        let [schema, name, kind, root_schema, root_name, row_security, rows, comment, owner, superuser] = fields(row)?;
         let kind = match kind.as_str() {
             "r" => TableKind::Plain,
             "p" => TableKind::Partitioned,
@@ -112,6 +113,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         table.partition_of = (!root_name.is_empty()).then_some(TableName { schema: root_schema, name: root_name });
         table.owner = (!owner.is_empty()).then(|| Owner { name: owner, superuser: superuser == "true" });
         table.row_security = row_security == "true";
+        table.comment = comment;
         // A partitioned table's own figure counts its partitions once more.
         table.estimated_rows = if kind == TableKind::Partitioned { 0 } else { rows.parse().unwrap_or_default() };
     }
@@ -128,7 +130,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         words.entry(type_id).or_default().push(word);
     }
     for row in connection.fetch(&relations(COLUMNS)).await? {
-        let [schema, table, name, sql_type, base, type_id, modifier, nullable, generated] = fields(row)?;
+        let [schema, table, name, sql_type, base, type_id, modifier, nullable, generated, comment] = fields(row)?;
         // The server adds the length of a header that is no longer there.
         let max_length = match base.as_str() {
             "varchar" | "bpchar" => modifier.parse::<i64>().ok().and_then(|modifier| u32::try_from(modifier - 4).ok()),
@@ -142,6 +144,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             generated: generated == "true",
             max_length,
             words: words.get(&type_id).cloned().unwrap_or_default(),
+            comment,
         };
         assembly.column(&schema, &table, column);
     }

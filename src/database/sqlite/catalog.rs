@@ -74,6 +74,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             generated: matches!(hidden.as_str(), "2" | "3"),
             max_length: None,
             words: Vec::new(),
+            comment: String::new(),
         };
         assembly.column(SCHEMA, &table, column);
     }

@@ -167,7 +167,7 @@ impl Facts<'_> {
         let class = match outcome {
             Outcome::Done => "good",
             Outcome::Temporary | Outcome::Backlog => "warn",
-            Outcome::Failed | Outcome::Refused | Outcome::Invalid | Outcome::Unexpected => "bad",
+            Outcome::Failed | Outcome::Refused | Outcome::Invalid | Outcome::Found | Outcome::Unexpected => "bad",
         };
         Badge { class, text: self.language.outcome(outcome).to_owned() }
     }

@@ -127,6 +127,7 @@ impl Language {
             (Self::English, Outcome::Failed) => "rules failed",
             (Self::English, Outcome::Refused) => "refused",
             (Self::English, Outcome::Invalid) => "rules or settings wrong",
+            (Self::English, Outcome::Found) => "gaps found",
             (Self::English, Outcome::Unexpected) => "broke down",
             (Self::Japanese, Outcome::Done) => "完了",
             (Self::Japanese, Outcome::Backlog) => "時間切れ・残りあり",
@@ -134,6 +135,7 @@ impl Language {
             (Self::Japanese, Outcome::Failed) => "一部のルールが失敗",
             (Self::Japanese, Outcome::Refused) => "拒否",
             (Self::Japanese, Outcome::Invalid) => "ルールまたは設定の誤り",
+            (Self::Japanese, Outcome::Found) => "要確認",
             (Self::Japanese, Outcome::Unexpected) => "異常終了",
         }
     }

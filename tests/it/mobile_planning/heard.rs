@@ -58,7 +58,8 @@ impl Rehearsal {
             let file = self.folder().join(format!("{}.csv", notice["id"].as_str().unwrap()));
             let text = fs::read_to_string(file).unwrap();
             let mut lines = text.trim_start_matches('\u{feff}').lines();
-            let at = lines.next().unwrap().split(',').position(|name| name == column).unwrap();
+            // a letter in which nobody has this reference lacks its column
+            let Some(at) = lines.next().unwrap().split(',').position(|name| name == column) else { continue };
             names.extend(lines.map(|line| line.split(',').nth(at).unwrap().trim_matches('"').to_owned()));
         }
         count(names.into_iter().filter(|name| !name.is_empty()))
