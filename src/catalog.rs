@@ -82,6 +82,8 @@ pub struct Table {
     pub partitions: Vec<TableName>,
     /// The root table when this is a partition.
     pub partition_of: Option<TableName>,
+    /// PostgreSQL: whose it is.
+    pub owner: Option<Owner>,
     /// Row security applies to the connected user: rows may be invisible.
     pub row_security: bool,
     /// Why a change of its rows would not be what it claims: old versions are kept, or nothing can be rolled back.
@@ -93,6 +95,14 @@ pub struct Table {
     pub estimated_rows: u64,
     /// What its author says of it; empty where nothing is said (SQLite has no comments).
     pub comment: String,
+}
+
+/// A role that a table belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    pub name: String,
+    /// It may do anything.
+    pub superuser: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -203,6 +203,7 @@ codes! {
     UnknownIdentifier "E0315" "an identifier that the recipient does not know",
     MissingIdentifier "E0316" "the recipient needs an identifier that the rule does not give",
     BeyondGrade "E0317" "evidence that the recipient cannot give",
+    NoWholePartition "E0318" "whole partitions cannot go under this rule",
     // E04: rule against live schema
     UnknownDatabase "E0401" "the database is not in the settings",
     UnknownTable "E0402" "the table is not in the database",

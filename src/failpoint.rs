@@ -31,9 +31,22 @@ pub const MOMENTS: &[&str] = &[
     "after_checkpoint",
 ];
 
-/// The process is at this moment, one of [`MOMENTS`].
+/// The same where a whole partition goes.
+pub const PARTITION_MOMENTS: &[&str] = &[
+    "before_partition_recovery",
+    "partition_locked",
+    "partition_exchanged",
+    "partition_announced",
+    "partition_removed",
+    "partition_committed",
+    "before_partition_outcome",
+    "partition_returns",
+    "partition_returned",
+];
+
+/// The process is at this moment, one of [`MOMENTS`] or [`PARTITION_MOMENTS`].
 pub fn reach(moment: &'static str) {
-    debug_assert!(MOMENTS.contains(&moment), "{moment} is not listed");
+    debug_assert!(MOMENTS.contains(&moment) || PARTITION_MOMENTS.contains(&moment), "{moment} is not listed");
     if cfg!(debug_assertions) {
         die_at(moment);
     }

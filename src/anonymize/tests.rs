@@ -35,6 +35,7 @@ fn table(columns: Vec<Column>) -> Table {
         triggers: Vec::new(),
         partitions: Vec::new(),
         partition_of: None,
+        owner: None,
         row_security: false,
         obstacle: None,
         rowid: None,

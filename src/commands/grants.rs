@@ -125,6 +125,13 @@ fn notes(catalog: &Catalog, needs: &[Need]) -> Vec<String> {
             | Privilege::Schema(_)
             | Privilege::Select(_)
             | Privilege::SelectColumns(..)
+            | Privilege::Truncate(_)
+            | Privilege::Maintain(_)
+            | Privilege::Optimize(_)
+            | Privilege::Own { .. }
+            | Privilege::Exchange(_)
+            | Privilege::Aside(_)
+            | Privilege::LockTables(_)
             | Privilege::Lock(..) => None,
         })
         .collect();
@@ -135,6 +142,21 @@ fn notes(catalog: &Catalog, needs: &[Need]) -> Vec<String> {
             notes.push("the user must see every row: on tables with row level security give it BYPASSRLS".to_owned());
             if changed.iter().any(|table| table.partition_of.is_some() || table.kind == TableKind::Partitioned) {
                 notes.push("a new partition needs its own grants: print them again then".to_owned());
+            }
+            for need in needs {
+                match &need.privilege {
+                    Privilege::Own { owner, superuser: true } => notes.push(format!(
+                        "tables belong to the superuser {}, whom nobody should be one with: give them another owner before \
+                         whole partitions can be dropped, or tables vacuumed",
+                        owner.escape_debug()
+                    )),
+                    Privilege::Own { owner, superuser: false } => notes.push(format!(
+                        "whoever drops partitions of {0}, or vacuums tables of {0}, may do what that role may \
+                         (`partitions: truncate` takes less, and so does PostgreSQL 17)",
+                        owner.escape_debug()
+                    )),
+                    _ => {}
+                }
             }
             let mut triggers: Vec<_> = changed
                 .iter()
@@ -156,6 +178,9 @@ fn notes(catalog: &Catalog, needs: &[Need]) -> Vec<String> {
                     .to_owned(),
             );
             notes.push("foreign keys of a schema that is not listed here stay unseen".to_owned());
+            if needs.iter().any(|need| matches!(need.privilege, Privilege::Exchange(_))) {
+                notes.push("whoever lets whole partitions go may drop the table, too".to_owned());
+            }
         }
         Engine::Sqlite => {
             notes.push("SQLite has no users: the file's permissions decide".to_owned());

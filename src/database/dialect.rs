@@ -1,10 +1,14 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
-use super::{KeyColumn, Privilege, Sql, Statement, Value, statements::Stride};
+use super::{
+    KeyColumn, Privilege, Removal, Sql, Statement, Value,
+    maintenance::{MaintenanceStep, Remains},
+    statements::Stride,
+};
 use crate::{
     catalog::{Engine, Table, TableName},
     clock::PointKind,
-    rules::condition::Expression,
+    rules::{After, condition::Expression},
 };
 
 /// One engine's SQL.
@@ -122,6 +126,32 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
 
     /// One number: the heap blocks of a table, for engines whose rows can be walked by them.
     fn blocks(&self, _table: &TableName) -> Option<Statement> {
+        None
+    }
+
+    /// What cleans up after rows that went from these tables. `root` is the partitioned table that they belong to.
+    fn maintenance(&self, after: After, tables: &[TableName], root: Option<&TableName>) -> Vec<MaintenanceStep>;
+
+    /// Lifts the session's limit on statements.
+    fn unlimited(&self) -> Option<Statement> {
+        None
+    }
+
+    /// Names of those of these tables that the user may not clean up.
+    fn not_maintained(&self, _tables: &[TableName]) -> Option<Statement> {
+        None
+    }
+
+    /// The partitions that hold rows of a condition, where partitions are tables: schema and name.
+    fn holding(&self, _table: &TableName, _condition: &Sql) -> Option<Statement> {
+        None
+    }
+
+    /// Where bytes of rows that went still are, with or without that cleaning.
+    fn remains(&self, after: Option<After>) -> Vec<Remains>;
+
+    /// How a whole partition goes, where the engine has partitions.
+    fn removal(&self) -> Option<Removal> {
         None
     }
 

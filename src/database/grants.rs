@@ -17,6 +17,23 @@ pub enum Privilege {
     Delete(TableName),
     /// Change some columns of a table.
     Update(TableName, BTreeSet<String>),
+    /// Empty a table at once.
+    Truncate(TableName),
+    /// Remove tables of this owner, which takes being one with him. Nobody should be one with a superuser.
+    Own {
+        owner: String,
+        superuser: bool,
+    },
+    /// PostgreSQL 17: vacuum a table.
+    Maintain(TableName),
+    /// MySQL: write a table anew.
+    Optimize(TableName),
+    /// MySQL: exchange, empty and remove partitions of a table, and see whether it has triggers.
+    Exchange(TableName),
+    /// MySQL: make, read and remove a table that rows of a partition stand in meanwhile.
+    Aside(TableName),
+    /// MySQL: keep others from tables of a schema.
+    LockTables(String),
     /// Keep rows from changing until they are deleted. Where that takes the right to change a column, it is this one.
     Lock(TableName, String),
 }

@@ -22,8 +22,10 @@ pub mod dialect;
 mod driver;
 mod error;
 mod grants;
+pub mod maintenance;
 mod mysql;
 mod observe;
+pub mod partition;
 mod postgres;
 mod sql;
 mod sqlite;
@@ -33,7 +35,10 @@ mod work;
 pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
 pub use grants::Privilege;
+pub use mysql::partitions as exchanged;
 pub use observe::{Observer, Replication, promptly};
+pub use partition::{Partition, Partitioning, Question, Removal};
+pub use postgres::partitions as transactional;
 pub use sql::{PLACEHOLDER, Sql};
 pub use work::{Change, Computed, DependentWork, KeyColumn, Link, MembersWork, Point, RecipientWork, Work};
 
@@ -175,6 +180,10 @@ pub trait Database: Send + Sync {
 
     /// The live schema, as far as the user may see it.
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error>;
+
+    /// How a table is partitioned, and which partitions could go whole.
+    async fn partitions(&self, connection: &mut dyn Connection, question: &Question<'_>)
+    -> Result<Partitioning, Error>;
 
     /// The server's clock.
     async fn clock(&self, connection: &mut dyn Connection) -> Result<Timestamp, Error>;

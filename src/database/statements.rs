@@ -87,7 +87,8 @@ impl KeySelection {
         dialect.packed(&self.texts(dialect, row), &self.columns)
     }
 
-    fn texts(&self, dialect: &dyn Dialect, row: &str) -> Vec<String> {
+    /// The columns of `row` as texts.
+    pub fn texts(&self, dialect: &dyn Dialect, row: &str) -> Vec<String> {
         self.columns.iter().map(|column| dialect.text(&dialect.column(row, &column.name), column)).collect()
     }
 }

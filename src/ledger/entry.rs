@@ -91,6 +91,21 @@ pub enum Event {
         /// Column name to the technique's label.
         techniques: BTreeMap<String, String>,
     },
+    /// The rows of a partition are about to stand in a table of their own, until it is decided whether they go.
+    PartitionSetAside {
+        rule: String,
+        /// `database.schema.table`.
+        table: String,
+        partition: String,
+        /// The table, as `schema.table`.
+        aside: String,
+    },
+    /// They are back, because some of them stay.
+    PartitionReturned {
+        rule: String,
+        table: String,
+        partition: String,
+    },
     Intent(Intent),
     Outcome {
         /// The number of the intent.
@@ -147,6 +162,19 @@ pub enum Event {
         /// SHA-256 of the document, in hexadecimal; the document itself is kept elsewhere.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         document: Option<String>,
+    },
+    /// What a rule asks for `after` its rows went: their bytes were cleaned up, or it was tried.
+    Maintenance {
+        rule: String,
+        /// `vacuum` or `rewrite`.
+        step: String,
+        /// `schema.table` of those that hold rows.
+        tables: Vec<String>,
+        complete: bool,
+        /// Why not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        milliseconds: u64,
     },
     RuleFinished {
         rule: String,
@@ -230,6 +258,10 @@ pub struct Intent {
     /// For rows that go along: the table of the rule. Intents of one batch come to the same end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub along_with: Option<String>,
+    /// The partition that goes whole, of which these are rows. A big one is announced in several intents, which come to
+    /// the same end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
     /// `counts` where the rule asks for no more evidence than the number of rows: no row of the batch can be proven.
     #[serde(default, skip_serializing_if = "Evidence::is_rows")]
     pub evidence: Evidence,

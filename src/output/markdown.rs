@@ -7,7 +7,10 @@ use super::{
     plan::{self, asked, due, found_by, sent, stay, time},
     report as text,
 };
-use crate::{plan::Plan, run::RunReport};
+use crate::{
+    plan::Plan,
+    run::{RunReport, Traces},
+};
 use std::fmt::Write as _;
 
 /// A cell's text: pipes and line breaks would end it.
@@ -58,6 +61,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
             item("hold", hold);
         }
         item("found by", &found_by(step));
+        for text in plan::partitions(step) {
+            item("partitions", &text);
+        }
         for missing in &step.missing_indexes {
             item("index", &format!("`{}` would help: {}", missing.sql, missing.why));
         }
@@ -68,6 +74,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
             item("refused", refusal);
         }
         if style.sql {
+            for (purpose, statements) in plan::partition_statements(step) {
+                let _ = writeln!(out, "\n{purpose}:\n\n```sql\n{}\n```", statements.join(";\n"));
+            }
             for statement in &step.statements {
                 let _ = writeln!(out, "\n{}:\n\n```sql\n{}\n```", statement.purpose, statement.sql);
             }
@@ -85,14 +94,25 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
     for refusal in &plan.refusals {
         let _ = writeln!(out, "\n**Refused**: {refusal}");
     }
+    if !style.brief {
+        out.push_str(&traces(&plan::traces(plan), "What would be left of rows that go"));
+    }
     let _ = writeln!(out, "\nDigest `{}`", plan.digest);
     out
+}
+
+fn traces(all: &[Traces], title: &str) -> String {
+    let lines = text::traces(all, title);
+    if lines.is_empty() { String::new() } else { format!("\n```text{}\n```\n", lines.join("\n")) }
 }
 
 pub(super) fn report(report: &RunReport) -> String {
     let mut out = format!("# Run {}\n\n", report.run);
     out.push_str(&table(&text::HEAD, report.rules.iter().map(text::row)));
     for rule in &report.rules {
+        for words in text::partitions(rule).into_iter().chain(text::maintenance(rule)) {
+            let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(&words));
+        }
         let left = text::remaining(rule);
         if !left.is_empty() {
             let _ = writeln!(out, "\n- `{}`: rows stay: {left}", rule.rule);
@@ -107,6 +127,7 @@ pub(super) fn report(report: &RunReport) -> String {
     if let Some(left) = &report.backlog {
         let _ = writeln!(out, "\n{}", cell(&forecast(left)));
     }
+    out.push_str(&traces(&report.traces, "What is left of rows that went"));
     let _ =
         writeln!(out, "\n{} rows disposed of.\n\n```\n{}\n```", count(report.disposed), report.checkpoint.trim_end());
     out

@@ -3,9 +3,16 @@
 use super::{
     PlanStyle,
     numbers::{count, count_or_dash, persons, seconds},
-    table,
+    report, table,
 };
-use crate::plan::{Persons, Plan, PlannedMembers, PlannedRecipient, PlannedStatement, Step};
+use crate::{
+    plan::{
+        PartitionByRows, Persons, Plan, PlannedMembers, PlannedPartition, PlannedRecipient, PlannedStatement, SetAside,
+        Step,
+    },
+    rules::Partitions,
+    run::Traces,
+};
 use std::fmt::Write as _;
 
 pub(super) const HEAD: [&str; 10] =
@@ -58,8 +65,21 @@ pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
     for refusal in &plan.refusals {
         let _ = writeln!(out, "\nrefused: {refusal}");
     }
+    if !style.brief {
+        for line in report::traces(&traces(plan), "what would be left of rows that go") {
+            let _ = writeln!(out, "{line}");
+        }
+    }
     let _ = writeln!(out, "\n{}", summary(plan));
     out
+}
+
+/// Where bytes would be of the rows that go.
+pub(super) fn traces(plan: &Plan) -> Vec<Traces> {
+    let going = plan.steps.iter().filter(|step| step.counts.disposable() > 0);
+    Traces::of(going.filter_map(|step| {
+        Some((step.rule.as_str(), step.database.as_str(), plan.databases.get(&step.database)?, step.after))
+    }))
 }
 
 fn summary(plan: &Plan) -> String {
@@ -111,6 +131,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
         line("hold", hold);
     }
     line("found by", &found_by(step));
+    for text in partitions(step) {
+        line("partitions", &text);
+    }
     for missing in &step.missing_indexes {
         line("index", &format!("{} would help: {}", missing.sql, missing.why));
     }
@@ -136,6 +159,10 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
         }
     }
     if style.sql {
+        for (purpose, statements) in partition_statements(step) {
+            line("sql", &format!("-- {purpose}"));
+            statements.iter().for_each(|sql| line("", sql));
+        }
         for PlannedStatement { purpose, sql, values } in &step.statements {
             line("sql", &format!("-- {purpose}"));
             line("", sql);
@@ -233,4 +260,35 @@ pub(super) fn found_by(step: &Step) -> String {
         (None, None) => "reading the whole table (no index serves the starting point)".to_owned(),
     };
     format!("{how}; batches are {}", access.walk)
+}
+
+/// What becomes of the table's partitions: `p2001 goes whole, 1,234 rows (FOR VALUES …): drop`.
+pub(super) fn partitions(step: &Step) -> Vec<String> {
+    let Some(planned) = &step.partitions else { return Vec::new() };
+    let verb = if planned.how == Partitions::Truncate { "is emptied" } else { "goes" };
+    let mut texts = Vec::new();
+    for PlannedPartition { name, bound, rows, .. } in &planned.whole {
+        texts.push(format!("{name} {verb} whole with {} rows ({bound})", count(*rows)));
+    }
+    for PartitionByRows { name, rows, why } in &planned.by_rows {
+        let of = rows.map(|rows| format!(" of {} rows", count(rows))).unwrap_or_default();
+        texts.push(format!("{name}{of} goes row by row: {why}"));
+    }
+    texts.extend(planned.obstacles.iter().map(|obstacle| format!("none goes whole: {obstacle}")));
+    if let Some(SetAside { table, rows }) = &planned.set_aside {
+        texts.push(format!("an earlier run left {} rows in {table}: a run decides about them first", count(*rows)));
+    }
+    texts
+}
+
+/// The statements by which whole partitions go, with what they are for.
+pub(super) fn partition_statements(step: &Step) -> Vec<(String, &[String])> {
+    let Some(planned) = &step.partitions else { return Vec::new() };
+    let mut groups = vec![("before the first partition".to_owned(), planned.before.as_slice())];
+    for partition in &planned.whole {
+        groups.push((format!("let partition {} go", partition.name), &partition.statements));
+    }
+    groups.push(("after the last partition".to_owned(), &planned.after));
+    groups.retain(|(_, statements)| !statements.is_empty());
+    groups
 }

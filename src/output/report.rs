@@ -6,8 +6,9 @@ use super::{
     table,
 };
 use crate::{
+    database::maintenance::Remains,
     ledger::RuleResult,
-    run::{RecipientReport, RuleReport, RunReport},
+    run::{MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces},
 };
 use std::fmt::Write as _;
 
@@ -47,6 +48,41 @@ pub(super) fn remaining(rule: &RuleReport) -> String {
     parts.join(", ")
 }
 
+/// `partitions went whole: p2001 (1,234 rows), p2002 (12 rows)`, and why others did not.
+pub(super) fn partitions(rule: &RuleReport) -> Vec<String> {
+    let went = rule.partitions.iter().map(|PartitionReport { name, rows }| format!("{name} ({} rows)", count(*rows)));
+    let went: Vec<_> = went.collect();
+    let went = (!went.is_empty()).then(|| format!("partitions went whole: {}", went.join(", ")));
+    let stayed = rule.partitions_by_rows.iter();
+    let stayed = stayed.map(|(name, why)| format!("rows of partition {name} went one by one: {why}"));
+    went.into_iter().chain(stayed).collect()
+}
+
+/// `vacuum done`, or why not.
+pub(super) fn maintenance(rule: &RuleReport) -> Option<String> {
+    let MaintenanceReport { step, complete, message } = rule.maintenance.as_ref()?;
+    Some(match (complete, message) {
+        (true, _) => format!("{step} done"),
+        (false, Some(why)) => format!("{step} is not through, the next run tries again: {why}"),
+        (false, None) => format!("{step} is not through, the next run tries again"),
+    })
+}
+
+/// Where bytes are, and until when, one line each.
+pub(super) fn traces(all: &[Traces], title: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (number, Traces { database, engine, after, rules, places }) in all.iter().enumerate() {
+        if number == 0 {
+            lines.push(String::new());
+            lines.push(format!("{title}, and until when (docs/erasure.md)"));
+        }
+        let after = after.map(|after| format!(", after {after}")).unwrap_or_default();
+        lines.push(format!("  {database} ({engine}){after}: {}", rules.join(", ")));
+        lines.extend(places.iter().map(|Remains { place, until }| format!("    {place}: until {until}")));
+    }
+    lines
+}
+
 /// `10.0 s replica lag, 2.0 s load`; nothing where nothing was waited for.
 pub(super) fn waited(rule: &RuleReport) -> Option<String> {
     #[expect(clippy::cast_precision_loss, reason = "a duration")]
@@ -77,6 +113,9 @@ pub(super) fn text(report: &RunReport) -> String {
         for (recipient, asked) in &rule.recipients {
             let _ = writeln!(out, "\n{}: {}", rule.rule, answers(recipient, asked));
         }
+        for words in partitions(rule).into_iter().chain(maintenance(rule)) {
+            let _ = writeln!(out, "\n{}: {words}", rule.rule);
+        }
         let left = remaining(rule);
         if !left.is_empty() {
             let _ = writeln!(out, "\n{}: rows stay: {left}", rule.rule);
@@ -100,6 +139,9 @@ pub(super) fn text(report: &RunReport) -> String {
             count(group.disposed),
             format!("{:?}", group.outcome).to_lowercase(),
         );
+    }
+    for line in traces(&report.traces, "what is left of rows that went") {
+        let _ = writeln!(out, "{line}");
     }
     let _ = writeln!(
         out,

@@ -17,6 +17,7 @@ mod members;
 mod order;
 mod overlap;
 mod pace;
+mod partitions;
 mod prepare;
 mod privileges;
 mod recipients;
@@ -34,6 +35,7 @@ pub use holds::{Hold, HoldScope};
 pub use indexes::MissingIndex;
 pub use members::{PlannedMembers, resolve as members};
 pub use overlap::check as overlaps;
+pub use partitions::{PartitionByRows, PlannedPartition, PlannedPartitions, SetAside, WholePartition};
 pub use prepare::{
     Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, databases_of, open_database,
     open_databases, prepare, surroundings,
@@ -46,7 +48,7 @@ use crate::{
     catalog::{Engine, TableName},
     clock::DueDays,
     outcome::Outcome,
-    rules::{Disposition, Evidence, Limits},
+    rules::{After, Disposition, Evidence, Limits},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -123,6 +125,9 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<PlannedRecipient>,
     pub access: Access,
+    /// What becomes of the table's partitions, where the rule says something of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<PlannedPartitions>,
     /// Indexes that would help, where the tables are big enough for it to matter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_indexes: Vec<MissingIndex>,
@@ -131,6 +136,9 @@ pub struct Step {
     pub limits: Limits,
     #[serde(default, skip_serializing_if = "Evidence::is_rows")]
     pub evidence: Evidence,
+    /// What is done about the bytes of rows that went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<After>,
     /// Why a guard rail refuses the step; empty when none does.
     pub refusals: Vec<String>,
     /// What a reviewer should look at.

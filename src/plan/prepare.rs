@@ -1,9 +1,9 @@
 //! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
 
 use super::{
-    Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned,
+    Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
     access::{self, Walk},
-    condition, count, guard, indexes, members, order, overlap, pace,
+    condition, count, guard, indexes, members, order, overlap, pace, partitions,
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
@@ -75,11 +75,16 @@ pub struct Prepared {
 }
 
 /// The executable side of a step.
+#[derive(Clone)]
 pub struct PreparedStep {
     pub rule: Rule,
     pub work: Work,
     pub walk: Walk,
     pub index: Option<String>,
+    /// Those that go whole.
+    pub partitions: Vec<WholePartition>,
+    /// An earlier run has set rows of a partition aside, and left them there.
+    pub set_aside: bool,
 }
 
 /// The databases that these rules' rows, and those who stay with their recipients, are read from.
@@ -312,7 +317,7 @@ async fn plan_step(
     open: &mut OpenDatabase,
     options: &Options,
 ) -> Result<(Step, PreparedStep), database::Error> {
-    let OpenDatabase { connection, catalog, dialect, .. } = open;
+    let OpenDatabase { database, connection, catalog, dialect } = open;
     let (connection, dialect) = (connection.as_mut(), *dialect);
     let work = &resolved.work;
     let gone = || database::Error::new(ErrorKind::Other, format!("table {} is gone", work.table));
@@ -331,7 +336,12 @@ async fn plan_step(
         0 => Vec::new(),
         limit => sample::samples(connection, dialect, table, work, limit).await?,
     };
+    let subject = partitions::Subject { rule, resolved, table, catalog, job: &job.settings, disposable: due > 0 };
+    let partitions = partitions::plan(database.as_ref(), connection, dialect, &subject).await?;
+    let (partitions, whole) = partitions.map_or((None, Vec::new()), |(planned, whole)| (Some(planned), whole));
     let missing_indexes = missing_indexes(resolved, &counts);
+    let mut warnings = warnings(resolved);
+    warnings.extend(not_maintained(connection, dialect, rule, work).await?);
     let erase = rule.disposition == Disposition::Erase;
     let pace = job.settings.databases.get(&rule.table.database);
     let pace = pace.map_or_else(|| job.settings.pace.clone(), |database| job.settings.pace.of(database));
@@ -350,16 +360,25 @@ async fn plan_step(
         dependents,
         recipients,
         access,
+        partitions,
         missing_indexes,
         estimated_seconds: pace::seconds(&pace, due, count::estimated_seconds(catalog.engine, erase, due + along)),
         limits,
         evidence: rule.evidence,
-        warnings: warnings(resolved),
+        after: rule.after,
+        warnings,
         holds: resolved.holds.clone(),
         statements: planned_statements(dialect, work, &walk, members),
         samples,
     };
-    let ready = PreparedStep { rule: rule.clone(), work: work.clone(), walk, index: resolved.index.clone() };
+    let ready = PreparedStep {
+        rule: rule.clone(),
+        work: work.clone(),
+        walk,
+        index: resolved.index.clone(),
+        set_aside: step.partitions.as_ref().is_some_and(|planned| planned.set_aside.is_some()),
+        partitions: whole,
+    };
     Ok((step, ready))
 }
 
@@ -373,6 +392,24 @@ fn missing_indexes(resolved: &Resolved, counts: &Counts) -> Vec<MissingIndex> {
         }
     }
     missing
+}
+
+/// Tables that the rule would have cleaned up, and that this user may not.
+async fn not_maintained(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    rule: &Rule,
+    work: &Work,
+) -> Result<Option<String>, database::Error> {
+    let tables: Vec<_> =
+        work.leaves.iter().chain(work.dependents.iter().map(|dependent| &dependent.table)).cloned().collect();
+    let (Some(after), Some(statement)) = (rule.after, dialect.not_maintained(&tables)) else { return Ok(None) };
+    let names: Vec<_> = connection.fetch(&statement).await?.into_iter().flatten().flatten().collect();
+    let words = |names: &[String]| {
+        let code = Code::Privilege.as_str();
+        format!("{code}: this database user may not {after} {}: see `sunset grants`", names.join(", "))
+    };
+    Ok((!names.is_empty()).then(|| words(&names)))
 }
 
 /// Missing indexes stand for themselves.
@@ -405,7 +442,7 @@ fn planned_statements(
     let selection = KeySelection::of(work);
     let key = |columns: usize| vec!["(key)".to_owned(); columns];
     let keys = [key(work.locator().len())];
-    let mut shown = vec![("count what is due", statements::tally(dialect, work))];
+    let mut shown: Vec<(&str, Statement)> = vec![("count what is due", statements::tally(dialect, work))];
     if let Some(missing) = statements::missing(dialect, work) {
         shown.push(("count what has no starting point", missing));
     }
@@ -438,11 +475,10 @@ fn planned_statements(
             shown.extend(range_statements(dialect, work, &range));
         }
         Walk::Blocks { strides } => {
-            for leaf in &work.leaves {
-                let stride = Stride { of: *strides, nth: 0 };
-                let range = Range::Blocks { leaf: leaf.clone(), from: 0, to: 64, stride };
-                shown.extend(range_statements(dialect, work, &range));
-            }
+            // the same for each partition, by its own name: those come and go
+            let stride = Stride { of: *strides, nth: 0 };
+            let range = Range::Blocks { leaf: work.table.clone(), from: 0, to: 64, stride };
+            shown.extend(range_statements(dialect, work, &range));
         }
     }
     for dependent in &work.dependents {

@@ -5,9 +5,9 @@ use super::{
     resolve::Resolved,
 };
 use crate::{
-    catalog::{Catalog, TableName},
-    database::{Change, MembersWork, Privilege, Work},
-    rules::Rule,
+    catalog::{Catalog, Engine, Owner, TableName},
+    database::{Change, MembersWork, Privilege, Work, partition},
+    rules::{After, Partitions, Rule},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,74 @@ pub fn privileges(
     for (rule, resolved) in rules {
         needs.take(catalog, &rule.id, resolved);
     }
-    needs.list()
+    let mut list = needs.list();
+    for (privilege, rules) in whole_partitions(catalog, rules) {
+        list.push(Need { privilege, why: "let whole partitions go", rules });
+    }
+    for (privilege, rules) in maintenance(catalog, rules) {
+        list.push(Need { privilege, why: "clean up after the rows", rules });
+    }
+    list
+}
+
+/// What it takes that partitions go whole.
+fn whole_partitions(catalog: &Catalog, rules: &[(&Rule, Resolved)]) -> BTreeMap<Privilege, Rules> {
+    let mut needs: BTreeMap<Privilege, Rules> = BTreeMap::new();
+    let mut need = |privilege, rule: &Rule| {
+        needs.entry(privilege).or_default().insert(rule.id.clone());
+    };
+    for (rule, resolved) in rules.iter().filter(|(rule, _)| rule.partitions != Partitions::Rows) {
+        let table = &resolved.work.table;
+        let parts = || catalog.tables.iter().filter(|part| part.partition_of.as_ref() == Some(table));
+        match (catalog.engine, rule.partitions) {
+            (Engine::Postgres, Partitions::Truncate) => {
+                parts().for_each(|part| need(Privilege::Truncate(part.name.clone()), rule));
+            }
+            (Engine::Postgres, _) => {
+                for Owner { name, superuser } in parts().filter_map(|part| part.owner.clone()) {
+                    need(Privilege::Own { owner: name, superuser }, rule);
+                }
+            }
+            (Engine::Mysql, _) => {
+                need(Privilege::Exchange(table.clone()), rule);
+                partition::aside_names(table).into_iter().for_each(|aside| need(Privilege::Aside(aside), rule));
+                need(Privilege::LockTables(table.schema.clone()), rule);
+            }
+            (Engine::Sqlite, _) => {}
+        }
+    }
+    needs
+}
+
+/// What it takes to clean up after rows that went.
+fn maintenance(catalog: &Catalog, rules: &[(&Rule, Resolved)]) -> BTreeMap<Privilege, Rules> {
+    let mut needs: BTreeMap<Privilege, Rules> = BTreeMap::new();
+    for (rule, resolved) in rules {
+        let Some(after) = rule.after else { continue };
+        let work = &resolved.work;
+        let (leaves, dependents) = (work.leaves.iter(), work.dependents.iter().map(|dependent| &dependent.table));
+        for name in leaves.chain(dependents) {
+            let privilege = match catalog.engine {
+                Engine::Postgres if postgres_version(&catalog.version) >= 17 => Some(Privilege::Maintain(name.clone())),
+                Engine::Postgres => catalog
+                    .get(name)
+                    .and_then(|table| table.owner.clone())
+                    .map(|Owner { name, superuser }| Privilege::Own { owner: name, superuser }),
+                Engine::Mysql => (after == After::Rewrite).then(|| Privilege::Optimize(name.clone())),
+                Engine::Sqlite => None,
+            };
+            if let Some(privilege) = privilege {
+                needs.entry(privilege).or_default().insert(rule.id.clone());
+            }
+        }
+    }
+    needs
+}
+
+/// The major version of `PostgreSQL 15.18`; 0 for other servers.
+fn postgres_version(version: &str) -> u32 {
+    let number = version.strip_prefix("PostgreSQL ").and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 type Rules = BTreeSet<String>;

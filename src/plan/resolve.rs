@@ -30,6 +30,8 @@ pub struct Resolved {
     pub dependents: Vec<dependents::Named>,
     /// Columns of tables that are neither the rule's own nor changed along.
     pub looked_at: Vec<(TableName, Vec<String>)>,
+    /// The column of the table itself that holds the starting point.
+    pub point_column: Option<KeyColumn>,
     /// The index on the starting point.
     pub index: Option<String>,
     pub missing_indexes: Vec<MissingIndex>,
@@ -113,6 +115,7 @@ impl Resolver<'_, '_> {
         self.missing_indexes.extend(dependents.missing_indexes.iter().cloned());
         let recipients = self.recipients(table, &point, kind);
         let (held, hold_names) = self.held(table, &row, &dependents)?;
+        let own_column = point_column.clone();
         let work = Work {
             table: table.name.clone(),
             key: table.key_columns().map(KeyColumn::from).collect(),
@@ -150,6 +153,7 @@ impl Resolver<'_, '_> {
             cut_off,
             dependents: dependents.named,
             looked_at,
+            point_column: own_column,
             index,
             missing_indexes: self.missing_indexes,
             holds: hold_names,

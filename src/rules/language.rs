@@ -146,6 +146,19 @@ static RULE: MapShape = MapShape::new(
             Shape::Map(&LIMITS),
             "{max_rows: 50000, max_share: 5%}",
         ),
+        optional(
+            "partitions",
+            "What becomes of a partition that lies wholly before the cut-off and of which every row is to go (`erase` only).",
+            Shape::Words(PARTITIONS),
+            "drop",
+        ),
+        optional(
+            "after",
+            "What is done about the bytes of rows that went, once they did; nothing by default. docs/erasure.md has what \
+             is left where, and until when.",
+            Shape::Words(AFTER),
+            "vacuum",
+        ),
         optional("evidence", "What the ledger keeps of the rows that went.", Shape::Words(EVIDENCE), "rows"),
         optional(
             "schedule",
@@ -170,6 +183,29 @@ pub const WHERE: Shape = Shape::Either(&[
         value: &Shape::Either(&[VALUE, NUMBER, Shape::Boolean, Shape::Null, VALUES, Shape::Map(&COMPARISON)]),
     },
 ]);
+
+static PARTITIONS: &[Word] = &[
+    word("rows", "Its rows go one by one, as everywhere. The default."),
+    word(
+        "drop",
+        "It is removed with all its rows at once. That changes the schema, takes more than the right to delete rows, and \
+         fires no trigger; see docs/partitions.md.",
+    ),
+    word("truncate", "It is emptied at once, and stays for new rows."),
+];
+
+static AFTER: &[Word] = &[
+    word(
+        "vacuum",
+        "The engine's own cleaning, which stops nobody: `vacuum (analyze)` on PostgreSQL; on MariaDB and MySQL, waiting for \
+         purge; on SQLite, `incremental_vacuum` and a checkpoint that truncates the write-ahead log.",
+    ),
+    word(
+        "rewrite",
+        "The table is written anew without them: `vacuum (full, analyze)`, which locks it for as long as it takes; `optimize \
+         table`; `vacuum` and a checkpoint.",
+    ),
+];
 
 static EVIDENCE: &[Word] = &[
     word(

@@ -2,8 +2,8 @@
 
 use super::{
     Anchor, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal, Match, Missing,
-    Parameter, Period, PeriodChoice, Pick, Rule, RuleFile, RuleRecipient, Source, StartingPoint, Switch, TablePath,
-    condition,
+    Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleFile, RuleRecipient, Source, StartingPoint, Switch,
+    TablePath, condition,
     format::{month_day, percent},
     language::RULE_FILE,
     node::Node,
@@ -248,6 +248,8 @@ impl<'a> Reader<'a> {
             dependents: dependents.unwrap_or_default(),
             recipients: at.get("recipients").as_ref().map(recipients).unwrap_or_default(),
             limits: limits(at.get("limits").as_ref()),
+            partitions: self.partitions(at, disposition),
+            after: at.get("after").and_then(|after| word(&after)),
             evidence: at.get("evidence").and_then(|evidence| word(&evidence)).unwrap_or_default(),
             schedule: at.text_of("schedule"),
             tags: at.get("tags").iter().flat_map(At::items).filter_map(|tag| tag.text().map(str::to_owned)).collect(),
@@ -561,6 +563,23 @@ impl<'a> Reader<'a> {
                 self.diagnostics.push(diagnostic.label("whoever has the key can undo this").help(help));
             }
         }
+    }
+
+    /// Whole partitions go only where rows go, and where nobody has to know which they were before.
+    fn partitions(&mut self, at: &At, disposition: Option<Disposition>) -> Partitions {
+        let Some(partitions) = at.get("partitions") else { return Partitions::default() };
+        let wanted = word(&partitions).unwrap_or_default();
+        if wanted == Partitions::Rows {
+            return wanted;
+        }
+        if disposition.is_some_and(|disposition| disposition != Disposition::Erase) {
+            let message = "only rows that are erased can go with their partition";
+            self.error(Code::NoWholePartition, partitions.place, message, "leave `partitions` out");
+        } else if at.get("recipients").is_some() {
+            let message = "rows whose recipients are asked first go one by one";
+            self.error(Code::NoWholePartition, partitions.place, message, "leave `partitions` out");
+        }
+        wanted
     }
 
     fn check_marker(&mut self, at: &At, disposition: Option<Disposition>, columns: &[(String, Technique)]) {

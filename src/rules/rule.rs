@@ -51,7 +51,9 @@ pub struct Rule {
     /// Third parties that delete their copies before a row changes, in the order of the file.
     pub recipients: Vec<RuleRecipient>,
     pub limits: Limits,
+    pub partitions: Partitions,
     pub evidence: Evidence,
+    pub after: Option<After>,
     /// Five-field cron expression, checked.
     pub schedule: Option<String>,
     /// Words to choose rules by.
@@ -276,6 +278,38 @@ pub enum Dependent {
     Unlink,
     /// These columns of theirs are anonymized in the same transaction.
     Anonymize(Vec<(String, Technique)>),
+}
+
+/// What becomes of a partition of which every row is to go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Partitions {
+    /// Its rows go one by one.
+    #[default]
+    Rows,
+    /// It is removed with them.
+    Drop,
+    /// It is emptied at once.
+    Truncate,
+}
+
+/// What is done about the bytes of rows that went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum After {
+    /// The engine's own cleaning, which stops nobody.
+    Vacuum,
+    /// The table is written anew.
+    Rewrite,
+}
+
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vacuum => "vacuum",
+            Self::Rewrite => "rewrite",
+        })
+    }
 }
 
 /// What the ledger keeps of the rows of a batch.

@@ -190,7 +190,9 @@ impl<'a> Batches<'a> {
     /// positions and tags, a pass is shared. Keyed, since holds name rows.
     pub fn digest(&self) -> String {
         let rows = self.work.disposable_rows();
-        let parts = (&self.walk.words(), &rows.text, format!("{:?}", rows.args), &self.step.disposition);
+        // positions name leaf tables by their place in the list
+        let parts =
+            (&self.walk.words(), &rows.text, format!("{:?}", rows.args), &self.step.disposition, &self.work.leaves);
         hex::encode(self.tag_key.condition_tag(&self.table, &format!("{parts:?} {:?}", self.step.techniques)))
     }
 

@@ -61,15 +61,17 @@ pub(super) struct Pages<'a> {
 }
 
 impl<'a> Book<'a> {
+    /// So many batches were announced before.
     pub fn new(
         around: &Surroundings<'a>,
         step: &'a Step,
         pace: StepPace<'a>,
         dialect: &'static dyn Dialect,
         ledger: &'a mut Ledger,
+        batches: u64,
     ) -> Self {
         let (dependents, durations) = (BTreeMap::new(), Durations::default());
-        let pages = Pages { ledger, pending: Vec::new(), batches: 0, disposed: 0, dependents, durations };
+        let pages = Pages { ledger, pending: Vec::new(), batches, disposed: 0, dependents, durations };
         let waiting = std::sync::Mutex::default();
         Self { step, dialect, progress: around.progress, holds: around.holds, pace, pages: Mutex::new(pages), waiting }
     }
@@ -155,6 +157,7 @@ impl<'a> Book<'a> {
             rows,
             dependents: sums(&dependents),
             along_with: None,
+            partition: None,
             evidence: self.step.evidence,
             root: hex::encode(tags.root),
             tag_key: tags.tag_key.clone(),

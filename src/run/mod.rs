@@ -8,10 +8,12 @@ mod batch;
 mod book;
 mod chunk;
 mod forecast;
+mod maintenance;
 mod members;
 mod note;
 mod outward;
 mod pace;
+mod partition;
 mod perform;
 mod quotas;
 mod recover;
@@ -25,7 +27,9 @@ pub use forecast::{Behind, Forecast, Progress as RuleProgress};
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
 pub use perform::{Performed, Request, holds_in, outcome_of, perform};
-pub use report::{BACKLOG, GroupReport, RecipientReport, RuleReport, RunReport};
+pub use report::{
+    BACKLOG, GroupReport, MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces,
+};
 
 use crate::{
     database::Error as DatabaseError,
@@ -202,6 +206,12 @@ pub async fn execute(
     }
     let outcome = rules.iter().map(RuleReport::outcome).max().unwrap_or_default();
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
+    let went = rules.iter().filter(|rule| rule.disposed > 0).filter_map(|rule| {
+        let step = plan.steps.iter().find(|step| step.rule == rule.rule)?;
+        let cleaned = rule.maintenance.as_ref().filter(|maintenance| maintenance.complete).map(|done| done.step);
+        Some((rule.rule.as_str(), step.database.as_str(), plan.databases.get(&step.database)?, cleaned))
+    });
+    let traces = Traces::of(went);
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
     let progress: Vec<_> = rules.iter().map(RuleReport::progress).collect();
@@ -219,6 +229,7 @@ pub async fn execute(
         milliseconds,
         rules,
         polled,
+        traces,
         backlog,
         group: None,
         checkpoint: checkpoint.note,

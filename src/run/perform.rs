@@ -13,6 +13,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 use tokio_util::sync::CancellationToken;
 
 /// What is to be run, and when that is.
@@ -133,6 +134,20 @@ fn compare(reviewed: &Plan, fresh: &Plan) -> anyhow::Result<()> {
         return Err(Stop::refused(format!(
             "what would run is not what was reviewed: {what} changed since; make a new plan and review it"
         )));
+    }
+    for step in &fresh.steps {
+        let whole = |step: &plan::Step| -> BTreeSet<String> {
+            let planned = step.partitions.iter().flat_map(|planned| &planned.whole);
+            planned.map(|partition| partition.name.clone()).collect()
+        };
+        let known = reviewed.steps.iter().find(|other| other.rule == step.rule).map(whole).unwrap_or_default();
+        if let Some(partition) = whole(step).difference(&known).next() {
+            return Err(Stop::refused(format!(
+                "rule `{}` would remove partition {partition} as a whole, which was not reviewed; make a new plan and \
+                 review it",
+                step.rule
+            )));
+        }
     }
     for step in &reviewed.steps {
         let now = fresh.steps.iter().find(|other| other.rule == step.rule).map_or(0, |other| other.counts.disposable());

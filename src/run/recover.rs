@@ -25,8 +25,14 @@ pub(super) async fn open_rules(ledger: &mut Ledger) -> Result<BTreeSet<String>, 
 
 /// The numbers of the workers that announced open batches of the rule.
 pub(super) async fn workers(ledger: &mut Ledger, rule: &str) -> Result<Vec<u32>, ledger::Error> {
-    let open = ledger.open_intents().await?.into_iter().filter(|(_, intent)| intent.rule == rule);
-    Ok(open.map(|(_, intent)| intent.worker).collect::<BTreeSet<_>>().into_iter().collect())
+    let mut open = ledger.open_intents().await?;
+    open.retain(|(_, intent)| intent.rule == rule && is_batch(intent));
+    Ok(open.into_iter().map(|(_, intent)| intent.worker).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// Whole partitions are settled where they go.
+fn is_batch(intent: &Intent) -> bool {
+    intent.partition.is_none()
 }
 
 /// Finds out what became of each open batch of these workers and writes it down. What is open is asked under their
@@ -40,7 +46,7 @@ pub(super) async fn settle(
     ledger: &mut Ledger,
 ) -> Result<(), Failure> {
     let mut open = ledger.open_intents().await?;
-    open.retain(|(_, intent)| intent.rule == step.rule && workers.contains(&intent.worker));
+    open.retain(|(_, intent)| intent.rule == step.rule && is_batch(intent) && workers.contains(&intent.worker));
     // what went along came to the same end as the rows that it went with, whose intent stands before
     if !open.is_empty() {
         failpoint::reach("before_recovery");

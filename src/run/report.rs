@@ -2,11 +2,13 @@
 
 use super::forecast::{Forecast, Progress};
 use crate::{
-    catalog::TableName,
+    catalog::{Engine, TableName},
+    database::{dialect, maintenance::Remains},
     ledger::RuleResult,
     outcome::Outcome,
-    plan::Counts,
+    plan::{Counts, DatabaseFacts},
     recipients::Answer,
+    rules::After,
     standing::{Durations, RunStanding},
 };
 use jiff::Timestamp;
@@ -30,6 +32,9 @@ pub struct RunReport {
     /// What became of work that recipients had accepted before, by their names.
     #[serde(skip)]
     pub polled: BTreeMap<String, RecipientReport>,
+    /// Where bytes of rows that went still are, and until when.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<Traces>,
     /// What was left for want of time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog: Option<Forecast>,
@@ -38,6 +43,34 @@ pub struct RunReport {
     pub group: Option<GroupReport>,
     /// The signed checkpoint: worth keeping somewhere else.
     pub checkpoint: String,
+}
+
+/// What is left of rows in one database, after what rules with the same `after` did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Traces {
+    pub database: String,
+    pub engine: Engine,
+    pub after: Option<After>,
+    pub rules: Vec<String>,
+    pub places: Vec<Remains>,
+}
+
+impl Traces {
+    /// By database and `after`, for rules with these; each with the engine's version.
+    pub fn of<'a>(rules: impl IntoIterator<Item = (&'a str, &'a str, &'a DatabaseFacts, Option<After>)>) -> Vec<Self> {
+        let mut all: BTreeMap<(&str, Option<After>), Self> = BTreeMap::new();
+        for (rule, database, facts, after) in rules {
+            let traces = all.entry((database, after)).or_insert_with(|| Self {
+                database: database.to_owned(),
+                engine: facts.engine,
+                after,
+                rules: Vec::new(),
+                places: dialect(facts.engine, &facts.version).remains(after),
+            });
+            traces.rules.push(rule.to_owned());
+        }
+        all.into_values().collect()
+    }
 }
 
 /// One summary of several processes that share a night's work.
@@ -76,6 +109,15 @@ pub struct RuleReport {
     pub disposed: u64,
     /// Rows of other tables that went along.
     pub dependents: BTreeMap<String, u64>,
+    /// Partitions that went whole; their rows are among those disposed of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<PartitionReport>,
+    /// Partitions that were to go whole, and whose rows went one by one: name and reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub partitions_by_rows: BTreeMap<String, String>,
+    /// What was done about the bytes of rows that went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceReport>,
     /// Third parties that were asked, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub recipients: BTreeMap<String, RecipientReport>,
@@ -96,6 +138,22 @@ pub struct RuleReport {
     /// At least this, whatever the result says: credentials that are refused are not a failure of the rule.
     #[serde(skip)]
     pub outcome: Outcome,
+}
+
+/// A partition that went whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartitionReport {
+    pub name: String,
+    pub rows: u64,
+}
+
+/// How the cleaning went that a rule asks for after its rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MaintenanceReport {
+    pub step: After,
+    pub complete: bool,
+    /// Why not; the next run tries again.
+    pub message: Option<String>,
 }
 
 /// What one recipient answered about the rows of a rule.
@@ -136,6 +194,9 @@ impl RuleReport {
             result,
             disposed: 0,
             dependents: BTreeMap::new(),
+            partitions: Vec::new(),
+            partitions_by_rows: BTreeMap::new(),
+            maintenance: None,
             recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),
             milliseconds: 0,

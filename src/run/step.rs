@@ -5,14 +5,15 @@ use super::{
     batch::Batches,
     book::Book,
     chunk::SharedPass,
-    milliseconds, outward,
+    maintenance, milliseconds, outward, partition,
     report::BACKLOG,
     verify,
     walk::{self, End},
     worker::Workers,
 };
 use crate::{
-    ledger::{Event, Ledger, RuleResult},
+    catalog::TableName,
+    ledger::{self, Event, Ledger, RuleResult},
     plan::{self, OpenDatabase, PreparedStep, Step},
     rules::Limits,
 };
@@ -50,20 +51,31 @@ pub(super) async fn run(
         ledger.append(vec![started(step), refusal, finished(&report)], &[]).await?;
         return Ok(report);
     }
-    if step.counts.due == 0 && !is_open {
+    if step.counts.due == 0 && !is_open && !ready.set_aside {
         // the plan's count is the verification: there was nothing to change since
         report.remaining = verify::reasons(&step.counts);
         report.result = if report.remaining.is_empty() { RuleResult::NothingDue } else { RuleResult::ExplainedRest };
-        report.milliseconds = milliseconds(began);
         tracing::info!(rule = step.rule, "nothing due");
-        ledger.append(vec![started(step), finished(&report)], &[]).await?;
+        let mut events = vec![started(step)];
+        if ready.rule.after.is_some() {
+            // an earlier run may have left it undone
+            ledger.append(std::mem::take(&mut events), &[]).await?;
+            clean_up(around, step, ready, database, &[], ledger, &mut report).await?;
+        }
+        report.milliseconds = milliseconds(began);
+        events.push(finished(&report));
+        ledger.append(events, &[]).await?;
         return Ok(report);
     }
 
     ledger.append(vec![started(step)], &[]).await?;
     tracing::info!(rule = step.rule, table = %step.table, due = step.counts.due, "rule started");
     around.progress.begin(&step.rule, step.counts.disposable());
-    let ended = work(around, step, ready, database, ledger, &mut report).await;
+    let mut gone = Vec::new();
+    let mut ended = work(around, step, ready, database, ledger, &mut report, &mut gone).await;
+    if ended.is_ok() {
+        ended = clean_up(around, step, ready, database, &gone, ledger, &mut report).await.map_err(Failure::from);
+    }
     around.progress.end();
     let mut events = Vec::new();
     if let Err(failure) = ended {
@@ -105,21 +117,39 @@ async fn work(
     database: &OpenDatabase,
     ledger: &mut Ledger,
     report: &mut RuleReport,
+    gone: &mut Vec<TableName>,
 ) -> Result<(), Failure> {
     let mut workers = Workers::new(around, step, ready, database).await?;
     let dialect = database.dialect;
     workers.succeed(ledger).await?;
 
     judge_again(database, step, ready).await?;
-    let mut batches = Batches::new(around, step, ready, dialect);
+    maintenance::owe(step, ready, database, ledger).await?;
     let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
-    let mut book = Book::new(around, step, pace, dialect, ledger);
+    let passed = partition::pass(around, step, ready, database, &pace, &mut workers.all, ledger).await;
+    let (partitions, ended) = passed;
+    report.disposed = partitions.rows();
+    report.partitions.clone_from(&partitions.went);
+    report.waited = pace.waited();
+    gone.clone_from(&partitions.gone);
+    report.partitions_by_rows.extend(partitions.stayed.iter().cloned());
+    ended?;
+    let (step, ready) = (&partitions.rest_of(step), &partitions.rest_of_work(ready));
+    let mut batches = Batches::new(around, step, ready, dialect);
+    let mut book = Book::new(around, step, pace, dialect, ledger, partitions.batches);
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();
     let mut first = true;
     let mut waiting = outward::Waiting::default();
     loop {
+        // all that there was to do may have gone with its partitions: that is counted, and nothing walked through
+        if counts.disposable() == 0 && partitions.rows() > 0 {
+            counts = verify::count(database, &ready.work, &step.counts).await?;
+            if counts.disposable() == 0 {
+                break;
+            }
+        }
         let due = counts.due;
         let ended = match ready.work.recipients.is_empty() {
             true => share(around, &mut batches, &mut workers, &mut book, first).await,
@@ -134,7 +164,7 @@ async fn work(
         first = false;
         {
             let pages = book.pages().await;
-            report.disposed = pages.disposed;
+            report.disposed = partitions.rows() + pages.disposed;
             report.dependents.clone_from(&pages.dependents);
             report.batches.clone_from(&pages.durations);
             report.waited = book.pace.waited();
@@ -191,6 +221,23 @@ async fn work(
     if left > 0 {
         report.remaining.insert("unexplained".to_owned(), left);
         report.message = Some(format!("{left} rows are still due and nothing explains them"));
+    }
+    Ok(())
+}
+
+/// Cleans up after the rows, where the rule asks for it.
+async fn clean_up(
+    around: &Surroundings<'_>,
+    step: &Step,
+    ready: &PreparedStep,
+    database: &OpenDatabase,
+    gone: &[TableName],
+    ledger: &mut Ledger,
+    report: &mut RuleReport,
+) -> Result<(), ledger::Error> {
+    if let Some((done, outcome)) = maintenance::perform(around, step, ready, database, gone, ledger).await? {
+        report.maintenance = Some(done);
+        report.outcome = report.outcome.max(outcome);
     }
     Ok(())
 }

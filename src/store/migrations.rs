@@ -132,6 +132,12 @@ const MIGRATIONS: &[&str] = &["
         pause text not null,
         ended_at text
     );
+", "
+    -- Rules whose rows went, and whose bytes are still to be cleaned up: tables as a JSON array of schema and name.
+    create table owed_maintenance (
+        rule text not null primary key,
+        tables text not null
+    );
 "];
 
 /// The version that this program knows.

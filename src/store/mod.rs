@@ -13,6 +13,7 @@ mod entries;
 mod error;
 mod holds;
 mod keys;
+mod maintenance;
 mod migrations;
 mod pauses;
 mod recipients;

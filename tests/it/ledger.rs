@@ -89,6 +89,7 @@ pub fn batch(ledger: &Ledger, number: u64, first: u64, rows: u64) -> (Event, Bat
         batch: number,
         rows,
         along_with: None,
+        partition: None,
         evidence: Evidence::Rows,
         dependents: BTreeMap::from([("core.main.addresses".into(), 2 * rows)]),
         root: hex::encode(tags.root),

@@ -11,6 +11,7 @@ mod coverage;
 mod crash;
 mod demo;
 mod driver;
+mod erasure;
 #[path = "../estate/mod.rs"]
 mod estate;
 mod faults;
@@ -20,6 +21,7 @@ mod ledger;
 mod metrics;
 mod mobile_planning;
 mod pace;
+mod partitions;
 mod plan;
 mod privacy;
 mod real_data;

@@ -99,6 +99,63 @@ async fn pagila() {
     assert_eq!(counts(&bench, &UNTOUCHED).await, untouched);
 }
 
+/// Its payments are partitioned by month, in UTC; the job counts in Tokyo's days.
+#[tokio::test]
+async fn pagilas_partitions() {
+    let Some(dump) = shared_data("pagila.sql") else { return };
+    let Some(database) = fresh_postgres("payments").await else { return };
+    database.load_sql(&dump);
+    let mut bench = bench(Engine::Postgres, &database);
+    bench.now = "2026-05-01";
+    bench.rules(
+        "- {id: payments, table: core.payment, starting_point: {column: payment_date, event: paid},
+   retention_period: 4 years, disposition: erase, partitions: drop, evidence: rows}",
+    );
+    let due = bench.count("select count(*) from payment where payment_date < '2022-05-01 00:00+09'").await;
+    let all = bench.count("select count(*) from payment").await;
+    let months = ["01", "02", "03"];
+    let mut expected = Vec::new();
+    for month in months {
+        expected.push((
+            format!("payment_p2022_{month}"),
+            bench.count(&format!("select count(*) from payment_p2022_{month}")).await,
+        ));
+    }
+    let whole: u64 = expected.iter().map(|(_, rows)| rows).sum();
+    assert!(whole > 0 && whole < due && due < all, "{expected:?} {due} {all}");
+    // keys as sessions of Sunset have them: in UTC
+    let key = |month: &str| {
+        format!(
+            "select (payment_date at time zone 'UTC')::text || '+00;' || payment_id from payment_p2022_{month}
+             order by payment_id limit 1"
+        )
+    };
+    let keys = [bench.lines(&key("02")).await, bench.lines(&key("07")).await].concat();
+    let sums = "select sum(amount) from payment where payment_date >= '2022-05-01 00:00+09'";
+    let sum = bench.list(sums).await;
+
+    let plan = bench.plan();
+    let planned = plan["steps"][0]["partitions"]["whole"].as_array().unwrap();
+    let planned: Vec<_> = planned
+        .iter()
+        .map(|partition| (partition["name"].as_str().unwrap().to_owned(), partition["rows"].as_u64().unwrap()))
+        .collect();
+    // the last hours of April in UTC are May in Tokyo
+    assert_eq!(planned, expected);
+    let report = bench.run_to_the_end();
+    assert_eq!(report.line("payments"), format!("done {due}"));
+    assert_eq!(report.rule("payments")["partitions"].as_array().unwrap().len(), 3);
+    assert_eq!(bench.count("select count(*) from payment").await, all - due);
+    assert_eq!(bench.list(sums).await, sum);
+    assert_eq!(bench.count("select count(*) from pg_inherits where inhparent = 'payment'::regclass").await, 4);
+    assert_eq!(bench.evidence().committed_rows(), due);
+    for (key, proofs) in keys.iter().zip([1, 0]) {
+        let (day, id) = key.split_once(';').unwrap();
+        assert_eq!(bench.proven("core.payment", &[day, id]), proofs, "{key}");
+    }
+    assert_eq!(keys.len(), 2);
+}
+
 #[tokio::test]
 async fn sakila() {
     let Some(schema) = shared_data("sakila-schema.sql") else { return };

@@ -1,12 +1,15 @@
 //! The SQL of MySQL and MariaDB.
 
+use super::{maintenance, partitions};
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{
-        Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value,
+        Dialect, KeyColumn, PLACEHOLDER, Privilege, Removal, Sql, Statement, Value,
         dialect::{iso_pattern, quoted},
+        maintenance::{MaintenanceStep, Remains},
     },
+    rules::After,
 };
 
 /// MySQL, or MariaDB, which differs in little.
@@ -170,6 +173,22 @@ impl Dialect for Mysql {
         sql
     }
 
+    fn maintenance(&self, after: After, tables: &[TableName], _root: Option<&TableName>) -> Vec<MaintenanceStep> {
+        maintenance::steps(after, tables)
+    }
+
+    fn unlimited(&self) -> Option<Statement> {
+        Some(maintenance::unlimited(self.mariadb))
+    }
+
+    fn remains(&self, after: Option<After>) -> Vec<Remains> {
+        maintenance::left(after)
+    }
+
+    fn removal(&self) -> Option<Removal> {
+        Some(Removal::Exchanged)
+    }
+
     /// Of long texts only the beginning is indexed.
     fn create_index(&self, table: &Table, columns: &[String], _bytewise: bool) -> String {
         const PREFIX: u32 = 32;
@@ -199,12 +218,16 @@ impl Dialect for Mysql {
             names.iter().map(|name| self.quote(name)).collect::<Vec<_>>().join(", ")
         };
         let (what, on) = match privilege {
-            Privilege::Connect | Privilege::Lock(..) => return None,
-            Privilege::Schema(schema) => {
-                // here, and only here, a schema's name is a pattern
-                let pattern = schema.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
-                ("references".to_owned(), format!("{}.*", self.quote(&pattern)))
-            }
+            Privilege::Connect
+            | Privilege::Lock(..)
+            | Privilege::Truncate(_)
+            | Privilege::Maintain(_)
+            | Privilege::Own { .. } => return None,
+            Privilege::Optimize(table) => ("insert".to_owned(), self.table(table)),
+            Privilege::Schema(schema) => ("references".to_owned(), self.tables_of(schema)),
+            Privilege::LockTables(schema) => ("lock tables".to_owned(), self.tables_of(schema)),
+            Privilege::Exchange(table) => (partitions::ON_TABLE.join(", "), self.table(table)),
+            Privilege::Aside(table) => (partitions::ON_ASIDE.join(", "), self.table(table)),
             Privilege::Select(table) => ("select".to_owned(), self.table(table)),
             Privilege::SelectColumns(table, names) => (format!("select ({})", columns(names)), self.table(table)),
             Privilege::Delete(table) => ("delete".to_owned(), self.table(table)),
@@ -219,6 +242,12 @@ impl Dialect for Mysql {
 }
 
 impl Mysql {
+    /// Every table of a schema. Here, and only here, a schema's name is a pattern.
+    fn tables_of(&self, schema: &str) -> String {
+        let pattern = schema.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
+        format!("{}.*", self.quote(&pattern))
+    }
+
     /// `name`, `name@host` or `'name'@'host'`. Backticks mean the same in every SQL mode.
     fn account(&self, user: &str) -> String {
         let quoted = user.strip_prefix('\'').and_then(|user| user.strip_suffix('\''));

@@ -1,8 +1,9 @@
 //! MySQL and MariaDB: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Purpose, Statement, Timeouts, Value, check_parameters,
-    digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Purpose, Question, Statement, Timeouts,
+    Value, check_parameters, digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp,
+    within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -19,7 +20,9 @@ use std::str::FromStr;
 
 mod catalog;
 pub(super) mod dialect;
+mod maintenance;
 mod observe;
+pub mod partitions;
 
 const PARAMETERS: &[&str] =
     &["ssl-mode", "sslmode", "ssl-ca", "sslca", "ssl-cert", "sslcert", "ssl-key", "sslkey", "socket"];
@@ -145,6 +148,14 @@ impl Database for MysqlDatabase {
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {
         catalog::read(connection, &self.database).await
+    }
+
+    async fn partitions(
+        &self,
+        connection: &mut dyn Connection,
+        question: &Question<'_>,
+    ) -> Result<Partitioning, Error> {
+        partitions::read(connection, question).await
     }
 
     async fn clock(&self, connection: &mut dyn Connection) -> Result<Timestamp, Error> {

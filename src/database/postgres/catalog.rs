@@ -5,7 +5,7 @@ use super::super::{
     Connection, Error, Statement,
     catalog::{Assembly, action, fields},
 };
-use crate::catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Index, TableKind, TableName, Trigger};
+use crate::catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Index, Owner, TableKind, TableName, Trigger};
 use std::collections::HashMap;
 
 /// Tables and views of users: `pg_` names are the system's own, temporary tables and TOAST included.
@@ -18,8 +18,9 @@ const SERVER: &str = "select split_part(version(), ' ', 1) || ' ' || split_part(
 
 const TABLES: &str = "select c.nspname::text, c.relname::text, c.relkind::text, root.nspname::text, root.relname::text,
         (c.relrowsecurity and row_security_active(c.oid))::text, greatest(c.reltuples, 0)::bigint::text,
-        obj_description(c.oid, 'pg_class')
+        obj_description(c.oid, 'pg_class'), o.rolname::text, o.rolsuper::text
     from relation c
+    left join pg_roles o on o.oid = c.relowner
     left join relation root on c.relispartition and root.oid = pg_partition_root(c.oid)";
 
 const PARTITIONS: &str = "select above.nspname::text, above.relname::text, c.nspname::text, c.relname::text
@@ -102,7 +103,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
     let mut assembly = Assembly::default();
 
     for row in connection.fetch(&relations(TABLES)).await? {
-        let [schema, name, kind, root_schema, root_name, row_security, rows, comment] = fields(row)?;
+        let [schema, name, kind, root_schema, root_name, row_security, rows, comment, owner, superuser] = fields(row)?;
         let kind = match kind.as_str() {
             "r" => TableKind::Plain,
             "p" => TableKind::Partitioned,
@@ -110,6 +111,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         };
         let table = assembly.table(TableName { schema, name }, kind);
         table.partition_of = (!root_name.is_empty()).then_some(TableName { schema: root_schema, name: root_name });
+        table.owner = (!owner.is_empty()).then(|| Owner { name: owner, superuser: superuser == "true" });
         table.row_security = row_security == "true";
         table.comment = comment;
         // A partitioned table's own figure counts its partitions once more.

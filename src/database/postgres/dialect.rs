@@ -1,13 +1,16 @@
 //! PostgreSQL's SQL.
 
+use super::maintenance;
 use crate::{
     catalog::{ColumnKind, Engine, Table, TableKind, TableName},
     clock::PointKind,
     database::{
-        Dialect, KeyColumn, PLACEHOLDER, Privilege, Sql, Statement, Value,
+        Dialect, KeyColumn, PLACEHOLDER, Privilege, Removal, Sql, Statement, Value,
         dialect::{iso_pattern, quoted},
+        maintenance::{MaintenanceStep, Remains},
         statements::Stride,
     },
+    rules::After,
 };
 
 use jiff::{
@@ -204,6 +207,30 @@ impl Dialect for Postgres {
         Some(self.finish(Sql::bound(sql, Value::Text(self.table(table)))))
     }
 
+    fn maintenance(&self, after: After, tables: &[TableName], root: Option<&TableName>) -> Vec<MaintenanceStep> {
+        maintenance::steps(after, tables, root)
+    }
+
+    fn unlimited(&self) -> Option<Statement> {
+        Some(maintenance::unlimited())
+    }
+
+    fn not_maintained(&self, tables: &[TableName]) -> Option<Statement> {
+        Some(maintenance::not_allowed(tables))
+    }
+
+    fn holding(&self, table: &TableName, condition: &Sql) -> Option<Statement> {
+        Some(maintenance::holding(table, condition))
+    }
+
+    fn remains(&self, after: Option<After>) -> Vec<Remains> {
+        maintenance::left(after)
+    }
+
+    fn removal(&self) -> Option<Removal> {
+        Some(Removal::Transactional)
+    }
+
     fn transaction_id(&self) -> Option<Statement> {
         Some(Statement::new("select pg_current_xact_id()::text"))
     }
@@ -226,12 +253,21 @@ impl Dialect for Postgres {
                 (format!("select ({})", columns(&mut names.iter())), self.table(table))
             }
             Privilege::Delete(table) => ("delete".to_owned(), self.table(table)),
+            Privilege::Maintain(table) => ("maintain".to_owned(), self.table(table)),
+            Privilege::Truncate(table) => ("truncate".to_owned(), self.table(table)),
+            Privilege::Own { owner, superuser: false } => (self.quote(owner), String::new()),
+            Privilege::Own { superuser: true, .. }
+            | Privilege::Optimize(_)
+            | Privilege::Exchange(_)
+            | Privilege::Aside(_)
+            | Privilege::LockTables(_) => return None,
             Privilege::Update(table, names) => (format!("update ({})", columns(&mut names.iter())), self.table(table)),
             // `for update` asks for the right to update at least one column
             Privilege::Lock(table, column) => (format!("update ({})", self.quote(column)), self.table(table)),
         };
         let name = user.strip_prefix('\'').and_then(|user| user.split_once("'@'")).map_or(user, |(name, _)| name);
-        Some(format!("grant {what} on {on} to {};", self.quote(name)))
+        let on = if on.is_empty() { on } else { format!(" on {on}") };
+        Some(format!("grant {what}{on} to {};", self.quote(name)))
     }
 
     fn explain(&self, statement: &Statement) -> Statement {

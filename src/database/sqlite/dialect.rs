@@ -1,9 +1,15 @@
 //! SQLite's SQL.
 
+use super::maintenance;
 use crate::{
     catalog::{ColumnKind, Engine, Table, TableName},
     clock::PointKind,
-    database::{Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value, dialect::quoted},
+    database::{
+        Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value,
+        dialect::quoted,
+        maintenance::{MaintenanceStep, Remains},
+    },
+    rules::After,
 };
 
 #[derive(Debug)]
@@ -189,6 +195,14 @@ impl Dialect for Sqlite {
         let name = self.quote(&format!("{}_{}", table.name.name, columns.join("_")));
         let columns: Vec<_> = columns.iter().map(|column| self.quote(column)).collect();
         format!("create index {name} on {} ({})", self.quote(&table.name.name), columns.join(", "))
+    }
+
+    fn maintenance(&self, after: After, _tables: &[TableName], _root: Option<&TableName>) -> Vec<MaintenanceStep> {
+        maintenance::steps(after)
+    }
+
+    fn remains(&self, after: Option<After>) -> Vec<Remains> {
+        maintenance::left(after)
     }
 
     fn point_shown(&self, point: &Sql, kind: PointKind) -> Sql {

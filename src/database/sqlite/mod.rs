@@ -1,8 +1,8 @@
 //! SQLite: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Statement, check_parameters, digest, driver::Session,
-    malformed, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, Statement, check_parameters,
+    digest, driver::Session, malformed, within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -20,6 +20,7 @@ use std::{
 
 mod catalog;
 pub(super) mod dialect;
+mod maintenance;
 mod observe;
 
 pub(super) struct SqliteDatabase {
@@ -85,6 +86,11 @@ impl Database for SqliteDatabase {
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {
         catalog::read(connection).await
+    }
+
+    async fn partitions(&self, _: &mut dyn Connection, _: &Question<'_>) -> Result<Partitioning, Error> {
+        let obstacles = vec!["SQLite has no partitions".to_owned()];
+        Ok(Partitioning { obstacles, partitions: Vec::new() })
     }
 
     /// SQLite has no clock of its own: it runs in this process.

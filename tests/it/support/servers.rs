@@ -198,7 +198,7 @@ fn run_client(mut client: Command, input: &str) {
 }
 
 /// Writes to standard error past the capture of `cargo test`, which shows nothing of a test that passes.
-fn say(message: &str) {
+pub fn say(message: &str) {
     let test = thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(io::stderr(), "{test}: {message}");
 }
