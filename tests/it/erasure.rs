@@ -308,10 +308,10 @@ async fn sqlite() {
     for after in AFTERS {
         people(&bench, &word).await;
         other.execute(raw_sql(AssertSqlSafe("pragma wal_checkpoint(passive)"))).await.unwrap();
-        assert!(holds(&[path.clone()], &word), "what was planted cannot be found");
+        assert!(holds(std::slice::from_ref(&path), &word), "what was planted cannot be found");
         rule(&bench, after);
         run(&bench, after);
-        let mut note = |place, is| found.entry(place).or_insert_with(Vec::new).push(is);
+        let mut note = |place, is| found.entry(place).or_default().push(is);
         note("database file, beside a write-ahead log", holds(&[path.clone()], &word));
         note("write-ahead log (`….db-wal`)", holds(&files(directory, &format!("{name}-wal")), &word));
     }
