@@ -312,7 +312,7 @@ async fn sqlite() {
         rule(&bench, after);
         run(&bench, after);
         let mut note = |place, is| found.entry(place).or_default().push(is);
-        note("database file, beside a write-ahead log", holds(&[path.clone()], &word));
+        note("database file, beside a write-ahead log", holds(std::slice::from_ref(&path), &word));
         note("write-ahead log (`….db-wal`)", holds(&files(directory, &format!("{name}-wal")), &word));
     }
     other.close().await.unwrap();
@@ -329,7 +329,7 @@ async fn sqlite() {
         bench.script("vacuum").await;
         for after in AFTERS {
             people_of(&bench, &word, words).await;
-            assert!(holds(&[path.clone()], &word), "what was planted cannot be found");
+            assert!(holds(std::slice::from_ref(&path), &word), "what was planted cannot be found");
             rule(&bench, after);
             run(&bench, after);
             found.entry(place).or_default().push(holds(&files(directory, name), &word));
