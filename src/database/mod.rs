@@ -25,6 +25,7 @@ mod grants;
 mod mysql;
 mod observe;
 mod postgres;
+pub mod scan;
 mod sql;
 mod sqlite;
 pub mod statements;

@@ -5,7 +5,7 @@ use crate::{
     catalog::TableName,
     ledger::RuleResult,
     outcome::Outcome,
-    plan::Counts,
+    plan::{CheckedAssertion, Counts},
     recipients::Answer,
     standing::{Durations, RunStanding},
 };
@@ -27,6 +27,9 @@ pub struct RunReport {
     pub disposed: u64,
     pub milliseconds: u64,
     pub rules: Vec<RuleReport>,
+    /// What has to hold and no rule can bring about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assertions: Vec<CheckedAssertion>,
     /// What became of work that recipients had accepted before, by their names.
     #[serde(skip)]
     pub polled: BTreeMap<String, RecipientReport>,

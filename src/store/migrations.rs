@@ -132,6 +132,12 @@ const MIGRATIONS: &[&str] = &["
         pause text not null,
         ended_at text
     );
+", "
+    -- What people have said of assertions, the newest of each. What one says is a JSON document.
+    create table attestations (
+        assertion text not null primary key,
+        attestation text not null
+    );
 "];
 
 /// The version that this program knows.
