@@ -261,16 +261,14 @@ fn check_database<'a>(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<&'a DatabaseSettings> {
     let database = settings.databases.get(name);
-    if database.is_none() {
-        if !settings.unresolved.contains(name) {
-            let known = || settings.databases.keys().chain(&settings.unresolved).map(String::as_str);
-            let help = match nearest(known(), name) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("the databases in sunset.yaml are {}", known().collect::<Vec<_>>().join(", ")),
-            };
-            let message = format!("unknown database `{name}`");
-            diagnostics.push(Diagnostic::error(Code::UnknownDatabase, place, message).help(help));
-        }
+    if database.is_none() && !settings.unresolved.contains(name) {
+        let known = || settings.databases.keys().chain(&settings.unresolved).map(String::as_str);
+        let help = match nearest(known(), name) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => format!("the databases in sunset.yaml are {}", known().collect::<Vec<_>>().join(", ")),
+        };
+        let message = format!("unknown database `{name}`");
+        diagnostics.push(Diagnostic::error(Code::UnknownDatabase, place, message).help(help));
     }
     database
 }

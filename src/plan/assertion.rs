@@ -372,7 +372,7 @@ async fn look_for_cards(
                 break;
             }
             if rows >= most || texts.key.is_empty() {
-                partly.push(texts.path.clone());
+                partly.push(format!("{most} of {}", texts.path));
                 break;
             }
             before = page
@@ -385,7 +385,7 @@ async fn look_for_cards(
     }
     let mut words = format!("{seen} rows of {} tables looked at", all.len());
     if !partly.is_empty() {
-        words += &format!("; of {} only the first {}", partly.join(", "), no_cards.rows);
+        words += &format!("; no more than {}", partly.join(", "));
     }
     Ok(if !cards.is_empty() {
         fails(AssertionResult::Fails, format!("looks like card numbers: {}; {words}", cards.join(", ")))
