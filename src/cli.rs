@@ -188,10 +188,11 @@ pub struct MetricsArgs {
     pub pushgateway: Option<String>,
 }
 
-/// A name that is no sentence: logs, ledger and pages show it.
+/// A name that is no sentence: logs, ledger and pages show it. An empty one is none: a variable that is made of a label
+/// may be empty.
 fn group(text: &str) -> Result<String, &'static str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    match (1..=128).contains(&text.len()) && text.chars().all(allowed) {
+    match text.len() <= 128 && text.chars().all(allowed) {
         true => Ok(text.to_owned()),
         false => Err("write up to 128 letters, digits and -_.:"),
     }

@@ -23,9 +23,10 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
         (Some(plan), None) => plan.now,
         (None, _) => loading::now(global, &job)?,
     };
+    let group = args.group.clone().filter(|group| !group.is_empty());
+    let (rules, tags) = (args.rules.clone(), args.tags.clone());
     // who asks for some rules asks for these
-    let assertions = args.rules.is_empty() && args.tags.is_empty();
-    let (rules, tags, group) = (args.rules.clone(), args.tags.clone(), args.group.clone());
+    let assertions = rules.is_empty() && tags.is_empty();
     let request = Request { rules, tags, group, assertions, reviewed, now, clock: Arc::new(Timestamp::now) };
     let progress = console.progress();
     let performed = run::perform(&job, request, &stop, progress.as_ref()).await;

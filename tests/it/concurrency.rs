@@ -132,7 +132,8 @@ async fn runs_share_the_work(bench: Bench) {
         "name": "night-7", "processes": 3, "outcome": "done", "disposed": 60_000, "rules": {"t": 60_000},
     });
     assert_eq!(last["group"], expected);
-    bench.run(0);
+    bench.sunset_with(&["run", "--now", bench.now], &[("SUNSET_GROUP", "")]).expect(0);
+    bench.sunset_with(&["run", "--now", bench.now], &[("SUNSET_GROUP", "two words")]).expect(2);
     let status: serde_json::Value =
         serde_json::from_str(&bench.sunset(&["status", "--format", "json"]).expect(0).out).unwrap();
     let runs = status["runs"].as_array().unwrap();
