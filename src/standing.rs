@@ -5,8 +5,9 @@
 //! names of rules, databases and recipients; nothing of any row.
 
 use crate::{
-    ledger::{self, RuleResult},
+    ledger::{self, AssertionResult, RuleResult},
     outcome::Outcome,
+    rules::Attestation,
     settings::StoreSettings,
     store::{self, Backlog, Pause, RecipientCount, Store, StoredNotice},
 };
@@ -27,6 +28,7 @@ pub struct Standing {
     pub since: Option<Timestamp>,
     pub rules: BTreeMap<String, RuleStanding>,
     pub recipients: BTreeMap<String, RecipientStanding>,
+    pub assertions: BTreeMap<String, AssertionStanding>,
     /// How long batches took, by database.
     pub batches: BTreeMap<String, Durations>,
     /// Newest first.
@@ -76,6 +78,14 @@ pub struct LastRun {
     pub disposed: u64,
     /// Why it ended as it did, where that needs words.
     pub message: Option<String>,
+}
+
+/// How an assertion stood when a plan or run last looked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssertionStanding {
+    pub at: Timestamp,
+    pub result: AssertionResult,
+    pub found: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -273,6 +283,8 @@ pub struct Snapshot {
     pub open_intents: u64,
     /// Holds in force.
     pub holds: u64,
+    /// What people have attested, by assertion.
+    pub attestations: BTreeMap<String, Attestation>,
     /// The last pause of the job, where nobody has ended it; it may have ended by itself.
     pub pause: Option<Pause>,
 }
@@ -320,6 +332,7 @@ impl Snapshot {
             notices: store.notices().await?,
             open_intents: store.open_intents().await?.len() as u64,
             holds: store.holds_mark().await?.0,
+            attestations: store.attestations().await?,
             pause: store.last_pause().await?,
         })
     }

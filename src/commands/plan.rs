@@ -26,12 +26,18 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let answers = loading::answers(&job, &keys, now).await?;
+    // who asks about some rules asks about these
+    let attested = match args.rules.is_empty() && args.tags.is_empty() {
+        true => Some(loading::attested(&job).await?),
+        false => None,
+    };
     let options = Options {
         rules: args.rules.clone(),
         tags: args.tags.clone(),
         samples: args.sample,
         thorough: true,
         pseudonym_key,
+        attested,
         answers,
         ..Options::default()
     };
@@ -119,7 +125,8 @@ async fn check_recipients(
     Ok(outcome)
 }
 
-/// A dry run refuses nothing, but a plan that lacks rules is not whole.
+/// A dry run refuses nothing, but a plan that lacks rules is not whole, and an assertion that fails wants a person.
 fn outcome(plan: &Plan) -> Outcome {
-    plan.unplanned.iter().map(|unplanned| unplanned.outcome).max().unwrap_or_default()
+    let assertions = plan.assertions.iter().map(|assertion| assertion.outcome);
+    plan.unplanned.iter().map(|unplanned| unplanned.outcome).chain(assertions).max().unwrap_or_default()
 }

@@ -4,10 +4,11 @@ use super::{GroupReport, RuleReport, RunReport};
 use crate::{
     ledger::RuleResult,
     outcome::Outcome,
-    plan::{Counts, Plan, Prepared, PreparedStep, row::overdue_since},
+    plan::{CheckedAssertion, Counts, Plan, Prepared, PreparedStep, row::overdue_since},
     settings::Settings,
     standing::{
-        Counted, Group, LastRun, Process, RecipientStanding, RuleStanding, RunStanding, Share, Standing, Waiting,
+        AssertionStanding, Counted, Group, LastRun, Process, RecipientStanding, RuleStanding, RunStanding, Share,
+        Standing, Waiting,
     },
     store::{self, Store},
 };
@@ -41,6 +42,7 @@ pub(super) async fn run(
 ) -> Result<(), store::Error> {
     let mut together = None;
     let edit = |standing: &mut Standing| {
+        note_assertions(standing, &report.assertions, times.ended_at);
         for rule in &report.rules {
             let ready = steps.iter().find(|ready| ready.rule.id == rule.rule);
             let known = standing.rules.entry(rule.rule.clone()).or_default();
@@ -112,11 +114,19 @@ pub async fn plan(store: &mut Store, settings: &Settings, prepared: &Prepared) -
 
 /// Adds what a plan counted.
 pub fn add_plan(standing: &mut Standing, settings: &Settings, prepared: &Prepared) {
-    let Plan { steps, now, refusals, .. } = &prepared.plan;
+    let Plan { steps, now, refusals, assertions, .. } = &prepared.plan;
+    note_assertions(standing, assertions, *now);
     for (step, ready) in steps.iter().zip(&prepared.steps) {
         let refused = !step.refusals.is_empty() || !refusals.is_empty();
         let known = standing.rules.entry(step.rule.clone()).or_default();
         known.counted = Some(counted(settings, ready, &step.counts, refused, *now));
+    }
+}
+
+fn note_assertions(standing: &mut Standing, checked: &[CheckedAssertion], at: Timestamp) {
+    for CheckedAssertion { assertion, result, found, .. } in checked {
+        let known = AssertionStanding { at, result: *result, found: shortened(found.clone()) };
+        standing.assertions.insert(assertion.clone(), known);
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Request {
     pub tags: Vec<String>,
     /// What the processes call themselves that share a night's work with this one.
     pub group: Option<String>,
+    /// Look also whether the assertions hold.
+    pub assertions: bool,
     /// Exactly this plan, and no more of it.
     pub reviewed: Option<Plan>,
     /// What the run takes for the present time.
@@ -89,7 +91,8 @@ async fn perform_on(
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Performed, Option<Prepared>)> {
-    let Request { rules, tags, group, reviewed, now, .. } = request;
+    let Request { rules, tags, group, assertions, reviewed, now, .. } = request;
+    let attested = if assertions { Some(ledger.store().attestations().await?) } else { None };
     let holds = holds_in(ledger.store()).await?;
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
@@ -99,7 +102,7 @@ async fn perform_on(
     };
     let steps = reviewed.iter().flat_map(|plan| &plan.steps);
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
-    let options = Options { rules, tags, walks, pseudonym_key, ..Options::default() };
+    let options = Options { rules, tags, walks, pseudonym_key, attested, ..Options::default() };
     let mut prepared = match plan::prepare(job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),

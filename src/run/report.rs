@@ -6,7 +6,7 @@ use crate::{
     database::{dialect, maintenance::Remains},
     ledger::RuleResult,
     outcome::Outcome,
-    plan::{Counts, DatabaseFacts},
+    plan::{CheckedAssertion, Counts, DatabaseFacts},
     recipients::Answer,
     rules::After,
     standing::{Durations, RunStanding},
@@ -29,6 +29,9 @@ pub struct RunReport {
     pub disposed: u64,
     pub milliseconds: u64,
     pub rules: Vec<RuleReport>,
+    /// What has to hold and no rule can bring about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assertions: Vec<CheckedAssertion>,
     /// What became of work that recipients had accepted before, by their names.
     #[serde(skip)]
     pub polled: BTreeMap<String, RecipientReport>,

@@ -138,6 +138,12 @@ const MIGRATIONS: &[&str] = &["
         rule text not null primary key,
         tables text not null
     );
+", "
+    -- What people have said of assertions, the newest of each. What one says is a JSON document.
+    create table attestations (
+        assertion text not null primary key,
+        attestation text not null
+    );
 "];
 
 /// The version that this program knows.
