@@ -19,11 +19,16 @@ const NETWORKS: &[(u32, u32, &[usize])] = &[
 /// A card's digits may stand in at most so many groups.
 const MOST_GROUPS: usize = 5;
 
+/// A word of hexadecimal digits with letters among them is a hash or a random name from this length on.
+const SHORTEST_HASH: usize = 24;
+
 /// A card number stands in the text, with or without spaces or hyphens between groups of digits, in ASCII or full width.
 pub fn contains(text: &str) -> bool {
     let mut groups: Vec<Vec<u8>> = Vec::new();
     let (mut group, mut gap) = (Vec::new(), 0_u8);
-    for character in text.chars().chain(['\n']) {
+    let words = text.split_inclusive(|character: char| !character.is_ascii_alphanumeric());
+    let words = words.filter(|word| !is_hash(word.trim_end_matches(|last: char| !last.is_ascii_alphanumeric())));
+    for character in words.flat_map(str::chars).chain(['\n']) {
         match digit(character) {
             Some(digit) => {
                 if gap > 1 {
@@ -45,6 +50,13 @@ pub fn contains(text: &str) -> bool {
         }
     }
     false
+}
+
+/// One hash in some thousands would pass for a card by chance.
+fn is_hash(word: &str) -> bool {
+    word.len() >= SHORTEST_HASH
+        && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && word.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 fn digit(character: char) -> Option<u8> {
@@ -116,6 +128,9 @@ mod tests {
             "4222222222222",
             "４１１１　１１１１　１１１１　１１１１",
             "カード番号は4111-1111-1111-1111です",
+            "card4111111111111111", // no hash
+            "9f86d081884c7d659a2feaa0c55ad015 4111111111111111",
+            "411111111111111100000000 4111111111111111", // too long, but no hash
         ] {
             assert!(contains(number), "{number}");
         }
@@ -133,6 +148,7 @@ mod tests {
             "4111 1111, 1111 1111",   // two numbers
             "4111  1111  1111  1111", // a table's columns
             "2026-11-22 02:30:00 12345",
+            "9f86d081884c4111111111111111a2feaa0c55ad", // a hash
         ] {
             assert!(!contains(number), "{number}");
         }
