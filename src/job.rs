@@ -291,23 +291,30 @@ fn check_assertion(assertion: &Assertion, settings: &Settings, diagnostics: &mut
                 }
             }
         }
-        Check::AttestedEvery(_) => {}
+        Check::RetentionAt(at) if !settings.recipients.contains_key(&at.recipient) => {
+            let place = assertion.place.key("retention_at").key("recipient");
+            diagnostics.push(unknown_recipient(&at.recipient, place, settings));
+        }
+        Check::RetentionAt(_) | Check::AttestedEvery(_) => {}
     }
+}
+
+fn unknown_recipient(name: &str, place: Place, settings: &Settings) -> Diagnostic {
+    let help = match nearest(settings.recipients.keys().map(String::as_str), name) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => format!("add `{name}` to `recipients` in sunset.yaml"),
+    };
+    Diagnostic::error(Code::UnknownRecipient, place, format!("unknown recipient `{name}`")).help(help)
 }
 
 fn check_recipient(rule: &RuleRecipient, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
     let name = &rule.name;
+    let Some(recipient) = settings.recipients.get(name) else {
+        diagnostics.push(unknown_recipient(name, rule.place.name(), settings));
+        return;
+    };
     let mut error = |code, place, message: String, help| {
         diagnostics.push(Diagnostic::error(code, place, message).help(help));
-    };
-    let Some(recipient) = settings.recipients.get(name) else {
-        let known = || settings.recipients.keys().map(String::as_str);
-        let help = match nearest(known(), name) {
-            Some(known) => format!("did you mean `{known}`?"),
-            None => format!("add `{name}` to `recipients` in sunset.yaml"),
-        };
-        error(Code::UnknownRecipient, rule.place.name(), format!("unknown recipient `{name}`"), help);
-        return;
     };
     let known = recipient.identifiers();
     for (identifier, _) in rule.identifiers.iter().filter(|(identifier, _)| !known.contains(identifier)) {

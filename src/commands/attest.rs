@@ -69,8 +69,8 @@ fn attestable<'a>(job: &'a Job, id: &str) -> anyhow::Result<(&'a Assertion, Peri
     match job.assertions().find(|assertion| assertion.id == id) {
         Some(assertion) => match assertion.check {
             Check::AttestedEvery(every) => Ok((assertion, every)),
-            Check::NoRows(_) | Check::NoCardNumbers(_) => {
-                Err(Stop::invalid(format!("`{id}` is checked on the databases: nobody can attest it")))
+            Check::NoRows(_) | Check::NoCardNumbers(_) | Check::RetentionAt(_) => {
+                Err(Stop::invalid(format!("`{id}` is looked at by every run: nobody can attest it")))
             }
         },
         None => {

@@ -8,7 +8,7 @@ use crate::{
     ledger::Keys,
     outcome::Outcome,
     output::{self, PlanStyle},
-    plan::{self, Options, Plan, Prepared},
+    plan::{self, Options, Plan, Prepared, Said},
     push::Targets,
     recipients::Checked,
     run::{self, Recipients},
@@ -27,8 +27,11 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let answers = loading::answers(&job, &keys, now).await?;
     // who asks about some rules asks about these
-    let attested = match args.rules.is_empty() && args.tags.is_empty() {
-        true => Some(loading::attested(&job).await?),
+    let said = match args.rules.is_empty() && args.tags.is_empty() {
+        true => {
+            let retentions = if args.check_recipients { Some(run::retentions(&job, &keys).await) } else { None };
+            Some(Said { attested: loading::attested(&job).await?, retentions })
+        }
         false => None,
     };
     let options = Options {
@@ -37,7 +40,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
         samples: args.sample,
         thorough: true,
         pseudonym_key,
-        attested,
+        said,
         answers,
         ..Options::default()
     };

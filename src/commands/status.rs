@@ -75,7 +75,7 @@ fn assertions(job: &Job, snapshot: &Snapshot, today: Date) -> BTreeMap<String, A
                 let found = said.map(|said| format!("attested by {} on {}", said.by, said.on));
                 AssertionStatus { statement, result: Some(result), found, at, until }
             }
-            Check::NoRows(_) | Check::NoCardNumbers(_) => {
+            Check::NoRows(_) | Check::NoCardNumbers(_) | Check::RetentionAt(_) => {
                 let result = standing.map(|standing| standing.result);
                 AssertionStatus { statement, result, found: standing.map(|known| known.found.clone()), at, until: None }
             }

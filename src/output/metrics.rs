@@ -233,7 +233,7 @@ fn assertions(job: &Job, snapshot: &Snapshot, now: Timestamp) -> Vec<Family> {
                 ends = ends.with_some(id, end.map(Value::from));
                 Some(end.is_some_and(|end| now < end))
             }
-            Check::NoRows(_) | Check::NoCardNumbers(_) => held,
+            Check::NoRows(_) | Check::NoCardNumbers(_) | Check::RetentionAt(_) => held,
         };
         holds = holds.with_some(id, held.map(|held| u64::from(held).into()));
         checked = checked.with_some(id, standing.map(|standing| standing.at.into()));

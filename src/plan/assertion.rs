@@ -10,9 +10,10 @@ use crate::{
     job::Job,
     ledger::AssertionResult,
     outcome::Outcome,
+    recipients::{CheckError, Retention},
     rules::{
         Assertion, Attestation, Check, Condition, CountedFrom, NoCardNumbers, NoRows, Period, PeriodChoice,
-        condition as sql,
+        RetentionAt, condition as sql,
     },
 };
 use jiff::civil::Date;
@@ -35,6 +36,18 @@ const MOST_WITHOUT_KEY: u64 = 10_000;
 
 /// How long the shortest card number is.
 const SHORTEST_CARD: u32 = 13;
+
+/// How long recipients keep data, by name, as they have told; or why they have not.
+pub type Retentions = BTreeMap<String, Result<Option<Retention>, CheckError>>;
+
+/// What others have said that assertions are about.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// By people, by assertion.
+    pub attested: BTreeMap<String, Attestation>,
+    /// By recipients; `None`: nobody has asked them, and these assertions are left out.
+    pub retentions: Option<Retentions>,
+}
 
 /// What came of an assertion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +82,8 @@ enum Look {
         reads: (TableName, Vec<String>),
     },
     Cards(Vec<Texts>),
-    Attestation,
+    /// What others have said, people or recipients.
+    Said,
     /// Its database is not open.
     Closed,
 }
@@ -97,13 +111,13 @@ pub fn resolve<'a>(
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Task<'a>> {
     let look = |assertion: &Assertion, found: &mut Vec<Diagnostic>| {
-        let Some(name) = assertion.database() else { return Some(Look::Attestation) };
+        let Some(name) = assertion.database() else { return Some(Look::Said) };
         let Some(open) = databases.get(name) else { return Some(Look::Closed) };
         let errors = found.len();
         let look = match &assertion.check {
             Check::NoRows(no_rows) => count(job, open, assertion, no_rows, today, found),
             Check::NoCardNumbers(no_cards) => Some(Look::Cards(texts(open, assertion, no_cards, found))),
-            Check::AttestedEvery(_) => Some(Look::Attestation),
+            Check::RetentionAt(_) | Check::AttestedEvery(_) => Some(Look::Said),
         };
         look.filter(|_| found.len() == errors)
     };
@@ -120,7 +134,7 @@ impl Task<'_> {
                 .iter()
                 .map(|texts| (texts.table.clone(), [names(&texts.key), names(&texts.columns)].concat()))
                 .collect(),
-            Look::Attestation | Look::Closed => Vec::new(),
+            Look::Said | Look::Closed => Vec::new(),
         }
     }
 }
@@ -252,7 +266,7 @@ pub async fn check(
     tasks: &[Task<'_>],
     databases: &mut BTreeMap<String, OpenDatabase>,
     unavailable: &BTreeMap<String, Unavailable>,
-    attested: &BTreeMap<String, Attestation>,
+    said: &Said,
     today: Date,
 ) -> Vec<CheckedAssertion> {
     let mut checked = Vec::new();
@@ -266,10 +280,14 @@ pub async fn check(
                 look_for_cards(open, all, no_cards).await.unwrap_or_else(|error| failed(&error))
             }
             (_, _, Check::AttestedEvery(every)) => {
-                let said = attested.get(&assertion.id);
+                let said = said.attested.get(&assertion.id);
                 let until = said.map(|said| last_day(said, *every));
                 attestation(&assertion.id, said, until, today)
             }
+            (_, _, Check::RetentionAt(at)) => match &said.retentions {
+                Some(told) => retention(at, told.get(&at.recipient), today),
+                None => continue,
+            },
             _ => {
                 let why = assertion.database().and_then(|name| unavailable.get(name));
                 let outcome = if why.is_some_and(|why| why.temporary) { Outcome::Temporary } else { Outcome::Invalid };
@@ -325,6 +343,33 @@ fn attestation(id: &str, said: Option<&Attestation>, until: Option<Date>, today:
     match until < today {
         true => Verdict { until: Some(until), ..fails(AssertionResult::Expired, found) },
         false => Verdict { until: Some(until), ..holds(found) },
+    }
+}
+
+/// Held against what the recipient has told of its settings.
+fn retention(at: &RetentionAt, told: Option<&Result<Option<Retention>, CheckError>>, today: Date) -> Verdict {
+    let unknown = |found: String| fails(AssertionResult::Unknown, found);
+    let retention = match told {
+        Some(Ok(Some(retention))) => retention,
+        Some(Err(error)) => {
+            let outcome = if error.temporary { Outcome::Temporary } else { Outcome::Failed };
+            return Verdict { outcome, ..unknown(format!("{} does not tell: {error}", at.recipient)) };
+        }
+        Some(Ok(None)) | None => {
+            let (name, help) = (&at.recipient, "let a person say it: `attested_every`");
+            return unknown(format!("{name} has no interface that tells: {help}"));
+        }
+    };
+    let kept = retention.kept.iter().map(|(what, period)| format!("{what}: {period}"));
+    let mut found = kept.collect::<Vec<_>>().join(", ");
+    if let Some(prolonged_by) = retention.prolonged_by {
+        found += &format!(", prolonged by {prolonged_by}");
+    }
+    let ends = |period| clock::end_of_period(today, period);
+    let is_longer = retention.kept.iter().any(|(_, period)| ends(*period) > ends(at.at_most));
+    match is_longer || retention.prolonged_by.is_some() {
+        true => fails(AssertionResult::Fails, found),
+        false => holds(found),
     }
 }
 

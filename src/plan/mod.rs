@@ -28,7 +28,9 @@ mod sample;
 mod starting_point;
 
 pub use access::Walk;
-pub use assertion::{CheckedAssertion, databases_of as databases_of_assertions, last_day, resolve as assertions};
+pub use assertion::{
+    CheckedAssertion, Retentions, Said, databases_of as databases_of_assertions, last_day, resolve as assertions,
+};
 pub use count::tally;
 pub use coverage::{Accepted, Coverage, Finding, PersonalColumn, Reference, Stale, TableGap, coverage};
 pub use find::find_table;

@@ -3,7 +3,7 @@
 use super::{
     Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
     access::{self, Walk},
-    assertion::{self, CheckedAssertion},
+    assertion::{self, CheckedAssertion, Said},
     condition, count, guard, indexes, members, order, overlap, pace, partitions,
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
@@ -19,7 +19,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Place, Severity},
     job::Job,
     outcome::Outcome,
-    rules::{Attestation, Disposition, Rule, shape::nearest},
+    rules::{Disposition, Rule, shape::nearest},
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -42,8 +42,8 @@ pub struct Options {
     pub walks: BTreeMap<String, String>,
     /// The secret of keyed techniques.
     pub pseudonym_key: Option<Vec<u8>>,
-    /// What people have attested, by assertion; `None`: assertions are not looked at.
-    pub attested: Option<BTreeMap<String, Attestation>>,
+    /// What others have said that assertions are about; `None`: assertions are not looked at.
+    pub said: Option<Said>,
     /// What recipients have answered, to tell who is still to be asked about; `None` when nobody wants to know.
     pub answers: Option<Answers>,
 }
@@ -145,15 +145,14 @@ pub async fn prepare(
     let mut found = Vec::new();
     let rules = chosen(job, &options.rules, &options.tags, &mut found);
     let mut names = databases_of(job, &rules);
-    if options.attested.is_some() {
+    if options.said.is_some() {
         names.extend(assertion::databases_of(job));
     }
     let (mut databases, unavailable) = open_databases(job, names).await;
     let members = members::resolve(job, &databases, &rules, &mut found);
     found.extend(overlap::check(job.rules()));
     let today = clock::today(now, &job.settings.time_zone);
-    let tasks =
-        options.attested.as_ref().map(|attested| (assertion::resolve(job, &databases, today, &mut found), attested));
+    let tasks = options.said.as_ref().map(|said| (assertion::resolve(job, &databases, today, &mut found), said));
 
     let mut resolved: Vec<(&Rule, Resolved)> = Vec::new();
     for rule in &rules {
@@ -202,7 +201,7 @@ pub async fn prepare(
     }
 
     let assertions = match &tasks {
-        Some((tasks, attested)) => assertion::check(tasks, &mut databases, &unavailable, attested, today).await,
+        Some((tasks, said)) => assertion::check(tasks, &mut databases, &unavailable, said, today).await,
         None => Vec::new(),
     };
     let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).chain(unwatched).collect();

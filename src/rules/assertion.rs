@@ -32,6 +32,7 @@ pub struct Assertion {
 pub enum Check {
     NoRows(NoRows),
     NoCardNumbers(NoCardNumbers),
+    RetentionAt(RetentionAt),
     /// A person says so, and again before this is over.
     AttestedEvery(Period),
 }
@@ -59,6 +60,14 @@ pub struct NoCardNumbers {
     pub time: Duration,
 }
 
+/// A recipient keeps data no longer, by its own settings.
+#[derive(Clone, Debug)]
+pub struct RetentionAt {
+    /// Its name in the settings.
+    pub recipient: String,
+    pub at_most: Period,
+}
+
 /// What a person has said of an assertion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attestation {
@@ -82,7 +91,7 @@ impl Assertion {
         match &self.check {
             Check::NoRows(no_rows) => Some(&no_rows.table.database),
             Check::NoCardNumbers(no_cards) => Some(&no_cards.database),
-            Check::AttestedEvery(_) => None,
+            Check::RetentionAt(_) | Check::AttestedEvery(_) => None,
         }
     }
 
@@ -110,6 +119,11 @@ impl Assertion {
                 except: except.iter().filter_map(column).collect(),
                 rows: at.get("rows").and_then(|rows| rows.integer()).unwrap_or(ROWS),
                 time: at.get("time").and_then(|time| format::duration(time.text()?)).unwrap_or(TIME),
+            })
+        } else if let Some(at) = at.get("retention_at") {
+            Check::RetentionAt(RetentionAt {
+                recipient: at.text_of("recipient")?,
+                at_most: period(&at.get("at_most")?)?,
             })
         } else {
             Check::AttestedEvery(period(&at.get("attested_every")?)?)

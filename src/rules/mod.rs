@@ -15,7 +15,7 @@ pub mod schedule;
 pub mod schema;
 pub mod shape;
 
-pub use assertion::{Assertion, Attestation, Check, NoCardNumbers, NoRows};
+pub use assertion::{Assertion, Attestation, Check, NoCardNumbers, NoRows, RetentionAt};
 use parse::period;
 pub(crate) use parse::{At, condition_of, limits};
 pub use parse::{check_together, parse};

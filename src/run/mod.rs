@@ -18,6 +18,7 @@ mod perform;
 mod quotas;
 mod recover;
 mod report;
+mod retentions;
 mod step;
 mod verify;
 mod walk;
@@ -30,6 +31,7 @@ pub use perform::{Performed, Request, holds_in, outcome_of, perform};
 pub use report::{
     BACKLOG, GroupReport, MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces,
 };
+pub use retentions::retentions;
 
 use crate::{
     database::Error as DatabaseError,

@@ -1,6 +1,6 @@
 //! One run of a job, from opening the ledger to the report: what `sunset run` and `sunset serve` have in common.
 
-use super::{Progress, Recipients, RunReport, execute, note};
+use super::{Progress, Recipients, RunReport, execute, note, retentions};
 use crate::{
     catalog::TableName,
     database,
@@ -8,7 +8,7 @@ use crate::{
     job::Job,
     ledger::{self, Clock, KeyError, Keys, Ledger},
     outcome::{Outcome, Stop},
-    plan::{self, Hold, HoldScope, Options, Plan, Prepared},
+    plan::{self, Hold, HoldScope, Options, Plan, Prepared, Said},
     store::{self, HoldTarget, Store},
 };
 use anyhow::Context as _;
@@ -92,9 +92,15 @@ async fn perform_on(
     progress: &dyn Progress,
 ) -> anyhow::Result<(Performed, Option<Prepared>)> {
     let Request { rules, tags, group, assertions, reviewed, now, .. } = request;
-    let attested = if assertions { Some(ledger.store().attestations().await?) } else { None };
     let holds = holds_in(ledger.store()).await?;
     let keys = Keys::parse(&job.settings.keys)?;
+    let said = match assertions {
+        true => {
+            let attested = ledger.store().attestations().await?;
+            Some(Said { attested, retentions: Some(retentions(job, &keys).await) })
+        }
+        false => None,
+    };
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let rules = match &reviewed {
         Some(plan) => plan.steps.iter().map(|step| step.rule.clone()).collect(),
@@ -102,7 +108,7 @@ async fn perform_on(
     };
     let steps = reviewed.iter().flat_map(|plan| &plan.steps);
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
-    let options = Options { rules, tags, walks, pseudonym_key, attested, ..Options::default() };
+    let options = Options { rules, tags, walks, pseudonym_key, said, ..Options::default() };
     let mut prepared = match plan::prepare(job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),

@@ -121,6 +121,8 @@ async fn rows_that_must_not_be_there(bench: Bench) {
         assert!(call.err.contains(&format!("error[{code}]")), "{wrong}: {}", call.err);
         bench.sunset(&["run", "--now", bench.now]).expect(2);
     }
+    assertions(&bench, "- id: a\n  statement: s\n  retention_at: {recipient: nobody, at_most: 2 months}");
+    assert!(bench.sunset(&["validate"]).expect(2).err.contains("unknown recipient `nobody`"));
     assertions(&bench, "- id: visits\n  statement: s\n  attested_every: 1 year");
     assert!(bench.sunset(&["validate", "--offline"]).expect(2).err.contains("error[E0306]"));
 }

@@ -35,6 +35,12 @@ pub(super) static ASSERTION: MapShape = MapShape::new(
             "{database: core}",
         ),
         optional(
+            "retention_at",
+            "A recipient keeps data no longer, by its own settings (`google_analytics`).",
+            Shape::Map(&RETENTION_AT),
+            "{recipient: google_analytics, at_most: 2 months}",
+        ),
+        optional(
             "attested_every",
             "A person says that it holds (`sunset attest`), and says it again before this is over.",
             PERIOD,
@@ -42,7 +48,7 @@ pub(super) static ASSERTION: MapShape = MapShape::new(
         ),
     ],
 )
-.groups(&[&["no_rows"], &["no_card_numbers"], &["attested_every"]]);
+.groups(&[&["no_rows"], &["no_card_numbers"], &["retention_at"], &["attested_every"]]);
 
 static NO_ROWS: MapShape = MapShape::new(
     "`no_rows`",
@@ -58,6 +64,14 @@ static NO_ROWS: MapShape = MapShape::new(
     ],
 )
 .groups(&[&["where"], &["older_than"], &["where", "older_than"]]);
+
+static RETENTION_AT: MapShape = MapShape::new(
+    "`retention_at`",
+    &[
+        required("recipient", "Its name in `sunset.yaml`.", Shape::Text(&format::NAME), "google_analytics"),
+        required("at_most", "No kind of data is kept for longer.", PERIOD, "2 months"),
+    ],
+);
 
 static NO_CARD_NUMBERS: MapShape = MapShape::new(
     "`no_card_numbers`",

@@ -511,6 +511,7 @@ impl Rehearsal {
         assert_eq!(holds.len(), report["assertions"].as_array().unwrap().len(), "{:#}", report["assertions"]);
         let plant = "insert into inquiry_texts select max(id) + 1, min(inquiry_id), max(sent_at), 'カード番号は 4111 1111 1111 1111 です' from inquiry_texts";
         self.mariadb.execute(raw_sql(plant)).await.unwrap();
+        self.sandbox.seed("google_analytics", &json!({"retention": {"eventDataRetention": "FOURTEEN_MONTHS"}}));
         self.postgres.execute(raw_sql("update backups set destroyed_on = null where id = 7")).await.unwrap();
         let report = self.night(night + 4.months());
         let (holds, _) = self.assertions(&report);
@@ -593,6 +594,7 @@ async fn one_night() {
             "r08-no-card-numbers-contracts",
             "r08-no-card-numbers-support",
             "r08-no-card-numbers-web",
+            "r22-analytics-retention",
             "r31-no-old-backups"
         ]
     );
