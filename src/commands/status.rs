@@ -259,8 +259,7 @@ fn sum_up(run: &mut RunStatus, group: &RunStanding) {
 
 /// Takes in one entry; newer ones have been taken in before. Processes of a group are one run.
 fn note(status: &mut Status, Entry { at, run, event, .. }: Entry, groups: &[RunStanding]) {
-    let group =
-        groups.iter().find(|known| known.group.as_ref().is_some_and(|group| group.processes.contains_key(&run)));
+    let group = groups.iter().find(|known| known.group.as_ref().is_some_and(|group| group.has(&run)));
     let name = group.and_then(|known| known.group.as_ref()).map(|group| group.name.as_str());
     let same = |known: &RunStatus| match (&known.group, name) {
         (Some((known, _)), Some(name)) => known == name,

@@ -6,6 +6,7 @@
 //! format, what it promises and what it cannot.
 
 pub mod checkpoint;
+pub mod committed;
 pub mod entry;
 pub mod export;
 pub mod keys;
@@ -487,6 +488,9 @@ impl Ledger {
                     }
                     Some(BatchTags { tagging: Tagging::Without, .. }) | None => {}
                 }
+            }
+            Event::RunStarted { group: Some(group), .. } => {
+                self.store.add_grouped_run(&group, &entry.run, seq).await?;
             }
             Event::Outcome { intent, .. } if !self.store.settle_intent(intent, seq).await? => {
                 return Err(Error::Refused(format!("entry {intent} is not an intent without outcome")));

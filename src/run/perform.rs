@@ -1,6 +1,6 @@
 //! One run of a job, from opening the ledger to the report: what `sunset run` and `sunset serve` have in common.
 
-use super::{Progress, Recipients, RunReport, execute, note, retentions};
+use super::{Progress, Recipients, RunReport, execute, note, note::Together, retentions};
 use crate::{
     catalog::TableName,
     database,
@@ -62,17 +62,30 @@ pub async fn perform(
     let times = note::Times { started_at, ended_at: clock() };
     let run = ledger.run().to_owned();
     let mut store = ledger.into_store();
+    let together = match group {
+        Some(name) => {
+            let own = matches!(performed, Ok((Performed::Report(_), _))).then_some(run.as_str());
+            match Together::of(&mut store, name, own).await {
+                Ok(together) => Some(together),
+                Err(error) => {
+                    tracing::warn!(reason = %error, "the run is done, but cannot be shown with its group");
+                    None
+                }
+            }
+        }
+        None => None,
+    };
     let noted = match &mut performed {
         Ok((Performed::Report(report), Some(prepared))) => {
-            note::run(&mut store, &job.settings, &prepared.steps, report, group.as_deref(), times).await
+            note::run(&mut store, &job.settings, &prepared.steps, report, together, times).await
         }
         Ok((Performed::Report(_), None)) => Ok(()),
         Ok((Performed::Invalid(found), _)) => {
-            note::failure(&mut store, &run, group.as_deref(), rules, Outcome::Invalid, summary(found), times).await
+            note::failure(&mut store, &run, together, rules, Outcome::Invalid, summary(found), times).await
         }
         Err(error) => {
             let (outcome, message) = (outcome_of(error), format!("{error:#}"));
-            note::failure(&mut store, &run, group.as_deref(), rules, outcome, message, times).await
+            note::failure(&mut store, &run, together, rules, outcome, message, times).await
         }
     };
     if let Err(error) = noted {

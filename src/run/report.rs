@@ -83,7 +83,7 @@ pub struct GroupReport {
     /// Those that have ended, this one among them.
     pub processes: u64,
     pub outcome: Outcome,
-    /// Rows of the rules' own tables.
+    /// Rows of the rules' own tables, those among them that a process committed which has not ended, or died.
     pub disposed: u64,
     /// The same by rule.
     pub rules: BTreeMap<String, u64>,

@@ -144,6 +144,14 @@ const MIGRATIONS: &[&str] = &["
         assertion text not null primary key,
         attestation text not null
     );
+", "
+    -- Runs that share a night's work, with the number of their first entry.
+    create table grouped_runs (
+        run text not null primary key,
+        group_name text not null,
+        seq bigint not null
+    );
+    create index grouped_runs_group_name on grouped_runs (group_name);
 "];
 
 /// The version that this program knows.
