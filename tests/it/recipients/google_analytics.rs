@@ -347,7 +347,7 @@ async fn a_property_tells_how_long_it_keeps_data() {
     // a word that is not documented is no length of time
     sandbox.seed(KIND, &json!({"retention": {"userDataRetention": "RETENTION_DURATION_UNSPECIFIED"}}));
     assert!(!analytics.retention().await.unwrap_err().temporary);
-    sandbox.fault(Fault { status: Some(503), ..fault() });
+    sandbox.fault(Fault { status: Some(503), times: Some(20), ..fault() });
     assert!(analytics.retention().await.unwrap_err().temporary);
     // the older API has no such call
     assert_eq!(v3(&sandbox, "property: 123456789").retention().await, Ok(None));
