@@ -25,7 +25,7 @@ pub async fn retentions(job: &Job, keys: &Keys) -> Retentions {
         let fails = |reason: String| CheckError { reason, temporary: false };
         let opened = match &plumbing {
             Ok(plumbing) => recipients::open(settings, plumbing).map_err(|error| fails(error.to_string())),
-            Err(reason) => Err(fails(reason.to_string())),
+            Err(reason) => Err(fails(reason.clone())),
         };
         let answer = match opened {
             Ok(recipient) => recipient.retention().await,
