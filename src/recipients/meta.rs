@@ -18,22 +18,25 @@
 //! session is listed, and has ended when it has an `end_time`; the header `x-fb-trace-id`. What was collected by Pixel or
 //! Conversions API cannot be deleted for one person: no such call exists.
 
+mod errors;
+mod identifiers;
+
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
     Recipient, RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order, segment},
-    phone,
-    retry::{Verdict, retry_after, usual},
 };
 use crate::rules::{
     format,
     shape::{Field, Shape},
 };
+use errors::{FLAGGED, Fault, judge, refusal, trace, words_of};
 use hmac::{Hmac, KeyInit, Mac};
+use identifiers::{KEYS, column};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
+use sha2::Sha256;
+use std::{collections::BTreeSet, time::Duration};
 
 const BASE: &str = "https://graph.facebook.com";
 
@@ -162,62 +165,6 @@ const IDENTIFIERS: &[Identifier] = &[
     Identifier { name: "zip", doc: "The postal code; leaves as SHA-256.", example: "100-0001" },
     Identifier { name: "country", doc: "Two letters (ISO 3166-1); leaves as SHA-256.", example: "JP" },
 ];
-
-/// Meta's key and our name, in the order of the columns.
-const KEYS: &[(&str, &str)] = &[
-    ("EXTERN_ID", "extern_id"),
-    ("EMAIL", "email"),
-    ("PHONE", "phone"),
-    ("MADID", "madid"),
-    ("FN", "first_name"),
-    ("FI", "first_initial"),
-    ("LN", "last_name"),
-    ("GEN", "gender"),
-    ("DOBY", "birth_year"),
-    ("DOBM", "birth_month"),
-    ("DOBD", "birth_day"),
-    ("CT", "city"),
-    ("ST", "state"),
-    ("ZIP", "zip"),
-    ("COUNTRY", "country"),
-];
-
-/// A value as Meta wants it before hashing; `None` where nothing usable is left.
-fn normalized(key: &str, text: &str, country: Option<&str>, calling_code: Option<&str>) -> Option<String> {
-    let small = text.trim().to_lowercase();
-    let roman = || small.chars().filter(char::is_ascii_lowercase).collect::<String>();
-    let name = || small.chars().filter(|c| c.is_ascii_lowercase() || !(c.is_ascii() || c.is_whitespace())).collect();
-    let digits = || small.chars().filter(char::is_ascii_digit).collect::<String>();
-    let two = |most: u8| {
-        let number = digits().parse::<u8>().ok().filter(|number| (1..=most).contains(number))?;
-        Some(format!("{number:02}"))
-    };
-    let value = match key {
-        "EXTERN_ID" => text.to_owned(),
-        "PHONE" => phone::international(text, calling_code)?,
-        "FN" | "LN" => name(),
-        "FI" => name().chars().take(1).collect(),
-        "GEN" => small.chars().next().filter(|c| matches!(c, 'm' | 'f'))?.to_string(),
-        "DOBY" => Some(digits()).filter(|year| year.len() == 4)?,
-        "DOBM" => two(12)?,
-        "DOBD" => two(31)?,
-        "CT" | "ST" => roman(),
-        "ZIP" => {
-            let code: String = small.chars().filter(|c| !(c.is_whitespace() || *c == '-')).collect();
-            let american = country.is_some_and(|country| country.trim().eq_ignore_ascii_case("us"));
-            if american { code.chars().take(5).collect() } else { code }
-        }
-        "COUNTRY" => Some(roman()).filter(|country| country.len() == 2)?,
-        _ => small,
-    };
-    (!value.is_empty()).then_some(value)
-}
-
-/// What is sent of a value.
-fn column(key: &str, text: &str, country: Option<&str>, calling_code: Option<&str>) -> Option<String> {
-    let value = normalized(key, text, country, calling_code)?;
-    Some(if matches!(key, "EXTERN_ID" | "MADID") { value } else { hex::encode(Sha256::digest(value)) })
-}
 
 /// From what people are removed.
 enum Target {
@@ -555,218 +502,5 @@ impl Recipient for Meta {
     }
 }
 
-/// What Meta says about a call that failed.
-struct Fault {
-    code: u64,
-    subcode: u64,
-    transient: bool,
-}
-
-impl Fault {
-    fn of(reply: &Reply) -> Option<Self> {
-        let error = &reply.json()?["error"];
-        error.is_object().then(|| Self {
-            code: error["code"].as_u64().unwrap_or_default(),
-            subcode: error["error_subcode"].as_u64().unwrap_or_default(),
-            transient: error["is_transient"] == Value::Bool(true),
-        })
-    }
-
-    fn is(&self, code: u64) -> bool {
-        self.code == code || self.subcode == code
-    }
-}
-
-/// The audience was deleted, and all its members with it.
-const AUDIENCE_DELETED: u64 = 1_487_366;
-
-/// Memberships of a flagged audience cannot be changed.
-const AUDIENCE_FLAGGED: u64 = 1_713_230;
-
-const FLAGGED: &str = "Meta has flagged the audience, and lets nobody change its members: resolve the restrictions in the \
-                       Audience Manager, or delete the audience";
-
-/// Meta's errors come as HTTP 400, mostly, whatever they mean: their codes count.
-fn judge(reply: &Reply) -> Verdict {
-    let Some(fault) = Fault::of(reply) else { return usual(reply) };
-    match fault.code {
-        4 | 17 | 613 | 80001..=80014 => Verdict::Retry { after: regained(reply).or_else(|| retry_after(reply)) },
-        _ if fault.is(AUDIENCE_DELETED) => Verdict::Final,
-        1 | 2 | 341 | 368 | 5000 => Verdict::Retry { after: retry_after(reply) },
-        _ if fault.transient => Verdict::Retry { after: retry_after(reply) },
-        _ => usual(reply),
-    }
-}
-
-/// When calls are taken again, by the usage that Meta tells: in minutes; the longest of all.
-fn regained(reply: &Reply) -> Option<Duration> {
-    let usage: Value = serde_json::from_str(reply.header("x-business-use-case-usage")?).ok()?;
-    let entries = usage.as_object()?.values().filter_map(Value::as_array).flatten();
-    let minutes = entries.filter_map(|entry| entry["estimated_time_to_regain_access"].as_u64()).max()?;
-    (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)))
-}
-
-/// A reply that is no success.
-fn refusal(reply: &Reply) -> Answer {
-    let answer = match Fault::of(reply) {
-        Some(fault) if fault.is(AUDIENCE_DELETED) => Answer::gone(Grade::E1),
-        Some(_) => Answer::refused(words_of(reply)),
-        None => match reply.status {
-            300..=399 => Answer::refused("Meta's answer leads elsewhere, which is not followed: look at `url`"),
-            status => Answer::refused(format!("HTTP {status} that is not Meta's: look at `url`")),
-        },
-    };
-    answer.request_id(trace(reply))
-}
-
-/// Codes and what they mean: messages may quote what was sent.
-fn words_of(reply: &Reply) -> String {
-    let Some(fault) = Fault::of(reply) else {
-        return format!("HTTP {} that is not Meta's: look at `url`", reply.status);
-    };
-    let meaning = match (fault.code, fault.subcode) {
-        (_, AUDIENCE_FLAGGED) => FLAGGED,
-        (_, 1_870_090) => "the Custom Audience Terms are not accepted",
-        (_, 1_870_050) => "the ad account belongs to no business portfolio",
-        (190, _) => "Meta does not take the access token (any more)",
-        (100, 33) => "Meta knows no such ad account or audience, or the token may not see it",
-        (100, _) => "Meta finds a parameter invalid",
-        (105, _) => "Meta finds too many parameters",
-        (294, _) => "the token lacks `ads_management`",
-        (200..=299, _) => "the token may not do this",
-        (2650, _) => "Meta could not change the audience",
-        (1_487_301, _) | (_, 1_487_301) => "the audience is not shared with the ad account",
-        _ => "Meta refuses this",
-    };
-    let mut words = format!("{meaning} (HTTP {}, code {}", reply.status, fault.code);
-    if fault.subcode > 0 {
-        let _ = write!(words, ", subcode {}", fault.subcode);
-    }
-    words + ")"
-}
-
-/// Meta's own name for the call.
-fn trace(reply: &Reply) -> Option<String> {
-    let plain = |text: &&str| {
-        let byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-        !text.is_empty() && text.len() <= 64 && text.bytes().all(byte)
-    };
-    let body = reply.json().unwrap_or_default();
-    let told = body["error"]["fbtrace_id"].as_str().or_else(|| reply.header("x-fb-trace-id"));
-    told.filter(plain).map(str::to_owned)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{recipients::Options, rules::node::Node};
-    #[test]
-    fn normalizes_as_the_guide_says() {
-        for (key, text, country, wanted) in [
-            ("EMAIL", " Mary@Example.COM\t", None, Some("mary@example.com")),
-            ("PHONE", "+1 (555) 987-6543", None, Some("15559876543")),
-            ("PHONE", "0015559876543", None, Some("15559876543")),
-            ("FN", " Mary-Jane O'Neil 2nd. ", None, Some("maryjaneoneilnd")),
-            ("LN", "ÅSTRÖM", None, Some("åström")),
-            ("LN", "山田　太郎", None, Some("山田太郎")),
-            ("FI", " mary", None, Some("m")),
-            ("GEN", "Female", None, Some("f")),
-            ("GEN", "x", None, None),
-            ("DOBY", "1980", None, Some("1980")),
-            ("DOBY", "80", None, None),
-            ("DOBM", "7", None, Some("07")),
-            ("DOBM", "13", None, None),
-            ("DOBD", "31", None, Some("31")),
-            ("CT", "San José-1", None, Some("sanjos")),
-            ("CT", "東京", None, None),
-            ("ST", "C.A.", None, Some("ca")),
-            ("ZIP", "94107-1234", Some(" US "), Some("94107")),
-            ("ZIP", "EC1A 1BB", None, Some("ec1a1bb")),
-            ("COUNTRY", "JP", None, Some("jp")),
-            ("COUNTRY", "Japan", None, None),
-            ("MADID", "38400000-8CF0-11BD-B23E-10B96E40000D", None, Some("38400000-8cf0-11bd-b23e-10b96e40000d")),
-            ("EXTERN_ID", "U-1 a", None, Some("U-1 a")),
-        ] {
-            assert_eq!(normalized(key, text, country, None).as_deref(), wanted, "{key} {text}");
-        }
-    }
-
-    /// The guide's own examples.
-    #[test]
-    fn hashes_as_the_guide_does() {
-        let column = |key, text| column(key, text, None, None).unwrap();
-        assert_eq!(
-            column("EMAIL", "mary@example.com"),
-            "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79"
-        );
-        assert_eq!(column("PHONE", "15559876543"), "1ef970831d7963307784fa8688e8fce101a15685d62aa765fed23f3a2c576a4e");
-        assert_eq!(column("EXTERN_ID", "u-1"), "u-1");
-    }
-
-    /// As facebook_business 26.0.3 makes it (`FacebookSession._gen_appsecret_proof`).
-    #[test]
-    fn proves_the_apps_secret_as_metas_library_does() {
-        let proof = proof(&"app-secret".into(), &"EAA-token".into()).unwrap();
-        assert_eq!(proof.expose_secret(), "1e0bb46cda0fe5b7c171258d962c05ff165587360283f49de08842ae0b17fb7c");
-    }
-
-    #[test]
-    fn codes_count_and_not_statuses() {
-        let judged = |status, body: &str, headers: &[(&str, &str)]| judge(&Reply::for_test(status, headers, body));
-        let error = |code: u64| format!("{{\"error\": {{\"code\": {code}}}}}");
-        for code in [1, 2, 341, 368, 5000, 4, 17, 613, 80003, 80014] {
-            assert_eq!(judged(400, &error(code), &[]), Verdict::Retry { after: None }, "{code}");
-        }
-        for code in [100, 105, 190, 200, 294, 2650, 2655, 1_487_301, 1_487_366] {
-            assert_eq!(judged(400, &error(code), &[]), Verdict::Final, "{code}");
-        }
-        let transient = "{\"error\": {\"code\": 100, \"is_transient\": true}}";
-        assert_eq!(judged(400, transient, &[]), Verdict::Retry { after: None });
-        let usage = "{\"123\": [{\"type\": \"custom_audience\", \"estimated_time_to_regain_access\": 19}, \
-                     {\"type\": \"ads_management\", \"estimated_time_to_regain_access\": 0}]}";
-        let usage = [("x-business-use-case-usage", usage), ("retry-after", "5")];
-        let wait = Some(Duration::from_secs(19 * 60));
-        assert_eq!(judged(400, &error(80003), &usage), Verdict::Retry { after: wait });
-        let nothing = [("x-business-use-case-usage", "{\"123\": [{\"estimated_time_to_regain_access\": 0}]}")];
-        assert_eq!(judged(400, &error(80003), &nothing), Verdict::Retry { after: None });
-        assert_eq!(judged(503, "<html>", &[]), Verdict::Retry { after: None });
-    }
-
-    #[test]
-    fn settings_name_one_target() {
-        let problem = |pairs: &[(&str, Node)]| {
-            let pairs = pairs.iter().map(|(key, node)| ((*key).to_owned(), node.clone())).collect();
-            let settings =
-                RecipientSettings { options: Options::new(Node::Map(pairs)), ..RecipientSettings::bare(&KIND) };
-            (KIND.check)(&settings).err().map(|misfit| (misfit.at, misfit.problem))
-        };
-        let text = |text: &str| Node::Text(text.to_owned());
-        assert_eq!(problem(&[("ad_account", text("act_12"))]), None);
-        assert_eq!(problem(&[("audience", text("12")), ("sessions", Node::Bool(true))]), None);
-        let both = [("ad_account", text("12")), ("audience", text("12"))];
-        for (pairs, at, words) in [
-            (&[][..], &[][..], "neither"),
-            (&both, &["audience"], "both"),
-            (&[("ad_account", text("act_12")), ("sessions", Node::Bool(true))], &["sessions"], "no sessions"),
-            (&[("ad_account", text("act_1/../2"))], &["ad_account"], "no ad account"),
-            (&[("audience", text("me"))], &["audience"], "no audience"),
-            (
-                &[("audience", text("1")), ("country_calling_code", text("+81"))],
-                &["country_calling_code"],
-                "no calling code",
-            ),
-        ] {
-            let (found, problem) = problem(pairs).unwrap();
-            assert!(found == at && problem.contains(words), "{words}: {found:?} {problem}");
-        }
-    }
-
-    #[test]
-    fn samples_of_any_form_are_read() {
-        let read = |text: &str| samples(&serde_json::from_str(text).unwrap()).into_iter().collect::<Vec<_>>();
-        assert_eq!(read("{}"), Vec::<String>::new());
-        assert_eq!(read("[\"a\", \"b\"]"), ["a", "b"]);
-        assert_eq!(read("{\"0\": \"[\\\"a\\\", \\\"\\\"]\"}"), ["0", "a"]);
-        assert_eq!(read("[{\"EMAIL\": \"a\"}]"), ["EMAIL", "a"]);
-    }
-}
+mod tests;
