@@ -334,7 +334,7 @@ fn partition(number: u64, rows: u64) -> (String, String) {
     let seconds = (rows / 2).div_ceil(half) * 10;
     let bound = |number: u64| (start + (number * seconds).cast_signed().seconds()).to_string().replace('T', " ");
     let place = number % half;
-    // without gaps, as MySQL has it
-    let to = if place + 1 == half && number < half { "2025-06-01 00:00:00".to_owned() } else { bound(place + 1) };
+    // the last one with old rows ends with what is due: without gaps, as MySQL has it
+    let to = if place + 1 == half && number < half { format!("{CUT_OFF} 00:00:00") } else { bound(place + 1) };
     (bound(place), to)
 }
