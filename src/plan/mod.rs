@@ -4,6 +4,7 @@
 //! line, [`count`] asks the databases how many rows are concerned, [`guard`] holds the counts against the limits.
 
 mod access;
+mod aggregate;
 mod change;
 mod condition;
 mod count;
@@ -27,6 +28,7 @@ mod sample;
 mod starting_point;
 
 pub use access::Walk;
+pub use aggregate::{Groups, PlannedAggregate, groups};
 pub use count::tally;
 pub use coverage::{Accepted, Coverage, Finding, PersonalColumn, Reference, Stale, TableGap, coverage};
 pub use find::find_table;
@@ -125,6 +127,9 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<PlannedRecipient>,
     pub access: Access,
+    /// Where rows are added up before they go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregate: Option<PlannedAggregate>,
     /// What becomes of the table's partitions, where the rule says something of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<PlannedPartitions>,

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a file, a clock, an environment variable or a database.
 
+mod aggregate;
 pub mod condition;
 pub mod format;
 pub mod language;
@@ -14,6 +15,7 @@ pub mod schedule;
 pub mod schema;
 pub mod shape;
 
+pub use aggregate::{Aggregate, CalendarUnit, GroupedBy, SmallestGroup, Total};
 pub(crate) use parse::{At, condition_of, limits};
 pub use parse::{check_together, parse};
 pub use period::Period;

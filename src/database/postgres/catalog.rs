@@ -42,7 +42,7 @@ const COLUMNS: &str = "walk (oid, base, typmod, required) as (
              when t.typcategory = 'S' then 'text' end,
         t.oid::text, coalesce(d.typmod, a.atttypmod)::text,
         (not a.attnotnull and not coalesce(d.required, false))::text, (a.attgenerated <> '')::text,
-        col_description(c.oid, a.attnum)
+        (a.atthasdef or a.attidentity <> '' or t.typdefault is not null)::text, col_description(c.oid, a.attnum)
     from relation c
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     left join domain d on d.oid = a.atttypid
@@ -130,7 +130,8 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         words.entry(type_id).or_default().push(word);
     }
     for row in connection.fetch(&relations(COLUMNS)).await? {
-        let [schema, table, name, sql_type, base, type_id, modifier, nullable, generated, comment] = fields(row)?;
+        let [schema, table, name, sql_type, base, type_id, modifier, nullable, generated, default, comment] =
+            fields(row)?;
         // The server adds the length of a header that is no longer there.
         let max_length = match base.as_str() {
             "varchar" | "bpchar" => modifier.parse::<i64>().ok().and_then(|modifier| u32::try_from(modifier - 4).ok()),
@@ -142,6 +143,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             kind: kind(&base),
             nullable: nullable == "true",
             generated: generated == "true",
+            has_default: default == "true",
             max_length,
             words: words.get(&type_id).cloned().unwrap_or_default(),
             comment,
