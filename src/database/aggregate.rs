@@ -54,16 +54,17 @@ pub fn tally(dialect: &dyn Dialect, work: &Work, aggregate: &AggregateWork) -> S
     let groups = numbered("r.k", by.len()).join(", ");
     let named: Vec<_> = (0..by.len()).map(|i| format!("r.k{i} as k{i}")).collect();
     let first = dialect.column("o", &by[0].0);
-    let mut kept = Sql::new(format!("{} and ({first} is not null or s.p >= ", is_group("s", by.len())));
+    let is_group = is_group("s", by.len());
+    let mut kept = Sql::new(format!("{is_group} and ({first} is not null or s.p >= "));
     kept.append(&number(aggregate.at_least)).push(")");
+    let mut out = Sql::new(format!("{is_group} and {first} is null and s.p < "));
+    out.append(&number(aggregate.at_least));
     let sum = |condition: &Sql, then: &str, otherwise: &str| {
         let mut sum = condition.clone();
         let text = format!("coalesce(sum(case when {} then {then} else {otherwise} end), 0)", sum.text);
         sum.text = dialect.shown(&text);
         sum
     };
-    let mut out = Sql::new(format!("{} and not (", is_group("s", by.len())));
-    out.append(&kept).push(")");
     let mut sql = Sql::new("select ");
     sql.append(&Sql::join(&[sum(&kept, "1", "0"), sum(&out, "1", "0"), sum(&kept, "0", "s.n")], ", "));
     sql.push(&format!(" from (select {}, count(*) as n, count(distinct r.p) as p from (", named.join(", ")));

@@ -135,7 +135,8 @@ impl Resolver<'_, '_> {
             error(Code::RowSecurity, place.clone(), message, help);
         }
         let named: Vec<_> = rule.columns().collect();
-        if named.iter().all(|(name, _)| target.column(name).is_some()) {
+        let all_there = named.iter().all(|(name, _)| target.column(name).is_some());
+        if all_there {
             let by: Vec<_> = rule.by.iter().map(|(name, _)| name.clone()).collect();
             let same = |key: &[String]| key.len() == by.len() && by.iter().all(|name| key.contains(name));
             let unique = |index: &&crate::catalog::Index| index.unique && !index.partial && same(&index.columns);
@@ -165,8 +166,9 @@ impl Resolver<'_, '_> {
         }
         let is_named = |column: &Column| named.iter().any(|(name, _)| *name == column.name);
         let required = |column: &&Column| !column.nullable && !column.has_default && !column.generated;
-        for column in target.columns.iter().filter(required).filter(|column| !is_named(column)) {
-            let message = format!("`{}` of `{}` has neither a value nor a default", column.name, rule.into);
+        // one of these may be what was meant by a name that is not there
+        for column in target.columns.iter().filter(required).filter(|column| all_there && !is_named(column)) {
+            let message = format!("`{}` of `{}` gets no value and has no default", column.name, rule.into);
             let help = "give it a default, or let it be null: a new group gets a value in the columns of `by`, `totals` and \
                         `counted_in` alone";
             error(Code::AggregateColumn, place.clone(), message, help);
@@ -271,6 +273,8 @@ impl Resolver<'_, '_> {
         let (column, into) = (column?, into?);
         if !is_number(column) {
             self.misfit(place.key("sum"), column, "cannot be added up", "name a column of numbers");
+        } else if !is_number(into) {
+            self.misfit(place.name(), into, "holds no sum", "take a number");
         } else if !holds(into, column) {
             let problem = format!("would round what is added of `{}`, which is {}", column.name, column.sql_type);
             self.misfit(place.name(), into, &problem, "give it at least as many decimals");

@@ -40,7 +40,7 @@ pub fn privileges(
         needs.take(catalog, &rule.id, resolved);
     }
     let mut list = needs.list();
-    for (privilege, rules) in adding_up(rules) {
+    for (privilege, rules) in adding_up(catalog, rules) {
         list.push(Need { privilege, why: "add rows up before they go", rules });
     }
     for (privilege, rules) in whole_partitions(catalog, rules) {
@@ -52,15 +52,17 @@ pub fn privileges(
     list
 }
 
-/// What it takes to write groups; they are read like any table.
-fn adding_up(rules: &[(&Rule, Resolved)]) -> BTreeMap<Privilege, Rules> {
+/// What it takes to write groups; they are read like any table. For an insert that may meet a row which is there already,
+/// MariaDB asks for the right to update every column that it names.
+fn adding_up(catalog: &Catalog, rules: &[(&Rule, Resolved)]) -> BTreeMap<Privilege, Rules> {
     let mut needs: BTreeMap<Privilege, Rules> = BTreeMap::new();
     for (rule, resolved) in rules {
         let Some(aggregate) = &resolved.work.aggregate else { continue };
         let by = aggregate.by.iter().map(|(column, _)| column.clone());
         let raised = aggregate.totals.iter().map(|(column, _)| column).chain([&aggregate.counted_in]).cloned();
         let raised: BTreeSet<_> = raised.collect();
-        let all = by.chain(raised.iter().cloned()).collect();
+        let all: BTreeSet<_> = by.chain(raised.iter().cloned()).collect();
+        let raised = if catalog.engine == Engine::Mysql { all.clone() } else { raised };
         for privilege in
             [Privilege::Insert(aggregate.into.clone(), all), Privilege::Update(aggregate.into.clone(), raised)]
         {
