@@ -272,16 +272,16 @@ pub(super) fn added_up(planned: &PlannedAggregate, database: &str) -> Vec<String
         let columns: Vec<_> = columns.iter().map(|(column, what)| format!("{column} ({what})")).collect();
         columns.join(", ")
     };
-    let columns = format!("{}, {counted_in} (persons by {persons})", listed(totals));
+    let columns = format!("{}, {counted_in} (count of different {persons})", listed(totals));
     let target = format!("in {database}.{into}, by {}: {columns}", listed(by));
     vec![target, group_counts(groups, *at_least)]
 }
 
-/// `12 groups; 3 of fewer than 10 persons are left out; 25 rows go uncounted`.
+/// `12 groups; 3 more have fewer than 10 persons and are left out; 25 rows go uncounted`.
 pub(super) fn group_counts(groups: &Groups, at_least: u64) -> String {
     let mut text = format!("{} groups", count(groups.kept));
     if groups.suppressed > 0 {
-        let _ = write!(text, "; {} of fewer than {at_least} persons are left out", count(groups.suppressed));
+        let _ = write!(text, "; {} more have fewer than {at_least} persons and are left out", count(groups.suppressed));
     }
     if groups.rows_left_out > 0 {
         let _ = write!(text, "; {} rows go uncounted", count(groups.rows_left_out));

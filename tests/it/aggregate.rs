@@ -1,13 +1,16 @@
 //! Rows that are added up before they go: totals are those of the rows, groups of a few persons have none, and whatever
 //! moment a run ends at, every row is counted once.
 
-use crate::support::{
-    bench::{Bench, Call, on_every_engine},
-    random::Random,
+use crate::{
+    recipients::run::sandbox,
+    support::{
+        bench::{Bench, Call, on_every_engine},
+        random::Random,
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    thread,
+    fs, thread,
     time::Duration,
 };
 use sunset::{
@@ -20,6 +23,8 @@ on_every_engine!(
     every_way_through_the_table_adds_up,
     it_dies_at_every_moment,
     only_one_process_adds_up,
+    writers_meanwhile_lose_nothing,
+    served_rows_are_added_up,
     months_are_those_of_the_job,
     columns_have_to_fit,
     coverage_knows_the_target,
@@ -230,8 +235,11 @@ async fn totals_are_those_of_the_rows(bench: Bench) {
     assert_eq!(planned["by"], serde_json::json!({"month": "month of used_on", "plan": "plan_code"}));
     assert_eq!(bench.count("select count(*) from usage_monthly").await, 0, "a plan wrote something");
     let text = bench.sunset(&["plan", "--now", bench.now]).expect(0).out;
-    let words =
-        format!("{} of fewer than 3 persons are left out; {} rows go uncounted", suppressed.len(), due - counted);
+    let words = format!(
+        "{} more have fewer than 3 persons and are left out; {} rows go uncounted",
+        suppressed.len(),
+        due - counted
+    );
     assert!(text.contains(&words), "{text}");
 
     let report = bench.run_to_the_end();
@@ -352,6 +360,102 @@ async fn only_one_process_adds_up(bench: Bench) {
         ledger.went();
         ledger.check(&bench).await;
     }
+}
+
+/// While others change numbers, add rows and let rows be due no more, exactly the rows that go are added, as they are then.
+async fn writers_meanwhile_lose_nothing(bench: Bench) {
+    settings(&bench, 4);
+    usage(&bench).await;
+    bench.script("create table increments (id {int})").await;
+    let mut random = Random::new(5);
+    let mut next = 1;
+    for round in 0..2 {
+        if round == 1 {
+            let_notes_go(&bench).await;
+            rule(&bench, "", "");
+        }
+        let row = |id: u64| format!("({id}, {}, '2020-02-03', 'light', 0, '2020-02-29')", id % 50);
+        let first = next;
+        next += 400;
+        let rows: Vec<_> = (first..next).map(row).collect();
+        bench.script(&format!("insert into usage_daily values {}", rows.join(", "))).await;
+        let mut run = bench.start(&["run", "--now", bench.now]);
+        let mut written = 0;
+        while run.try_wait().unwrap().is_none() {
+            let id = first + random.below(next - first);
+            let sql = match random.below(4) {
+                0 => format!("insert into usage_daily values {}", row(next)),
+                1 => format!("update usage_daily set billed_on = '2026-06-01' where id = {id}"),
+                2 => format!("update usage_daily set billed_on = '2020-02-29' where id = {id}"),
+                // whether there was a row to change is asked while nobody else can change it
+                _ => format!(
+                    "begin; update usage_daily set megabytes = megabytes + 1 where id = {id};
+                     insert into increments select id from usage_daily where id = {id}; commit"
+                ),
+            };
+            if bench.try_script(&sql).await {
+                written += 1;
+                next += u64::from(sql.starts_with("insert"));
+            }
+        }
+        assert!(written > 0, "nobody wrote meanwhile");
+        let call = Call::of(run);
+        assert!([0, 75].contains(&call.code), "{call:?}");
+        bench.script("update usage_daily set billed_on = '2020-02-29'").await;
+        finish(&bench);
+        assert_eq!(bench.count("select count(*) from usage_daily").await, 0);
+        let increments = bench.count("select count(*) from increments").await;
+        let found = bench.list("select month, plan, days, megabytes, persons from usage_monthly").await;
+        assert_eq!(found, format!("2020-02-01|light|{}|{increments}|50", next - 1));
+    }
+}
+
+/// Rows whose recipients are asked first are added up when they go, and not before.
+async fn served_rows_are_added_up(bench: Bench) {
+    let sandbox = sandbox().await;
+    fs::write(bench.path("crm_key"), "crm_planted").unwrap();
+    bench.settings(&format!(
+        "time_zone: Asia/Tokyo\npace: {{batch_rows: 10}}\nrecipients:\n  crm: {{kind: http, url: \"{}\", auth: \
+         {{bearer: \"${{file:crm_key}}\"}}, grade: E1, delete: {{method: DELETE, path: \"/v1/people/{{email}}\", gone: [404]}}}}",
+        sandbox.url("crm")
+    ));
+    let members: Vec<_> = (1..=60)
+        .map(|id| format!("({id}, '20{:02}-01-01', {}, 'person{id}@example.com')", 1 + id % 20, 20 * (id % 3)))
+        .collect();
+    bench
+        .script(&format!(
+            "create table members (id {{int}} primary key, left_on {{date}}, age {{int}}, email {{text}});
+             create table leavers (age {{int}} primary key, members {{int}} not null, persons {{int}} not null);
+             insert into members values {}, (61, '2001-01-01', 99, 'old@example.com')",
+            members.join(", ")
+        ))
+        .await;
+    bench.rules(
+        "
+- id: members
+  table: core.members
+  starting_point: left_on
+  retention_period: 1 year
+  disposition: erase
+  recipients: [crm: {email: email}]
+  aggregate:
+    into: core.leavers
+    by: {age: age}
+    totals: {members: count}
+    smallest_group: {persons: id, at_least: 2, counted_in: persons}",
+    );
+    let call = bench.sunset_with(&["run", "--now", bench.now], &[("SUNSET_FAILPOINT", "after_totals:3")]);
+    assert_eq!(call.code, -1, "{call:?}");
+    let gone = 61 - bench.count("select count(*) from members").await;
+    assert_eq!(gone, 20, "two batches were committed");
+    assert_eq!(bench.count("select sum(members) from leavers").await, 20);
+    finish(&bench);
+    assert_eq!(bench.lines("select * from leavers order by age").await, ["0|20|20", "20|20|20", "40|20|20"]);
+    assert_eq!(bench.count("select count(*) from members").await, 0);
+    // a group that was left out, and one that is there
+    bench.script("insert into members values (62, '2001-01-01', 99, 'a@example.com'), (63, '2001-01-01', 20, 'b@example.com')").await;
+    bench.run(0);
+    assert_eq!(bench.lines("select * from leavers order by age").await, ["0|20|20", "20|21|20", "40|20|20"]);
 }
 
 /// Points in time lie in the month of the job's time zone, summer time included; other times in the month they are written
