@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock, an environment variable or a database.
 
 mod aggregate;
+mod assertion;
 pub mod condition;
 pub mod format;
 pub mod language;
@@ -16,6 +17,8 @@ pub mod schema;
 pub mod shape;
 
 pub use aggregate::{Aggregate, CalendarUnit, GroupedBy, SmallestGroup, Total};
+pub use assertion::{Assertion, Attestation, Check, NoCardNumbers, NoRows, RetentionAt};
+use parse::period;
 pub(crate) use parse::{At, condition_of, limits};
 pub use parse::{check_together, parse};
 pub use period::Period;

@@ -32,7 +32,9 @@ fn describe(catalog: &Catalog, schema: &str, name: &str) -> String {
     out.push('\n');
     for column in columns {
         write!(out, "  {} `{}` {:?}", column.name, column.sql_type, column.kind).unwrap();
-        for (flag, word) in [(column.nullable, " null"), (column.generated, " generated")] {
+        for (flag, word) in
+            [(column.nullable, " null"), (column.generated, " generated"), (column.has_default, " default")]
+        {
             out.push_str(if flag { word } else { "" });
         }
         if let Some(length) = column.max_length {
@@ -72,7 +74,7 @@ fn assert_table(catalog: &Catalog, schema: &str, name: &str, expected: &[&str]) 
 
 const POSTGRES: &str = r#"
 create schema "Müll ""東京"" ı";
-create domain plz as varchar(5);
+create domain plz as varchar(5) default '100';
 create domain "bıgınt" as bigint not null;
 create domain "strict plz" as plz not null check (value <> '');
 create type mood as enum ('so lala', 'b''c', 'あ');
@@ -148,10 +150,10 @@ async fn postgres_zoo() {
         "Kunden 'x'",
         &[
             "Plain key [\"region\", \"Id\"]",
-            "  Id `bigint` Integer",
+            "  Id `bigint` Integer default",
             "  region `character(2)` Text 2",
             "  name `character varying(40)` Text 40",
-            "  code `plz` Text null 5",
+            "  code `plz` Text null default 5",
             "  code2 `\"strict plz\"` Text 5",
             "  big `\"bıgınt\"` Integer",
             "  mood `mood` Enumeration null [\"so lala\", \"b'c\", \"あ\"]",

@@ -42,10 +42,12 @@ const COLUMNS: &str = "walk (oid, base, typmod, required) as (
              when t.typcategory = 'S' then 'text' end,
         t.oid::text, coalesce(d.typmod, a.atttypmod)::text,
         (not a.attnotnull and not coalesce(d.required, false))::text, (a.attgenerated <> '')::text,
-        (a.atthasdef or a.attidentity <> '' or t.typdefault is not null)::text, col_description(c.oid, a.attnum)
+        (a.atthasdef and a.attgenerated = '' or a.attidentity <> '' or own.typdefault is not null)::text,
+        col_description(c.oid, a.attnum)
     from relation c
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     left join domain d on d.oid = a.atttypid
+    join pg_type own on own.oid = a.atttypid
     join pg_type t on t.oid = coalesce(d.base, a.atttypid)
     order by c.oid, a.attnum";
 
