@@ -25,9 +25,12 @@ const TABLES: &str = "select cast(table_schema as char), cast(table_name as char
         cast(table_rows as char), cast(engine as char), cast(table_comment as char)
     from information_schema.tables where ";
 
+/// MariaDB writes down that a default is null.
 const COLUMNS: &str = "select cast(table_schema as char), cast(table_name as char), cast(column_name as char),
         cast(column_type as char), cast(data_type as char), cast(is_nullable as char), cast(extra as char),
-        cast(character_maximum_length as char), cast(column_default is not null as char), cast(column_comment as char)
+        cast(character_maximum_length as char),
+        cast(column_default is not null and (is_nullable = 'NO' or column_default <> 'NULL') as char),
+        cast(column_comment as char)
     from information_schema.columns where ";
 
 const INDEXES: &str = "select cast(table_schema as char), cast(table_name as char), cast(index_name as char),
