@@ -116,6 +116,8 @@ pub struct Column {
     pub nullable: bool,
     /// Computed by the database from other columns (an identity or auto-increment column is not).
     pub generated: bool,
+    /// A new row gets a value without being given one, be it from a default or a counter.
+    pub has_default: bool,
     /// The greatest number of characters (text) or bytes (binary), where limited.
     pub max_length: Option<u32>,
     /// The words of an enumeration type; empty for other types.

@@ -233,6 +233,11 @@ codes! {
     UngovernedColumn "E0702" "a column looks personal and no rule changes it",
     UnservedRecipient "E0703" "no rule asks the recipient to delete its copies",
     UnseenTables "E0704" "the database user does not see all tables",
+    // E08: aggregates
+    BadAggregate "E0801" "an aggregate that cannot be",
+    AggregateKey "E0802" "the groups are not told apart by a key of the table that they are added up in",
+    AggregateType "E0803" "a column does not fit what an aggregate takes from it or puts into it",
+    AggregateColumn "E0804" "a column of the table that rows are added up in would stay without a value",
     // W: worth a look
     NoIndex "W0601" "no index serves the starting point",
     NoDependentIndex "W0602" "no index serves the foreign key of a dependent",

@@ -44,9 +44,15 @@ pub const PARTITION_MOMENTS: &[&str] = &[
     "partition_returned",
 ];
 
-/// The process is at this moment, one of [`MOMENTS`] or [`PARTITION_MOMENTS`].
+/// The same where rows are added up before they go.
+pub const AGGREGATE_MOMENTS: &[&str] = &["before_survey", "after_survey", "before_totals", "after_totals"];
+
+/// The process is at this moment, one of the lists above.
 pub fn reach(moment: &'static str) {
-    debug_assert!(MOMENTS.contains(&moment) || PARTITION_MOMENTS.contains(&moment), "{moment} is not listed");
+    debug_assert!(
+        [MOMENTS, PARTITION_MOMENTS, AGGREGATE_MOMENTS].iter().any(|moments| moments.contains(&moment)),
+        "{moment} is not listed"
+    );
     if cfg!(debug_assertions) {
         die_at(moment);
     }

@@ -8,7 +8,17 @@ use proptest::prelude::*;
 fn column(name: &str, kind: ColumnKind, sql_type: &str, max_length: Option<u32>) -> Column {
     let (name, sql_type) = (name.to_owned(), sql_type.to_owned());
     let words = if kind == ColumnKind::Enumeration { vec!["open".into(), "closed".into()] } else { Vec::new() };
-    Column { name, sql_type, kind, nullable: true, generated: false, max_length, words, comment: String::new() }
+    Column {
+        name,
+        sql_type,
+        kind,
+        nullable: true,
+        generated: false,
+        has_default: false,
+        max_length,
+        words,
+        comment: String::new(),
+    }
 }
 
 fn table(columns: Vec<Column>) -> Table {

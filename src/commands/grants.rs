@@ -126,7 +126,7 @@ fn notes(catalog: &Catalog, needs: &[Need]) -> Vec<String> {
     let changed: Vec<_> = needs
         .iter()
         .filter_map(|need| match &need.privilege {
-            Privilege::Delete(table) | Privilege::Update(table, _) => catalog.get(table),
+            Privilege::Delete(table) | Privilege::Insert(table, _) | Privilege::Update(table, _) => catalog.get(table),
             Privilege::Connect
             | Privilege::Schema(_)
             | Privilege::Select(_)

@@ -8,8 +8,9 @@ use super::{
 use crate::{
     catalog::{Engine, Table, TableName},
     clock::PointKind,
-    rules::{After, condition::Expression},
+    rules::{After, CalendarUnit, condition::Expression},
 };
+use jiff::tz::TimeZone;
 
 /// One engine's SQL.
 pub trait Dialect: std::fmt::Debug + Send + Sync {
@@ -171,6 +172,36 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// One text: what became of the transaction of that name: `committed`, `aborted`, anything else.
     fn transaction_status(&self, _id: &str) -> Option<Statement> {
         None
+    }
+
+    /// The first day of the year or month that a time lies in, or its day, as a date; null where the value tells no time.
+    /// Points in time are told in `zone`, others as they are written. `None` for kinds that this engine cannot do it with.
+    fn first_day(&self, value: &str, kind: PointKind, unit: CalendarUnit, zone: &TimeZone) -> Option<Sql>;
+
+    /// What an insert adds so that, where a row with this key is there already, its `column` is raised to the new value if
+    /// that is greater, and nothing else done.
+    fn raise(&self, table: &TableName, key: &[String], column: &str) -> String {
+        let old = format!("{}.{column}", self.quote(&table.name));
+        format!(
+            " on conflict ({}) do update set {column} = excluded.{column} where coalesce({old}, 0) < excluded.{column}",
+            key.join(", ")
+        )
+    }
+
+    /// Sets columns of the rows of `table`, called `row`, that match a row of `source`, called `other`.
+    fn update_from(
+        &self,
+        table: &TableName,
+        row: &str,
+        columns: &[(String, String)],
+        source: &Sql,
+        other: &str,
+        on: &str,
+    ) -> Sql {
+        let columns: Vec<_> = columns.iter().map(|(column, value)| format!("{column} = {value}")).collect();
+        let mut sql = Sql::new(format!("update {} as {row} set {} from ", self.table(table), columns.join(", ")));
+        sql.append(source).push(&format!(" as {other} where {on}"));
+        sql
     }
 
     /// The statement that gives a privilege to a user; `None` where the engine knows no such privilege. `database` is

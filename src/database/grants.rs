@@ -15,6 +15,8 @@ pub enum Privilege {
     /// Read some columns of a table.
     SelectColumns(TableName, BTreeSet<String>),
     Delete(TableName),
+    /// Add rows to a table, with values in these columns.
+    Insert(TableName, BTreeSet<String>),
     /// Change some columns of a table.
     Update(TableName, BTreeSet<String>),
     /// Empty a table at once.

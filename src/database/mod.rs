@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use std::{net::IpAddr, time::Duration};
 
+pub mod aggregate;
 mod catalog;
 pub mod dialect;
 mod driver;
@@ -33,6 +34,7 @@ mod sqlite;
 pub mod statements;
 mod work;
 
+pub use aggregate::AggregateWork;
 pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
 pub use grants::Privilege;
@@ -127,6 +129,8 @@ pub trait Connection: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Change,
+    /// Reads for as long as a count may take, and writes little.
+    Survey,
     Count,
     /// Asks how the server does, while batches wait for the answer.
     Observe,
@@ -134,7 +138,7 @@ enum Purpose {
 
 impl Purpose {
     fn may_write(self) -> bool {
-        self == Self::Change
+        matches!(self, Self::Change | Self::Survey)
     }
 }
 
@@ -155,7 +159,7 @@ impl Timeouts {
     fn of(&self, purpose: Purpose) -> Duration {
         match purpose {
             Purpose::Change => self.statement,
-            Purpose::Count => self.count,
+            Purpose::Count | Purpose::Survey => self.count,
             Purpose::Observe => self.statement.min(observe::PATIENCE),
         }
     }
@@ -175,6 +179,9 @@ pub trait Database: Send + Sync {
 
     /// The same for statements that only read: `count_timeout` is their limit, and the session cannot write.
     async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error>;
+
+    /// The same for a statement that reads as much as a count does and writes little; its session can write.
+    async fn connect_to_survey(&self) -> Result<Box<dyn Connection>, Error>;
 
     /// A new connection that only looks: its session cannot write, and its statements may take a few seconds.
     async fn observe(&self) -> Result<Box<dyn Observer>, Error>;

@@ -12,6 +12,16 @@ pub enum Range {
     Blocks { leaf: TableName, from: u64, to: u64, stride: Stride },
 }
 
+impl Range {
+    /// The table that a statement on these rows names.
+    pub fn table<'a>(&'a self, work: &'a Work) -> &'a TableName {
+        match self {
+            Self::Keys { .. } => &work.table,
+            Self::Blocks { leaf, .. } => leaf,
+        }
+    }
+}
+
 /// One of so many shares of a range's rows, told apart by their keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stride {
@@ -487,10 +497,7 @@ pub enum RangeStatements {
 
 /// The statements for a range, in the way that costs this engine least.
 pub fn range(dialect: &dyn Dialect, work: &Work, range: &Range) -> RangeStatements {
-    let table = match range {
-        Range::Keys { .. } => &work.table,
-        Range::Blocks { leaf, .. } => leaf,
-    };
+    let table = range.table(work);
     let row = dialect.row(table);
     // a range is found again by its bounds: only what names a row is asked for
     let selection = KeySelection::names(&work.key);
@@ -528,7 +535,7 @@ pub fn range(dialect: &dyn Dialect, work: &Work, range: &Range) -> RangeStatemen
 }
 
 /// Those of the `rows` that lie in the range.
-fn in_range(dialect: &dyn Dialect, work: &Work, range: &Range, rows: Sql) -> Sql {
+pub(super) fn in_range(dialect: &dyn Dialect, work: &Work, range: &Range, rows: Sql) -> Sql {
     let row = dialect.row(&work.table);
     let mut condition = Sql::default();
     match range {

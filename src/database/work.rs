@@ -1,6 +1,6 @@
 //! What is to be done with the rows of one table, as pieces of SQL: the executable side of a plan's step.
 
-use super::{Dialect, Sql};
+use super::{AggregateWork, Dialect, Sql};
 use crate::{
     catalog::{Column, ColumnKind, TableName},
     clock::PointKind,
@@ -45,6 +45,8 @@ pub struct Work {
     /// Who deletes a copy before the row changes, in the order of the rule.
     pub recipients: Vec<RecipientWork>,
     pub change: Change,
+    /// Where rows are added up before they go.
+    pub aggregate: Option<AggregateWork>,
     /// What the ledger keeps of the rows.
     pub evidence: Evidence,
     /// Deepest first: nothing is changed before what references it.

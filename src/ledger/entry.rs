@@ -106,6 +106,19 @@ pub enum Event {
         table: String,
         partition: String,
     },
+    /// The rule's rows are about to be added up before they go. A group with a row in the target, or with enough persons for
+    /// one, is kept; the others are not.
+    Surveyed {
+        rule: String,
+        /// `database.schema.table` of the target.
+        into: String,
+        /// Persons.
+        smallest_group: u64,
+        kept: u64,
+        suppressed: u64,
+        /// Rows that go uncounted: their groups are suppressed, or they belong to none.
+        rows_left_out: u64,
+    },
     Intent(Intent),
     Outcome {
         /// The number of the intent.

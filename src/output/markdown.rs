@@ -70,6 +70,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
         for hold in &step.holds {
             item("hold", hold);
         }
+        for text in step.aggregate.iter().flat_map(|planned| plan::added_up(planned, &step.database)) {
+            item("added up", &text);
+        }
         item("found by", &found_by(step));
         for text in plan::partitions(step) {
             item("partitions", &text);
@@ -121,7 +124,7 @@ pub(super) fn report(report: &RunReport) -> String {
     let mut out = format!("# Run {}\n\n", report.run);
     out.push_str(&table(&text::HEAD, report.rules.iter().map(text::row)));
     for rule in &report.rules {
-        for words in text::partitions(rule).into_iter().chain(text::maintenance(rule)) {
+        for words in text::added_up(rule).into_iter().chain(text::partitions(rule)).chain(text::maintenance(rule)) {
             let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(&words));
         }
         let left = text::remaining(rule);

@@ -7,13 +7,13 @@ use super::{
 };
 use crate::{
     plan::{
-        PartitionByRows, Persons, Plan, PlannedMembers, PlannedPartition, PlannedRecipient, PlannedStatement, SetAside,
-        Step,
+        Groups, PartitionByRows, Persons, Plan, PlannedAggregate, PlannedMembers, PlannedPartition, PlannedRecipient,
+        PlannedStatement, SetAside, Step,
     },
     rules::Partitions,
     run::Traces,
 };
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 pub(super) const HEAD: [&str; 10] =
     ["rule", "disposition", "table", "due", "overdue", "held", "waiting", "no start", "along", "takes"];
@@ -135,6 +135,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
     }
     for hold in &step.holds {
         line("hold", hold);
+    }
+    for (number, text) in step.aggregate.iter().flat_map(|planned| added_up(planned, &step.database)).enumerate() {
+        line(if number == 0 { "added up" } else { "" }, &text);
     }
     line("found by", &found_by(step));
     for text in partitions(step) {
@@ -266,6 +269,30 @@ pub(super) fn found_by(step: &Step) -> String {
         (None, None) => "reading the whole table (no index serves the starting point)".to_owned(),
     };
     format!("{how}; batches are {}", access.walk)
+}
+
+/// Where rows are added up, and of which groups.
+pub(super) fn added_up(planned: &PlannedAggregate, database: &str) -> Vec<String> {
+    let PlannedAggregate { into, by, totals, persons, at_least, counted_in, groups } = planned;
+    let listed = |columns: &BTreeMap<String, String>| {
+        let columns: Vec<_> = columns.iter().map(|(column, what)| format!("{column} ({what})")).collect();
+        columns.join(", ")
+    };
+    let columns = format!("{}, {counted_in} (count of different {persons})", listed(totals));
+    let target = format!("in {database}.{into}, by {}: {columns}", listed(by));
+    vec![target, group_counts(groups, *at_least)]
+}
+
+/// `12 groups; 3 more have fewer than 10 persons and are left out; 25 rows go uncounted`.
+pub(super) fn group_counts(groups: &Groups, at_least: u64) -> String {
+    let mut text = format!("{} groups", count(groups.kept));
+    if groups.suppressed > 0 {
+        let _ = write!(text, "; {} more have fewer than {at_least} persons and are left out", count(groups.suppressed));
+    }
+    if groups.rows_left_out > 0 {
+        let _ = write!(text, "; {} rows go uncounted", count(groups.rows_left_out));
+    }
+    text
 }
 
 /// What becomes of the table's partitions: `p2001 goes whole, 1,234 rows (FOR VALUES …): drop`.

@@ -4,6 +4,7 @@ use super::{
     assertions,
     forecast::forecast,
     numbers::{count, seconds},
+    plan::group_counts,
     table,
 };
 use crate::{
@@ -47,6 +48,13 @@ pub(super) fn remaining(rule: &RuleReport) -> String {
     let parts: Vec<_> =
         rule.remaining.iter().map(|(reason, rows)| format!("{} {}", count(*rows), reason.replace('_', " "))).collect();
     parts.join(", ")
+}
+
+/// `added up in core.public.usage_monthly: 12 groups`.
+pub(super) fn added_up(rule: &RuleReport) -> Option<String> {
+    let planned = rule.aggregate.as_ref()?;
+    let groups = group_counts(&planned.groups, planned.at_least);
+    Some(format!("added up in {}.{}: {groups}", rule.database, planned.into))
 }
 
 /// `partitions went whole: p2001 (1,234 rows), p2002 (12 rows)`, and why others did not.
@@ -114,7 +122,7 @@ pub(super) fn text(report: &RunReport) -> String {
         for (recipient, asked) in &rule.recipients {
             let _ = writeln!(out, "\n{}: {}", rule.rule, answers(recipient, asked));
         }
-        for words in partitions(rule).into_iter().chain(maintenance(rule)) {
+        for words in added_up(rule).into_iter().chain(partitions(rule)).chain(maintenance(rule)) {
             let _ = writeln!(out, "\n{}: {words}", rule.rule);
         }
         let left = remaining(rule);

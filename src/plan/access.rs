@@ -8,7 +8,8 @@ use crate::{
 /// The order in which batches take their rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Walk {
-    /// Lists of keys, in the order of the key: for rows with dependents or recipients, and for values computed outside.
+    /// Lists of keys, in the order of the key: for rows with dependents or recipients, for values computed outside,
+    /// and on MySQL for rows that are added up.
     Keys,
     /// Lists of keys, in the order of the starting point's index: for a few due rows in a big table.
     StartingPoint(KeyColumn),
@@ -64,6 +65,10 @@ pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> Walks {
         return Walks { few: None, some: Walk::Keys, many: None };
     }
     let few = work.point_column.clone().filter(|_| index).map(Walk::StartingPoint);
+    // here nothing but a lock on each row tells that those added up are those that go
+    if work.aggregate.is_some() && catalog.engine == Engine::Mysql {
+        return Walks { few, some: Walk::Keys, many: None };
+    }
     match catalog.engine == Engine::Postgres && has_tid_ranges(&catalog.version) {
         true => {
             let many = stays_in_place(catalog, work).then_some(Walk::Blocks { strides: STRIDES });

@@ -284,6 +284,14 @@ impl<'a> Schema<'a> {
             let governance = schema.governance(&table.name, &rule.id);
             governance.whole |= erases;
             governance.columns.extend(rule.columns.iter().map(|(column, _)| column.clone()).chain(rule.marker.clone()));
+            let into = rule.aggregate.as_ref().and_then(|aggregate| {
+                Some((aggregate, catalog.table(aggregate.into.schema.as_deref(), &aggregate.into.table)?))
+            });
+            if let Some((aggregate, target)) = into {
+                // groups, of which none tells of one person
+                let columns = aggregate.columns().map(|(column, _)| column.to_owned());
+                schema.governance(&target.name, &rule.id).columns.extend(columns);
+            }
             // a path that is not there is a dependent that no foreign key connects, which planning refuses
             let find = |path: &TablePath| catalog.table(path.schema.as_deref(), &path.table);
             let of_rule: Vec<_> =

@@ -4,6 +4,7 @@
 //! line, [`count`] asks the databases how many rows are concerned, [`guard`] holds the counts against the limits.
 
 mod access;
+mod aggregate;
 mod assertion;
 mod change;
 mod condition;
@@ -28,6 +29,7 @@ mod sample;
 mod starting_point;
 
 pub use access::Walk;
+pub use aggregate::{Groups, PlannedAggregate, groups};
 pub use assertion::{
     CheckedAssertion, Retentions, Said, databases_of as databases_of_assertions, last_day, resolve as assertions,
 };
@@ -132,6 +134,9 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<PlannedRecipient>,
     pub access: Access,
+    /// Where rows are added up before they go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregate: Option<PlannedAggregate>,
     /// What becomes of the table's partitions, where the rule says something of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<PlannedPartitions>,

@@ -105,6 +105,9 @@ pub(super) async fn plan(
     };
     planned.obstacles = obstacles;
     planned.obstacles.extend(obstacles_of(catalog, table));
+    if let Some(aggregate) = &resolved.work.aggregate {
+        planned.obstacles.push(format!("each batch is added up in {} before its rows go", aggregate.into));
+    }
     if !planned.obstacles.is_empty() {
         return Ok(Some((planned, whole)));
     }

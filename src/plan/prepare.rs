@@ -3,6 +3,7 @@
 use super::{
     Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
     access::{self, Walk},
+    aggregate,
     assertion::{self, CheckedAssertion, Said},
     condition, count, guard, indexes, members, order, overlap, pace, partitions,
     recipients::{self, Answers},
@@ -356,6 +357,10 @@ async fn plan_step(
     let subject = partitions::Subject { rule, resolved, table, catalog, job: &job.settings, disposable: due > 0 };
     let partitions = partitions::plan(database.as_ref(), connection, dialect, &subject).await?;
     let (partitions, whole) = partitions.map_or((None, Vec::new()), |(planned, whole)| (Some(planned), whole));
+    let aggregate = match &rule.aggregate {
+        Some(adding) => aggregate::planned(connection, dialect, adding, work, due > 0).await?,
+        None => None,
+    };
     let missing_indexes = missing_indexes(resolved, &counts);
     let mut warnings = warnings(resolved);
     warnings.extend(not_maintained(connection, dialect, rule, work).await?);
@@ -377,6 +382,7 @@ async fn plan_step(
         dependents,
         recipients,
         access,
+        aggregate,
         partitions,
         missing_indexes,
         estimated_seconds: pace::seconds(&pace, due, count::estimated_seconds(catalog.engine, erase, due + along)),
@@ -436,7 +442,11 @@ fn warnings(resolved: &Resolved) -> Vec<String> {
 }
 
 fn range_statements(dialect: &dyn Dialect, work: &Work, range: &Range) -> Vec<(&'static str, Statement)> {
-    match statements::range(dialect, work, range) {
+    let add = work.aggregate.as_ref().map(|aggregate| {
+        let statement = database::aggregate::add_range(dialect, work, aggregate, range);
+        (ADD, statement)
+    });
+    let mut shown = match statements::range(dialect, work, range) {
         RangeStatements::Returning(take) | RangeStatements::Counted(take) => vec![("change a batch", take)],
         RangeStatements::Locked { select, change } | RangeStatements::Packed { select, change, plain: None } => {
             vec![("take a batch", select), ("change a batch", change)]
@@ -446,8 +456,14 @@ fn range_statements(dialect: &dyn Dialect, work: &Work, range: &Range) -> Vec<(&
             ("change a batch", change),
             ("change a batch in which every starting point can be read", plain),
         ],
-    }
+    };
+    let before = shown.iter().position(|(purpose, _)| *purpose == "change a batch").unwrap_or(0);
+    shown.splice(before..before, add);
+    shown
 }
+
+/// Between taking a batch and changing it.
+const ADD: &str = "add a batch up";
 
 /// Every statement that the step would send, with words in place of the keys that only a batch knows.
 fn planned_statements(
@@ -464,6 +480,10 @@ fn planned_statements(
         shown.push(("count what has no starting point", missing));
     }
     let after = key(work.locator().len());
+    if let Some(aggregate) = &work.aggregate {
+        shown.push(("let large enough groups in", database::aggregate::survey(dialect, work, aggregate)));
+        shown.push(("count groups", database::aggregate::tally(dialect, work, aggregate)));
+    }
     match walk {
         Walk::Keys if !work.recipients.is_empty() => {
             let page = statements::page(dialect, work, &selection, work.disposable_rows(), Some(&after), 1000);
@@ -497,6 +517,9 @@ fn planned_statements(
             let range = Range::Blocks { leaf: work.table.clone(), from: 0, to: 64, stride };
             shown.extend(range_statements(dialect, work, &range));
         }
+    }
+    if let (Some(aggregate), Walk::Keys | Walk::StartingPoint(_)) = (&work.aggregate, walk) {
+        shown.push((ADD, database::aggregate::add_keys(dialect, work, aggregate, &keys)));
     }
     for dependent in &work.dependents {
         let keys = [key(dependent.links[dependent.links.len() - 1].columns.len())];

@@ -50,6 +50,9 @@ pub fn privileges(
         needs.take(catalog, &rule.id, resolved);
     }
     let mut list = needs.list();
+    for (privilege, rules) in adding_up(catalog, rules) {
+        list.push(Need { privilege, why: "add rows up before they go", rules });
+    }
     for (privilege, rules) in whole_partitions(catalog, rules) {
         list.push(Need { privilege, why: "let whole partitions go", rules });
     }
@@ -57,6 +60,26 @@ pub fn privileges(
         list.push(Need { privilege, why: "clean up after the rows", rules });
     }
     list
+}
+
+/// What it takes to write groups; they are read like any table. For an insert that may meet a row which is there already,
+/// MariaDB asks for the right to update every column that it names.
+fn adding_up(catalog: &Catalog, rules: &[(&Rule, Resolved)]) -> BTreeMap<Privilege, Rules> {
+    let mut needs: BTreeMap<Privilege, Rules> = BTreeMap::new();
+    for (rule, resolved) in rules {
+        let Some(aggregate) = &resolved.work.aggregate else { continue };
+        let by = aggregate.by.iter().map(|(column, _)| column.clone());
+        let raised = aggregate.totals.iter().map(|(column, _)| column).chain([&aggregate.counted_in]).cloned();
+        let raised: BTreeSet<_> = raised.collect();
+        let all: BTreeSet<_> = by.chain(raised.iter().cloned()).collect();
+        let raised = if catalog.engine == Engine::Mysql { all.clone() } else { raised };
+        for privilege in
+            [Privilege::Insert(aggregate.into.clone(), all), Privilege::Update(aggregate.into.clone(), raised)]
+        {
+            needs.entry(privilege).or_default().insert(rule.id.clone());
+        }
+    }
+    needs
 }
 
 /// What it takes that partitions go whole.
@@ -151,6 +174,14 @@ impl Needs {
             let uses = self.table(&dependent.table);
             uses.select.insert(rule.to_owned());
             uses.change(rule, &dependent.change);
+        }
+        if let Some(aggregate) = &work.aggregate {
+            let uses = self.table(&aggregate.into);
+            let columns = aggregate.by.iter().map(|(column, _)| column);
+            let columns = columns.chain(aggregate.totals.iter().map(|(column, _)| column));
+            for column in columns.chain([&aggregate.counted_in]) {
+                uses.select_columns.entry(column.clone()).or_default().insert(rule.to_owned());
+            }
         }
         for (table, columns) in &resolved.looked_at {
             let uses = self.table(table);

@@ -80,6 +80,7 @@ impl Resolver<'_, '_> {
             .as_ref()
             .map(|condition| condition::on_rows(dialect, table, &row, condition, &rule.place.key("where"), self.found));
         let change = self.change(table, &row);
+        let aggregate = self.aggregate(table, &row);
         let dependents = dependents::resolve(rule, table, around, self.found);
         looked_at.extend(dependents.looked_at.iter().cloned());
         let (point, kind, point_column) = point?;
@@ -135,6 +136,7 @@ impl Resolver<'_, '_> {
             waiting: dependents.waiting.clone(),
             recipients,
             change,
+            aggregate,
             evidence: rule.evidence,
             dependents: dependents.work,
         };

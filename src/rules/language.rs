@@ -7,6 +7,7 @@ use super::{
 use crate::{diagnostic::Code, recipients};
 use std::sync::LazyLock;
 
+mod aggregate;
 mod assertion;
 
 /// A file of `rules/`.
@@ -167,6 +168,13 @@ static RULE: MapShape = MapShape::new(
              is left where, and until when.",
             Shape::Words(AFTER),
             "vacuum",
+        ),
+        optional(
+            "aggregate",
+            "What is kept of the rows: totals of groups, in a table of their own, written in the transaction that erases the \
+             rows (`erase` only; see [aggregate.md](aggregate.md)).",
+            Shape::Map(&aggregate::AGGREGATE),
+            "{into: core.usage_monthly, by: {month: {month: used_on}}, …}",
         ),
         optional("evidence", "What the ledger keeps of the rows that went.", Shape::Words(EVIDENCE), "rows"),
         optional(

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a file, a clock, an environment variable or a database.
 
+mod aggregate;
 mod assertion;
 pub mod condition;
 pub mod format;
@@ -15,6 +16,7 @@ pub mod schedule;
 pub mod schema;
 pub mod shape;
 
+pub use aggregate::{Aggregate, CalendarUnit, GroupedBy, SmallestGroup, Total};
 pub use assertion::{Assertion, Attestation, Check, NoCardNumbers, NoRows, RetentionAt};
 use parse::period;
 pub(crate) use parse::{At, condition_of, limits};

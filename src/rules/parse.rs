@@ -1,9 +1,9 @@
 //! A rule file's text to its rules: every check that needs neither settings (but for the parameters) nor a database.
 
 use super::{
-    Anchor, Assertion, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal, Match,
-    Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleFile, RuleRecipient, Source, StartingPoint,
-    Switch, TablePath, condition,
+    Aggregate, Anchor, Assertion, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal,
+    Match, Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleFile, RuleRecipient, Source,
+    StartingPoint, Switch, TablePath, condition,
     format::{month_day, percent},
     language::RULE_FILE,
     node::Node,
@@ -238,6 +238,8 @@ impl<'a> Reader<'a> {
         let marker = at.text_of("marker");
         self.check_marker(at, disposition, &columns);
         let dependents = at.get("dependents").map(|dependents| self.dependents(&dependents, table.as_ref()));
+        let aggregate = at.get("aggregate");
+        let aggregate = aggregate.and_then(|at| Aggregate::read(&at, table.as_ref(), disposition, self.diagnostics));
         Some(Rule {
             id: at.text_of("id")?,
             category: String::new(),
@@ -255,6 +257,7 @@ impl<'a> Reader<'a> {
             recipients: at.get("recipients").as_ref().map(recipients).unwrap_or_default(),
             limits: limits(at.get("limits").as_ref()),
             partitions: self.partitions(at, disposition),
+            aggregate,
             after: at.get("after").and_then(|after| word(&after)),
             evidence: at.get("evidence").and_then(|evidence| word(&evidence)).unwrap_or_default(),
             schedule: at.text_of("schedule"),

@@ -1,6 +1,6 @@
 //! A rule file after every check that needs no database.
 
-use super::{Assertion, Period};
+use super::{Aggregate, Assertion, Period};
 use crate::{anonymize::Technique, diagnostic::Place, recipients::Grade};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,8 @@ pub struct Rule {
     pub recipients: Vec<RuleRecipient>,
     pub limits: Limits,
     pub partitions: Partitions,
+    /// What is kept of the rows that go.
+    pub aggregate: Option<Aggregate>,
     pub evidence: Evidence,
     pub after: Option<After>,
     /// Five-field cron expression, checked.

@@ -4,7 +4,7 @@
 use super::{Failure, Surroundings};
 use crate::{
     database::{
-        Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work,
+        Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work, aggregate,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     failpoint,
@@ -411,6 +411,9 @@ impl<'a> Batches<'a> {
                 evidence.push(self.tag_key.tag(&self.table, &self.selection.key(row)));
             }
         }
+        // all of them are locked: what is added is what goes, or nothing is
+        let add = work.aggregate.as_ref().map(|aggregate| aggregate::add_keys(dialect, work, aggregate, &keys));
+        self.add_up(connection, add.as_ref(), &mut watch).await?;
         let mut dependents = Vec::new();
         for dependent in &work.dependents {
             let along = watch.time(self.change_dependents(connection, dependent, &rows)).await?;
@@ -426,6 +429,20 @@ impl<'a> Batches<'a> {
             return Err(Failure::Kept { kept: chosen.abs_diff(changed), chosen });
         }
         Ok(Rows { rows: changed, tags: finish(evidence).await?, dependents, longest: watch.longest, next })
+    }
+
+    /// Adds rows that are about to go to the totals of their groups.
+    async fn add_up(
+        &self,
+        connection: &mut dyn Connection,
+        statement: Option<&Statement>,
+        watch: &mut Stopwatch,
+    ) -> Result<(), Error> {
+        let Some(statement) = statement else { return Ok(()) };
+        failpoint::reach("before_totals");
+        watch.time(connection.execute(statement)).await?;
+        failpoint::reach("after_totals");
+        Ok(())
     }
 
     /// Counts alone are evidence enough where the rule says so; then recovery asks the server about the transaction, or
@@ -600,15 +617,25 @@ impl<'a> Batches<'a> {
             rows += 1;
             evidence.push(self.tag_key.tag(&self.table, &names.key(&row)));
         };
+        let add = self.work.aggregate.as_ref();
+        let add = add.map(|aggregate| aggregate::add_range(self.dialect, self.work, aggregate, range));
         match statements::range(self.dialect, self.work, range) {
-            RangeStatements::Counted(change) => rows = watch.time(connection.execute(&change)).await?,
-            RangeStatements::Returning(change) => watch.time(connection.stream(&change, &mut take)).await?,
+            RangeStatements::Counted(change) => {
+                self.add_up(connection, add.as_ref(), &mut watch).await?;
+                rows = watch.time(connection.execute(&change)).await?;
+            }
+            RangeStatements::Returning(change) => {
+                self.add_up(connection, add.as_ref(), &mut watch).await?;
+                watch.time(connection.stream(&change, &mut take)).await?;
+            }
             RangeStatements::Packed { select, change, plain } => {
-                return self.change_packed(connection, &select, &change, plain.as_ref(), next, watch).await;
+                let statements = Packed { select, add, change, plain };
+                return self.change_packed(connection, &statements, next, watch).await;
             }
             RangeStatements::Locked { select, change } => {
                 watch.time(connection.stream(&select, &mut take)).await?;
                 if rows > 0 {
+                    self.add_up(connection, add.as_ref(), &mut watch).await?;
                     let changed = watch.time(connection.execute(&change)).await?;
                     if changed != rows {
                         return Err(Failure::Kept { kept: rows.abs_diff(changed), chosen: rows });
@@ -623,12 +650,11 @@ impl<'a> Batches<'a> {
     async fn change_packed(
         &self,
         connection: &mut dyn Connection,
-        select: &Statement,
-        change: &Statement,
-        plain: Option<&Statement>,
+        statements: &Packed,
         next: Option<Position>,
         mut watch: Stopwatch,
     ) -> Result<Rows, Failure> {
+        let Packed { select, add, change, plain } = statements;
         let mut columns = watch.time(connection.fetch(select)).await?.into_iter().flatten();
         let packed = columns.next().flatten();
         let plainly: Option<u64> = columns.next().flatten().and_then(|count| count.parse().ok());
@@ -639,6 +665,7 @@ impl<'a> Batches<'a> {
             Some(plain) if Some(length(&packed)?) == plainly => plain,
             _ => change,
         };
+        self.add_up(connection, add.as_ref(), &mut watch).await?;
         let (table, key, mut evidence) = (self.table.clone(), self.tag_key.clone(), self.evidence());
         let tagging = tokio::task::spawn_blocking(move || {
             let keys: Vec<Vec<Text>> = serde_json::from_str(&packed)?;
@@ -652,6 +679,14 @@ impl<'a> Batches<'a> {
         }
         Ok(Rows { rows: changed, tags, dependents: Vec::new(), longest: watch.longest, next })
     }
+}
+
+/// The statements of a range whose keys are read in one text.
+struct Packed {
+    select: Statement,
+    add: Option<Statement>,
+    change: Statement,
+    plain: Option<Statement>,
 }
 
 /// A text that borrows from a packed list where nothing in it is escaped.

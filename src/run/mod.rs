@@ -4,6 +4,7 @@
 //! copies ([`outward`]), work through the due rows chunk by chunk and batch by batch ([`walk`], [`chunk`], [`batch`],
 //! [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the others.
 
+mod aggregate;
 mod batch;
 mod book;
 mod chunk;

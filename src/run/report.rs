@@ -6,7 +6,7 @@ use crate::{
     database::{dialect, maintenance::Remains},
     ledger::RuleResult,
     outcome::Outcome,
-    plan::{CheckedAssertion, Counts, DatabaseFacts},
+    plan::{CheckedAssertion, Counts, DatabaseFacts, PlannedAggregate},
     recipients::Answer,
     rules::After,
     standing::{Durations, RunStanding},
@@ -118,6 +118,9 @@ pub struct RuleReport {
     /// Partitions that were to go whole, and whose rows went one by one: name and reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub partitions_by_rows: BTreeMap<String, String>,
+    /// Where its rows were added up before they went, with the groups of the rows that were due at first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aggregate: Option<PlannedAggregate>,
     /// What was done about the bytes of rows that went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<MaintenanceReport>,
@@ -199,6 +202,7 @@ impl RuleReport {
             dependents: BTreeMap::new(),
             partitions: Vec::new(),
             partitions_by_rows: BTreeMap::new(),
+            aggregate: None,
             maintenance: None,
             recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! One step: workers, recovery, passes, verification, and the words for what came of it.
 
 use super::{
-    Failure, RuleReport, Surroundings,
+    Failure, RuleReport, Surroundings, aggregate,
     batch::Batches,
     book::Book,
     chunk::SharedPass,
@@ -151,9 +151,17 @@ async fn work(
             }
         }
         let due = counts.due;
-        let ended = match ready.work.recipients.is_empty() {
-            true => share(around, &mut batches, &mut workers, &mut book, first).await,
-            false => {
+        let surveyed = aggregate::survey(around, step, ready, database, &mut workers, &mut book).await;
+        if let (Ok(Some(groups)), None) = (&surveyed, &report.aggregate) {
+            let planned = step.aggregate.clone();
+            report.aggregate = planned.map(|planned| plan::PlannedAggregate { groups: *groups, ..planned });
+        }
+        let ended = match surveyed {
+            Err(failure) => Err(failure),
+            Ok(_) if ready.work.recipients.is_empty() => {
+                share(around, &mut batches, &mut workers, &mut book, first).await
+            }
+            Ok(_) => {
                 let worker = &mut workers.all[0];
                 let passed = outward::pass(around, step, &batches, worker, &book, &mut report.recipients).await;
                 // who was asked and did not do it is not asked twice in a night

@@ -53,7 +53,10 @@ impl<'a> Workers<'a> {
         ready: &'a PreparedStep,
         database: &'a OpenDatabase,
     ) -> Result<Self, Failure> {
-        let shared = database.catalog.engine != Engine::Sqlite && ready.work.recipients.is_empty();
+        let work = &ready.work;
+        // who adds to the same totals waits for the other, or fails
+        let alone = !work.recipients.is_empty() || work.aggregate.is_some();
+        let shared = database.catalog.engine != Engine::Sqlite && !alone;
         let (wanted, most) = match shared {
             true => (sessions(&ready.walk) * usize::from(around.workers), MOST),
             false => (1, 1),

@@ -32,7 +32,9 @@ fn describe(catalog: &Catalog, schema: &str, name: &str) -> String {
     out.push('\n');
     for column in columns {
         write!(out, "  {} `{}` {:?}", column.name, column.sql_type, column.kind).unwrap();
-        for (flag, word) in [(column.nullable, " null"), (column.generated, " generated")] {
+        for (flag, word) in
+            [(column.nullable, " null"), (column.generated, " generated"), (column.has_default, " default")]
+        {
             out.push_str(if flag { word } else { "" });
         }
         if let Some(length) = column.max_length {
@@ -72,7 +74,7 @@ fn assert_table(catalog: &Catalog, schema: &str, name: &str, expected: &[&str]) 
 
 const POSTGRES: &str = r#"
 create schema "Müll ""東京"" ı";
-create domain plz as varchar(5);
+create domain plz as varchar(5) default '100';
 create domain "bıgınt" as bigint not null;
 create domain "strict plz" as plz not null check (value <> '');
 create type mood as enum ('so lala', 'b''c', 'あ');
@@ -148,11 +150,11 @@ async fn postgres_zoo() {
         "Kunden 'x'",
         &[
             "Plain key [\"region\", \"Id\"]",
-            "  Id `bigint` Integer",
+            "  Id `bigint` Integer default",
             "  region `character(2)` Text 2",
             "  name `character varying(40)` Text 40",
-            "  code `plz` Text null 5",
-            "  code2 `\"strict plz\"` Text 5",
+            "  code `plz` Text null default 5",
+            "  code2 `\"strict plz\"` Text default 5",
             "  big `\"bıgınt\"` Integer",
             "  mood `mood` Enumeration null [\"so lala\", \"b'c\", \"あ\"]",
             "  feeling `feeling` Enumeration null [\"so lala\", \"b'c\", \"あ\"]",
@@ -188,7 +190,7 @@ async fn postgres_zoo() {
             "  kid `bigint` Integer null",
             "  parent `integer` Integer null",
             "  a `integer` Integer null",
-            "  b `integer` Integer null",
+            "  b `integer` Integer null default",
             "  c `integer` Integer null",
             "  key child_a_fkey: [\"a\"] -> public.child [\"id\"] Restrict",
             "  key child_b_fkey: [\"b\"] -> public.child [\"id\"] SetDefault",
@@ -399,9 +401,9 @@ async fn mysql_zoo() {
         "Kunden `x` ı 東京",
         &[
             "Plain key [\"region\", \"id\"]",
-            "  id `bigint(20) unsigned` Integer",
+            "  id `bigint(20) unsigned` Integer default",
             "  region `char(2)` Text 2",
-            "  name `varchar(40)` Text 40",
+            "  name `varchar(40)` Text default 40",
             "  born `date` Date null",
             "  seen `datetime(3)` DateTime null",
             "  at `timestamp` Instant null",
@@ -421,7 +423,7 @@ async fn mysql_zoo() {
             "  txt `text` Text null 65535",
             "  twice `int(11)` Integer null generated",
             "  thrice `int(11)` Integer null generated",
-            "  dflt `varchar(36)` Text null 36",
+            "  dflt `varchar(36)` Text null default 36",
             "  unique PRIMARY [\"region\", \"id\"]",
             "  unique by_name [\"name\"]",
             "  index id [\"id\"]",
@@ -509,7 +511,7 @@ async fn sqlite_zoo() {
         "Kunden \"x\" ı 東京",
         &[
             "Plain key [\"id\"] rowid",
-            "  id `INTEGER` Integer",
+            "  id `INTEGER` Integer default",
             "  name `varchar(40)` Text",
             "  born `DATE` Date null",
             "  seen `DateTime` DateTime null",
@@ -576,7 +578,7 @@ async fn sqlite_zoo() {
         "child",
         &[
             "Plain key [\"id\"] rowid",
-            "  id `INTEGER` Integer",
+            "  id `INTEGER` Integer default",
             "  parent `INT` Integer null",
             "  x `INT` Integer null",
             "  a `TEXT` Text null",

@@ -35,6 +35,16 @@ rules:
     starting_point: happened_on
     retention_period: 1 year
     disposition: erase
+  - id: usages
+    table: core.{schema}usages
+    starting_point: used_on
+    retention_period: 1 year
+    disposition: erase
+    aggregate:
+      into: core.{schema}totals
+      by: {year: {year: used_on}}
+      totals: {usages: count}
+      smallest_group: {persons: person, at_least: 2, counted_in: persons}
   - id: sessions
     table: core.{schema}sessions
     starting_point: ended_on
@@ -65,6 +75,8 @@ create table reviews (id int primary key, member_id int, author varchar(40), for
 create table people (id int primary key, full_name varchar(40) not null, email varchar(40), card varchar(40));
 create table contracts (id int primary key, person_id int not null, ended_on date, price int, foreign key (person_id) references people (id));
 create table events (id int, happened_on date not null, what varchar(40), primary key (id, happened_on)) {partitioned};
+create table usages (id int primary key, used_on date, person int);
+create table totals (year date primary key, usages int not null, persons int not null, note varchar(40));
 create table sessions (id int primary key, ended_on date, address varchar(40));
 create index sessions_ended on sessions (ended_on);
 create table tickets (id int primary key, closed_on date, person varchar(40));
@@ -73,7 +85,7 @@ create table devices (id int primary key, seen_on date, imei varchar(64), done b
 ";
 
 /// In the order in which they can be emptied.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 14] = [
     "address_notes",
     "addresses",
     "orders",
@@ -83,6 +95,8 @@ const NAMES: [&str; 12] = [
     "contracts",
     "people",
     "events",
+    "usages",
+    "totals",
     "sessions",
     "tickets",
     "devices",
@@ -106,6 +120,7 @@ fn rows(prefix: &str) -> String {
     insert("people", "(1, 'a', 'a@example.com', 'x'), (2, 'b', 'b@example.com', 'y')".to_owned());
     insert("contracts", format!("(1, 1, {old}, 7), (2, 2, null, 8)"));
     insert("events", format!("(1, {old}, 'w'), (2, '2021-04-01', 'w'), (3, '2100-01-01', 'w')"));
+    insert("usages", format!("(1, {old}, 1), (2, {old}, 2), (3, '2100-01-01', 1)"));
     let sessions: Vec<_> =
         (1..=200).map(|id| format!("({id}, '{}-04-01', 'x')", if id == 77 { 2019 } else { 2100 })).collect();
     insert("sessions", sessions.join(", "));
@@ -115,7 +130,7 @@ fn rows(prefix: &str) -> String {
 }
 
 /// What is left of these rows, by what it asks of each table.
-const LEFT: [(&str, &str); 9] = [
+const LEFT: [(&str, &str); 11] = [
     ("select count(*) from {prefix}members", "1"),
     ("select count(*) from {prefix}addresses", "1"),
     ("select count(*) from {prefix}address_notes", "1"),
@@ -123,6 +138,8 @@ const LEFT: [(&str, &str); 9] = [
     ("select count(*) from {prefix}reviews where member_id is null and author = '-'", "1"),
     ("select count(*) from {prefix}people where full_name = '-' and email is null", "1"),
     ("select count(*) from {prefix}events", "1"),
+    ("select count(*) from {prefix}usages", "1"),
+    ("select count(*) from {prefix}totals where usages = 2 and persons = 2", "1"),
     ("select count(*) from {prefix}sessions", "199"),
     ("select count(*) from {prefix}devices where done", "1"),
 ];

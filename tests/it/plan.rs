@@ -18,6 +18,10 @@ async fn shop(bench: &Bench) {
                foreign key (order_id) references orders (id));
              create table leads (id {int} primary key, met_on {date}, email {text}, done {boolean});
              create table visits (id {int} primary key, seen_at {timestamp}, person {int});
+             create table usages (id {int} primary key, used_on {date}, plan {text}, size {int},
+               person {int});
+             create table totals (month {date} not null, plan {text} not null, usages {int} not null,
+               size {bigint} not null, persons {int} not null, primary key (month, plan));
              create index visits_seen_at on visits (seen_at);
              create index orders_customer on orders (customer_id);
              create index items_order on items (order_id);
@@ -57,7 +61,17 @@ async fn shop(bench: &Bench) {
 - {id: leads, table: core.leads, starting_point: met_on, retention_period: 1 year, disposition: pseudonymize,
    marker: done, columns: {email: hash}}
 - {id: visits, table: core.visits, starting_point: seen_at, retention_period: 1 year, disposition: unlink,
-   columns: [person]}"#,
+   columns: [person]}
+- id: usages
+  table: core.usages
+  starting_point: used_on
+  retention_period: 1 year
+  disposition: erase
+  aggregate:
+    into: core.totals
+    by: {month: {month: used_on}, plan: plan}
+    totals: {usages: count, size: {sum: size}}
+    smallest_group: {persons: person, at_least: 10, counted_in: persons}"#,
     );
     settings(bench, "");
 }

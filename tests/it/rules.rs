@@ -86,6 +86,7 @@ const BEYOND_SCHEMA: &[Code] = &[
     Code::FalseDisposition,
     Code::MissingColumns,
     Code::NoFixpoint,
+    Code::BadAggregate,
     Code::UnknownRecipient,
     Code::BadRecipient,
     Code::NoPath,

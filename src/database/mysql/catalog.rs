@@ -25,9 +25,12 @@ const TABLES: &str = "select cast(table_schema as char), cast(table_name as char
         cast(table_rows as char), cast(engine as char), cast(table_comment as char)
     from information_schema.tables where ";
 
+/// MariaDB writes down that a default is null.
 const COLUMNS: &str = "select cast(table_schema as char), cast(table_name as char), cast(column_name as char),
         cast(column_type as char), cast(data_type as char), cast(is_nullable as char), cast(extra as char),
-        cast(character_maximum_length as char), cast(column_comment as char)
+        cast(character_maximum_length as char),
+        cast(column_default is not null and (is_nullable = 'NO' or column_default <> 'NULL') as char),
+        cast(column_comment as char)
     from information_schema.columns where ";
 
 const INDEXES: &str = "select cast(table_schema as char), cast(table_name as char), cast(index_name as char),
@@ -99,13 +102,14 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
     }
     let order = " order by table_schema, table_name, ordinal_position";
     for row in connection.fetch(&within(COLUMNS, "table_schema", "table_name", order)).await? {
-        let [schema, table, name, sql_type, data_type, nullable, extra, length, comment] = fields(row)?;
+        let [schema, table, name, sql_type, data_type, nullable, extra, length, default, comment] = fields(row)?;
         let kind = kind(&data_type);
         let column = Column {
             kind,
             nullable: nullable == "YES",
             // `DEFAULT_GENERATED` is only a default that is an expression.
             generated: extra.contains("VIRTUAL GENERATED") || extra.contains("STORED GENERATED"),
+            has_default: default == "1" || extra.contains("auto_increment"),
             max_length: matches!(kind, ColumnKind::Text | ColumnKind::Bytes).then(|| length.parse().ok()).flatten(),
             words: if matches!(data_type.as_str(), "enum" | "set") { words(&sql_type) } else { Vec::new() },
             name,

@@ -9,14 +9,19 @@ use crate::{
         dialect::{iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
-    rules::After,
+    rules::{After, CalendarUnit},
 };
+use jiff::{Timestamp, tz::TimeZone};
 
 /// MySQL, or MariaDB, which differs in little.
 #[derive(Debug)]
 pub struct Mysql {
     pub mariadb: bool,
 }
+
+/// What a `timestamp` can hold.
+const FIRST_TIMESTAMP: Timestamp = Timestamp::UNIX_EPOCH;
+const LAST_TIMESTAMP: Timestamp = Timestamp::constant(1 << 31, 0);
 
 impl Dialect for Mysql {
     fn engine(&self) -> Engine {
@@ -234,10 +239,51 @@ impl Dialect for Mysql {
             Privilege::Aside(table) => (partitions::ON_ASIDE.join(", "), self.table(table)),
             Privilege::Select(table) => ("select".to_owned(), self.table(table)),
             Privilege::SelectColumns(table, names) => (format!("select ({})", columns(names)), self.table(table)),
+            Privilege::Insert(table, names) => (format!("insert ({})", columns(names)), self.table(table)),
             Privilege::Delete(table) => ("delete".to_owned(), self.table(table)),
             Privilege::Update(table, names) => (format!("update ({})", columns(names)), self.table(table)),
         };
         Some(format!("grant {what} on {on} to {};", self.account(user)))
+    }
+
+    fn first_day(&self, value: &str, kind: PointKind, unit: CalendarUnit, zone: &TimeZone) -> Option<Sql> {
+        let readable = self.readable(&Sql::new(value), kind).text;
+        let format = match unit {
+            CalendarUnit::Year => "%Y-01-01",
+            CalendarUnit::Month => "%Y-%m-01",
+            CalendarUnit::Day => "%Y-%m-%d",
+        };
+        let local = match kind {
+            PointKind::Date | PointKind::DateTime => Sql::new(value),
+            PointKind::Instant => self.local(value, zone),
+            PointKind::EpochSeconds
+            | PointKind::EpochMilliseconds
+            | PointKind::IsoText
+            | PointKind::IsoTextWithOffset => return None,
+        };
+        let mut sql = Sql::new(format!("(case when {readable} then cast(date_format("));
+        sql.append(&local).push(&format!(", '{format}') as date) end)"));
+        Some(sql)
+    }
+
+    /// `values` names the new row in MariaDB and in every MySQL, which prefers an alias by now.
+    fn raise(&self, _table: &TableName, _key: &[String], column: &str) -> String {
+        format!(" on duplicate key update {column} = greatest(coalesce({column}, 0), values({column}))")
+    }
+
+    fn update_from(
+        &self,
+        table: &TableName,
+        row: &str,
+        columns: &[(String, String)],
+        source: &Sql,
+        other: &str,
+        on: &str,
+    ) -> Sql {
+        let columns: Vec<_> = columns.iter().map(|(column, value)| format!("{row}.{column} = {value}")).collect();
+        let mut sql = Sql::new(format!("update {} as {row} join ", self.table(table)));
+        sql.append(source).push(&format!(" as {other} on {on} set {}", columns.join(", ")));
+        sql
     }
 
     fn explain(&self, statement: &Statement) -> Statement {
@@ -258,6 +304,28 @@ impl Mysql {
         let (name, host) =
             quoted.and_then(|user| user.split_once("'@'")).or_else(|| user.rsplit_once('@')).unwrap_or((user, "%"));
         format!("{}@{}", self.quote(name), self.quote(host))
+    }
+
+    /// A `timestamp`, which sessions see in UTC, in another zone. The server's own tables of zones are empty on many
+    /// machines, and what it cannot convert becomes null: so the offsets come from here.
+    fn local(&self, value: &str, zone: &TimeZone) -> Sql {
+        let mut offset = zone.to_offset(FIRST_TIMESTAMP);
+        let mut earlier = Sql::default();
+        for change in zone.following(FIRST_TIMESTAMP).take_while(|change| change.timestamp() < LAST_TIMESTAMP) {
+            if change.offset() != offset {
+                let until = TimeZone::UTC.to_datetime(change.timestamp()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+                let text = format!(" when {value} < {} then {}", self.bound(PointKind::Instant), offset.seconds());
+                earlier.append(&Sql::bound(text, Value::Text(until)));
+                offset = change.offset();
+            }
+        }
+        let mut sql = Sql::new(format!("{value} + interval "));
+        match earlier.text.is_empty() {
+            true => sql.push(&offset.seconds().to_string()),
+            false => sql.push("(case").append(&earlier).push(&format!(" else {} end)", offset.seconds())),
+        };
+        sql.push(" second");
+        sql
     }
 
     /// Row comparison spelled out, because only that form is served by an index here.

@@ -141,6 +141,10 @@ impl Database for MysqlDatabase {
         Ok(Box::new(self.connected(Purpose::Count).await?.0))
     }
 
+    async fn connect_to_survey(&self) -> Result<Box<dyn Connection>, Error> {
+        Ok(Box::new(self.connected(Purpose::Survey).await?.0))
+    }
+
     async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
         let (session, mariadb) = self.connected(Purpose::Observe).await?;
         Ok(Box::new(MysqlObserver { connection: Box::new(session), mariadb }))

@@ -42,10 +42,12 @@ const COLUMNS: &str = "walk (oid, base, typmod, required) as (
              when t.typcategory = 'S' then 'text' end,
         t.oid::text, coalesce(d.typmod, a.atttypmod)::text,
         (not a.attnotnull and not coalesce(d.required, false))::text, (a.attgenerated <> '')::text,
+        (a.atthasdef and a.attgenerated = '' or a.attidentity <> '' or own.typdefault is not null)::text,
         col_description(c.oid, a.attnum)
     from relation c
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     left join domain d on d.oid = a.atttypid
+    join pg_type own on own.oid = a.atttypid
     join pg_type t on t.oid = coalesce(d.base, a.atttypid)
     order by c.oid, a.attnum";
 
@@ -130,7 +132,8 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         words.entry(type_id).or_default().push(word);
     }
     for row in connection.fetch(&relations(COLUMNS)).await? {
-        let [schema, table, name, sql_type, base, type_id, modifier, nullable, generated, comment] = fields(row)?;
+        let [schema, table, name, sql_type, base, type_id, modifier, nullable, generated, default, comment] =
+            fields(row)?;
         // The server adds the length of a header that is no longer there.
         let max_length = match base.as_str() {
             "varchar" | "bpchar" => modifier.parse::<i64>().ok().and_then(|modifier| u32::try_from(modifier - 4).ok()),
@@ -142,6 +145,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             kind: kind(&base),
             nullable: nullable == "true",
             generated: generated == "true",
+            has_default: default == "true",
             max_length,
             words: words.get(&type_id).cloned().unwrap_or_default(),
             comment,

@@ -10,7 +10,7 @@ use crate::{
         maintenance::{MaintenanceStep, Remains},
         statements::Stride,
     },
-    rules::After,
+    rules::{After, CalendarUnit},
 };
 
 use jiff::{
@@ -257,6 +257,7 @@ impl Dialect for Postgres {
             Privilege::SelectColumns(table, names) => {
                 (format!("select ({})", columns(&mut names.iter())), self.table(table))
             }
+            Privilege::Insert(table, names) => (format!("insert ({})", columns(&mut names.iter())), self.table(table)),
             Privilege::Delete(table) => ("delete".to_owned(), self.table(table)),
             Privilege::Maintain(table) => ("maintain".to_owned(), self.table(table)),
             Privilege::Truncate(table) => ("truncate".to_owned(), self.table(table)),
@@ -273,6 +274,22 @@ impl Dialect for Postgres {
         let name = user.strip_prefix('\'').and_then(|user| user.split_once("'@'")).map_or(user, |(name, _)| name);
         let on = if on.is_empty() { on } else { format!(" on {on}") };
         Some(format!("grant {what}{on} to {};", self.quote(name)))
+    }
+
+    fn first_day(&self, value: &str, kind: PointKind, unit: CalendarUnit, zone: &TimeZone) -> Option<Sql> {
+        let day = |time: &str| format!("date_trunc('{}', {time})::date", unit.word());
+        match kind {
+            PointKind::Date => Some(Sql::new(day(&format!("{value}::timestamp")))),
+            PointKind::DateTime => Some(Sql::new(day(value))),
+            PointKind::Instant => {
+                let zone = Value::Text(zone.iana_name().unwrap_or("UTC").to_owned());
+                Some(Sql::bound(day(&format!("{value} at time zone {PLACEHOLDER}::text")), zone))
+            }
+            PointKind::EpochSeconds
+            | PointKind::EpochMilliseconds
+            | PointKind::IsoText
+            | PointKind::IsoTextWithOffset => None,
+        }
     }
 
     fn explain(&self, statement: &Statement) -> Statement {

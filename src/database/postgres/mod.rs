@@ -140,6 +140,10 @@ impl Database for PostgresDatabase {
         Ok(Box::new(self.connected(Purpose::Count).await?))
     }
 
+    async fn connect_to_survey(&self) -> Result<Box<dyn Connection>, Error> {
+        Ok(Box::new(self.connected(Purpose::Survey).await?))
+    }
+
     async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
         Ok(Box::new(PostgresObserver(Box::new(self.connected(Purpose::Observe).await?))))
     }

@@ -16,7 +16,7 @@ const TABLES: &str =
     "select name, type, wr from pragma_table_list where schema = 'main' and name not like 'sqlite\\_%' escape '\\'";
 
 /// `hidden`: 0 a plain column, 2 and 3 a generated one, 1 one of a virtual table that `select *` leaves out.
-const COLUMNS: &str = "select t.name, c.name, c.type, c.\"notnull\", c.hidden, c.pk
+const COLUMNS: &str = "select t.name, c.name, c.type, c.\"notnull\", c.hidden, c.pk, c.dflt_value is not null
     from pragma_table_list t join pragma_table_xinfo(t.name, 'main') c
     where t.schema = 'main' and t.name not like 'sqlite\\_%' escape '\\'
     order by t.name, c.cid";
@@ -60,7 +60,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
     // Position in the key, and column.
     let mut keys: BTreeMap<String, Vec<(u32, String)>> = BTreeMap::new();
     for row in connection.fetch(&Statement::new(COLUMNS)).await? {
-        let [table, name, sql_type, not_null, hidden, position] = fields(row)?;
+        let [table, name, sql_type, not_null, hidden, position, default] = fields(row)?;
         let position = position.parse().unwrap_or_default();
         if position > 0 {
             keys.entry(table.clone()).or_default().push((position, name.clone()));
@@ -71,6 +71,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             sql_type,
             // A key's columns can be null in SQLite, save where something else says otherwise; see below.
             nullable: not_null == "0",
+            has_default: default == "1",
             generated: matches!(hidden.as_str(), "2" | "3"),
             max_length: None,
             words: Vec::new(),
@@ -109,6 +110,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         if alias || !by_rowid {
             for column in table.columns.iter_mut().filter(|column| table.primary_key.contains(&column.name)) {
                 column.nullable = false;
+                column.has_default |= alias;
             }
         }
     }

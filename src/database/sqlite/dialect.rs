@@ -9,8 +9,9 @@ use crate::{
         dialect::quoted,
         maintenance::{MaintenanceStep, Remains},
     },
-    rules::After,
+    rules::{After, CalendarUnit},
 };
+use jiff::tz::TimeZone;
 
 #[derive(Debug)]
 pub struct Sqlite;
@@ -218,6 +219,16 @@ impl Dialect for Sqlite {
             _ => format!("cast({} as text)", point.text),
         };
         sql
+    }
+
+    fn first_day(&self, value: &str, kind: PointKind, unit: CalendarUnit, _zone: &TimeZone) -> Option<Sql> {
+        let day = match unit {
+            CalendarUnit::Year => format!("substr({value}, 1, 4) || '-01-01'"),
+            CalendarUnit::Month => format!("substr({value}, 1, 7) || '-01'"),
+            CalendarUnit::Day => format!("substr({value}, 1, 10)"),
+        };
+        let readable = self.readable(&Sql::new(value), kind).text;
+        (kind == PointKind::IsoText).then(|| Sql::new(format!("(case when {readable} then {day} end)")))
     }
 
     fn explain(&self, statement: &Statement) -> Statement {

@@ -82,6 +82,10 @@ impl Database for SqliteDatabase {
         Ok(connection)
     }
 
+    async fn connect_to_survey(&self) -> Result<Box<dyn Connection>, Error> {
+        self.connect().await
+    }
+
     async fn observe(&self) -> Result<Box<dyn Observer>, Error> {
         Ok(Box::new(SqliteObserver(self.connect_to_count().await?)))
     }

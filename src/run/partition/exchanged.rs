@@ -68,6 +68,8 @@ impl Desk<'_> {
         }
         tracing::warn!(rule = self.step.rule, partition, "an earlier run set rows of a partition aside");
         match ready.rule.partitions {
+            // what goes from there is not added up
+            _ if ready.work.aggregate.is_some() => self.give_back(&partition, &out).await?,
             Partitions::Rows => self.give_back(&partition, &out).await?,
             Partitions::Drop | Partitions::Truncate => {
                 let end = self.dispose(&partition, 0, &out).await?;
