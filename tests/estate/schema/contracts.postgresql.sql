@@ -318,3 +318,14 @@ create table backups (
     destroyed_on    date
 );
 comment on table backups is 'バックアップ世代管理: written by the backup tool, one row a generation';
+
+create table usage_totals (
+    month           date not null,
+    prefecture      text not null,
+    records         bigint not null,
+    upload_mb       bigint not null,
+    download_mb     bigint not null,
+    contracts       integer not null,
+    primary key (month, prefecture)
+);
+comment on table usage_totals is '月次集計: what is left of usage_records, without persons';

@@ -197,3 +197,36 @@ create table suppression_entries (
     mailing_ended_on    date comment 'null while the company mails advertising at all',
     key mailing_ended_on (mailing_ended_on)
 ) comment '配信停止リスト (D25)';
+
+create table email_totals (
+    month               date not null,
+    campaign_code       varchar(30) not null,
+    deliveries          bigint not null,
+    recipients          int not null,
+    primary key (month, campaign_code)
+) comment '月次集計: what is left of email_deliveries';
+
+create table web_totals (
+    month               date not null,
+    access_route        varchar(100) not null,
+    events              bigint not null,
+    visitors            int not null,
+    primary key (month, access_route)
+) comment '月次集計: what is left of web_events';
+
+create table ad_totals (
+    month               date not null,
+    platform            varchar(20) not null,
+    campaign_code       varchar(30) not null,
+    views               bigint not null,
+    viewers             int not null,
+    primary key (month, platform, campaign_code)
+) comment '月次集計: what is left of ad_views';
+
+create table survey_totals (
+    campaign_id         bigint not null,
+    age_band            varchar(10) not null,
+    answers             bigint not null,
+    respondents         int not null,
+    primary key (campaign_id, age_band)
+) comment '集計: what is left of survey_answers';

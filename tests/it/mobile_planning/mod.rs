@@ -97,7 +97,8 @@ impl Rehearsal {
 
         let mut mariadb = MySqlConnection::connect(&web.url).await.unwrap();
         let tables: Vec<String> = sqlx::query_scalar("show tables").fetch_all(&mut mariadb).await.unwrap();
-        for table in tables {
+        // totals are made by the rules
+        for table in tables.into_iter().filter(|table| !table.ends_with("_totals")) {
             let to = &web_before.name;
             let copy = format!("create table {to}.{table} (primary key (id)) as select * from {table}");
             mariadb.execute(raw_sql(AssertSqlSafe(copy))).await.unwrap();
@@ -501,6 +502,36 @@ impl Rehearsal {
         (of("holds"), of("unattested"))
     }
 
+    /// Of what has gone, the totals of groups of ten persons or more are there, and no others.
+    async fn totals(&mut self, night: Date) {
+        for (place, kept, made) in [
+            (
+                Place::Contracts,
+                "select month::text, prefecture, records::text, upload_mb::text, download_mb::text, contracts::text
+                 from usage_totals order by month, prefecture collate \"C\"",
+                "select date_trunc('month', t.used_on)::date::text, t.prefecture, count(*)::text, sum(t.upload_mb)::text,
+                     sum(t.download_mb)::text, count(distinct t.contract_no)::text
+                 from before.usage_records t where t.used_on <= '{month 3m}' and t.prefecture is not null
+                 group by date_trunc('month', t.used_on), t.prefecture having count(distinct t.contract_no) >= 10
+                 order by 1, t.prefecture collate \"C\"",
+            ),
+            (
+                Place::Web,
+                "select cast(month as char), access_route, cast(events as char), cast(visitors as char)
+                 from web_totals order by month, access_route",
+                "select date_format(t.occurred_at, '%Y-%m-01'), t.access_route, cast(count(*) as char),
+                     cast(count(distinct t.visitor_id) as char)
+                 from before.web_events t where date(t.occurred_at) <= '{month 11m}' and t.access_route is not null
+                 group by 1, 2 having count(distinct t.visitor_id) >= 10 order by 1, 2",
+            ),
+        ] {
+            let made = self.on(place, made, night);
+            let (kept, made) = (self.rows(place, kept).await, self.rows(place, &made).await);
+            assert!(!made.is_empty(), "no group of {place:?} is large enough: {kept:?}");
+            assert_eq!(kept, made);
+        }
+    }
+
     /// A person looks at the settings of others and says so.
     fn attest(&self, assertions: &[String]) {
         assert!(!assertions.is_empty());
@@ -594,6 +625,7 @@ async fn one_night() {
     rehearsal.coverage().await;
     rehearsal.hold().await;
     let first = rehearsal.night(TODAY);
+    rehearsal.totals(TODAY).await;
     let (holds, open) = rehearsal.assertions(&first);
     assert_eq!(
         holds,

@@ -245,12 +245,12 @@ pub const PROMISES: &[Promise] = &[
     erased(
         Web,
         "email_deliveries",
-        "t.sent_at < '{next 12m}' or t.profile_id in (select p.id from before.marketing_profiles p where
+        "date(t.sent_at) <= '{month 11m}' or t.profile_id in (select p.id from before.marketing_profiles p where
          p.consent_withdrawn_on <= '{14d}' or (p.consent_withdrawn_on is null and p.last_activity_on <= '{2y}'))",
     ),
     // R19
-    erased(Web, "web_events", "t.occurred_at < '{next 12m}'"),
-    erased(Web, "ad_views", "t.viewed_at < '{next 12m}'"),
+    erased(Web, "web_events", "date(t.occurred_at) <= '{month 11m}'"),
+    erased(Web, "ad_views", "date(t.viewed_at) <= '{month 11m}'"),
     // R20
     changed(
         Web,
