@@ -44,9 +44,13 @@ pub const PARTITION_MOMENTS: &[&str] = &[
     "partition_returned",
 ];
 
-/// The process is at this moment, one of [`MOMENTS`] or [`PARTITION_MOMENTS`].
+/// The same where the groups of anonymized rows are counted.
+pub const GROUP_MOMENTS: &[&str] = &["before_groups", "after_measure", "after_groups"];
+
+/// The process is at this moment, one of [`MOMENTS`], [`PARTITION_MOMENTS`] or [`GROUP_MOMENTS`].
 pub fn reach(moment: &'static str) {
-    debug_assert!(MOMENTS.contains(&moment) || PARTITION_MOMENTS.contains(&moment), "{moment} is not listed");
+    let mut all = MOMENTS.iter().chain(PARTITION_MOMENTS).chain(GROUP_MOMENTS);
+    debug_assert!(all.any(|known| *known == moment), "{moment} is not listed");
     if cfg!(debug_assertions) {
         die_at(moment);
     }

@@ -3,6 +3,7 @@
 use super::{
     forecast::forecast,
     numbers::{count, seconds},
+    plan::small_groups,
     table,
 };
 use crate::{
@@ -56,6 +57,19 @@ pub(super) fn partitions(rule: &RuleReport) -> Vec<String> {
     let stayed = rule.partitions_by_rows.iter();
     let stayed = stayed.map(|(name, why)| format!("rows of partition {name} went one by one: {why}"));
     went.into_iter().chain(stayed).collect()
+}
+
+/// `k-anonymity (k 10): 30 rows in 4 groups, the smallest of 2; …`, and what was done about it.
+pub(super) fn k_anonymity(rule: &RuleReport) -> Vec<String> {
+    let Some(gate) = &rule.k_anonymity else { return Vec::new() };
+    let mut lines = vec![format!("k-anonymity (k {}): {}", count(gate.k), small_groups(&gate.before))];
+    lines.extend(gate.measures.iter().map(|done| format!("k-anonymity: {} rows, {}", count(done.rows), done.what)));
+    match &gate.after {
+        _ if gate.measures.is_empty() => {}
+        Some(after) => lines.push(format!("k-anonymity: afterwards {}", small_groups(after))),
+        None => lines.push("k-anonymity: nobody counted afterwards".to_owned()),
+    }
+    lines
 }
 
 /// `vacuum done`, or why not.
@@ -113,7 +127,7 @@ pub(super) fn text(report: &RunReport) -> String {
         for (recipient, asked) in &rule.recipients {
             let _ = writeln!(out, "\n{}: {}", rule.rule, answers(recipient, asked));
         }
-        for words in partitions(rule).into_iter().chain(maintenance(rule)) {
+        for words in partitions(rule).into_iter().chain(k_anonymity(rule)).chain(maintenance(rule)) {
             let _ = writeln!(out, "\n{}: {words}", rule.rule);
         }
         let left = remaining(rule);

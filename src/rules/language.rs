@@ -7,6 +7,8 @@ use super::{
 use crate::{diagnostic::Code, recipients};
 use std::sync::LazyLock;
 
+mod k_anonymity;
+
 /// A file of `rules/`.
 pub static RULE_FILE: Shape = Shape::Map(&CATEGORY);
 
@@ -124,6 +126,7 @@ static RULE: MapShape = MapShape::new(
             Shape::Text(&format::COLUMN),
             "pseudonymized_at",
         ),
+        k_anonymity::K_ANONYMITY,
         optional(
             "dependents",
             "What becomes of the rows that reference a disposed row. Every foreign key that points here must be named.",

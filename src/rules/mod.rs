@@ -4,6 +4,7 @@
 
 pub mod condition;
 pub mod format;
+mod k_anonymity;
 pub mod language;
 pub mod node;
 pub mod parse;
@@ -14,6 +15,7 @@ pub mod schedule;
 pub mod schema;
 pub mod shape;
 
+pub use k_anonymity::{AtLast, KAnonymity};
 pub(crate) use parse::{At, condition_of, limits};
 pub use parse::{check_together, parse};
 pub use period::Period;

@@ -138,6 +138,13 @@ const MIGRATIONS: &[&str] = &["
         rule text not null primary key,
         tables text not null
     );
+", "
+    -- Rules whose anonymized rows were counted and form groups that are large enough; the terms are opaque to the store.
+    create table passed_gates (
+        rule text not null primary key,
+        terms text not null,
+        passed_at text not null
+    );
 "];
 
 /// The version that this program knows.
