@@ -142,3 +142,70 @@ pub fn page(
     ));
     dialect.finish(sql)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        catalog::{ColumnKind, Engine},
+        clock::PointKind,
+        database::{Change, KeyColumn, Point, Value, dialect},
+        rules::Evidence,
+    };
+
+    #[test]
+    fn statements_of_each_engine() {
+        for (engine, version) in [(Engine::Postgres, ""), (Engine::Mysql, "11.4.2-MariaDB"), (Engine::Sqlite, "")] {
+            let dialect = dialect(engine, version);
+            let table = TableName { schema: "public".to_owned(), name: "people".to_owned() };
+            let row = dialect.row(&table);
+            let here = |name: &str| dialect.column(&row, name);
+            let held = Sql::bound(format!("{} = \u{1}", here("id")), Value::Text("7".to_owned()));
+            let due = Sql::bound(format!("{} <= \u{1}", here("left_on")), Value::Text("2001-01-01".to_owned()));
+            let measure = Work {
+                table: table.clone(),
+                key: vec![KeyColumn { name: "id".into(), sql_type: "integer".into(), kind: ColumnKind::Integer }],
+                rowid: None,
+                leaves: vec![table.clone()],
+                point: Point { value: Sql::new(here("left_on")), kind: PointKind::Date, related: false },
+                point_column: None,
+                condition: None,
+                undone: None,
+                due: due.clone(),
+                plainly_due: None,
+                overdue: None,
+                unreadable: Sql::default(),
+                missing: None,
+                plainly_missing: None,
+                held: Some(held.clone()),
+                waiting: None,
+                recipients: Vec::new(),
+                change: Change::Erase,
+                evidence: Evidence::Rows,
+                dependents: Vec::new(),
+            };
+            let pending = Sql::new(format!("{} is not null", here("town")));
+            let work = GroupsWork {
+                table,
+                population: due,
+                held: Some(held),
+                by: vec![here("town"), here("born")],
+                k: 10,
+                diverse: vec![Diverse { value: here("arrears"), least: 2 }],
+            };
+            let plain = GroupsWork { held: None, diverse: Vec::new(), ..work.clone() };
+            let selection = KeySelection::of(&measure);
+            let shown = [
+                count(dialect, &plain),
+                count(dialect, &work),
+                page(dialect, &work, &measure, Some(&pending), &selection, 100),
+                page(dialect, &plain, &Work { held: None, ..measure.clone() }, None, &selection, 100),
+            ];
+            let shown = shown.map(|statement| {
+                let values: Vec<_> = statement.args.iter().map(ToString::to_string).collect();
+                format!("{}\n-- {}", statement.sql, values.join(", "))
+            });
+            insta::assert_snapshot!(engine.to_string(), shown.join("\n\n"));
+        }
+    }
+}

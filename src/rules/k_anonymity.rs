@@ -131,14 +131,15 @@ impl Check<'_> {
                 let Some(first) = self.technique(name) else { continue };
                 // a constant is held against the column's type, which only the database knows
                 if !matches!(further, Technique::Replace(_)) && !further.rests_under(first) {
-                    let message = match first {
-                        Technique::Suppress => format!("`{name}` is removed by the rule already"),
-                        _ => format!(
-                            "`{name}` ({}) would not be coarser and come to rest under `columns` ({})",
-                            further.label(),
-                            first.label()
-                        ),
-                    };
+                    if *first == Technique::Suppress {
+                        self.error(place, format!("`{name}` is removed by the rule already"), "leave it out");
+                        continue;
+                    }
+                    let message = format!(
+                        "`{name}` ({}) would not be coarser and come to rest under `columns` ({})",
+                        further.label(),
+                        first.label()
+                    );
                     self.error(place, message, "take `suppress`, or the same technique with less kept");
                 }
             }
