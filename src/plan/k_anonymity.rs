@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 const COUNTED_AGAIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A page of rows holds no more keys.
-pub const PAGE: u64 = 10_000;
+pub const PAGE: u64 = 50_000;
 
 /// The executable side of `k_anonymity`.
 #[derive(Clone, Debug)]
@@ -158,7 +158,7 @@ pub(super) fn planned_statements(dialect: &dyn Dialect, gate: &Gate) -> Vec<Plan
 }
 
 /// Named in the report and the ledger.
-const ERASED: &str = "row: erased";
+const ERASED: &str = "erased";
 
 impl Resolver<'_, '_> {
     /// The gate of a rule whose `work` is known; nothing where it has none or does not fit.
