@@ -5,19 +5,20 @@ use super::{
     change::changes,
     dependents,
     find::find_column,
+    guard,
     prepare::planned,
     resolve::{Resolver, Surroundings},
 };
 use crate::{
-    anonymize::{self, Technique},
+    anonymize::{self, Generalize, Technique},
     catalog::{Column, Table},
     database::{
-        Change, Connection, Dialect, Error, Sql, Statement, Work,
+        Change, Connection, DependentWork, Dialect, Error, Sql, Statement, Work,
         groups::{self, Diverse, GroupCounts, GroupsWork},
         statements::{self, KeySelection},
     },
     diagnostic::{Code, Diagnostic, Severity},
-    rules::{AtLast, Condition, Dependent, Disposition, KAnonymity, Missing, Source, Switch, condition},
+    rules::{AtLast, Condition, Dependent, Disposition, KAnonymity, Limits, Missing, Source, Switch, condition},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -99,12 +100,9 @@ impl Measure {
 }
 
 /// Why the gate may not change so many rows; `total` are all rows of the table.
-pub fn refusal(limits: &crate::rules::Limits, groups: &GroupCounts, total: u64) -> Option<String> {
-    let rows = groups.free_below();
-    let counts = super::Counts { due: rows, table_rows: total, ..super::Counts::default() };
-    let refusals = super::guard::refusals(limits, &counts);
-    let words = "that is, anonymized rows in groups that are too small";
-    (!refusals.is_empty()).then(|| format!("k-anonymity: {} ({words})", refusals.join("; ")))
+pub fn gate_refusal(limits: &Limits, groups: &GroupCounts, total: u64) -> Option<String> {
+    let refusals = guard::over(limits, groups.free_below(), total, "anonymized and in groups that are too small");
+    (!refusals.is_empty()).then(|| refusals.join("; "))
 }
 
 /// What the plan says, with the groups of today where that is worth a pass over the rows: a run that has something to do
@@ -263,8 +261,10 @@ impl Resolver<'_, '_> {
                 let by_year = choices.into_iter().flatten().flat_map(|choice| &choice.when);
                 let by_year = by_year.into_iter().any(|(switch, _)| matches!(switch, Switch::FiscalYearEndingIn(_)));
                 let stays_due = |technique: &Technique| match technique {
-                    // the first day of a month or a year is earlier
-                    Technique::Generalize(_) => !by_year,
+                    // the first day of a month or a year is earlier, and a lower number is an earlier time
+                    Technique::Generalize(
+                        Generalize::Month | Generalize::Year | Generalize::Decade | Generalize::Bucket(_),
+                    ) => !by_year,
                     Technique::Suppress => rule.starting_point.missing == Missing::Due,
                     _ => false,
                 };
@@ -321,7 +321,7 @@ impl Resolver<'_, '_> {
     }
 
     /// What goes with rows that are erased at last. A dependent that is kept stands against that.
-    fn erased_along(&mut self, table: &Table) -> Vec<crate::database::DependentWork> {
+    fn erased_along(&mut self, table: &Table) -> Vec<DependentWork> {
         let rule = self.rule;
         let mut again = Vec::new();
         let along = dependents::resolve_for(rule, table, self.around, true, &mut again);

@@ -34,7 +34,7 @@ pub use find::find_table;
 pub use guard::refusals;
 pub use holds::{Hold, HoldScope};
 pub use indexes::MissingIndex;
-pub use k_anonymity::{Gate, Measure, PAGE, Passed, PlannedKAnonymity, refusal};
+pub use k_anonymity::{Gate, Measure, PAGE, Passed, PlannedKAnonymity, gate_refusal};
 pub use members::{PlannedMembers, resolve as members};
 pub use overlap::check as overlaps;
 pub use partitions::{PartitionByRows, PlannedPartition, PlannedPartitions, SetAside, WholePartition};

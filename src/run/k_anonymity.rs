@@ -19,7 +19,7 @@ use crate::{
     failpoint,
     ledger::{self, Event, Ledger, RuleResult},
     plan::{self, Gate, Measure, OpenDatabase, PreparedStep, Step, Walk},
-    rules::{AtLast, Disposition},
+    rules::{AtLast, Disposition, Limits},
 };
 use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 
@@ -79,7 +79,7 @@ pub(super) async fn keep(
     report.k_anonymity = Some(KAnonymityReport::new(planned.k, before.clone()));
     let ended = match before.free_below() {
         0 => Ok(()),
-        _ => match judge(step, database, &before).await {
+        _ => match judge(around, step, database, &before).await {
             Ok(()) => {
                 let of = Subject { around, step, ready, database, gate };
                 of.measures(before, workers, ledger, batches, report).await
@@ -104,13 +104,21 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// What the rule's limits say.
-async fn judge(step: &Step, database: &OpenDatabase, groups: &GroupCounts) -> Result<(), Failure> {
+/// What the limits of the rule and of the job say.
+async fn judge(
+    around: &Surroundings<'_>,
+    step: &Step,
+    database: &OpenDatabase,
+    groups: &GroupCounts,
+) -> Result<(), Failure> {
     let total = match step.limits.max_share_percent {
         Some(_) => verify::total(database, &step.table).await?,
         None => step.counts.table_rows,
     };
-    plan::refusal(&step.limits, groups, total).map_or(Ok(()), |refusal| Err(Failure::Refused(refusal)))
+    // what a whole run may change, no rule may change either
+    let most = [step.limits.max_rows, around.job.settings.limits.max_rows];
+    let limits = Limits { max_rows: most.into_iter().flatten().min(), ..step.limits };
+    plan::gate_refusal(&limits, groups, total).map_or(Ok(()), |refusal| Err(Failure::Refused(refusal)))
 }
 
 async fn count(gate: &Gate, database: &OpenDatabase) -> Result<GroupCounts, Failure> {

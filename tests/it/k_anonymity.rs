@@ -286,6 +286,12 @@ async fn limits_hold_for_small_groups(bench: Bench) {
         let report = bench.run(3);
         assert_eq!(report.line("people"), "refused 0 in_small_groups=7", "{report:?}");
     }
+    bench.settings("time_zone: Asia/Tokyo\nlimits: {max_rows: 6}");
+    rule(&bench, GATE, "");
+    let report = bench.run(3);
+    let message = &report.rule("people")["message"];
+    assert_eq!(message, "7 rows are anonymized and in groups that are too small, max_rows allows 6");
+    bench.settings("time_zone: Asia/Tokyo");
     assert_eq!(bench.count("select count(*) from people where postal is null").await, 0);
     rule(&bench, GATE, "limits: {max_rows: 7, max_share: 70%}");
     assert_eq!(bench.run_to_the_end().line("people"), "done 12");
