@@ -77,6 +77,8 @@ pub enum Command {
     Hold(HoldCommand),
     /// Record a recipient's written confirmation of a deletion notice, or list the notices
     Confirm(ConfirmArgs),
+    /// Record that an assertion holds which no program can check, until a day; or list what has been said
+    Attest(AttestArgs),
     /// Verify, export and prove from the ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -316,6 +318,28 @@ pub struct ConfirmArgs {
     pub document: Option<PathBuf>,
     /// List the notices that nobody has confirmed, with their due dates
     #[arg(long, conflicts_with_all = ["notice", "references", "by", "evidence", "document"])]
+    pub list: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AttestArgs {
+    /// Its id in the rule file
+    #[arg(required_unless_present = "list")]
+    pub assertion: Option<String>,
+    /// Who has looked and says so
+    #[arg(long, value_name = "WHO", required_unless_present = "list")]
+    pub by: Option<String>,
+    /// What was looked at: it goes into the ledger
+    #[arg(long, value_name = "TEXT", required_unless_present = "list")]
+    pub evidence: Option<String>,
+    /// The last day on which it counts; as long as the assertion's `attested_every` allows by default
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<jiff::civil::Date>,
+    /// A screenshot or certificate; its SHA-256 goes into the ledger, the file stays where it is
+    #[arg(long, value_name = "FILE")]
+    pub document: Option<PathBuf>,
+    /// List the assertions that people attest, with their last days
+    #[arg(long, conflicts_with_all = ["assertion", "by", "evidence", "until", "document"])]
     pub list: bool,
 }
 

@@ -4,8 +4,10 @@ use crate::{
     anonymize::Technique,
     diagnostic::{Code, Diagnostic, Place, Severity, Sources, summary},
     recipients::{RecipientSettings, members::Source},
-    rules::{self, Condition, Rule, RuleFile, RuleRecipient, Switch, TablePath, condition, shape::nearest},
-    settings::{self, Settings, Variable},
+    rules::{
+        self, Assertion, Check, Condition, Rule, RuleFile, RuleRecipient, Switch, TablePath, condition, shape::nearest,
+    },
+    settings::{self, DatabaseSettings, Settings, Variable},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -61,6 +63,10 @@ impl Job {
         hex::encode(Sha256::digest(lines))
     }
 
+    pub fn assertions(&self) -> impl Iterator<Item = &Assertion> {
+        self.files.iter().flat_map(|file| &file.assertions)
+    }
+
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.files.iter().flat_map(|file| &file.rules)
     }
@@ -109,17 +115,20 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
             let told = told.filter(|place| place.file == SETTINGS_FILE).any(|place| place.steps() == pseudonym.steps());
             let has_key = told || settings.keys.pseudonym.is_some();
             diagnostics.extend(check_against_settings(&files, &settings, has_key, complete));
-            files.iter_mut().for_each(|file| file.rules.retain(|rule| !is_refused(rule, &diagnostics)));
+            for file in &mut files {
+                file.rules.retain(|rule| !is_refused(&rule.place, &diagnostics));
+                file.assertions.retain(|assertion| !is_refused(&assertion.place, &diagnostics));
+            }
             Ok(Job { directory, settings, files, sources, digests, diagnostics })
         }
         None => Err(Unusable { diagnostics, sources }),
     }
 }
 
-fn is_refused(rule: &Rule, diagnostics: &[Diagnostic]) -> bool {
+fn is_refused(whole: &Place, diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).any(|diagnostic| {
         let place = diagnostic.place.as_ref();
-        place.is_some_and(|place| place.file == rule.place.file && place.steps().starts_with(rule.place.steps()))
+        place.is_some_and(|place| place.file == whole.file && place.steps().starts_with(whole.steps()))
     })
 }
 
@@ -194,6 +203,10 @@ fn check_against_settings(files: &[RuleFile], settings: &Settings, has_key: bool
             check_recipient(recipient, settings, &mut diagnostics);
         }
     }
+    for assertion in files.iter().flat_map(|file| &file.assertions) {
+        databases.extend(assertion.database());
+        check_assertion(assertion, settings, &mut diagnostics);
+    }
     for recipient in settings.recipients.values() {
         let Some(members) = &recipient.members else { continue };
         databases.insert(members.table.database.as_str());
@@ -227,17 +240,7 @@ fn check_table(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let name = &table.database;
-    let Some(database) = settings.databases.get(name) else {
-        if !settings.unresolved.contains(name) {
-            let place = place.key("table").within(0..name.len());
-            let known = || settings.databases.keys().chain(&settings.unresolved).map(String::as_str);
-            let help = match nearest(known(), name) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("the databases in sunset.yaml are {}", known().collect::<Vec<_>>().join(", ")),
-            };
-            let message = format!("unknown database `{name}`");
-            diagnostics.push(Diagnostic::error(Code::UnknownDatabase, place, message).help(help));
-        }
+    let Some(database) = check_database(name, place.key("table").within(0..name.len()), settings, diagnostics) else {
         return;
     };
     if let Some(Condition::Sql(sql)) = condition {
@@ -250,19 +253,68 @@ fn check_table(
     }
 }
 
-fn check_recipient(rule: &RuleRecipient, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
-    let name = &rule.name;
-    let mut error = |code, place, message: String, help| {
-        diagnostics.push(Diagnostic::error(code, place, message).help(help));
-    };
-    let Some(recipient) = settings.recipients.get(name) else {
-        let known = || settings.recipients.keys().map(String::as_str);
+/// The database of that name, or the diagnostic that there is none.
+fn check_database<'a>(
+    name: &String,
+    place: Place,
+    settings: &'a Settings,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<&'a DatabaseSettings> {
+    let database = settings.databases.get(name);
+    if database.is_none() && !settings.unresolved.contains(name) {
+        let known = || settings.databases.keys().chain(&settings.unresolved).map(String::as_str);
         let help = match nearest(known(), name) {
             Some(known) => format!("did you mean `{known}`?"),
-            None => format!("add `{name}` to `recipients` in sunset.yaml"),
+            None => format!("the databases in sunset.yaml are {}", known().collect::<Vec<_>>().join(", ")),
         };
-        error(Code::UnknownRecipient, rule.place.name(), format!("unknown recipient `{name}`"), help);
+        let message = format!("unknown database `{name}`");
+        diagnostics.push(Diagnostic::error(Code::UnknownDatabase, place, message).help(help));
+    }
+    database
+}
+
+fn check_assertion(assertion: &Assertion, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+    match &assertion.check {
+        Check::NoRows(no_rows) => {
+            let place = assertion.place.key("no_rows");
+            check_table(&no_rows.table, no_rows.condition.as_ref(), &place, settings, diagnostics);
+        }
+        Check::NoCardNumbers(no_cards) => {
+            let place = assertion.place.key("no_card_numbers");
+            check_database(&no_cards.database, place.key("database"), settings, diagnostics);
+            let others = no_cards.tables.iter().map(|table| (table, "tables"));
+            for (table, key) in others.chain(no_cards.except.iter().map(|(table, _)| (table, "except"))) {
+                if table.database != no_cards.database {
+                    let message = format!("`{table}` lies in another database than `{}`", no_cards.database);
+                    let help = "write an assertion for each database";
+                    diagnostics.push(Diagnostic::error(Code::UnknownTable, place.key(key), message).help(help));
+                }
+            }
+        }
+        Check::RetentionAt(at) if !settings.recipients.contains_key(&at.recipient) => {
+            let place = assertion.place.key("retention_at").key("recipient");
+            diagnostics.push(unknown_recipient(&at.recipient, place, settings));
+        }
+        Check::RetentionAt(_) | Check::AttestedEvery(_) => {}
+    }
+}
+
+fn unknown_recipient(name: &str, place: Place, settings: &Settings) -> Diagnostic {
+    let help = match nearest(settings.recipients.keys().map(String::as_str), name) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => format!("add `{name}` to `recipients` in sunset.yaml"),
+    };
+    Diagnostic::error(Code::UnknownRecipient, place, format!("unknown recipient `{name}`")).help(help)
+}
+
+fn check_recipient(rule: &RuleRecipient, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+    let name = &rule.name;
+    let Some(recipient) = settings.recipients.get(name) else {
+        diagnostics.push(unknown_recipient(name, rule.place.name(), settings));
         return;
+    };
+    let mut error = |code, place, message: String, help| {
+        diagnostics.push(Diagnostic::error(code, place, message).help(help));
     };
     let known = recipient.identifiers();
     for (identifier, _) in rule.identifiers.iter().filter(|(identifier, _)| !known.contains(identifier)) {

@@ -5,8 +5,9 @@
 //! names of rules, databases and recipients; nothing of any row.
 
 use crate::{
-    ledger::{self, RuleResult},
+    ledger::{self, AssertionResult, RuleResult},
     outcome::Outcome,
+    rules::Attestation,
     settings::StoreSettings,
     store::{self, Backlog, Pause, RecipientCount, Store, StoredNotice},
 };
@@ -27,6 +28,7 @@ pub struct Standing {
     pub since: Option<Timestamp>,
     pub rules: BTreeMap<String, RuleStanding>,
     pub recipients: BTreeMap<String, RecipientStanding>,
+    pub assertions: BTreeMap<String, AssertionStanding>,
     /// How long batches took, by database.
     pub batches: BTreeMap<String, Durations>,
     /// Newest first.
@@ -78,6 +80,14 @@ pub struct LastRun {
     pub message: Option<String>,
 }
 
+/// How an assertion stood when a plan or run last looked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssertionStanding {
+    pub at: Timestamp,
+    pub result: AssertionResult,
+    pub found: String,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RecipientStanding {
@@ -119,6 +129,10 @@ pub struct Group {
     pub name: String,
     /// Those that have ended, by their ids in the ledger.
     pub processes: BTreeMap<String, Process>,
+    /// Rows that processes have committed which came to no report, or have not yet: by process and rule, as the ledger
+    /// tells.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreported: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// What one process of a group saw.
@@ -152,10 +166,33 @@ impl Group {
     /// Rows that a rule disposed of, all processes together.
     pub fn disposed(&self) -> BTreeMap<&str, u64> {
         let mut sums = BTreeMap::new();
-        for (rule, share) in self.processes.values().flat_map(|process| &process.rules) {
-            *sums.entry(rule.as_str()).or_default() += share.disposed;
+        let shares = self.processes.values().flat_map(|process| &process.rules);
+        let reported = shares.map(|(rule, share)| (rule, share.disposed));
+        let unreported = self.unreported.values().flatten().map(|(rule, rows)| (rule, *rows));
+        for (rule, disposed) in reported.chain(unreported) {
+            *sums.entry(rule.as_str()).or_default() += disposed;
         }
         sums
+    }
+
+    /// A run of the group, whatever became of it.
+    pub fn has(&self, run: &str) -> bool {
+        self.processes.contains_key(run) || self.unreported.contains_key(run)
+    }
+
+    /// The process came to a report.
+    pub fn is_reported(&self, run: &str) -> bool {
+        self.processes.get(run).is_some_and(|process| !process.rules.is_empty())
+    }
+
+    /// Takes in what another process of the group knows.
+    fn join(&mut self, other: Self) {
+        self.processes.extend(other.processes);
+        self.unreported.extend(other.unreported);
+        let reported: Vec<_> = self.unreported.keys().filter(|run| self.is_reported(run)).cloned().collect();
+        for run in reported {
+            self.unreported.remove(&run);
+        }
     }
 }
 
@@ -163,11 +200,11 @@ impl RunStanding {
     /// Takes in another process of the same group.
     fn join(&mut self, other: Self) {
         let (Some(group), Some(others)) = (&mut self.group, other.group) else { return };
-        group.processes.extend(others.processes);
+        group.join(others);
         self.outcome = group.outcome();
+        self.disposed = group.disposed().values().sum();
         self.started_at = self.started_at.min(other.started_at);
         self.ended_at = self.ended_at.max(other.ended_at);
-        self.disposed += other.disposed;
         self.rules = self.rules.max(other.rules);
         self.message = other.message.filter(|_| self.outcome == other.outcome);
     }
@@ -219,7 +256,10 @@ impl Standing {
     }
 
     /// Adds a run, to its group where that is known.
-    pub fn add_run(&mut self, run: RunStanding) {
+    pub fn add_run(&mut self, mut run: RunStanding) {
+        if let Some(group) = &run.group {
+            run.disposed = group.disposed().values().sum();
+        }
         let name = |run: &RunStanding| run.group.as_ref().map(|group| group.name.clone());
         let group = name(&run);
         match self.runs.iter_mut().find(|known| group.is_some() && name(known) == group) {
@@ -273,6 +313,8 @@ pub struct Snapshot {
     pub open_intents: u64,
     /// Holds in force.
     pub holds: u64,
+    /// What people have attested, by assertion.
+    pub attestations: BTreeMap<String, Attestation>,
     /// The last pause of the job, where nobody has ended it; it may have ended by itself.
     pub pause: Option<Pause>,
 }
@@ -320,6 +362,7 @@ impl Snapshot {
             notices: store.notices().await?,
             open_intents: store.open_intents().await?.len() as u64,
             holds: store.holds_mark().await?.0,
+            attestations: store.attestations().await?,
             pause: store.last_pause().await?,
         })
     }
@@ -356,8 +399,32 @@ mod tests {
             disposed: rules.iter().map(|rule| rule.2).sum(),
             rules: rules.len() as u64,
             message: rules.is_empty().then(|| "the store did not answer".to_owned()),
-            group: Some(Group { name: "night".to_owned(), processes: BTreeMap::from([(run.to_owned(), process)]) }),
+            group: Some(Group {
+                name: "night".to_owned(),
+                processes: BTreeMap::from([(run.to_owned(), process)]),
+                unreported: BTreeMap::new(),
+            }),
         }
+    }
+
+    #[test]
+    fn what_the_dead_have_committed_counts() {
+        use Outcome::Done;
+        let mut standing = Standing::default();
+        let mut first = of_a_group("a", 100, &[("logs", Done, 5)]);
+        let dead = BTreeMap::from([("logs".to_owned(), 3)]);
+        let unreported = BTreeMap::from([("b".to_owned(), dead.clone()), ("c".to_owned(), dead)]);
+        first.group.as_mut().unwrap().unreported = unreported;
+        standing.add_run(first);
+        let night = |standing: &Standing| standing.group("night").unwrap().clone();
+        assert_eq!(night(&standing).disposed, 11);
+        // one of them was only slow
+        standing.add_run(of_a_group("c", 100, &[("logs", Done, 7)]));
+        assert_eq!(night(&standing).disposed, 15);
+        // and one came to no report
+        standing.add_run(of_a_group("b", 100, &[]));
+        assert_eq!(night(&standing).disposed, 15);
+        assert_eq!(night(&standing).outcome, Done);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The cases: which engine, which table, what is to be done, and how one would do it by hand.
 
 use crate::database::{Connection, Engine, Error};
+use jiff::{ToSpan as _, civil::date};
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -11,6 +12,9 @@ const CUT_OFF: &str = "2021-01-01";
 
 /// Parents that a hand-written loop takes at a time.
 const LOOP: u64 = 10_000;
+
+/// Half of them hold old rows.
+const PARTITIONS: u64 = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -30,6 +34,8 @@ pub enum Task {
     Anonymize,
     /// A quarter as many parents as rows, two children each; a loop of batches by hand.
     Dependents,
+    /// The old rows fill partitions of their own; DROP by hand.
+    Partitions,
 }
 
 pub struct Case {
@@ -63,6 +69,7 @@ pub fn all(directory: &Path) -> Vec<Case> {
         ("table order, two workers", Layout::Ordered, Task::Erase, 2),
         ("anonymize", Layout::Ordered, Task::Anonymize, 1),
         ("dependents", Layout::Ordered, Task::Dependents, 1),
+        ("partitions", Layout::Unindexed, Task::Partitions, 1),
     ];
     let wanted = std::env::var("SUNSET_BENCH_CASES").unwrap_or_default();
     let mut cases = Vec::new();
@@ -70,8 +77,8 @@ pub fn all(directory: &Path) -> Vec<Case> {
         let Some(url) = url else { continue };
         for (shape, layout, task, workers) in shapes {
             let name = format!("{name}, {shape}");
-            // SQLite has one writer
-            if workers == 1 || engine != Engine::Sqlite {
+            // SQLite has one writer, and no partitions
+            if engine != Engine::Sqlite || (workers == 1 && task != Task::Partitions) {
                 cases.push(Case { name, engine, url: url.clone(), layout, task, workers });
             }
         }
@@ -91,6 +98,7 @@ impl Case {
         let rows = if self.task == Task::Dependents { rows / 4 } else { rows };
         let mut connection = Connection::open(self.engine, &self.url).await?;
         connection.execute(&self.table(rows)).await?;
+        connection.execute(&self.rows(rows)).await?;
         if self.layout != Layout::Unindexed {
             connection
                 .execute(&["create index sunset_bench_created_at on sunset_bench (created_at)".to_owned()])
@@ -109,6 +117,49 @@ impl Case {
     }
 
     fn table(&self, rows: u64) -> Vec<String> {
+        let columns = match self.engine {
+            Engine::Postgres => "id bigint, email text, payload text, created_at timestamptz",
+            Engine::Mysql => "id bigint, email varchar(100), payload text, created_at datetime",
+            Engine::Sqlite => "id integer primary key, email text, payload text, created_at datetime",
+        };
+        let key = match (self.engine, self.task) {
+            (Engine::Sqlite, _) => "",
+            // it has to hold the column that the partitions are made by
+            (_, Task::Partitions) => ", primary key (id, created_at)",
+            _ => ", primary key (id)",
+        };
+        let quiet = match self.engine {
+            Engine::Postgres => "set client_min_messages = error",
+            Engine::Mysql => "set sql_notes = 0",
+            Engine::Sqlite => "pragma journal_mode = wal",
+        };
+        let mut create = format!("create table sunset_bench ({columns}{key})");
+        let mut partitions = Vec::new();
+        if self.task == Task::Partitions {
+            let bounds: Vec<_> = (0..PARTITIONS).map(|number| partition(number, rows)).collect();
+            match self.engine {
+                Engine::Postgres => {
+                    create += " partition by range (created_at)";
+                    partitions.extend(bounds.iter().enumerate().map(|(number, (from, to))| {
+                        format!(
+                            "create table sunset_bench_p{number} partition of sunset_bench
+                             for values from ('{from}') to ('{to}')"
+                        )
+                    }));
+                }
+                Engine::Mysql | Engine::Sqlite => {
+                    let below = bounds.iter().enumerate();
+                    let below = below.map(|(number, (_, to))| format!("partition p{number} values less than ('{to}')"));
+                    let below = below.collect::<Vec<_>>().join(", ");
+                    create += &format!(" partition by range columns (created_at) ({below})");
+                }
+            }
+        }
+        let drop = ["drop table if exists sunset_bench_child", "drop table if exists sunset_bench"].map(str::to_owned);
+        [quiet.to_owned()].into_iter().chain(drop).chain([create]).chain(partitions).collect()
+    }
+
+    fn rows(&self, rows: u64) -> Vec<String> {
         let half = rows / 2;
         let number = match self.engine {
             Engine::Postgres => "i::bigint",
@@ -120,45 +171,26 @@ impl Case {
             Layout::Scattered => format!("(({number} * 7919) % {rows})"),
             Layout::Ordered | Layout::Unindexed => number.to_owned(),
         };
-        let drop = ["drop table if exists sunset_bench_child", "drop table if exists sunset_bench"].map(str::to_owned);
-        match self.engine {
-            Engine::Postgres => vec![
-                "set client_min_messages = error".to_owned(),
-                drop[0].clone(),
-                drop[1].clone(),
-                "create table sunset_bench (id bigint primary key, email text, payload text, created_at timestamptz)"
-                    .to_owned(),
-                format!(
-                    "insert into sunset_bench select i, 'user' || i || '@example.com', repeat('x', 200),
-                     case when {place} < {half} then timestamptz '2015-01-01' else timestamptz '2025-06-01' end
-                         + ({place} % {half}) * interval '10 seconds' from generate_series(0, {rows} - 1) i"
-                ),
-            ],
-            Engine::Mysql => vec![
-                drop[0].clone(),
-                drop[1].clone(),
-                "create table sunset_bench (id bigint primary key, email varchar(100), payload text, created_at datetime)"
-                    .to_owned(),
-                format!(
-                    "insert into sunset_bench select seq, concat('user', seq, '@example.com'), repeat('x', 200),
-                     if({place} < {half}, '2015-01-01', '2025-06-01') + interval ({place} % {half}) * 10 second
-                     from seq_0_to_{}",
-                    rows - 1
-                ),
-            ],
-            Engine::Sqlite => vec![
-                "pragma journal_mode = wal".to_owned(),
-                "create table sunset_bench (id integer primary key, email text, payload text, created_at datetime)"
-                    .to_owned(),
-                format!(
-                    "with recursive n(i) as (select 0 union all select i + 1 from n where i < {rows} - 1)
-                     insert into sunset_bench select i, 'user' || i || '@example.com',
-                         replace(hex(zeroblob(100)), '00', 'xx'),
-                         datetime(case when {place} < {half} then '2015-01-01' else '2025-06-01' end,
-                             (({place} % {half}) * 10) || ' seconds') from n"
-                ),
-            ],
-        }
+        vec![match self.engine {
+            Engine::Postgres => format!(
+                "insert into sunset_bench select i, 'user' || i || '@example.com', repeat('x', 200),
+                 case when {place} < {half} then timestamptz '2015-01-01' else timestamptz '2025-06-01' end
+                     + ({place} % {half}) * interval '10 seconds' from generate_series(0, {rows} - 1) i"
+            ),
+            Engine::Mysql => format!(
+                "insert into sunset_bench select seq, concat('user', seq, '@example.com'), repeat('x', 200),
+                 if({place} < {half}, '2015-01-01', '2025-06-01') + interval ({place} % {half}) * 10 second
+                 from seq_0_to_{}",
+                rows - 1
+            ),
+            Engine::Sqlite => format!(
+                "with recursive n(i) as (select 0 union all select i + 1 from n where i < {rows} - 1)
+                 insert into sunset_bench select i, 'user' || i || '@example.com',
+                     replace(hex(zeroblob(100)), '00', 'xx'),
+                     datetime(case when {place} < {half} then '2015-01-01' else '2025-06-01' end,
+                         (({place} % {half}) * 10) || ' seconds') from n"
+            ),
+        }]
     }
 
     /// Two children for each parent.
@@ -201,6 +233,16 @@ impl Case {
                 );
                 connection.execute(&[sql]).await?;
             }
+            Task::Partitions => {
+                let old = 0..PARTITIONS / 2;
+                let drop: Vec<_> = match self.engine {
+                    Engine::Postgres => old.map(|number| format!("drop table sunset_bench_p{number}")).collect(),
+                    Engine::Mysql | Engine::Sqlite => {
+                        old.map(|number| format!("alter table sunset_bench drop partition p{number}")).collect()
+                    }
+                };
+                connection.execute(&drop).await?;
+            }
             Task::Dependents => {
                 // parents in ranges of their key, children before them
                 for first in (0..rows / 4).step_by(usize::try_from(LOOP)?) {
@@ -228,6 +270,7 @@ impl Case {
                 "    disposition: anonymize\n    columns:\n      email: suppress\n      payload: {replace: \"\"}\n"
             }
             Task::Dependents => "    disposition: erase\n    dependents: {core.sunset_bench_child: erase}\n",
+            Task::Partitions => "    disposition: erase\n    partitions: drop\n    evidence: counts\n",
         };
         format!(
             "category: bench\nrules:\n  - id: old\n    table: core.sunset_bench\n    starting_point: created_at\n    \
@@ -241,7 +284,7 @@ impl Case {
         let rows = if self.task == Task::Dependents { rows / 4 } else { rows };
         let left = i64::try_from(rows - rows / 2)?;
         let checks = match self.task {
-            Task::Erase => vec![
+            Task::Erase | Task::Partitions => vec![
                 ("select count(*) from sunset_bench".to_owned(), left),
                 (format!("select count(*) from sunset_bench where created_at < '{CUT_OFF}'"), 0),
             ],
@@ -282,4 +325,16 @@ impl Case {
     pub fn where_due() -> String {
         format!("created_at < '{CUT_OFF}'")
     }
+}
+
+/// From when, and until when, the rows of a partition are: equal numbers of rows in each.
+fn partition(number: u64, rows: u64) -> (String, String) {
+    let half = PARTITIONS / 2;
+    let start = if number < half { date(2015, 1, 1) } else { date(2025, 6, 1) }.at(0, 0, 0, 0);
+    let seconds = (rows / 2).div_ceil(half) * 10;
+    let bound = |number: u64| (start + (number * seconds).cast_signed().seconds()).to_string().replace('T', " ");
+    let place = number % half;
+    // without gaps, as MySQL has it
+    let to = if place + 1 == half && number < half { "2025-06-01 00:00:00".to_owned() } else { bound(place + 1) };
+    (bound(place), to)
 }

@@ -6,6 +6,7 @@ use super::{Stop, console::Console, job as loading};
 use crate::{
     catalog::{Catalog, Engine, TableKind},
     cli::{Format, Global, GrantsArgs},
+    clock,
     database::Privilege,
     diagnostic::Severity,
     ledger::Keys,
@@ -50,10 +51,13 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
     let options = Options { pseudonym_key, ..Options::default() };
     let rules: Vec<&Rule> = job.rules().collect();
     let mut names = plan::databases_of(&job, &rules);
+    names.extend(plan::databases_of_assertions(&job));
     names.retain(|name| args.database.as_ref().is_none_or(|database| database == name));
     let (databases, unavailable) = plan::open_databases(&job, names).await;
     let mut found = Vec::new();
     let members = plan::members(&job, &databases, &rules, &mut found);
+    let today = clock::today(now, &job.settings.time_zone);
+    let assertions = plan::assertions(&job, &databases, today, &mut found);
     let mut outcome = Outcome::Done;
     for (database, unavailable) in &unavailable {
         console.error(&format!("database {database} is not available: {}", unavailable.reason));
@@ -75,7 +79,9 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
         };
         let members = members.iter().filter(|(_, work)| work.database == *name);
         let members: Vec<_> = members.map(|(recipient, work)| (work, asked_by(recipient))).collect();
-        let needs = plan::privileges(&open.catalog, &resolved, &members);
+        let asserted =
+            assertions.iter().filter(|task| task.assertion.database() == Some(name.as_str())).collect::<Vec<_>>();
+        let needs = plan::privileges(&open.catalog, &resolved, &members, &asserted);
         let grants = needs.iter().filter_map(|need| {
             let statement = open.dialect.grant(&need.privilege, &args.user, &open.catalog.database)?;
             Some(Grant { statement, why: need.why, rules: need.rules.iter().cloned().collect() })

@@ -9,6 +9,7 @@ use crate::{
     ledger::Keys,
     plan::{Answered, Answers, Hold},
     push::{Otlp, Targets},
+    rules::Attestation,
     run,
     store::{self, Remembered, Store},
 };
@@ -115,6 +116,22 @@ pub async fn answers(job: &Job, keys: &Keys, now: Timestamp) -> anyhow::Result<O
         Err(error) => return Err(error.into()),
     }
     Ok(Some(Answers { tag_key, known }))
+}
+
+/// What people have attested; nothing when the job has no store yet.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn attested(job: &Job) -> anyhow::Result<BTreeMap<String, Attestation>> {
+    match Store::open_existing(&job.settings.store).await {
+        Ok(mut store) => {
+            let attested = store.attestations().await?;
+            store.close().await?;
+            Ok(attested)
+        }
+        Err(store::Error::Absent(_)) => Ok(BTreeMap::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The holds in force; none when the job has no store yet.

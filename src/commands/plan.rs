@@ -8,7 +8,7 @@ use crate::{
     ledger::Keys,
     outcome::Outcome,
     output::{self, PlanStyle},
-    plan::{self, Options, Plan, Prepared},
+    plan::{self, Options, Plan, Prepared, Said},
     push::Targets,
     recipients::Checked,
     run::{self, Recipients},
@@ -26,12 +26,21 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let answers = loading::answers(&job, &keys, now).await?;
+    // who asks about some rules asks about these
+    let said = match args.rules.is_empty() && args.tags.is_empty() {
+        true => {
+            let retentions = if args.check_recipients { Some(run::retentions(&job, &keys).await) } else { None };
+            Some(Said { attested: loading::attested(&job).await?, retentions })
+        }
+        false => None,
+    };
     let options = Options {
         rules: args.rules.clone(),
         tags: args.tags.clone(),
         samples: args.sample,
         thorough: true,
         pseudonym_key,
+        said,
         answers,
         ..Options::default()
     };
@@ -119,7 +128,8 @@ async fn check_recipients(
     Ok(outcome)
 }
 
-/// A dry run refuses nothing, but a plan that lacks rules is not whole.
+/// A dry run refuses nothing, but a plan that lacks rules is not whole, and an assertion that fails wants a person.
 fn outcome(plan: &Plan) -> Outcome {
-    plan.unplanned.iter().map(|unplanned| unplanned.outcome).max().unwrap_or_default()
+    let assertions = plan.assertions.iter().map(|assertion| assertion.outcome);
+    plan.unplanned.iter().map(|unplanned| unplanned.outcome).chain(assertions).max().unwrap_or_default()
 }

@@ -25,7 +25,9 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
     };
     let group = args.group.clone().filter(|group| !group.is_empty());
     let (rules, tags) = (args.rules.clone(), args.tags.clone());
-    let request = Request { rules, tags, group, reviewed, now, clock: Arc::new(Timestamp::now) };
+    // who asks for some rules asks for these
+    let assertions = rules.is_empty() && tags.is_empty();
+    let request = Request { rules, tags, group, assertions, reviewed, now, clock: Arc::new(Timestamp::now) };
     let progress = console.progress();
     let performed = run::perform(&job, request, &stop, progress.as_ref()).await;
     loading::targets(&args.metrics).push_standing(&job, Timestamp::now()).await;

@@ -5,14 +5,15 @@ use crate::{
     cli::{Format, Global},
     clock,
     job::Job,
-    ledger::{self, Entry, Event, RuleResult},
+    ledger::{self, AssertionResult, Entry, Event, RuleResult},
     outcome::Outcome,
-    output,
+    output, plan,
+    rules::{Assertion, Check},
     run::{BACKLOG, Forecast, RuleProgress},
     standing::{Counted, RunStanding, Snapshot, Standing, Waiting},
     store::{self, Backlog, Pause, RecipientCount, Store},
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -40,6 +41,47 @@ struct Status {
     holds_to_review: Vec<u64>,
     /// By name.
     recipients: Vec<RecipientStatus>,
+    /// By id.
+    assertions: BTreeMap<String, AssertionStatus>,
+}
+
+/// How an assertion stands.
+#[derive(Debug, Serialize)]
+struct AssertionStatus {
+    statement: String,
+    /// As the last plan or run found it, or, where people attest it, as it is now; `None`: nobody has looked yet.
+    result: Option<AssertionResult>,
+    found: Option<String>,
+    /// When a plan or run last looked.
+    at: Option<Timestamp>,
+    /// The last day of the attestation.
+    until: Option<Date>,
+}
+
+fn assertions(job: &Job, snapshot: &Snapshot, today: Date) -> BTreeMap<String, AssertionStatus> {
+    let status = |assertion: &Assertion| {
+        let (standing, said) =
+            (snapshot.standing.assertions.get(&assertion.id), snapshot.attestations.get(&assertion.id));
+        let statement = assertion.statement.clone();
+        let at = standing.map(|standing| standing.at);
+        match assertion.check {
+            Check::AttestedEvery(every) => {
+                let until = said.map(|said| plan::last_day(said, every));
+                let result = match until {
+                    None => AssertionResult::Unattested,
+                    Some(until) if until < today => AssertionResult::Expired,
+                    Some(_) => AssertionResult::Holds,
+                };
+                let found = said.map(|said| format!("attested by {} on {}", said.by, said.on));
+                AssertionStatus { statement, result: Some(result), found, at, until }
+            }
+            Check::NoRows(_) | Check::NoCardNumbers(_) | Check::RetentionAt(_) => {
+                let result = standing.map(|standing| standing.result);
+                AssertionStatus { statement, result, found: standing.map(|known| known.found.clone()), at, until: None }
+            }
+        }
+    };
+    job.assertions().map(|assertion| (assertion.id.clone(), status(assertion))).collect()
 }
 
 /// How a recipient stands.
@@ -147,14 +189,18 @@ pub async fn run(global: &Global, console: &mut Console) -> anyhow::Result<Outco
     let today = clock::today(now, &job.settings.time_zone);
     let status = match Store::open_existing(&job.settings.store).await {
         Ok(mut store) => {
-            let mut status = read(&mut store, &job.settings.name, now, today).await?;
+            let mut status = read(&mut store, &job, now, today).await?;
             let present = Timestamp::now();
             status.pause = store.pause(present).await?;
             status.backlog = forecast(&status, &job, present);
             store.close().await?;
             status
         }
-        Err(store::Error::Absent(_)) => Status { job: job.settings.name.clone(), ..Status::default() },
+        Err(store::Error::Absent(_)) => Status {
+            job: job.settings.name.clone(),
+            assertions: assertions(&job, &Snapshot::default(), today),
+            ..Status::default()
+        },
         Err(error) => return Err(error.into()),
     };
     match global.format {
@@ -164,14 +210,15 @@ pub async fn run(global: &Global, console: &mut Console) -> anyhow::Result<Outco
     Ok(Outcome::Done)
 }
 
-async fn read(store: &mut Store, job: &str, now: Timestamp, today: jiff::civil::Date) -> anyhow::Result<Status> {
-    let mut status = Status { job: job.to_owned(), ..Status::default() };
+async fn read(store: &mut Store, job: &Job, now: Timestamp, today: Date) -> anyhow::Result<Status> {
+    let mut status = Status { job: job.settings.name.clone(), ..Status::default() };
     status.open_intents = store.open_intents().await?.len() as u64;
     let holds = store.holds().await?;
     status.holds = holds.len() as u64;
     status.holds_to_review = holds.iter().filter(|hold| hold.review < today).map(|hold| hold.id).collect();
     let snapshot = Snapshot::read(store).await?;
     status.recipients = recipients(&snapshot, now);
+    status.assertions = assertions(job, &snapshot, today);
     let Standing { rules, runs: groups, .. } = snapshot.standing;
     for (rule, standing) in rules {
         if let Some(counted) = standing.counted {
@@ -212,8 +259,7 @@ fn sum_up(run: &mut RunStatus, group: &RunStanding) {
 
 /// Takes in one entry; newer ones have been taken in before. Processes of a group are one run.
 fn note(status: &mut Status, Entry { at, run, event, .. }: Entry, groups: &[RunStanding]) {
-    let group =
-        groups.iter().find(|known| known.group.as_ref().is_some_and(|group| group.processes.contains_key(&run)));
+    let group = groups.iter().find(|known| known.group.as_ref().is_some_and(|group| group.has(&run)));
     let name = group.and_then(|known| known.group.as_ref()).map(|group| group.name.as_str());
     let same = |known: &RunStatus| match (&known.group, name) {
         (Some((known, _)), Some(name)) => known == name,
@@ -344,6 +390,17 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
                 let _ = writeln!(out, "{}: it said: {reason}", known.recipient);
             }
         }
+    }
+    if !status.assertions.is_empty() {
+        out.push('\n');
+        let rows = status.assertions.iter().map(|(id, known)| {
+            let result = known.result.map_or_else(|| "–".to_owned(), |result| result.to_string());
+            let until = known.until.map_or_else(|| "–".to_owned(), |until| until.to_string());
+            let found = known.found.clone().unwrap_or_default();
+            vec![id.clone(), result, time(known.at), until, known.statement.clone(), found]
+        });
+        let head = ["assertion", "result", "looked", "until", "statement", "found"];
+        out.push_str(&output::table(&head, rows.collect()));
     }
     let _ = writeln!(
         out,

@@ -38,6 +38,9 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// A value as text.
     fn text(&self, expression: &str, column: &KeyColumn) -> String;
 
+    /// The text has so many digits, each with at most one sign between, that a card number may be in it; or more.
+    fn has_digits(&self, text: &str) -> String;
+
     /// Anything the server computes, as text.
     fn shown(&self, expression: &str) -> String;
 

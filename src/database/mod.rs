@@ -28,6 +28,7 @@ mod mysql;
 mod observe;
 pub mod partition;
 mod postgres;
+pub mod scan;
 mod sql;
 mod sqlite;
 pub mod statements;

@@ -269,6 +269,26 @@ pub enum Event {
         matter: String,
         owner: String,
     },
+    /// A person says that an assertion holds that no program can check.
+    Attested {
+        assertion: String,
+        statement: String,
+        by: String,
+        /// What was looked at, in words.
+        evidence: String,
+        /// The last day on which it counts.
+        until: jiff::civil::Date,
+        /// SHA-256 of a document, in hexadecimal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        document: Option<String>,
+    },
+    /// A run has looked whether an assertion holds.
+    AssertionChecked {
+        assertion: String,
+        result: AssertionResult,
+        /// Numbers of rows, names of tables and columns, or who attested it.
+        found: String,
+    },
 }
 
 /// What a batch is about to do; written before it commits.
@@ -351,6 +371,32 @@ pub enum RuleResult {
     Temporary,
     /// Time was up, or somebody paused the job: work is left, and nothing went wrong.
     Backlog,
+}
+
+/// What came of looking whether an assertion holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AssertionResult {
+    Holds,
+    Fails,
+    /// What a person said counts no longer.
+    Expired,
+    /// No person has said it yet.
+    Unattested,
+    /// Nobody could tell.
+    Unknown,
+}
+
+impl std::fmt::Display for AssertionResult {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Holds => "holds",
+            Self::Fails => "fails",
+            Self::Expired => "expired",
+            Self::Unattested => "unattested",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 //! format, what it promises and what it cannot.
 
 pub mod checkpoint;
+pub mod committed;
 pub mod entry;
 pub mod export;
 pub mod keys;
@@ -16,7 +17,7 @@ pub mod tag;
 pub mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerificationKey};
-pub use entry::{BatchResult, Entry, Event, Intent, RuleResult, SettledBy};
+pub use entry::{AssertionResult, BatchResult, Entry, Event, Intent, RuleResult, SettledBy};
 pub use keys::{Key, KeyError, Keys};
 pub use seal::{Seal, SealError};
 pub use tag::{BatchEvidence, BatchTags, Tag, TagKey, Tagging};
@@ -24,7 +25,7 @@ pub use tag::{BatchEvidence, BatchTags, Tag, TagKey, Tagging};
 use crate::{
     outcome::Outcome,
     recipients::Grade,
-    rules::Evidence,
+    rules::{Attestation, Evidence},
     store::{
         self, Hold, HoldTarget, KeyStatus, NewHold, Pause, Release, Store, StoredCheckpoint, StoredKey, StoredTags,
     },
@@ -261,6 +262,13 @@ impl Ledger {
         self.end(resumed).await
     }
 
+    /// Records what a person said of an assertion, in store and ledger.
+    pub async fn attest(&mut self, statement: &str, attestation: &Attestation) -> Result<()> {
+        self.store.begin().await?;
+        let attested = self.write_attestation(statement, attestation).await;
+        self.end(attested).await
+    }
+
     /// Records a written confirmation of a deletion notice, in store and ledger. Gives the number of persons that are
     /// confirmed with it, and of those that are still open.
     ///
@@ -325,6 +333,14 @@ impl Ledger {
             self.write(vec![Event::Resumed { by }], &[]).await?;
         }
         Ok(pause)
+    }
+
+    async fn write_attestation(&mut self, statement: &str, attestation: &Attestation) -> Result<()> {
+        self.store.keep_attestation(attestation).await?;
+        let Attestation { assertion, by, evidence, until, document, .. } = attestation.clone();
+        let event = Event::Attested { assertion, statement: statement.to_owned(), by, evidence, until, document };
+        self.write(vec![event], &[]).await?;
+        Ok(())
     }
 
     async fn write_confirmation(&mut self, confirmation: &Confirmation<'_>) -> Result<(u64, u64)> {
@@ -472,6 +488,9 @@ impl Ledger {
                     }
                     Some(BatchTags { tagging: Tagging::Without, .. }) | None => {}
                 }
+            }
+            Event::RunStarted { group: Some(group), .. } => {
+                self.store.add_grouped_run(&group, &entry.run, seq).await?;
             }
             Event::Outcome { intent, .. } if !self.store.settle_intent(intent, seq).await? => {
                 return Err(Error::Refused(format!("entry {intent} is not an intent without outcome")));

@@ -2,13 +2,14 @@
 
 use super::{
     PlanStyle,
+    assertions::lines,
     forecast::forecast,
     numbers::count,
     plan::{self, asked, due, found_by, sent, stay, time},
     report as text,
 };
 use crate::{
-    plan::Plan,
+    plan::{CheckedAssertion, Plan},
     run::{RunReport, Traces},
 };
 use std::fmt::Write as _;
@@ -25,6 +26,15 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
     out
+}
+
+fn assertions(out: &mut String, checked: &[CheckedAssertion]) {
+    if !checked.is_empty() {
+        out.push_str("\n## Assertions\n\n");
+    }
+    for line in lines(checked) {
+        let _ = writeln!(out, "- {}", cell(&line));
+    }
 }
 
 pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
@@ -91,6 +101,7 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
     for line in &plan.pace {
         let _ = writeln!(out, "- {}", cell(line));
     }
+    assertions(&mut out, &plan.assertions);
     for unplanned in &plan.unplanned {
         let _ = writeln!(out, "\n**Not planned**: {} ({})", unplanned.rules.join(", "), cell(&unplanned.reason));
     }
@@ -127,6 +138,7 @@ pub(super) fn report(report: &RunReport) -> String {
             let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(message));
         }
     }
+    assertions(&mut out, &report.assertions);
     if let Some(left) = &report.backlog {
         let _ = writeln!(out, "\n{}", cell(&forecast(left)));
     }

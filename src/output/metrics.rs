@@ -8,11 +8,14 @@ mod otlp;
 pub use otlp::otlp;
 
 use crate::{
+    clock,
     job::Job,
-    ledger::RuleResult,
+    ledger::{AssertionResult, RuleResult},
+    plan::last_day,
+    rules::Check,
     standing::{BOUNDS, Durations, RuleStanding, Snapshot},
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// The media type of [`prometheus`].
@@ -87,6 +90,7 @@ impl From<Timestamp> for Value {
 pub fn families(job: &Job, snapshot: &Snapshot, now: Timestamp) -> Vec<Family> {
     let mut families = rules(job, snapshot, now);
     families.extend(recipients(job, snapshot));
+    families.extend(assertions(job, snapshot, now));
     families.extend(runs(job, snapshot, now));
     families
 }
@@ -200,6 +204,41 @@ fn recipients(job: &Job, snapshot: &Snapshot) -> Vec<Family> {
         late = late.with([("recipient", name)], of_rules(|waiting| waiting.past_deadline).into());
     }
     vec![calls, pending, waiting, late]
+}
+
+fn assertions(job: &Job, snapshot: &Snapshot, now: Timestamp) -> Vec<Family> {
+    let mut holds = Family::new(
+        "sunset_assertion_holds",
+        Kind::Gauge,
+        "Whether the assertion held when a plan or run last looked, or is attested: 1 or 0.",
+    );
+    let mut checked = Family::new(
+        "sunset_assertion_checked_timestamp_seconds",
+        Kind::Gauge,
+        "When a plan or run last looked, as seconds since 1970.",
+    );
+    let mut ends = Family::new(
+        "sunset_attestation_end_timestamp_seconds",
+        Kind::Gauge,
+        "When the attestation of an assertion ends, as seconds since 1970.",
+    );
+    let zone = &job.settings.time_zone;
+    for assertion in job.assertions() {
+        let (id, standing) = ([("assertion", assertion.id.as_str())], snapshot.standing.assertions.get(&assertion.id));
+        let held = standing.map(|standing| standing.result == AssertionResult::Holds);
+        let held = match assertion.check {
+            Check::AttestedEvery(every) => {
+                let last = snapshot.attestations.get(&assertion.id).map(|said| last_day(said, every));
+                let end = last.map(|last| clock::start_of_day(last.tomorrow().unwrap_or(Date::MAX), zone));
+                ends = ends.with_some(id, end.map(Value::from));
+                Some(end.is_some_and(|end| now < end))
+            }
+            Check::NoRows(_) | Check::NoCardNumbers(_) | Check::RetentionAt(_) => held,
+        };
+        holds = holds.with_some(id, held.map(|held| u64::from(held).into()));
+        checked = checked.with_some(id, standing.map(|standing| standing.at.into()));
+    }
+    vec![holds, checked, ends]
 }
 
 fn runs(job: &Job, snapshot: &Snapshot, now: Timestamp) -> Vec<Family> {

@@ -1,5 +1,6 @@
 //! Plans and run reports as people and machines read them. Data in, text out; nothing here acts.
 
+mod assertions;
 mod coverage;
 mod forecast;
 mod markdown;

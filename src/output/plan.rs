@@ -1,7 +1,7 @@
 //! A plan as text: a table of all rules, then each rule in words.
 
 use super::{
-    PlanStyle,
+    PlanStyle, assertions,
     numbers::{count, count_or_dash, persons, seconds},
     report, table,
 };
@@ -59,6 +59,12 @@ pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
     }
     for line in &plan.pace {
         let _ = writeln!(out, "pace: {line}");
+    }
+    if !plan.assertions.is_empty() {
+        out.push('\n');
+    }
+    for line in assertions::lines(&plan.assertions) {
+        let _ = writeln!(out, "assertion {line}");
     }
     for unplanned in &plan.unplanned {
         let _ = writeln!(out, "\nnot planned: {} ({})", unplanned.rules.join(", "), unplanned.reason);

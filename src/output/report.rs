@@ -1,6 +1,7 @@
 //! What came of a run, as text.
 
 use super::{
+    assertions,
     forecast::forecast,
     numbers::{count, seconds},
     plan::small_groups,
@@ -140,6 +141,12 @@ pub(super) fn text(report: &RunReport) -> String {
         if let Some(message) = &rule.message {
             let _ = writeln!(out, "\n{}: {message}", rule.rule);
         }
+    }
+    if !report.assertions.is_empty() {
+        out.push('\n');
+    }
+    for line in assertions::lines(&report.assertions) {
+        let _ = writeln!(out, "assertion {line}");
     }
     if let Some(left) = &report.backlog {
         let _ = writeln!(out, "\n{}", forecast(left));

@@ -4,6 +4,7 @@
 //! line, [`count`] asks the databases how many rows are concerned, [`guard`] holds the counts against the limits.
 
 mod access;
+mod assertion;
 mod change;
 mod condition;
 mod count;
@@ -28,6 +29,9 @@ mod sample;
 mod starting_point;
 
 pub use access::Walk;
+pub use assertion::{
+    CheckedAssertion, Retentions, Said, databases_of as databases_of_assertions, last_day, resolve as assertions,
+};
 pub use count::tally;
 pub use coverage::{Accepted, Coverage, Finding, PersonalColumn, Reference, Stale, TableGap, coverage};
 pub use find::find_table;
@@ -82,6 +86,9 @@ pub struct Plan {
     /// What a run minds beside the rows, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pace: Vec<String>,
+    /// What has to hold and no rule can bring about, as it was found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assertions: Vec<CheckedAssertion>,
     /// The limits of the whole run.
     pub limits: Limits,
     /// Guard rails of the whole run that refuse it.

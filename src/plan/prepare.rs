@@ -3,6 +3,7 @@
 use super::{
     Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
     access::{self, Walk},
+    assertion::{self, CheckedAssertion, Said},
     condition, count, guard, indexes,
     k_anonymity::{self, Gate, Passed},
     members, order, overlap, pace, partitions,
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Table},
+    clock,
     database::{
         self, Change, Connection, Database, Dialect, ErrorKind, MembersWork, Sql, Statement, Work,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
@@ -42,6 +44,8 @@ pub struct Options {
     pub walks: BTreeMap<String, String>,
     /// The secret of keyed techniques.
     pub pseudonym_key: Option<Vec<u8>>,
+    /// What others have said that assertions are about; `None`: assertions are not looked at.
+    pub said: Option<Said>,
     /// What recipients have answered, to tell who is still to be asked about; `None` when nobody wants to know.
     pub answers: Option<Answers>,
     /// Gates that were passed before, by rule.
@@ -146,9 +150,15 @@ pub async fn prepare(
     let began = Instant::now();
     let mut found = Vec::new();
     let rules = chosen(job, &options.rules, &options.tags, &mut found);
-    let (mut databases, unavailable) = open_databases(job, databases_of(job, &rules)).await;
+    let mut names = databases_of(job, &rules);
+    if options.said.is_some() {
+        names.extend(assertion::databases_of(job));
+    }
+    let (mut databases, unavailable) = open_databases(job, names).await;
     let members = members::resolve(job, &databases, &rules, &mut found);
     found.extend(overlap::check(job.rules()));
+    let today = clock::today(now, &job.settings.time_zone);
+    let tasks = options.said.as_ref().map(|said| (assertion::resolve(job, &databases, today, &mut found), said));
 
     let mut resolved: Vec<(&Rule, Resolved)> = Vec::new();
     for rule in &rules {
@@ -196,8 +206,12 @@ pub async fn prepare(
         }
     }
 
+    let assertions = match &tasks {
+        Some((tasks, said)) => assertion::check(tasks, &mut databases, &unavailable, said, today).await,
+        None => Vec::new(),
+    };
     let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).chain(unwatched).collect();
-    let plan = assemble(job, now, steps, &databases, unplanned)?;
+    let plan = assemble(job, now, steps, &databases, unplanned, assertions)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
     Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, began }))
 }
@@ -218,7 +232,10 @@ pub struct Checked {
 pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options) -> anyhow::Result<Checked> {
     let (mut diagnostics, mut resolved) = (Vec::new(), Vec::new());
     let rules: Vec<_> = job.rules().collect();
-    let (mut databases, unavailable) = open_databases(job, databases_of(job, &rules)).await;
+    let mut names = databases_of(job, &rules);
+    names.extend(assertion::databases_of(job));
+    let (mut databases, unavailable) = open_databases(job, names).await;
+    assertion::resolve(job, &databases, clock::today(now, &job.settings.time_zone), &mut diagnostics);
     members::resolve(job, &databases, &rules, &mut diagnostics);
     for rule in rules {
         let Some(open) = databases.get(&rule.table.database) else { continue };
@@ -540,6 +557,7 @@ fn assemble(
     steps: Vec<Step>,
     databases: &BTreeMap<String, OpenDatabase>,
     unplanned: Vec<Unplanned>,
+    assertions: Vec<CheckedAssertion>,
 ) -> anyhow::Result<Plan> {
     let rows = steps
         .iter()
@@ -558,6 +576,7 @@ fn assemble(
         steps,
         unplanned,
         pace: pace::lines(job, databases),
+        assertions,
         limits: job.settings.limits,
         refusals: guard::run_refusals(&job.settings.limits, rows),
         work_digest: String::new(),

@@ -2,6 +2,7 @@
 
 use super::{
     access::{self, Walk},
+    assertion::Task,
     resolve::Resolved,
 };
 use crate::{
@@ -22,13 +23,22 @@ pub struct Need {
 }
 
 /// Everything that these rules, all of one database, need there, and what is needed to read who stays with these
-/// recipients, each with the rules that name it.
+/// recipients, each with the rules that name it, and for assertions.
 pub fn privileges(
     catalog: &Catalog,
     rules: &[(&Rule, Resolved)],
     members: &[(&MembersWork, BTreeSet<String>)],
+    assertions: &[&Task],
 ) -> Vec<Need> {
     let mut needs = Needs::default();
+    for task in assertions {
+        for (table, columns) in task.reads() {
+            let uses = needs.table(&table);
+            for column in columns {
+                uses.select_columns.entry(column).or_default().insert(task.assertion.id.clone());
+            }
+        }
+    }
     for (work, rules) in members {
         let uses = needs.table(&work.table);
         let columns = work.key.iter().chain(work.columns.iter().map(|(_, column)| column)).map(|column| &column.name);

@@ -12,6 +12,9 @@
 //! A property takes 500 deletions a day, counted over all runs. What is left over is answered with the time until the next
 //! day, and is asked in a later run. Two recipients of one property or project would share the quota and do not know it.
 //!
+//! How long the property keeps data is read from its `dataRetentionSettings`, the same in v1alpha and v1beta
+//! (<https://developers.google.com/analytics/devguides/config/admin/v1/rest/v1beta/DataRetentionSettings>).
+//!
 //! The data leave the reports within 72 hours and the servers at their next deletion, which comes every two months
 //! (<https://developers.google.com/analytics/devguides/config/userdeletion/v3/>). This is documented for the older API;
 //! that it holds for the Admin API too is assumed, and so is that the quota's day is California's (see [`google`]). From
@@ -19,7 +22,7 @@
 
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
-    Recipient, RecipientSettings, Subject,
+    Recipient, RecipientSettings, Retention, Subject,
     client::{Auth, Body, Call, Client, Conduct, in_order, segment},
     google::{self, Phone},
     token::Tokens,
@@ -27,7 +30,7 @@ use super::{
 use crate::{
     ledger::tag::Tag,
     rules::{
-        format,
+        Period, format,
         shape::{Field, Shape, Word},
     },
 };
@@ -317,6 +320,38 @@ impl Recipient for GoogleAnalytics {
             false => Err(CheckError { reason: google::words_of(&reply), temporary: false }),
         }
     }
+
+    async fn retention(&self) -> Result<Option<Retention>, CheckError> {
+        let Target::Admin(property) = &self.target else { return Ok(None) };
+        let path = format!("/v1alpha/properties/{}/dataRetentionSettings", segment(property));
+        let call = Call::get("look at the retention", path).auth(Auth::Tokens(self.tokens.clone()));
+        let reply = self.client.send(&call).await.map_err(google::check_failed)?;
+        let fails = |reason: String| CheckError { reason, temporary: false };
+        if !reply.is_success() {
+            return Err(fails(google::words_of(&reply)));
+        }
+        let body = reply.json().unwrap_or_default();
+        let kept = [("event data", "eventDataRetention"), ("user data", "userDataRetention")].map(|(what, key)| {
+            let months = body[key].as_str().and_then(months);
+            let months = months.ok_or_else(|| fails(format!("`{key}` is not a length of time that is documented")))?;
+            Ok((what, Period { months, ..Period::default() }))
+        });
+        let kept = kept.into_iter().collect::<Result<_, CheckError>>()?;
+        let prolonged_by = (body["resetUserDataOnNewActivity"] == true).then_some("new activity of the user");
+        Ok(Some(Retention { kept, prolonged_by }))
+    }
+}
+
+/// The documented words of `RetentionDuration`.
+fn months(word: &str) -> Option<u16> {
+    Some(match word {
+        "TWO_MONTHS" => 2,
+        "FOURTEEN_MONTHS" => 14,
+        "TWENTY_SIX_MONTHS" => 26,
+        "THIRTY_EIGHT_MONTHS" => 38,
+        "FIFTY_MONTHS" => 50,
+        _ => return None,
+    })
 }
 
 /// As documented for `userProvidedData`: small letters, no spaces, and no periods before the `@` of Gmail's addresses. What is

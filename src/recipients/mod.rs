@@ -26,6 +26,7 @@ pub mod paypal;
 pub mod phone;
 pub mod quota;
 pub mod rate;
+pub mod retention;
 pub mod retry;
 pub mod sender;
 pub mod stripe;
@@ -43,6 +44,7 @@ pub use members::Members;
 pub use options::{Misfit, Options, RecipientSettings};
 pub use quota::{Quota, Quotas};
 pub use rate::Rate;
+pub use retention::Retention;
 pub use sender::Sender;
 pub use subject::Subject;
 
@@ -93,6 +95,11 @@ pub trait Recipient: Send + Sync {
 
     /// Proves the credentials without deleting anything.
     async fn check(&self) -> Result<Checked, CheckError>;
+
+    /// How long it keeps data by its own settings; by default, it has no interface that tells.
+    async fn retention(&self) -> Result<Option<Retention>, CheckError> {
+        Ok(None)
+    }
 }
 
 /// What a check without deletion can tell.

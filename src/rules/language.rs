@@ -7,6 +7,7 @@ use super::{
 use crate::{diagnostic::Code, recipients};
 use std::sync::LazyLock;
 
+mod assertion;
 mod k_anonymity;
 
 /// A file of `rules/`.
@@ -52,14 +53,21 @@ static CATEGORY: MapShape = MapShape::new(
             Shape::List { item: &Shape::Text(&format::DATA_CATEGORY), least: 1, unique: true },
             "[user.name, user.contact.email]",
         ),
-        required(
+        optional(
             "rules",
             "One for each table that the category lives in.",
             Shape::List { item: &Shape::Map(&RULE), least: 1, unique: false },
             "[{id: lapsed-customers, …}]",
         ),
+        optional(
+            "assertions",
+            "What has to hold and no rule can bring about (see [assertions.md](assertions.md)).",
+            Shape::List { item: &Shape::Map(&assertion::ASSERTION), least: 1, unique: false },
+            "[{id: no-card-numbers, …}]",
+        ),
     ],
-);
+)
+.groups(&[&["rules"], &["assertions"], &["rules", "assertions"]]);
 
 static RULE: MapShape = MapShape::new(
     "a rule",

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a file, a clock, an environment variable or a database.
 
+mod assertion;
 pub mod condition;
 pub mod format;
 mod k_anonymity;
@@ -15,7 +16,9 @@ pub mod schedule;
 pub mod schema;
 pub mod shape;
 
+pub use assertion::{Assertion, Attestation, Check, NoCardNumbers, NoRows, RetentionAt};
 pub use k_anonymity::{AtLast, KAnonymity};
+use parse::period;
 pub(crate) use parse::{At, condition_of, limits};
 pub use parse::{check_together, parse};
 pub use period::Period;

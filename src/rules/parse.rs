@@ -1,9 +1,9 @@
 //! A rule file's text to its rules: every check that needs neither settings (but for the parameters) nor a database.
 
 use super::{
-    Anchor, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal, Match, Missing,
-    Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleFile, RuleRecipient, Source, StartingPoint, Switch,
-    TablePath, condition,
+    Anchor, Assertion, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal, Match,
+    Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleFile, RuleRecipient, Source, StartingPoint,
+    Switch, TablePath, condition,
     format::{month_day, percent},
     k_anonymity,
     language::RULE_FILE,
@@ -57,11 +57,16 @@ pub fn parse(
         read.filter(|_| !found.iter().any(wrong))
     });
     let mut rules: Vec<_> = rules.collect();
+    let list = root.get("assertions");
+    let assertions = list.iter().flat_map(At::items).filter(|at| !at.has_error(&found)).collect::<Vec<_>>();
+    let assertions = assertions.iter().filter_map(|at| Assertion::read(at, source, &mut found));
+    let mut assertions: Vec<_> = assertions.collect();
     let id = root.get("category").filter(|at| !at.has_error(&found)).and_then(|at| at.text());
     diagnostics.append(&mut found);
     let category = category(&root, id?);
     rules.iter_mut().for_each(|rule| rule.category.clone_from(&category.id));
-    Some(RuleFile { file: file.to_owned(), category, rules })
+    assertions.iter_mut().for_each(|assertion| assertion.category.clone_from(&category.id));
+    Some(RuleFile { file: file.to_owned(), category, rules, assertions })
 }
 
 /// What can only be seen with all files at hand: categories and rules that have the same id.
@@ -75,10 +80,11 @@ pub fn check_together(files: &[RuleFile]) -> Vec<Diagnostic> {
             let help = "put the rules of one category into one file, or give this one another id";
             diagnostics.push(Diagnostic::error(Code::DuplicateRule, place, message).help(help));
         }
-        for rule in &file.rules {
-            if let Some(first) = rules.insert(&rule.id, &file.file) {
-                let message = format!("another rule with the id `{}` stands in {first}", rule.id);
-                let diagnostic = Diagnostic::error(Code::DuplicateRule, rule.place.key("id"), message);
+        let ids = file.rules.iter().map(|rule| (&rule.id, &rule.place));
+        for (id, place) in ids.chain(file.assertions.iter().map(|assertion| (&assertion.id, &assertion.place))) {
+            if let Some(first) = rules.insert(id, &file.file) {
+                let message = format!("another rule with the id `{id}` stands in {first}");
+                let diagnostic = Diagnostic::error(Code::DuplicateRule, place.key("id"), message);
                 diagnostics.push(diagnostic.help("ids are unique in the job: plans, reports and the ledger name them"));
             }
         }
@@ -625,7 +631,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn period(at: &At) -> Option<Period> {
+pub(super) fn period(at: &At) -> Option<Period> {
     at.text()?.parse().ok()
 }
 

@@ -124,7 +124,7 @@ fn article_off(format: &Format) -> &str {
 }
 
 fn heading(what: &str) -> String {
-    let what = what.trim_start_matches("a ");
+    let what = what.strip_prefix("a ").or_else(|| what.strip_prefix("an ")).unwrap_or(what);
     let mut letters = what.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

@@ -1,6 +1,6 @@
 //! A rule file after every check that needs no database.
 
-use super::{KAnonymity, Period};
+use super::{Assertion, KAnonymity, Period};
 use crate::{anonymize::Technique, diagnostic::Place, recipients::Grade};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ pub struct RuleFile {
     pub file: String,
     pub category: Category,
     pub rules: Vec<Rule>,
+    pub assertions: Vec<Assertion>,
 }
 
 /// A data category: what ISO/IEC 27555 calls a cluster of PII.

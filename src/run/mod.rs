@@ -19,6 +19,7 @@ mod perform;
 mod quotas;
 mod recover;
 mod report;
+mod retentions;
 mod step;
 mod verify;
 mod walk;
@@ -32,12 +33,13 @@ pub use report::{
     BACKLOG, GroupReport, KAnonymityReport, MaintenanceReport, MeasureReport, PartitionReport, RecipientReport,
     RuleReport, RunReport, Traces,
 };
+pub use retentions::retentions;
 
 use crate::{
     database::Error as DatabaseError,
     failpoint,
     job::Job,
-    ledger::{self, Event, Ledger, RuleResult, TagKey},
+    ledger::{self, AssertionResult, Event, Ledger, RuleResult, TagKey},
     outcome::Outcome,
     plan::{Plan, Prepared, Unplanned},
     settings::WhenTimeIsUp,
@@ -182,6 +184,10 @@ pub async fn execute(
     let plan = &prepared.plan;
     tracing::info!(run = ledger.run(), plan = plan.digest, steps = plan.steps.len(), "run started");
     ledger.append(vec![started(plan, group)], &[]).await?;
+    let assertions = assertions(plan);
+    if !assertions.is_empty() {
+        ledger.append(assertions, &[]).await?;
+    }
 
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
     let workers = job.settings.pace.workers;
@@ -210,7 +216,8 @@ pub async fn execute(
         let late = rules.iter_mut().filter(|rule| rule.result == RuleResult::Backlog);
         late.for_each(|rule| rule.outcome = Outcome::Failed);
     }
-    let outcome = rules.iter().map(RuleReport::outcome).max().unwrap_or_default();
+    let asserted = plan.assertions.iter().map(|assertion| assertion.outcome);
+    let outcome = rules.iter().map(RuleReport::outcome).chain(asserted).max().unwrap_or_default();
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let went = rules.iter().filter(|rule| rule.disposed > 0).filter_map(|rule| {
         let step = plan.steps.iter().find(|step| step.rule == rule.rule)?;
@@ -234,6 +241,7 @@ pub async fn execute(
         disposed,
         milliseconds,
         rules,
+        assertions: plan.assertions.clone(),
         polled,
         traces,
         backlog,
@@ -254,6 +262,18 @@ fn started(plan: &Plan, group: Option<String>) -> Event {
         databases: plan.databases.iter().map(|(name, facts)| (name.clone(), facts.version.clone())).collect(),
         group,
     }
+}
+
+/// What was found of the assertions. One that does not hold stops no rule, and somebody has to hear of it.
+fn assertions(plan: &Plan) -> Vec<Event> {
+    let checked = plan.assertions.iter().map(|checked| {
+        let (assertion, result, found) = (checked.assertion.clone(), checked.result, checked.found.clone());
+        if result != AssertionResult::Holds {
+            tracing::error!(assertion, reason = found, "assertion {result}");
+        }
+        Event::AssertionChecked { assertion, result, found }
+    });
+    checked.collect()
 }
 
 /// Writes down rules that could not be planned.

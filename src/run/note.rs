@@ -2,17 +2,19 @@
 
 use super::{GroupReport, KAnonymityReport, RuleReport, RunReport};
 use crate::{
-    ledger::RuleResult,
+    ledger::{self, RuleResult, committed::committed},
     outcome::Outcome,
-    plan::{Counts, Plan, Prepared, PreparedStep, row::overdue_since},
+    plan::{CheckedAssertion, Counts, Plan, Prepared, PreparedStep, row::overdue_since},
     rules::Disposition,
     settings::Settings,
     standing::{
-        Counted, Group, LastRun, Process, RecipientStanding, RuleStanding, RunStanding, Share, Standing, Waiting,
+        AssertionStanding, Counted, Group, LastRun, Process, RecipientStanding, RuleStanding, RunStanding, Share,
+        Standing, Waiting,
     },
     store::{self, Store},
 };
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// No message is kept longer, in characters.
 const LONGEST_MESSAGE: usize = 500;
@@ -25,10 +27,30 @@ pub(super) struct Times {
 }
 
 /// The group that a process says it belongs to, with itself in it.
-fn group(name: Option<&str>, run: &str, outcome: Outcome, rules: &[RuleReport]) -> Option<Group> {
+fn group(together: Option<Together>, run: &str, outcome: Outcome, rules: &[RuleReport]) -> Option<Group> {
+    let Together { name, unreported } = together?;
     let share = |rule: &RuleReport| (rule.rule.clone(), Share { outcome: rule.outcome(), disposed: rule.disposed });
     let process = Process { outcome, rules: rules.iter().map(share).collect() };
-    Some(Group { name: name?.to_owned(), processes: [(run.to_owned(), process)].into() })
+    Some(Group { name, processes: [(run.to_owned(), process)].into(), unreported })
+}
+
+/// The group of a run, with what others of it have done and not reported.
+pub(super) struct Together {
+    name: String,
+    unreported: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl Together {
+    /// `own` is a run that comes to a report of its own.
+    pub(super) async fn of(store: &mut Store, name: String, own: Option<&str>) -> Result<Self, ledger::Error> {
+        let standing = Standing::read(store).await?;
+        let known = standing.group(&name).and_then(|run| run.group.as_ref());
+        let runs = store.grouped_runs(&name).await?.into_iter();
+        let is_reported = |run: &str| own == Some(run) || known.is_some_and(|group| group.is_reported(run));
+        let runs = runs.filter(|(run, _)| !is_reported(run)).collect();
+        let unreported = committed(store, &runs).await?;
+        Ok(Self { name, unreported })
+    }
 }
 
 /// Notes a run that came to a report.
@@ -37,11 +59,14 @@ pub(super) async fn run(
     settings: &Settings,
     steps: &[PreparedStep],
     report: &mut RunReport,
-    group_name: Option<&str>,
+    together: Option<Together>,
     times: Times,
 ) -> Result<(), store::Error> {
-    let mut together = None;
+    let group = group(together, &report.run, report.outcome, &report.rules);
+    let name = group.as_ref().map(|group| group.name.clone());
+    let mut summary = None;
     let edit = |standing: &mut Standing| {
+        note_assertions(standing, &report.assertions, times.ended_at);
         for rule in &report.rules {
             let ready = steps.iter().find(|ready| ready.rule.id == rule.rule);
             let known = standing.rules.entry(rule.rule.clone()).or_default();
@@ -70,13 +95,13 @@ pub(super) async fn run(
             disposed: report.disposed,
             rules: report.rules.len() as u64,
             message: None,
-            group: group(group_name, &report.run, report.outcome, &report.rules),
+            group,
         };
         standing.add_run(run);
-        together = group_name.and_then(|name| standing.group(name)).and_then(GroupReport::of);
+        summary = name.and_then(|name| standing.group(&name)).and_then(GroupReport::of);
     };
     Standing::change(store, times.ended_at, edit).await?;
-    report.group = together;
+    report.group = summary;
     Ok(())
 }
 
@@ -84,7 +109,7 @@ pub(super) async fn run(
 pub(super) async fn failure(
     store: &mut Store,
     run: &str,
-    group_name: Option<&str>,
+    together: Option<Together>,
     rules: usize,
     outcome: Outcome,
     message: String,
@@ -98,7 +123,7 @@ pub(super) async fn failure(
         disposed: 0,
         rules: rules as u64,
         message: Some(shortened(message)),
-        group: group(group_name, run, outcome, &[]),
+        group: group(together, run, outcome, &[]),
     };
     Standing::change(store, times.ended_at, |standing| standing.add_run(run)).await
 }
@@ -113,11 +138,19 @@ pub async fn plan(store: &mut Store, settings: &Settings, prepared: &Prepared) -
 
 /// Adds what a plan counted.
 pub fn add_plan(standing: &mut Standing, settings: &Settings, prepared: &Prepared) {
-    let Plan { steps, now, refusals, .. } = &prepared.plan;
+    let Plan { steps, now, refusals, assertions, .. } = &prepared.plan;
+    note_assertions(standing, assertions, *now);
     for (step, ready) in steps.iter().zip(&prepared.steps) {
         let refused = !step.refusals.is_empty() || !refusals.is_empty();
         let known = standing.rules.entry(step.rule.clone()).or_default();
         known.counted = Some(counted(settings, ready, &step.counts, refused, *now));
+    }
+}
+
+fn note_assertions(standing: &mut Standing, checked: &[CheckedAssertion], at: Timestamp) {
+    for CheckedAssertion { assertion, result, found, .. } in checked {
+        let known = AssertionStanding { at, result: *result, found: shortened(found.clone()) };
+        standing.assertions.insert(assertion.clone(), known);
     }
 }
 

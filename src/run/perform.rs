@@ -1,6 +1,6 @@
 //! One run of a job, from opening the ledger to the report: what `sunset run` and `sunset serve` have in common.
 
-use super::{Progress, Recipients, RunReport, execute, note};
+use super::{Progress, Recipients, RunReport, execute, note, note::Together, retentions};
 use crate::{
     catalog::TableName,
     database,
@@ -8,7 +8,7 @@ use crate::{
     job::Job,
     ledger::{self, Clock, KeyError, Keys, Ledger},
     outcome::{Outcome, Stop},
-    plan::{self, Hold, HoldScope, Options, Plan, Prepared},
+    plan::{self, Hold, HoldScope, Options, Plan, Prepared, Said},
     store::{self, HoldTarget, Store},
 };
 use anyhow::Context as _;
@@ -23,6 +23,8 @@ pub struct Request {
     pub tags: Vec<String>,
     /// What the processes call themselves that share a night's work with this one.
     pub group: Option<String>,
+    /// Look also whether the assertions hold.
+    pub assertions: bool,
     /// Exactly this plan, and no more of it.
     pub reviewed: Option<Plan>,
     /// What the run takes for the present time.
@@ -60,17 +62,30 @@ pub async fn perform(
     let times = note::Times { started_at, ended_at: clock() };
     let run = ledger.run().to_owned();
     let mut store = ledger.into_store();
+    let together = match group {
+        Some(name) => {
+            let own = matches!(performed, Ok((Performed::Report(_), _))).then_some(run.as_str());
+            match Together::of(&mut store, name, own).await {
+                Ok(together) => Some(together),
+                Err(error) => {
+                    tracing::warn!(reason = %error, "the run is done, but cannot be shown with its group");
+                    None
+                }
+            }
+        }
+        None => None,
+    };
     let noted = match &mut performed {
         Ok((Performed::Report(report), Some(prepared))) => {
-            note::run(&mut store, &job.settings, &prepared.steps, report, group.as_deref(), times).await
+            note::run(&mut store, &job.settings, &prepared.steps, report, together, times).await
         }
         Ok((Performed::Report(_), None)) => Ok(()),
         Ok((Performed::Invalid(found), _)) => {
-            note::failure(&mut store, &run, group.as_deref(), rules, Outcome::Invalid, summary(found), times).await
+            note::failure(&mut store, &run, together, rules, Outcome::Invalid, summary(found), times).await
         }
         Err(error) => {
             let (outcome, message) = (outcome_of(error), format!("{error:#}"));
-            note::failure(&mut store, &run, group.as_deref(), rules, outcome, message, times).await
+            note::failure(&mut store, &run, together, rules, outcome, message, times).await
         }
     };
     if let Err(error) = noted {
@@ -89,9 +104,16 @@ async fn perform_on(
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Performed, Option<Prepared>)> {
-    let Request { rules, tags, group, reviewed, now, .. } = request;
+    let Request { rules, tags, group, assertions, reviewed, now, .. } = request;
     let holds = holds_in(ledger.store()).await?;
     let keys = Keys::parse(&job.settings.keys)?;
+    let said = match assertions {
+        true => {
+            let attested = ledger.store().attestations().await?;
+            Some(Said { attested, retentions: Some(retentions(job, &keys).await) })
+        }
+        false => None,
+    };
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let rules = match &reviewed {
         Some(plan) => plan.steps.iter().map(|step| step.rule.clone()).collect(),
@@ -101,7 +123,7 @@ async fn perform_on(
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
     let passed = ledger.store().passed_gates().await?;
     let passed = passed.into_iter().map(|(rule, (terms, at))| (rule, plan::Passed { terms, at })).collect();
-    let options = Options { rules, tags, walks, pseudonym_key, passed, ..Options::default() };
+    let options = Options { rules, tags, walks, pseudonym_key, said, passed, ..Options::default() };
     let mut prepared = match plan::prepare(job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),

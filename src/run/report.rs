@@ -6,7 +6,7 @@ use crate::{
     database::{dialect, groups::GroupCounts, maintenance::Remains},
     ledger::RuleResult,
     outcome::Outcome,
-    plan::{Counts, DatabaseFacts},
+    plan::{CheckedAssertion, Counts, DatabaseFacts},
     recipients::Answer,
     rules::{After, Disposition},
     standing::{Durations, RunStanding},
@@ -29,6 +29,9 @@ pub struct RunReport {
     pub disposed: u64,
     pub milliseconds: u64,
     pub rules: Vec<RuleReport>,
+    /// What has to hold and no rule can bring about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assertions: Vec<CheckedAssertion>,
     /// What became of work that recipients had accepted before, by their names.
     #[serde(skip)]
     pub polled: BTreeMap<String, RecipientReport>,
@@ -80,7 +83,7 @@ pub struct GroupReport {
     /// Those that have ended, this one among them.
     pub processes: u64,
     pub outcome: Outcome,
-    /// Rows of the rules' own tables.
+    /// Rows of the rules' own tables, those among them that a process committed which has not ended, or died.
     pub disposed: u64,
     /// The same by rule.
     pub rules: BTreeMap<String, u64>,

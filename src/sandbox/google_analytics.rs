@@ -1,7 +1,8 @@
 //! A stand-in of Google Analytics: `submitUserDeletion` of the Admin API, and the User Deletion API v3.
 //!
 //! After the discovery documents `analyticsadmin.v1alpha` and `analytics.v3`, and their pages of quotas. There is one property,
-//! 123456789. Seed: `{"properties": ["987"], "firebase_projects": ["my-app"], "quota": 500, "new_day": true}`, and what [`google`](super::google) says.
+//! 123456789. Seed: `{"properties": ["987"], "firebase_projects": ["my-app"], "quota": 500, "new_day": true,
+//! "retention": {"eventDataRetention": "TWO_MONTHS"}}`, and what [`google`](super::google) says.
 
 use super::{
     Entry, Request, Response, Vendor, Window,
@@ -23,6 +24,7 @@ pub const ENTRY: Entry = Entry {
 
 const ADMIN: &str = "/v1alpha/properties/{property}:submitUserDeletion";
 const PROPERTY: &str = "/v1alpha/properties/{property}";
+const RETENTION: &str = "/v1alpha/properties/{property}/dataRetentionSettings";
 const V3: &str = "/analytics/v3/userDeletion/userDeletionRequests:upsert";
 
 struct GoogleAnalytics {
@@ -36,6 +38,8 @@ struct GoogleAnalytics {
     writes: Window,
     queries: Window,
     deletions: u64,
+    /// `DataRetentionSettings`, without their name.
+    retention: Value,
 }
 
 impl GoogleAnalytics {
@@ -50,6 +54,7 @@ impl GoogleAnalytics {
             writes: Window::new(180, Duration::from_secs(60)),
             queries: Window::new(3, Duration::from_secs(2)),
             deletions: 0,
+            retention: json!({"eventDataRetention": "TWO_MONTHS", "userDataRetention": "TWO_MONTHS"}),
         }
     }
 
@@ -105,6 +110,25 @@ impl GoogleAnalytics {
             );
         }
         Response::json(ADMIN, 200, &json!({"deletionRequestTime": self.time()}))
+    }
+
+    /// Whoever may edit may read.
+    fn read(
+        &mut self,
+        route: &'static str,
+        request: &Request,
+        property: &str,
+        body: impl Fn(&Self) -> Value,
+    ) -> Response {
+        const SCOPES: &[&str] =
+            &["https://www.googleapis.com/auth/analytics.edit", "https://www.googleapis.com/auth/analytics.readonly"];
+        match self.access.admit(route, request, SCOPES) {
+            Err(response) => response,
+            Ok(()) if !self.properties.contains(property) => {
+                error(route, 403, "PERMISSION_DENIED", "The caller does not have permission", &[])
+            }
+            Ok(()) => Response::json(route, 200, &body(self)),
+        }
     }
 
     fn v3(&mut self, request: &Request) -> Response {
@@ -170,17 +194,15 @@ impl Vendor for GoogleAnalytics {
                 None => error("(unknown)", 404, "NOT_FOUND", "Method not found.", &[]),
             },
             ("GET", ["v1alpha", "properties", property]) => {
-                const SCOPES: &[&str] = &[
-                    "https://www.googleapis.com/auth/analytics.edit",
-                    "https://www.googleapis.com/auth/analytics.readonly",
-                ];
-                match self.access.admit(PROPERTY, request, SCOPES) {
-                    Err(response) => response,
-                    Ok(()) if !self.properties.contains(*property) => {
-                        error(PROPERTY, 403, "PERMISSION_DENIED", "The caller does not have permission", &[])
-                    }
-                    Ok(()) => Response::json(PROPERTY, 200, &json!({"name": format!("properties/{property}")})),
-                }
+                self.read(PROPERTY, request, property, |_| json!({"name": format!("properties/{property}")}))
+            }
+            // a truth value that is false is left out, as in all of Google's answers
+            ("GET", ["v1alpha", "properties", property, "dataRetentionSettings"]) => {
+                self.read(RETENTION, request, property, |analytics| {
+                    let mut settings = analytics.retention.clone();
+                    settings["name"] = format!("properties/{property}/dataRetentionSettings").into();
+                    settings
+                })
             }
             ("POST", ["analytics", "v3", "userDeletion", "userDeletionRequests:upsert"]) => self.v3(request),
             _ => error("(unknown)", 404, "NOT_FOUND", "Method not found.", &[]),
@@ -196,6 +218,9 @@ impl Vendor for GoogleAnalytics {
         self.projects.extend(texts("firebase_projects"));
         if let Some(quota) = seed["quota"].as_u64().and_then(|quota| u32::try_from(quota).ok()) {
             self.quota = quota;
+        }
+        for (key, value) in seed["retention"].as_object().into_iter().flatten() {
+            self.retention[key] = value.clone();
         }
         if seed["new_day"] == true {
             self.today.clear();

@@ -60,7 +60,15 @@ impl Runner for Disposer {
         let rules = running.rules.clone();
         // whole seconds: plans and ledger entries show them in full
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let request = Request { rules, tags: Vec::new(), group: None, reviewed: None, now, clock: self.clock.clone() };
+        let request = Request {
+            rules,
+            tags: Vec::new(),
+            group: None,
+            assertions: true,
+            reviewed: None,
+            now,
+            clock: self.clock.clone(),
+        };
         let performed = {
             let (job, running) = (job.clone(), running.clone());
             thread::on_its_own(move || async move { run::perform(&job, request, &stop, running.as_ref()).await }).await

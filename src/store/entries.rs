@@ -50,6 +50,19 @@ impl Store {
         self.execute("insert into entries (seq, line) values ($1, $2)", vec![signed(seq)?.into(), line.into()]).await
     }
 
+    /// A run that belongs to a group, by the number of its first entry.
+    pub(crate) async fn add_grouped_run(&mut self, group: &str, run: &str, seq: u64) -> Result<(), Error> {
+        let sql = "insert into grouped_runs (run, group_name, seq) values ($1, $2, $3)";
+        self.execute(sql, vec![run.into(), group.into(), signed(seq)?.into()]).await
+    }
+
+    /// The runs of a group, each with the number of its first entry.
+    pub async fn grouped_runs(&mut self, group: &str) -> Result<Vec<(String, u64)>, Error> {
+        let sql = "select run, seq from grouped_runs where group_name = $1 order by seq";
+        let rows: Vec<(String, i64)> = self.fetch(sql, vec![group.into()]).await?;
+        rows.into_iter().map(|(run, seq)| Ok((run, unsigned(seq)?))).collect()
+    }
+
     /// `counted` is the table of a batch whose evidence is the number of its rows alone.
     pub(crate) async fn add_intent(&mut self, seq: u64, counted: Option<String>) -> Result<(), Error> {
         let sql = "insert into intents (seq, counted) values ($1, $2)";

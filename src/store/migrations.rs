@@ -139,6 +139,20 @@ const MIGRATIONS: &[&str] = &["
         tables text not null
     );
 ", "
+    -- What people have said of assertions, the newest of each. What one says is a JSON document.
+    create table attestations (
+        assertion text not null primary key,
+        attestation text not null
+    );
+", "
+    -- Runs that share a night's work, with the number of their first entry.
+    create table grouped_runs (
+        run text not null primary key,
+        group_name text not null,
+        seq bigint not null
+    );
+    create index grouped_runs_group_name on grouped_runs (group_name);
+", "
     -- Rules whose anonymized rows were counted and form groups that are large enough; the terms are opaque to the store.
     create table passed_gates (
         rule text not null primary key,

@@ -6,6 +6,7 @@
 //! `begin` and `commit`, one writer at a time over all processes, so that what is read inside is
 //! what the change builds on. The ledger's meaning lives in [`crate::ledger`]; this module only keeps it.
 
+mod attestations;
 mod calls;
 mod chunks;
 mod connection;

@@ -37,6 +37,7 @@ const TABLES: &[&str] = &[
     "provision_records",
     "joint_use_shares",
     "security_logs",
+    "backups",
 ];
 
 const PLANS: [(&str, &str, u32); 4] = [
@@ -542,6 +543,16 @@ impl Office<'_> {
         self.sink.put("security_logs", &[id.into(), Cell::Instant(at), actor.into(), action.into(), source.into()]);
     }
 
+    /// One a week, destroyed when the sixth after it was taken.
+    fn backups(&mut self) {
+        let today = self.company.today;
+        for week in 0..60 {
+            let (id, taken) = (self.sink.id("backups"), today - (7 * week).days());
+            let destroyed = (week >= 5).then(|| taken + 35.days());
+            self.sink.put("backups", &row![id, "object storage, Osaka", taken, destroyed]);
+        }
+    }
+
     fn investigation(&mut self, closed: Option<jiff::civil::DateTime>) {
         let id = self.sink.id("line_investigations");
         let carrier = self.random.pick(&["通信会社A", "通信会社B"]);
@@ -567,6 +578,7 @@ impl Office<'_> {
     /// What no customer's life brings with it.
     async fn others(&mut self) -> sqlx::Result<()> {
         let (today, until, many) = (self.company.today, self.company.until, self.company.customers);
+        self.backups();
         for _ in 0..many / 20 {
             let day = Company::day(&mut self.random, today - 2.years(), until);
             let closed = (!self.random.percent(15)).then(|| Company::time(&mut self.random, day));

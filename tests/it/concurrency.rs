@@ -152,7 +152,8 @@ async fn a_dead_runs_chunks_are_taken_over(bench: Bench) {
     bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 200}");
     many_rows(&bench, 60_000).await;
     bench.rules(RULE);
-    let [first, second] = [(), ()].map(|()| bench.start(&["run", "--now", bench.now]));
+    let run = ["run", "--group", "night-8", "--now", bench.now];
+    let [first, second] = [(), ()].map(|()| bench.start(&run));
     while bench.count("select count(*) from t").await > 50_000 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -167,6 +168,12 @@ async fn a_dead_runs_chunks_are_taken_over(bench: Bench) {
     assert!(evidence.is_settled());
     assert_eq!(evidence.committed_rows(), 60_000);
     assert_eq!(bench.count("select count(*) from t").await, 0);
+    // the dead one wrote no report, and its part is in the summary
+    let status = bench.sunset(&["status", "--format", "json"]).expect(0).out;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["runs"].as_array().unwrap().len(), 1, "{status:#}");
+    assert_eq!(status["runs"][0]["group"], serde_json::json!(["night-8", 1]));
+    assert_eq!(status["runs"][0]["disposed"], 60_000);
 }
 
 /// A run is killed, and the table grows before the next one, which takes up the pass and sees the new rows too.

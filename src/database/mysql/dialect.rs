@@ -53,6 +53,10 @@ impl Dialect for Mysql {
         }
     }
 
+    fn has_digits(&self, text: &str) -> String {
+        format!("{text} regexp '[0-9０-９](.?[0-9０-９]){{12}}'")
+    }
+
     fn shown(&self, expression: &str) -> String {
         format!("cast({expression} as char)")
     }

@@ -50,6 +50,10 @@ impl Dialect for Postgres {
         format!("{expression}::text")
     }
 
+    fn has_digits(&self, text: &str) -> String {
+        format!("{text} ~ '[0-9０-９](.?[0-9０-９]){{12}}'")
+    }
+
     fn shown(&self, expression: &str) -> String {
         format!("({expression})::text")
     }

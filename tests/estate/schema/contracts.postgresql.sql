@@ -310,3 +310,11 @@ create table security_logs (
 );
 create index security_logs_occurred_at on security_logs (occurred_at);
 comment on table security_logs is 'アクセス記録 (D26)';
+
+create table backups (
+    id              bigint primary key,
+    place           text not null,
+    taken_on        date not null,
+    destroyed_on    date
+);
+comment on table backups is 'バックアップ世代管理: written by the backup tool, one row a generation';

@@ -470,6 +470,67 @@ impl Rehearsal {
         self.mariadb.execute(raw_sql(AssertSqlSafe(mariadb))).await.unwrap();
     }
 
+    /// The pack governs all of the estate; what is added later is found. The copies of the tables are not the estate's.
+    async fn coverage(&mut self) {
+        let gaps = |rehearsal: &Self| -> Vec<String> {
+            let found = rehearsal.sunset(&["--format", "json", "coverage"]).expect(1).out;
+            let found: Json = serde_json::from_str(&found).unwrap();
+            let gaps = found["gaps"].as_array().unwrap().iter().map(Json::to_string);
+            gaps.filter(|gap| !gap.contains("contracts.before.")).collect()
+        };
+        assert_eq!(gaps(self), [""; 0]);
+        let add = "alter table customers add line_user_id text;
+                   create table loyalty_members (id bigint primary key, customer_id bigint references customers, email text)";
+        self.postgres.execute(raw_sql(add)).await.unwrap();
+        let found = gaps(self);
+        let names = |name: &str| found.iter().any(|gap| gap.contains(name));
+        assert!(found.len() == 2 && names("line_user_id") && names("contracts.loyalty_members"), "{found:#?}");
+        let drop = "alter table customers drop line_user_id; drop table loyalty_members";
+        self.postgres.execute(raw_sql(drop)).await.unwrap();
+    }
+
+    /// Which assertions hold, and which wait for a person.
+    fn assertions(&self, report: &Json) -> (Vec<String>, Vec<String>) {
+        let all = report["assertions"].as_array().unwrap();
+        let of = |result: &str| {
+            let found = all.iter().filter(|one| one["result"] == result);
+            let mut ids: Vec<_> = found.map(|one| one["assertion"].as_str().unwrap().to_owned()).collect();
+            ids.sort();
+            ids
+        };
+        (of("holds"), of("unattested"))
+    }
+
+    /// A person looks at the settings of others and says so.
+    fn attest(&self, assertions: &[String]) {
+        assert!(!assertions.is_empty());
+        let now = format!("{TODAY}T09:00:00+09:00");
+        for assertion in assertions {
+            let said = ["--by", "privacy officer", "--evidence", "looked at the settings"];
+            self.sunset(&[&["attest", assertion, "--now", &now][..], &said].concat()).expect(0);
+        }
+    }
+
+    /// All assertions hold, until a card number and an old backup are found and attestations are out of date.
+    async fn broken_promises(&mut self, night: Date) {
+        let report = self.night(night);
+        let (holds, _) = self.assertions(&report);
+        assert_eq!(holds.len(), report["assertions"].as_array().unwrap().len(), "{:#}", report["assertions"]);
+        let plant = "insert into inquiry_texts select max(id) + 1, min(inquiry_id), max(sent_at), 'カード番号は 4111 1111 1111 1111 です' from inquiry_texts";
+        self.mariadb.execute(raw_sql(plant)).await.unwrap();
+        self.sandbox.seed("google_analytics", &json!({"retention": {"eventDataRetention": "FOURTEEN_MONTHS"}}));
+        self.postgres.execute(raw_sql("update backups set destroyed_on = null where id = 7")).await.unwrap();
+        let report = self.night(night + 4.months());
+        let (holds, _) = self.assertions(&report);
+        assert_eq!(
+            holds,
+            ["d20-no-sns-identifiers", "r08-no-card-numbers-contracts", "r08-no-card-numbers-support"],
+            "{:#}",
+            report["assertions"]
+        );
+        assert!(!report.to_string().contains("4111"), "{report:#}");
+    }
+
     /// The policy says that card numbers are not stored, and nobody may have added them.
     async fn no_card_number_is_stored(&mut self) {
         let postgres = "select table_name || '.' || column_name from information_schema.columns
@@ -530,8 +591,21 @@ async fn one_night() {
     let mut rehearsal = Rehearsal::new(company).await;
     let valid = rehearsal.sunset(&["validate"]).expect(0);
     assert_eq!((valid.out.trim(), valid.err.trim()), ("", "43 rules are valid; they fit 3 databases"), "{valid:?}");
+    rehearsal.coverage().await;
     rehearsal.hold().await;
     let first = rehearsal.night(TODAY);
+    let (holds, open) = rehearsal.assertions(&first);
+    assert_eq!(
+        holds,
+        [
+            "r08-no-card-numbers-contracts",
+            "r08-no-card-numbers-support",
+            "r08-no-card-numbers-web",
+            "r22-analytics-retention",
+            "r31-no-old-backups"
+        ]
+    );
+    rehearsal.attest(&open);
     assert!(first["disposed"].as_u64().unwrap() > 1000, "{first:#}");
     let long_ago = TODAY - 100.years();
     assert_eq!(rehearsal.judge(long_ago, long_ago, TODAY).await, [""; 0]);
@@ -544,6 +618,7 @@ async fn one_night() {
     assert_eq!(rehearsal.judge(TODAY, TODAY, last).await, [""; 0]);
     rehearsal.holds_hold(last).await;
     rehearsal.no_card_number_is_stored().await;
+    rehearsal.broken_promises(last + 1.day()).await;
     assert!(rehearsal.sunset(&["ledger", "verify"]).expect(0).out.contains("sound"));
 }
 

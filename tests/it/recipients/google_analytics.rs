@@ -9,7 +9,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::time::Duration;
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Recipient, State, Subject},
+    recipients::{self, Answer, Checked, Grade, Recipient, Retention, State, Subject},
+    rules::Period,
     sandbox::{Fault, Sandbox},
 };
 
@@ -327,4 +328,27 @@ fn facts_are_those_of_the_documentation() {
     let older = facts("property: 1, api: user_deletion_v3");
     let second = recipients::Rate::new(3, Duration::from_secs(2));
     assert_eq!(older.rates, [second, day]);
+}
+
+#[tokio::test]
+async fn a_property_tells_how_long_it_keeps_data() {
+    let sandbox = sandbox().await;
+    let analytics = admin(&sandbox);
+    let kept = |event: u16, user: u16| {
+        let months = |months| Period { months, ..Period::default() };
+        vec![("event data", months(event)), ("user data", months(user))]
+    };
+    let told = analytics.retention().await.unwrap().unwrap();
+    assert_eq!(told, Retention { kept: kept(2, 2), prolonged_by: None });
+    let longer = json!({"eventDataRetention": "FOURTEEN_MONTHS", "resetUserDataOnNewActivity": true});
+    sandbox.seed(KIND, &json!({"retention": longer}));
+    let told = analytics.retention().await.unwrap().unwrap();
+    assert_eq!(told, Retention { kept: kept(14, 2), prolonged_by: Some("new activity of the user") });
+    // a word that is not documented is no length of time
+    sandbox.seed(KIND, &json!({"retention": {"userDataRetention": "RETENTION_DURATION_UNSPECIFIED"}}));
+    assert!(!analytics.retention().await.unwrap_err().temporary);
+    sandbox.fault(Fault { status: Some(503), times: Some(20), ..fault() });
+    assert!(analytics.retention().await.unwrap_err().temporary);
+    // the older API has no such call
+    assert_eq!(v3(&sandbox, "property: 123456789").retention().await, Ok(None));
 }

@@ -1,0 +1,446 @@
+//! Assertions held against the databases and against what people have attested. Reading only; what is told are numbers of
+//! rows and names of columns, never a value.
+
+use super::{OpenDatabase, Unavailable, condition, find::find_column, find_table};
+use crate::{
+    catalog::{Catalog, Column, ColumnKind, Engine, Table, TableKind, TableName},
+    clock::{self, PointKind},
+    database::{self, KeyColumn, Sql, Statement, Value, scan},
+    diagnostic::{Code, Diagnostic, Place},
+    job::Job,
+    ledger::AssertionResult,
+    outcome::Outcome,
+    recipients::{CheckError, Retention},
+    rules::{
+        Assertion, Attestation, Check, Condition, CountedFrom, NoCardNumbers, NoRows, Period, PeriodChoice,
+        RetentionAt, condition as sql,
+    },
+};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+mod card_numbers;
+
+/// Rows that must not be there are counted up to this number.
+const MOST_COUNTED: u64 = 1000;
+
+/// Rows of a page when texts are looked through.
+const PAGE: u64 = 500;
+
+/// A table without a key cannot be read page by page: so many of its rows at most.
+const MOST_WITHOUT_KEY: u64 = 10_000;
+
+/// How long the shortest card number is.
+const SHORTEST_CARD: u32 = 13;
+
+/// How long recipients keep data, by name, as they have told; or why they have not.
+pub type Retentions = BTreeMap<String, Result<Option<Retention>, CheckError>>;
+
+/// What others have said that assertions are about.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// By people, by assertion.
+    pub attested: BTreeMap<String, Attestation>,
+    /// By recipients; `None`: nobody has asked them, and these assertions are left out.
+    pub retentions: Option<Retentions>,
+}
+
+/// What came of an assertion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckedAssertion {
+    pub assertion: String,
+    pub category: String,
+    pub statement: String,
+    pub result: AssertionResult,
+    /// In words.
+    pub found: String,
+    /// The last day of an attestation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Date>,
+    /// What that makes of a plan or a run.
+    pub outcome: Outcome,
+}
+
+/// The last day on which an attestation counts: the one that was said, or sooner where the rule has become stricter.
+pub fn last_day(attestation: &Attestation, every: Period) -> Date {
+    attestation.until.min(clock::end_of_period(attestation.on, every))
+}
+
+/// An assertion that fits its database.
+pub struct Task<'a> {
+    pub assertion: &'a Assertion,
+    look: Look,
+}
+
+enum Look {
+    Count {
+        statement: Statement,
+        reads: (TableName, Vec<String>),
+    },
+    Cards(Vec<Texts>),
+    /// What others have said, people or recipients.
+    Said,
+    /// Its database is not open.
+    Closed,
+}
+
+/// The texts of one table.
+struct Texts {
+    table: TableName,
+    /// As rules call it.
+    path: String,
+    /// Empty where it has none.
+    key: Vec<KeyColumn>,
+    columns: Vec<KeyColumn>,
+}
+
+/// The databases that the job's assertions are about.
+pub fn databases_of(job: &Job) -> BTreeSet<&str> {
+    job.assertions().filter_map(Assertion::database).collect()
+}
+
+/// Holds the assertions against the schemas of the databases that are open.
+pub fn resolve<'a>(
+    job: &'a Job,
+    databases: &BTreeMap<String, OpenDatabase>,
+    today: Date,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Task<'a>> {
+    let look = |assertion: &Assertion, found: &mut Vec<Diagnostic>| {
+        let Some(name) = assertion.database() else { return Some(Look::Said) };
+        let Some(open) = databases.get(name) else { return Some(Look::Closed) };
+        let errors = found.len();
+        let look = match &assertion.check {
+            Check::NoRows(no_rows) => count(job, open, assertion, no_rows, today, found),
+            Check::NoCardNumbers(no_cards) => Some(Look::Cards(texts(open, assertion, no_cards, found))),
+            Check::RetentionAt(_) | Check::AttestedEvery(_) => Some(Look::Said),
+        };
+        look.filter(|_| found.len() == errors)
+    };
+    job.assertions().filter_map(|assertion| Some(Task { assertion, look: look(assertion, found)? })).collect()
+}
+
+impl Task<'_> {
+    /// The columns that it reads, by table.
+    pub fn reads(&self) -> Vec<(TableName, Vec<String>)> {
+        let names = |columns: &[KeyColumn]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        match &self.look {
+            Look::Count { reads, .. } => vec![reads.clone()],
+            Look::Cards(all) => all
+                .iter()
+                .map(|texts| (texts.table.clone(), [names(&texts.key), names(&texts.columns)].concat()))
+                .collect(),
+            Look::Said | Look::Closed => Vec::new(),
+        }
+    }
+}
+
+fn count(
+    job: &Job,
+    open: &OpenDatabase,
+    assertion: &Assertion,
+    no_rows: &NoRows,
+    today: Date,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Look> {
+    let place = assertion.place.key("no_rows");
+    let table = readable_table(&open.catalog, &no_rows.table, place.key("table"), found)?;
+    let (dialect, row) = (open.dialect, open.dialect.row(&table.name));
+    let condition = no_rows.condition.as_ref();
+    let mut all: Vec<Sql> = condition
+        .and_then(|condition| condition::on_rows(dialect, table, &row, condition, &place.key("where"), found))
+        .into_iter()
+        .collect();
+    let mut reads: Vec<String> = match condition {
+        Some(Condition::Data(terms)) => terms.iter().map(|(column, _)| column.clone()).collect(),
+        Some(Condition::Sql(text)) => {
+            let expression = sql::check(text, open.catalog.engine);
+            let named = expression.iter().flat_map(sql::Expression::columns);
+            named.map(|column| column.name.clone()).collect()
+        }
+        None => Vec::new(),
+    };
+    for (name, period) in &no_rows.older_than {
+        let place = place.key("older_than").key(name);
+        let column = find_column(table, name, place.name()).map_err(|error| found.push(error)).ok()?;
+        let Some(kind) = point_kind(open.catalog.engine, column) else {
+            let message = format!("`{name}` has the type {}, which holds no point in time", column.sql_type);
+            found.push(Diagnostic::error(Code::StartingPointType, place, message).help("take a date or a timestamp"));
+            continue;
+        };
+        let periods = PeriodChoice { default: *period, when: Vec::new() };
+        let days = clock::due_days(&CountedFrom::default(), &periods, &BTreeMap::new(), today);
+        let zone = &job.settings.time_zone;
+        let point = Sql::new(dialect.column(&row, name));
+        let ranges = days.cutoffs(kind, zone, zone).ranges.into_iter().map(|range| {
+            let mut past = dialect.comparable(&point, kind, range.before.contains(' '));
+            past.append(&Sql::bound(format!(" < {}", dialect.bound(kind)), Value::Text(range.before)));
+            past
+        });
+        let past = Sql::join(&ranges.collect::<Vec<_>>(), " or ").nested();
+        all.push(Sql::join([&past, &dialect.readable(&point, kind)], " and ").nested());
+        reads.push(name.clone());
+    }
+    let statement = scan::count(dialect, &table.name, &Sql::all(&all), MOST_COUNTED);
+    Some(Look::Count { statement, reads: (table.name.clone(), reads) })
+}
+
+/// SQLite has no types for time: the declared one tells what is meant.
+fn point_kind(engine: Engine, column: &Column) -> Option<PointKind> {
+    match (engine, column.kind) {
+        (Engine::Sqlite, ColumnKind::Date | ColumnKind::DateTime) => Some(PointKind::IsoText),
+        (_, kind) => PointKind::of(kind, None),
+    }
+}
+
+/// A table whose rows the user can see.
+fn readable_table<'a>(
+    catalog: &'a Catalog,
+    path: &crate::rules::TablePath,
+    place: Place,
+    found: &mut Vec<Diagnostic>,
+) -> Option<&'a Table> {
+    let table = find_table(catalog, path, place.clone()).map_err(|error| found.push(error)).ok()?;
+    if table.row_security {
+        let message = format!("row security hides rows of `{path}` from this database user");
+        let help = "give the user BYPASSRLS, or a policy that lets it see every row: what is not seen is not checked";
+        found.push(Diagnostic::error(Code::RowSecurity, place, message).help(help));
+        return None;
+    }
+    Some(table)
+}
+
+fn texts(
+    open: &OpenDatabase,
+    assertion: &Assertion,
+    no_cards: &NoCardNumbers,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Texts> {
+    let (catalog, place) = (&open.catalog, assertion.place.key("no_card_numbers"));
+    let mut except = BTreeSet::new();
+    for (index, (path, column)) in no_cards.except.iter().enumerate() {
+        let place = place.key("except").item(index);
+        let known = find_table(catalog, path, place.clone()).and_then(|table| {
+            find_column(table, column, place)?;
+            Ok((&table.name, column.as_str()))
+        });
+        match known {
+            Ok(known) => drop(except.insert(known)),
+            Err(diagnostic) => found.push(diagnostic),
+        }
+    }
+    let tables: Vec<&Table> = if no_cards.tables.is_empty() {
+        let own = |table: &&Table| table.kind != TableKind::View && table.partition_of.is_none();
+        catalog.tables.iter().filter(own).collect()
+    } else {
+        let named = no_cards.tables.iter().enumerate();
+        named
+            .filter_map(|(index, path)| readable_table(catalog, path, place.key("tables").item(index), found))
+            .collect()
+    };
+    let of_table = |table: &Table| {
+        let holds_text = |column: &&Column| {
+            matches!(column.kind, ColumnKind::Text | ColumnKind::Json)
+                && column.max_length.is_none_or(|length| length >= SHORTEST_CARD)
+                && !except.contains(&(&table.name, column.name.as_str()))
+        };
+        Texts {
+            table: table.name.clone(),
+            path: match table.name.schema == catalog.default_schema {
+                true => format!("{}.{}", no_cards.database, table.name.name),
+                false => format!("{}.{}", no_cards.database, table.name),
+            },
+            key: table.key_columns().map(KeyColumn::from).collect(),
+            columns: table.columns.iter().filter(holds_text).map(KeyColumn::from).collect(),
+        }
+    };
+    tables.into_iter().map(of_table).filter(|texts| !texts.columns.is_empty()).collect()
+}
+
+/// Looks. An assertion that nobody can check is told with the reason, and does not stop the others.
+pub async fn check(
+    tasks: &[Task<'_>],
+    databases: &mut BTreeMap<String, OpenDatabase>,
+    unavailable: &BTreeMap<String, Unavailable>,
+    said: &Said,
+    today: Date,
+) -> Vec<CheckedAssertion> {
+    let mut checked = Vec::new();
+    for Task { assertion, look } in tasks {
+        let open = assertion.database().and_then(|name| databases.get_mut(name));
+        let verdict = match (look, open, &assertion.check) {
+            (Look::Count { statement, .. }, Some(open), _) => {
+                counted(open, statement).await.unwrap_or_else(|e| failed(&e))
+            }
+            (Look::Cards(all), Some(open), Check::NoCardNumbers(no_cards)) => {
+                look_for_cards(open, all, no_cards).await.unwrap_or_else(|error| failed(&error))
+            }
+            (_, _, Check::AttestedEvery(every)) => {
+                let said = said.attested.get(&assertion.id);
+                let until = said.map(|said| last_day(said, *every));
+                attestation(&assertion.id, said, until, today)
+            }
+            (_, _, Check::RetentionAt(at)) => match &said.retentions {
+                Some(told) => retention(at, told.get(&at.recipient), today),
+                None => continue,
+            },
+            _ => {
+                let why = assertion.database().and_then(|name| unavailable.get(name));
+                let outcome = if why.is_some_and(|why| why.temporary) { Outcome::Temporary } else { Outcome::Invalid };
+                let found = why.map_or_else(|| "its database is not open".to_owned(), |why| why.reason.clone());
+                Verdict { result: AssertionResult::Unknown, found, until: None, outcome }
+            }
+        };
+        let Verdict { result, found, until, outcome } = verdict;
+        let (id, category, statement) = (&assertion.id, &assertion.category, &assertion.statement);
+        checked.push(CheckedAssertion {
+            assertion: id.clone(),
+            category: category.clone(),
+            statement: statement.clone(),
+            result,
+            found,
+            until,
+            outcome,
+        });
+    }
+    checked
+}
+
+struct Verdict {
+    result: AssertionResult,
+    found: String,
+    until: Option<Date>,
+    outcome: Outcome,
+}
+
+fn holds(found: String) -> Verdict {
+    Verdict { result: AssertionResult::Holds, found, until: None, outcome: Outcome::Done }
+}
+
+fn fails(result: AssertionResult, found: String) -> Verdict {
+    Verdict { result, found, until: None, outcome: Outcome::Failed }
+}
+
+fn failed(error: &database::Error) -> Verdict {
+    let outcome = match error.kind.outcome() {
+        Outcome::Temporary => Outcome::Temporary,
+        _ => Outcome::Failed,
+    };
+    Verdict { outcome, ..fails(AssertionResult::Unknown, error.to_string()) }
+}
+
+fn attestation(id: &str, said: Option<&Attestation>, until: Option<Date>, today: Date) -> Verdict {
+    let (Some(said), Some(until)) = (said, until) else {
+        let found = format!("nobody has attested it: `sunset attest {id} --by … --evidence …`");
+        return fails(AssertionResult::Unattested, found);
+    };
+    // who said it stands in the store and the ledger; this goes into logs
+    let found = format!("attested on {}, until {until}", said.on);
+    match until < today {
+        true => Verdict { until: Some(until), ..fails(AssertionResult::Expired, found) },
+        false => Verdict { until: Some(until), ..holds(found) },
+    }
+}
+
+/// Held against what the recipient has told of its settings.
+fn retention(at: &RetentionAt, told: Option<&Result<Option<Retention>, CheckError>>, today: Date) -> Verdict {
+    let unknown = |found: String| fails(AssertionResult::Unknown, found);
+    let retention = match told {
+        Some(Ok(Some(retention))) => retention,
+        Some(Err(error)) => {
+            let outcome = if error.temporary { Outcome::Temporary } else { Outcome::Failed };
+            return Verdict { outcome, ..unknown(format!("{} does not tell: {error}", at.recipient)) };
+        }
+        Some(Ok(None)) | None => {
+            let (name, help) = (&at.recipient, "let a person say it: `attested_every`");
+            return unknown(format!("{name} has no interface that tells: {help}"));
+        }
+    };
+    let kept = retention.kept.iter().map(|(what, period)| format!("{what}: {period}"));
+    let mut found = kept.collect::<Vec<_>>().join(", ");
+    if let Some(prolonged_by) = retention.prolonged_by {
+        found += &format!(", prolonged by {prolonged_by}");
+    }
+    let ends = |period| clock::end_of_period(today, period);
+    let is_longer = retention.kept.iter().any(|(_, period)| ends(*period) > ends(at.at_most));
+    match is_longer || retention.prolonged_by.is_some() {
+        true => fails(AssertionResult::Fails, found),
+        false => holds(found),
+    }
+}
+
+async fn counted(open: &mut OpenDatabase, statement: &Statement) -> Result<Verdict, database::Error> {
+    let rows = open.connection.fetch(statement).await?;
+    let count = rows.first().and_then(|row| row.first()?.as_ref()?.parse::<u64>().ok());
+    Ok(match count {
+        Some(0) => holds("no such row".to_owned()),
+        Some(rows) if rows > MOST_COUNTED => {
+            fails(AssertionResult::Fails, format!("more than {MOST_COUNTED} such rows"))
+        }
+        Some(rows) => fails(AssertionResult::Fails, format!("{rows} such rows")),
+        None => fails(AssertionResult::Unknown, "the server counted nothing".to_owned()),
+    })
+}
+
+async fn look_for_cards(
+    open: &mut OpenDatabase,
+    all: &[Texts],
+    no_cards: &NoCardNumbers,
+) -> Result<Verdict, database::Error> {
+    let began = Instant::now();
+    let (mut seen, mut cards, mut partly, mut unseen) = (0_u64, Vec::new(), Vec::new(), Vec::new());
+    for texts in all {
+        let most = if texts.key.is_empty() { no_cards.rows.min(MOST_WITHOUT_KEY) } else { no_cards.rows };
+        let mut rows = 0;
+        let mut found = vec![0_u64; texts.columns.len()];
+        let mut before: Option<Vec<String>> = None;
+        loop {
+            if began.elapsed() >= no_cards.time {
+                unseen.push(texts.path.clone());
+                break;
+            }
+            let limit = if texts.key.is_empty() { most } else { PAGE.min(most - rows) };
+            let statement =
+                scan::texts(open.dialect, &texts.table, &texts.key, &texts.columns, before.as_deref(), limit);
+            let page = open.connection.fetch(&statement).await?;
+            rows += page.len() as u64;
+            for row in &page {
+                for (count, text) in found.iter_mut().zip(row.iter().skip(texts.key.len())) {
+                    *count += u64::from(text.as_ref().is_some_and(|text| card_numbers::contains(text)));
+                }
+            }
+            if (page.len() as u64) < limit {
+                break;
+            }
+            if rows >= most || texts.key.is_empty() {
+                partly.push(format!("{most} of {}", texts.path));
+                break;
+            }
+            before = page
+                .last()
+                .map(|row| row.iter().take(texts.key.len()).map(|key| key.clone().unwrap_or_default()).collect());
+        }
+        seen += rows;
+        let named = texts.columns.iter().zip(found).filter(|(_, rows)| *rows > 0);
+        cards.extend(named.map(|(column, rows)| format!("{}.{} ({rows} rows)", texts.path, column.name)));
+    }
+    let mut words = format!("{seen} rows of {} tables looked at", all.len());
+    if !partly.is_empty() {
+        words += &format!("; no more than {}", partly.join(", "));
+    }
+    Ok(if !cards.is_empty() {
+        fails(AssertionResult::Fails, format!("looks like card numbers: {}; {words}", cards.join(", ")))
+    } else if !unseen.is_empty() {
+        let found = format!(
+            "time was over before the end of {}; {words}: give it more `time`, or name `tables`",
+            unseen.join(", ")
+        );
+        fails(AssertionResult::Unknown, found)
+    } else {
+        holds(words)
+    })
+}
