@@ -204,6 +204,7 @@ codes! {
     MissingIdentifier "E0316" "the recipient needs an identifier that the rule does not give",
     BeyondGrade "E0317" "evidence that the recipient cannot give",
     NoWholePartition "E0318" "whole partitions cannot go under this rule",
+    KAnonymity "E0319" "the groups of anonymized rows cannot be kept as large as the rule asks",
     // E04: rule against live schema
     UnknownDatabase "E0401" "the database is not in the settings",
     UnknownTable "E0402" "the table is not in the database",

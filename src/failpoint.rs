@@ -47,12 +47,13 @@ pub const PARTITION_MOMENTS: &[&str] = &[
 /// The same where rows are added up before they go.
 pub const AGGREGATE_MOMENTS: &[&str] = &["before_survey", "after_survey", "before_totals", "after_totals"];
 
+/// The same where the groups of anonymized rows are counted.
+pub const GROUP_MOMENTS: &[&str] = &["before_groups", "after_measure", "after_groups"];
+
 /// The process is at this moment, one of the lists above.
 pub fn reach(moment: &'static str) {
-    debug_assert!(
-        [MOMENTS, PARTITION_MOMENTS, AGGREGATE_MOMENTS].iter().any(|moments| moments.contains(&moment)),
-        "{moment} is not listed"
-    );
+    let all = [MOMENTS, PARTITION_MOMENTS, AGGREGATE_MOMENTS, GROUP_MOMENTS];
+    debug_assert!(all.iter().any(|moments| moments.contains(&moment)), "{moment} is not listed");
     if cfg!(debug_assertions) {
         die_at(moment);
     }

@@ -21,6 +21,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 mod code;
+mod further;
 mod generalize;
 mod keyed;
 mod mask;
@@ -30,7 +31,7 @@ mod replace;
 mod suppress;
 mod truncate;
 
-pub use personal::{Certainty, Personal, names_people, personal, points_at_people};
+pub use personal::{Certainty, Personal, names_one, names_people, personal, points_at_people};
 
 #[cfg(test)]
 mod tests;
@@ -258,6 +259,29 @@ pub fn differs(old: &str, new: &str, column: &Column, engine: Engine) -> String 
         }
         (Engine::Mysql, _) => format!("(not (({old}) <=> ({new})))"),
         (Engine::Sqlite, _) => format!("({old} is not ({new}) collate binary)"),
+    }
+}
+
+/// A value in a form in which what differs is told apart when rows are grouped by it, whatever the collation; nulls stay
+/// null.
+pub fn told_apart(value: &str, column: &Column, engine: Engine) -> String {
+    use ColumnKind::{Enumeration, Inet, Json, Other, Text, Uuid};
+    match (engine, column.kind) {
+        (Engine::Postgres, Text | Json | Other) => format!(r#"({value})::text collate "C""#),
+        (Engine::Mysql, Text | Json | Other | Enumeration | Uuid | Inet) => {
+            format!("cast(convert({value} using utf8mb4) as binary)")
+        }
+        (Engine::Postgres | Engine::Mysql, _) => value.to_owned(),
+        (Engine::Sqlite, _) => format!("cast({value} as blob)"),
+    }
+}
+
+/// The same where values that the database takes for equal shall count as one: as little as possible is told apart.
+pub fn counted_as_one(value: &str, column: &Column, engine: Engine) -> String {
+    match (engine, column.kind) {
+        // these have no equality of their own
+        (Engine::Postgres, ColumnKind::Json | ColumnKind::Other) => format!("({value})::text"),
+        _ => value.to_owned(),
     }
 }
 

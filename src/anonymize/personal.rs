@@ -29,6 +29,13 @@ impl Personal {
     }
 }
 
+/// The column seems to tell by itself who somebody is, as a name or a number does; a place, a day or a sex does so only
+/// together with others.
+pub fn names_one(column: &str) -> bool {
+    const TOGETHER: &[&str] = &["user.contact.address", "user.demographic", "user.location"];
+    personal(column).is_some_and(|found| !TOGETHER.iter().any(|category| found.data_category.starts_with(category)))
+}
+
 /// One sort of personal data and how its columns are called.
 struct Sort {
     /// Whole words of a name in Latin letters, Japanese ones written as they sound among them.

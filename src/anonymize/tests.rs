@@ -346,3 +346,86 @@ proptest! {
         }
     }
 }
+
+/// Techniques that go together, with columns that they fit.
+fn pairs() -> Vec<(Technique, Technique)> {
+    let mask = |keep_first, keep_last| Technique::Mask(Mask { keep_first, keep_last });
+    let generalize = Technique::Generalize;
+    let all = [
+        Technique::Suppress,
+        mask(0, 0),
+        mask(1, 0),
+        mask(3, 0),
+        mask(2, 2),
+        Technique::Truncate(Truncate { length: 2 }),
+        Technique::Truncate(Truncate { length: 4 }),
+        generalize(Generalize::PostalCode(3)),
+        generalize(Generalize::Month),
+        generalize(Generalize::Year),
+        generalize(Generalize::Decade),
+        generalize(Generalize::Bucket(5.0)),
+        generalize(Generalize::Bucket(10.0)),
+        generalize(Generalize::Bucket(15.0)),
+        generalize(Generalize::Bucket(0.1)),
+        generalize(Generalize::IpPrefix { v4: 24, v6: 48 }),
+        generalize(Generalize::IpPrefix { v4: 16, v6: 48 }),
+        generalize(Generalize::IpPrefix { v4: 8, v6: 64 }),
+        Technique::TopCode(80.0),
+        Technique::TopCode(42.0),
+        Technique::BottomCode(20.0),
+        Technique::BottomCode(18.0),
+        replace("x"),
+    ];
+    all.iter().flat_map(|first| all.iter().map(move |then| (first.clone(), then.clone()))).collect()
+}
+
+#[test]
+fn what_may_come_after_what() {
+    let words = pairs().into_iter().filter(|(first, then)| then.rests_under(first)).fold(
+        std::collections::BTreeMap::new(),
+        |mut words: std::collections::BTreeMap<String, Vec<String>>, (first, then)| {
+            words.entry(first.label()).or_default().push(then.label());
+            words
+        },
+    );
+    let words: Vec<_> = words.into_iter().map(|(first, then)| format!("{first} → {}", then.join(" | "))).collect();
+    insta::assert_snapshot!(words.join("\n"));
+}
+
+proptest! {
+    /// Whatever the value: the second technique's result is at rest for the first.
+    #[test]
+    fn what_may_come_after_rests(text in "[a-z0-9*\\-]{0,9}", number in -500_i64..500, day in 0_i32..40_000) {
+        let date = jiff::civil::date(1930, 1, 1).checked_add(jiff::Span::new().days(day)).unwrap().to_string();
+        let values = [
+            (text, column("c", ColumnKind::Text, "text", None)),
+            (number.to_string(), column("c", ColumnKind::Integer, "bigint", None)),
+            (format!("{number}.75"), column("c", ColumnKind::Decimal, "numeric(20,2)", None)),
+            (date, column("c", ColumnKind::Date, "date", None)),
+            (format!("10.{}.7.9", number.rem_euclid(256)), column("c", ColumnKind::Inet, "inet", None)),
+        ];
+        let context = context(Engine::Postgres, None);
+        for (first, then) in pairs().iter().filter(|(first, then)| then.rests_under(first)) {
+            for (value, column) in &values {
+                let table = table(vec![column.clone()]);
+                let fit = |technique: &Technique| technique.fits(column, &table, Engine::Postgres).is_empty();
+                if !fit(first) || !fit(then) {
+                    continue;
+                }
+                let apply = |technique: &Technique, value: Option<String>| {
+                    technique.apply(value.as_deref(), column, "7", &context)
+                };
+                let done = apply(first, Some(value.clone()));
+                let coarser = apply(then, done);
+                let again = apply(first, coarser.clone());
+                // a number can have other trailing zeros
+                let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
+                let is_number = matches!(column.kind, ColumnKind::Integer | ColumnKind::Decimal);
+                if is_number && number(&again) == number(&coarser) {
+                    continue;
+                }
+                prop_assert_eq!(&again, &coarser, "{:?} after {:?} of {}", then, first, value);
+            }
+        }
+    }
+}

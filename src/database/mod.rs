@@ -23,6 +23,7 @@ pub mod dialect;
 mod driver;
 mod error;
 mod grants;
+pub mod groups;
 pub mod maintenance;
 mod mysql;
 mod observe;

@@ -208,6 +208,34 @@ pub enum Event {
         explained: BTreeMap<String, u64>,
         ok: bool,
     },
+    /// The groups that anonymized rows form by their quasi-identifiers were counted after the work. Numbers alone.
+    KAnonymity {
+        rule: String,
+        quasi_identifiers: Vec<String>,
+        /// So many rows a group has at least.
+        k: u64,
+        /// Sensitive column to the least number of different values in a group.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        l_diversity: BTreeMap<String, u64>,
+        /// The rows of the smallest group, before anything was done about it.
+        smallest_before: u64,
+        /// Groups that were too small, or had too few different values, and their rows.
+        below_before: u64,
+        rows_below_before: u64,
+        /// What was suppressed further, to number of rows.
+        suppressed: BTreeMap<String, u64>,
+        /// Rows that went because their group was still too small.
+        erased: u64,
+        rows: u64,
+        groups: u64,
+        smallest: u64,
+        below: u64,
+        rows_below: u64,
+        /// Of those, rows that a hold keeps as they are.
+        held: u64,
+        /// None is too small, but for held rows.
+        ok: bool,
+    },
     Refusal {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
@@ -295,6 +323,9 @@ pub struct Intent {
     /// the same end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
+    /// What is done with rows of groups that are too small, after the rule has anonymized them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub k_anonymity: Option<String>,
     /// `counts` where the rule asks for no more evidence than the number of rows: no row of the batch can be proven.
     #[serde(default, skip_serializing_if = "Evidence::is_rows")]
     pub evidence: Evidence,

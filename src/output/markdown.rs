@@ -67,6 +67,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
                 item("asked first", &format!("{} {}.", recipient.name, stay(members)));
             }
         }
+        for text in plan::k_anonymity(step) {
+            item("k-anonymity", &text);
+        }
         for hold in &step.holds {
             item("hold", hold);
         }
@@ -124,7 +127,8 @@ pub(super) fn report(report: &RunReport) -> String {
     let mut out = format!("# Run {}\n\n", report.run);
     out.push_str(&table(&text::HEAD, report.rules.iter().map(text::row)));
     for rule in &report.rules {
-        for words in text::added_up(rule).into_iter().chain(text::partitions(rule)).chain(text::maintenance(rule)) {
+        let words = text::added_up(rule).into_iter().chain(text::partitions(rule));
+        for words in words.chain(text::k_anonymity(rule)).chain(text::maintenance(rule)) {
             let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(&words));
         }
         let left = text::remaining(rule);

@@ -6,11 +6,12 @@ use super::{
     report, table,
 };
 use crate::{
+    database::groups::GroupCounts,
     plan::{
         Groups, PartitionByRows, Persons, Plan, PlannedAggregate, PlannedMembers, PlannedPartition, PlannedRecipient,
         PlannedStatement, SetAside, Step,
     },
-    rules::Partitions,
+    rules::{AtLast, Partitions},
     run::Traces,
 };
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -132,6 +133,9 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
         if let Some(members) = &recipient.members {
             line("", &stay(members));
         }
+    }
+    for (i, text) in k_anonymity(step).iter().enumerate() {
+        line(if i == 0 { "k-anonymity" } else { "" }, text);
     }
     for hold in &step.holds {
         line("hold", hold);
@@ -291,6 +295,48 @@ pub(super) fn group_counts(groups: &Groups, at_least: u64) -> String {
     }
     if groups.rows_left_out > 0 {
         let _ = write!(text, "; {} rows go uncounted", count(groups.rows_left_out));
+    }
+    text
+}
+
+/// What is counted after the work, and what is done about it: `birth_date, gender: 10 rows in each group`.
+pub(super) fn k_anonymity(step: &Step) -> Vec<String> {
+    let Some(gate) = &step.k_anonymity else { return Vec::new() };
+    let different = gate.l_diversity.iter().map(|(column, least)| format!(", {least} different values of {column}"));
+    let terms = format!(
+        "{}: at least {} rows{} in each group",
+        gate.quasi_identifiers.join(", "),
+        count(gate.k),
+        different.collect::<String>()
+    );
+    let last = match gate.at_last {
+        AtLast::Erase => "rows in smaller groups at last: erased",
+        AtLast::Fail => "rows in smaller groups at last: stay, and the rule fails",
+    };
+    let then = gate.then.iter().map(|words| format!("rows in smaller groups: {words}"));
+    let now = gate.groups.as_ref().map(|groups| format!("of rows that are done: {}", small_groups(groups)));
+    std::iter::once(terms).chain(then).chain([last.to_owned()]).chain(now).collect()
+}
+
+/// `30 rows in 4 groups, the smallest of 2; 1 group is too small (2 rows)`.
+pub(super) fn small_groups(groups: &GroupCounts) -> String {
+    let GroupCounts { rows, groups, smallest, below, rows_below, held_below } = groups;
+    if *groups == 0 {
+        return "none".to_owned();
+    }
+    let many =
+        |number: u64, one: &str, more: &str| format!("{} {}", count(number), if number == 1 { one } else { more });
+    let mut text = many(*rows, "row", "rows");
+    let _ = write!(text, " in {}, the smallest of {}; ", many(*groups, "group", "groups"), count(*smallest));
+    match below {
+        0 => text.push_str("none is too small"),
+        _ => {
+            let small = many(*below, "group is too small", "groups are too small");
+            let _ = write!(text, "{small} ({})", many(*rows_below, "row", "rows"));
+        }
+    }
+    if *held_below > 0 {
+        let _ = write!(text, ", {} held", count(*held_below));
     }
     text
 }

@@ -4,7 +4,7 @@ use super::{
     assertions,
     forecast::forecast,
     numbers::{count, seconds},
-    plan::group_counts,
+    plan::{group_counts, small_groups},
     table,
 };
 use crate::{
@@ -67,6 +67,19 @@ pub(super) fn partitions(rule: &RuleReport) -> Vec<String> {
     went.into_iter().chain(stayed).collect()
 }
 
+/// `k-anonymity (k 10): 30 rows in 4 groups, the smallest of 2; …`, and what was done about it.
+pub(super) fn k_anonymity(rule: &RuleReport) -> Vec<String> {
+    let Some(gate) = &rule.k_anonymity else { return Vec::new() };
+    let mut lines = vec![format!("k-anonymity (k {}): {}", count(gate.k), small_groups(&gate.before))];
+    lines.extend(gate.measures.iter().map(|done| format!("k-anonymity: {} rows, {}", count(done.rows), done.what)));
+    match &gate.after {
+        _ if gate.measures.is_empty() => {}
+        Some(after) => lines.push(format!("k-anonymity: afterwards {}", small_groups(after))),
+        None => lines.push("k-anonymity: nobody counted afterwards".to_owned()),
+    }
+    lines
+}
+
 /// `vacuum done`, or why not.
 pub(super) fn maintenance(rule: &RuleReport) -> Option<String> {
     let MaintenanceReport { step, complete, message } = rule.maintenance.as_ref()?;
@@ -122,7 +135,8 @@ pub(super) fn text(report: &RunReport) -> String {
         for (recipient, asked) in &rule.recipients {
             let _ = writeln!(out, "\n{}: {}", rule.rule, answers(recipient, asked));
         }
-        for words in added_up(rule).into_iter().chain(partitions(rule)).chain(maintenance(rule)) {
+        let words = added_up(rule).into_iter().chain(partitions(rule));
+        for words in words.chain(k_anonymity(rule)).chain(maintenance(rule)) {
             let _ = writeln!(out, "\n{}: {words}", rule.rule);
         }
         let left = remaining(rule);

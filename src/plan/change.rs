@@ -44,10 +44,14 @@ impl Resolver<'_, '_> {
         let named = |column: &Column| {
             self.rule.columns.iter().any(|(name, _)| *name == column.name) || table.primary_key.contains(&column.name)
         };
+        // the gate counts those that tell who somebody is only together
+        let gate = self.rule.k_anonymity.iter().flat_map(|gate| &gate.quasi_identifiers);
+        let counted: Vec<_> = gate.filter(|name| !anonymize::names_one(name)).collect();
         let personal: Vec<_> = table
             .columns
             .iter()
-            .filter(|column| !column.generated && !named(column) && anonymize::personal(&column.name).is_some())
+            .filter(|column| !column.generated && !named(column) && !counted.contains(&&column.name))
+            .filter(|column| anonymize::personal(&column.name).is_some())
             .map(|column| format!("`{}`", column.name))
             .collect();
         if !personal.is_empty() {

@@ -41,6 +41,17 @@ pub struct Resolved {
 
 /// Walks the foreign keys that lead to `table` and holds them against what the rule names.
 pub fn resolve(rule: &Rule, table: &Table, around: &Surroundings, found: &mut Vec<Diagnostic>) -> Resolved {
+    resolve_for(rule, table, around, rule.disposition == Disposition::Erase, found)
+}
+
+/// The same for rows that are `erased`, whatever the rule itself does to its rows.
+pub fn resolve_for(
+    rule: &Rule,
+    table: &Table,
+    around: &Surroundings,
+    erased: bool,
+    found: &mut Vec<Diagnostic>,
+) -> Resolved {
     let mut walker = Walker {
         rule,
         around,
@@ -50,7 +61,6 @@ pub fn resolve(rule: &Rule, table: &Table, around: &Surroundings, found: &mut Ve
         resolved: Resolved::default(),
         waiting: Vec::new(),
     };
-    let erased = rule.disposition == Disposition::Erase;
     walker.visit(table, &[], erased, &mut vec![table.name.clone()]);
     walker.report_unused();
     let Walker { mut resolved, waiting, .. } = walker;

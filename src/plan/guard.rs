@@ -5,22 +5,26 @@ use crate::rules::Limits;
 
 /// Why a rule's counts are over its limits, in words; empty when they are not.
 pub fn refusals(limits: &Limits, counts: &Counts) -> Vec<String> {
-    let rows = counts.disposable();
+    over(limits, counts.disposable(), counts.table_rows, "due")
+}
+
+/// The same for any rows of a table with so many; `what` they are.
+pub fn over(limits: &Limits, rows: u64, total: u64, what: &str) -> Vec<String> {
     let mut refusals = Vec::new();
     if let Some(max) = limits.max_rows
         && rows > max
     {
-        refusals.push(format!("{rows} rows are due, max_rows allows {max}"));
+        refusals.push(format!("{rows} rows are {what}, max_rows allows {max}"));
     }
     if let Some(max) = limits.max_share_percent
         && rows > 0
     {
         #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
-        let share = 100.0 * rows as f64 / counts.table_rows.max(rows) as f64;
+        let share = 100.0 * rows as f64 / total.max(rows) as f64;
         if share > max {
             refusals.push(format!(
-                "{share:.1} % of the table's {} rows are due, max_share allows {max} %",
-                counts.table_rows.max(rows)
+                "{share:.1} % of the table's {} rows are {what}, max_share allows {max} %",
+                total.max(rows)
             ));
         }
     }

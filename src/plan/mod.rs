@@ -15,6 +15,7 @@ mod find;
 mod guard;
 mod holds;
 mod indexes;
+mod k_anonymity;
 mod members;
 mod order;
 mod overlap;
@@ -39,6 +40,7 @@ pub use find::find_table;
 pub use guard::refusals;
 pub use holds::{Hold, HoldScope};
 pub use indexes::MissingIndex;
+pub use k_anonymity::{Gate, Measure, PAGE, Passed, PlannedKAnonymity, gate_refusal};
 pub use members::{PlannedMembers, resolve as members};
 pub use overlap::check as overlaps;
 pub use partitions::{PartitionByRows, PlannedPartition, PlannedPartitions, SetAside, WholePartition};
@@ -133,6 +135,9 @@ pub struct Step {
     /// Who deletes a copy first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<PlannedRecipient>,
+    /// How large the groups must be that the anonymized rows form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub k_anonymity: Option<PlannedKAnonymity>,
     pub access: Access,
     /// Where rows are added up before they go.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,9 @@ use super::{
     access::{self, Walk},
     aggregate,
     assertion::{self, CheckedAssertion, Said},
-    condition, count, guard, indexes, members, order, overlap, pace, partitions,
+    condition, count, guard, indexes,
+    k_anonymity::{self, Gate, Passed},
+    members, order, overlap, pace, partitions,
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
@@ -47,6 +49,8 @@ pub struct Options {
     pub said: Option<Said>,
     /// What recipients have answered, to tell who is still to be asked about; `None` when nobody wants to know.
     pub answers: Option<Answers>,
+    /// Gates that were passed before, by rule.
+    pub passed: BTreeMap<String, Passed>,
 }
 
 /// A database that is connected, with its schema.
@@ -84,6 +88,8 @@ pub struct Prepared {
 pub struct PreparedStep {
     pub rule: Rule,
     pub work: Work,
+    /// What is counted after the work.
+    pub gate: Option<Gate>,
     pub walk: Walk,
     pub index: Option<String>,
     /// Those that go whole.
@@ -183,7 +189,7 @@ pub async fn prepare(
             continue;
         }
         let open = databases.get_mut(&rule.table.database).context("a resolved rule has its database open")?;
-        match plan_step(job, rule, resolved, &members, open, options).await {
+        match plan_step(job, rule, resolved, &members, open, options, now).await {
             Ok((step, ready)) => {
                 steps.push(step);
                 prepared.push(ready);
@@ -334,6 +340,7 @@ async fn plan_step(
     members: &BTreeMap<String, MembersWork>,
     open: &mut OpenDatabase,
     options: &Options,
+    now: Timestamp,
 ) -> Result<(Step, PreparedStep), database::Error> {
     let OpenDatabase { database, connection, catalog, dialect } = open;
     let (connection, dialect) = (connection.as_mut(), *dialect);
@@ -349,6 +356,8 @@ async fn plan_step(
     let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
     let known = recipients::Known { members, answers: options.answers.as_ref() };
     let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, known, &counts).await?;
+    let gate = rule.k_anonymity.as_ref().zip(resolved.gate.as_ref());
+    let gate = k_anonymity::plan(connection, dialect, gate, &rule.id, counts.due, options, now).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
     let samples = match options.samples {
         0 => Vec::new(),
@@ -381,6 +390,7 @@ async fn plan_step(
         counts,
         dependents,
         recipients,
+        k_anonymity: gate,
         access,
         aggregate,
         partitions,
@@ -391,12 +401,16 @@ async fn plan_step(
         after: rule.after,
         warnings,
         holds: resolved.holds.clone(),
-        statements: planned_statements(dialect, work, &walk, members),
+        statements: planned_statements(dialect, work, &walk, members)
+            .into_iter()
+            .chain(resolved.gate.iter().flat_map(|gate| k_anonymity::planned_statements(dialect, gate)))
+            .collect(),
         samples,
     };
     let ready = PreparedStep {
         rule: rule.clone(),
         work: work.clone(),
+        gate: resolved.gate.clone(),
         walk,
         index: resolved.index.clone(),
         set_aside: step.partitions.as_ref().is_some_and(|planned| planned.set_aside.is_some()),
@@ -544,7 +558,7 @@ fn planned_statements(
     shown.into_iter().map(|(purpose, statement)| planned(purpose, &statement)).collect()
 }
 
-fn planned(purpose: &str, statement: &Statement) -> PlannedStatement {
+pub(super) fn planned(purpose: &str, statement: &Statement) -> PlannedStatement {
     let values = statement.args.iter().map(ToString::to_string).collect();
     PlannedStatement { purpose: purpose.to_owned(), sql: statement.sql.clone(), values }
 }

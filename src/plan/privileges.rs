@@ -183,6 +183,14 @@ impl Needs {
                 uses.select_columns.entry(column.clone()).or_default().insert(rule.to_owned());
             }
         }
+        for measure in resolved.gate.iter().flat_map(|gate| &gate.measures) {
+            self.take_walk(rule, &measure.work, &Walk::Keys);
+            for dependent in &measure.work.dependents {
+                let uses = self.table(&dependent.table);
+                uses.select.insert(rule.to_owned());
+                uses.change(rule, &dependent.change);
+            }
+        }
         for (table, columns) in &resolved.looked_at {
             let uses = self.table(table);
             for column in columns {

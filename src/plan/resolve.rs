@@ -26,6 +26,8 @@ pub struct Surroundings<'a> {
 #[derive(Clone, Debug)]
 pub struct Resolved {
     pub work: Work,
+    /// What is counted after the work.
+    pub gate: Option<super::Gate>,
     pub cut_off: super::CutOff,
     pub dependents: Vec<dependents::Named>,
     /// Columns of tables that are neither the rule's own nor changed along.
@@ -140,6 +142,7 @@ impl Resolver<'_, '_> {
             evidence: rule.evidence,
             dependents: dependents.work,
         };
+        let gate = self.k_anonymity(table, &row, &work);
         let words = clock::explain(
             &due_days,
             &rule.starting_point.counted_from,
@@ -152,6 +155,7 @@ impl Resolver<'_, '_> {
         let index = index.map(|index| index.name.clone());
         Some(Resolved {
             work,
+            gate,
             cut_off,
             dependents: dependents.named,
             looked_at,

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 mod aggregate;
 mod assertion;
+mod k_anonymity;
 
 /// A file of `rules/`.
 pub static RULE_FILE: Shape = Shape::Map(&CATEGORY);
@@ -134,6 +135,7 @@ static RULE: MapShape = MapShape::new(
             Shape::Text(&format::COLUMN),
             "pseudonymized_at",
         ),
+        k_anonymity::K_ANONYMITY,
         optional(
             "dependents",
             "What becomes of the rows that reference a disposed row. Every foreign key that points here must be named.",

@@ -6,6 +6,7 @@ mod aggregate;
 mod assertion;
 pub mod condition;
 pub mod format;
+mod k_anonymity;
 pub mod language;
 pub mod node;
 pub mod parse;
@@ -18,6 +19,7 @@ pub mod shape;
 
 pub use aggregate::{Aggregate, CalendarUnit, GroupedBy, SmallestGroup, Total};
 pub use assertion::{Assertion, Attestation, Check, NoCardNumbers, NoRows, RetentionAt};
+pub use k_anonymity::{AtLast, KAnonymity};
 use parse::period;
 pub(crate) use parse::{At, condition_of, limits};
 pub use parse::{check_together, parse};

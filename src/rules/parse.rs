@@ -5,6 +5,7 @@ use super::{
     Match, Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleFile, RuleRecipient, Source,
     StartingPoint, Switch, TablePath, condition,
     format::{month_day, percent},
+    k_anonymity,
     language::RULE_FILE,
     node::Node,
     shape::{self, nearest},
@@ -237,6 +238,8 @@ impl<'a> Reader<'a> {
         let columns = self.columns(at, disposition);
         let marker = at.text_of("marker");
         self.check_marker(at, disposition, &columns);
+        let gate = at.get("k_anonymity");
+        let gate = gate.and_then(|gate| k_anonymity::read(&gate, disposition, &columns, self.diagnostics));
         let dependents = at.get("dependents").map(|dependents| self.dependents(&dependents, table.as_ref()));
         let aggregate = at.get("aggregate");
         let aggregate = aggregate.and_then(|at| Aggregate::read(&at, table.as_ref(), disposition, self.diagnostics));
@@ -253,6 +256,7 @@ impl<'a> Reader<'a> {
             disposition: disposition?,
             columns,
             marker,
+            k_anonymity: gate,
             dependents: dependents.unwrap_or_default(),
             recipients: at.get("recipients").as_ref().map(recipients).unwrap_or_default(),
             limits: limits(at.get("limits").as_ref()),
@@ -541,7 +545,8 @@ impl<'a> Reader<'a> {
             (_, Some(columns)) if matches!(columns.node, Node::Map(_)) => {
                 let techniques = techniques(columns);
                 if disposition == Disposition::Anonymize {
-                    self.refuse_keyed(columns, "choose another technique, or write `disposition: pseudonymize`");
+                    let help = "choose another technique, or write `disposition: pseudonymize`";
+                    refuse_keyed(columns, help, self.diagnostics);
                 }
                 techniques
             }
@@ -559,17 +564,6 @@ impl<'a> Reader<'a> {
                 let help = "say what becomes of each column: `columns: {full_name: suppress}`";
                 self.error(Code::MissingColumns, place, format!("`{disposition}` needs `columns`"), help);
                 Vec::new()
-            }
-        }
-    }
-
-    /// Whoever has the key can still relate the row: that is not anonymization.
-    fn refuse_keyed(&mut self, columns: &At, help: &str) {
-        for (column, at) in columns.entries() {
-            if let Some(name) = technique(&at).as_ref().and_then(keyed) {
-                let message = format!("`{name}` does not anonymize `{column}`: that is pseudonymization");
-                let diagnostic = Diagnostic::error(Code::FalseDisposition, at.place, message);
-                self.diagnostics.push(diagnostic.label("whoever has the key can undo this").help(help));
             }
         }
     }
@@ -623,7 +617,8 @@ impl<'a> Reader<'a> {
             }
             let dependent = match at.get("anonymize") {
                 Some(columns) => {
-                    self.refuse_keyed(&columns, "choose another technique, or give the table a rule of its own");
+                    let help = "choose another technique, or give the table a rule of its own";
+                    refuse_keyed(&columns, help, self.diagnostics);
                     Dependent::Anonymize(techniques(&columns))
                 }
                 None => match at.text() {
@@ -643,8 +638,19 @@ pub(super) fn period(at: &At) -> Option<Period> {
     at.text()?.parse().ok()
 }
 
+/// Whoever has the key can still relate the row: that is not anonymization.
+pub(super) fn refuse_keyed(columns: &At, help: &str, diagnostics: &mut Vec<Diagnostic>) {
+    for (column, at) in columns.entries() {
+        if let Some(name) = technique(&at).as_ref().and_then(keyed) {
+            let message = format!("`{name}` does not anonymize `{column}`: that is pseudonymization");
+            let diagnostic = Diagnostic::error(Code::FalseDisposition, at.place, message);
+            diagnostics.push(diagnostic.label("whoever has the key can undo this").help(help));
+        }
+    }
+}
+
 /// A word as the value that serde gives it.
-fn word<T: serde::de::DeserializeOwned>(at: &At) -> Option<T> {
+pub(super) fn word<T: serde::de::DeserializeOwned>(at: &At) -> Option<T> {
     serde_json::from_value(at.text()?.into()).ok()
 }
 
@@ -655,7 +661,7 @@ fn is_decimal(text: &str) -> bool {
     digits(whole) && digits(fraction)
 }
 
-fn techniques(columns: &At) -> Vec<(String, Technique)> {
+pub(super) fn techniques(columns: &At) -> Vec<(String, Technique)> {
     columns.entries().filter_map(|(column, at)| Some((column.to_owned(), technique(&at)?))).collect()
 }
 

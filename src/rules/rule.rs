@@ -1,6 +1,6 @@
 //! A rule file after every check that needs no database.
 
-use super::{Aggregate, Assertion, Period};
+use super::{Aggregate, Assertion, KAnonymity, Period};
 use crate::{anonymize::Technique, diagnostic::Place, recipients::Grade};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ pub struct Rule {
     pub columns: Vec<(String, Technique)>,
     /// The column that tells a row already done, for techniques without a fixpoint.
     pub marker: Option<String>,
+    /// How large the groups must be that the anonymized rows form.
+    pub k_anonymity: Option<KAnonymity>,
     /// Every table that references this one, directly or through another dependent that is erased.
     pub dependents: Vec<(TablePath, Dependent)>,
     /// Third parties that delete their copies before a row changes, in the order of the file.

@@ -30,6 +30,8 @@ pub(super) struct Book<'a> {
     step: &'a Step,
     dialect: &'static dyn Dialect,
     progress: &'a dyn Progress,
+    /// What its batches do with rows of groups that are too small.
+    k_anonymity: Option<String>,
     /// The mark of the holds that the plan knows.
     holds: (u64, u64),
     /// What is asked before each batch.
@@ -73,7 +75,24 @@ impl<'a> Book<'a> {
         let (dependents, durations) = (BTreeMap::new(), Durations::default());
         let pages = Pages { ledger, pending: Vec::new(), batches, disposed: 0, dependents, durations };
         let waiting = std::sync::Mutex::default();
-        Self { step, dialect, progress: around.progress, holds: around.holds, pace, pages: Mutex::new(pages), waiting }
+        let (progress, holds, pages) = (around.progress, around.holds, Mutex::new(pages));
+        Self { step, dialect, progress, k_anonymity: None, holds, pace, pages, waiting }
+    }
+
+    /// For batches that do this with rows of groups that are too small.
+    pub fn for_groups(self, measure: &str) -> Self {
+        Self { k_anonymity: Some(measure.to_owned()), ..self }
+    }
+
+    /// How many batches the step has announced.
+    pub async fn announced(&self) -> u64 {
+        self.pages().await.batches
+    }
+
+    /// Rows that batches have changed, and rows of other tables that went along.
+    pub async fn changed(&self) -> (u64, BTreeMap<String, u64>) {
+        let pages = self.pages().await;
+        (pages.disposed, pages.dependents.clone())
     }
 
     /// The ledger, while nobody else has the book.
@@ -158,6 +177,7 @@ impl<'a> Book<'a> {
             dependents: sums(&dependents),
             along_with: None,
             partition: None,
+            k_anonymity: self.k_anonymity.clone(),
             evidence: self.step.evidence,
             root: hex::encode(tags.root),
             tag_key: tags.tag_key.clone(),

@@ -3,7 +3,7 @@
 //! What is owed stands in the store from before the first row goes until the cleaning is through, so that a run which ends in
 //! between leaves it to the next.
 
-use super::{Failure, Surroundings, chunk::KEPT, milliseconds, report::MaintenanceReport};
+use super::{Failure, Surroundings, chunk::KEPT, k_anonymity, milliseconds, report::MaintenanceReport};
 use crate::{
     catalog::TableName,
     database::{Connection, ErrorKind, maintenance::MaintenanceStep},
@@ -39,6 +39,7 @@ pub(super) async fn owe(
     }
     let work = &ready.work;
     let mut tables: BTreeSet<TableName> = work.dependents.iter().map(|dependent| dependent.table.clone()).collect();
+    tables.extend(k_anonymity::tables(ready).cloned());
     let partitioned = work.leaves.iter().any(|leaf| *leaf != work.table);
     match database.dialect.holding(&work.table, &work.disposable_rows()).filter(|_| partitioned) {
         None => drop(tables.insert(work.table.clone())),

@@ -9,6 +9,7 @@ mod batch;
 mod book;
 mod chunk;
 mod forecast;
+mod k_anonymity;
 mod maintenance;
 mod members;
 mod note;
@@ -30,7 +31,8 @@ pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
 pub use perform::{Performed, Request, holds_in, outcome_of, perform};
 pub use report::{
-    BACKLOG, GroupReport, MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces,
+    BACKLOG, GroupReport, KAnonymityReport, MaintenanceReport, MeasureReport, PartitionReport, RecipientReport,
+    RuleReport, RunReport, Traces,
 };
 pub use retentions::retentions;
 
@@ -110,6 +112,9 @@ enum Failure {
     /// Others let rows become due as fast as the run disposes of them.
     #[error("{left} rows became due while the run was at work; they wait for the next run")]
     Outpaced { left: u64 },
+    /// Others keep changing the rows whose groups are too small.
+    #[error("{left} rows of groups that are too small change while the run is at work; they wait for the next run")]
+    Restless { left: u64 },
     /// The next batch would begin where this one did.
     #[error("the database does not order the table's keys in a way that a run can follow")]
     Stuck,
@@ -130,6 +135,7 @@ impl Failure {
             Self::Interrupted
             | Self::Throttled(_)
             | Self::Outpaced { .. }
+            | Self::Restless { .. }
             | Self::Locked
             | Self::OtherWork
             | Self::HoldsChanged => RuleResult::Temporary,

@@ -1,10 +1,11 @@
 //! Notes in the store how the job stands after a run or a plan, for metrics and pages.
 
-use super::{GroupReport, RuleReport, RunReport};
+use super::{GroupReport, KAnonymityReport, RuleReport, RunReport};
 use crate::{
     ledger::{self, RuleResult, committed::committed},
     outcome::Outcome,
     plan::{CheckedAssertion, Counts, Plan, Prepared, PreparedStep, row::overdue_since},
+    rules::Disposition,
     settings::Settings,
     standing::{
         AssertionStanding, Counted, Group, LastRun, Process, RecipientStanding, RuleStanding, RunStanding, Share,
@@ -176,7 +177,11 @@ fn note_rule(
         known.served_at = Some(started_at);
     }
     if let Some(ready) = ready {
-        *known.disposed.entry(ready.rule.disposition.to_string()).or_default() += report.disposed;
+        let erased = report.k_anonymity.as_ref().map_or(0, KAnonymityReport::erased);
+        *known.disposed.entry(ready.rule.disposition.to_string()).or_default() += report.disposed - erased;
+        if erased > 0 {
+            *known.disposed.entry(Disposition::Erase.to_string()).or_default() += erased;
+        }
         if let Some(counts) = &report.counts {
             let refused = result == RuleResult::Refused;
             known.counted = Some(counted(settings, ready, counts, refused, times.ended_at));

@@ -424,7 +424,7 @@ async fn ask(around: &Surroundings<'_>, work: &RecipientWork, open: &[Subject]) 
 }
 
 /// Changes rows whose recipients are served, batch after batch. Delivers how many did not go after all.
-async fn change(
+pub(super) async fn change(
     around: &Surroundings<'_>,
     batches: &Batches<'_>,
     worker: &mut Worker,

@@ -121,7 +121,9 @@ async fn perform_on(
     };
     let steps = reviewed.iter().flat_map(|plan| &plan.steps);
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
-    let options = Options { rules, tags, walks, pseudonym_key, said, ..Options::default() };
+    let passed = ledger.store().passed_gates().await?;
+    let passed = passed.into_iter().map(|(rule, (terms, at))| (rule, plan::Passed { terms, at })).collect();
+    let options = Options { rules, tags, walks, pseudonym_key, said, passed, ..Options::default() };
     let mut prepared = match plan::prepare(job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),

@@ -11,7 +11,7 @@ use crate::{
     },
     failpoint,
     ledger::{self, BatchResult, Event, Intent, Ledger, SettledBy},
-    plan::Step,
+    plan::{PreparedStep, Step},
 };
 use std::collections::{BTreeSet, HashSet};
 
@@ -41,7 +41,7 @@ pub(super) async fn settle(
     connection: &mut dyn Connection,
     dialect: &dyn Dialect,
     step: &Step,
-    work: &Work,
+    ready: &PreparedStep,
     workers: &[u32],
     ledger: &mut Ledger,
 ) -> Result<(), Failure> {
@@ -55,7 +55,10 @@ pub(super) async fn settle(
         let (seq, intent) = &batch[0];
         let committed = match by_transaction(connection, dialect, intent).await? {
             Some(committed) => Some(committed),
-            None => by_rows(connection, dialect, step, work, *seq, intent, ledger).await?,
+            None => match work_of(ready, intent) {
+                Some(work) => by_rows(connection, dialect, step, work, *seq, intent, ledger).await?,
+                None => None,
+            },
         };
         let result = match committed {
             Some(true) => BatchResult::Committed,
@@ -70,6 +73,13 @@ pub(super) async fn settle(
         failpoint::reach("after_recovery");
     }
     Ok(())
+}
+
+/// What the batch was about; `None` when the rule has no such measure any more.
+fn work_of<'a>(ready: &'a PreparedStep, intent: &Intent) -> Option<&'a Work> {
+    let Some(label) = &intent.k_anonymity else { return Some(&ready.work) };
+    let measures = ready.gate.iter().flat_map(|gate| &gate.measures);
+    measures.map(|measure| (&measure.label, &measure.work)).find(|(known, _)| *known == label).map(|(_, work)| work)
 }
 
 /// Asks the server by the transaction's name; `None` when it has none or is forgotten.

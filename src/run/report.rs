@@ -3,12 +3,12 @@
 use super::forecast::{Forecast, Progress};
 use crate::{
     catalog::{Engine, TableName},
-    database::{dialect, maintenance::Remains},
+    database::{dialect, groups::GroupCounts, maintenance::Remains},
     ledger::RuleResult,
     outcome::Outcome,
     plan::{CheckedAssertion, Counts, DatabaseFacts, PlannedAggregate},
     recipients::Answer,
-    rules::After,
+    rules::{After, Disposition},
     standing::{Durations, RunStanding},
 };
 use jiff::Timestamp;
@@ -121,6 +121,9 @@ pub struct RuleReport {
     /// Where its rows were added up before they went, with the groups of the rows that were due at first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<PlannedAggregate>,
+    /// The groups that its anonymized rows form, where the rule says how large they must be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k_anonymity: Option<KAnonymityReport>,
     /// What was done about the bytes of rows that went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<MaintenanceReport>,
@@ -151,6 +154,47 @@ pub struct RuleReport {
 pub struct PartitionReport {
     pub name: String,
     pub rows: u64,
+}
+
+/// What was found of the groups that anonymized rows form, and what was done about it. Numbers alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KAnonymityReport {
+    pub k: u64,
+    pub before: GroupCounts,
+    /// What was done with rows of groups that were too small, one after the other.
+    pub measures: Vec<MeasureReport>,
+    /// The last count; none where rows changed since that nobody has counted.
+    pub after: Option<GroupCounts>,
+}
+
+/// One thing that was done with rows of groups that are too small.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MeasureReport {
+    /// For example `postal_code: removed`.
+    pub what: String,
+    pub disposition: Disposition,
+    pub rows: u64,
+}
+
+impl KAnonymityReport {
+    pub(super) fn new(k: u64, groups: GroupCounts) -> Self {
+        Self { k, before: groups.clone(), measures: Vec::new(), after: Some(groups) }
+    }
+
+    /// The last count that there is.
+    pub fn last(&self) -> &GroupCounts {
+        self.after.as_ref().unwrap_or(&self.before)
+    }
+
+    /// Rows that were changed, each as often as that.
+    pub fn changed(&self) -> u64 {
+        self.measures.iter().map(|measure| measure.rows).sum()
+    }
+
+    pub fn erased(&self) -> u64 {
+        let erasing = self.measures.iter().filter(|measure| measure.disposition == Disposition::Erase);
+        erasing.map(|measure| measure.rows).sum()
+    }
 }
 
 /// How the cleaning went that a rule asks for after its rows.
@@ -203,6 +247,7 @@ impl RuleReport {
             partitions: Vec::new(),
             partitions_by_rows: BTreeMap::new(),
             aggregate: None,
+            k_anonymity: None,
             maintenance: None,
             recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),
@@ -213,6 +258,14 @@ impl RuleReport {
             message: None,
             outcome: Outcome::Done,
         }
+    }
+
+    /// Says one thing more.
+    pub(super) fn add_message(&mut self, words: String) {
+        self.message = Some(match self.message.take() {
+            Some(message) => format!("{message}; {words}"),
+            None => words,
+        });
     }
 
     /// Due rows that the run did not come to.

@@ -5,7 +5,7 @@ use super::{
     batch::Batches,
     book::Book,
     chunk::SharedPass,
-    maintenance, milliseconds, outward, partition,
+    k_anonymity, maintenance, milliseconds, outward, partition,
     report::BACKLOG,
     verify,
     walk::{self, End},
@@ -51,12 +51,14 @@ pub(super) async fn run(
         ledger.append(vec![started(step), refusal, finished(&report)], &[]).await?;
         return Ok(report);
     }
-    if step.counts.due == 0 && !is_open && !ready.set_aside {
+    let is_gate_open = step.k_anonymity.as_ref().is_some_and(plan::PlannedKAnonymity::is_open);
+    if step.counts.due == 0 && !is_open && !ready.set_aside && !is_gate_open {
         // the plan's count is the verification: there was nothing to change since
         report.remaining = verify::reasons(&step.counts);
         report.result = if report.remaining.is_empty() { RuleResult::NothingDue } else { RuleResult::ExplainedRest };
         tracing::info!(rule = step.rule, "nothing due");
         let mut events = vec![started(step)];
+        events.extend(k_anonymity::stands(step, &mut report));
         if ready.rule.after.is_some() {
             // an earlier run may have left it undone
             ledger.append(std::mem::take(&mut events), &[]).await?;
@@ -65,6 +67,7 @@ pub(super) async fn run(
         report.milliseconds = milliseconds(began);
         events.push(finished(&report));
         ledger.append(events, &[]).await?;
+        k_anonymity::note(around, ready, &report, ledger).await?;
         return Ok(report);
     }
 
@@ -80,7 +83,8 @@ pub(super) async fn run(
     let mut events = Vec::new();
     if let Err(failure) = ended {
         report.result = failure.result();
-        if let Some(counts) = report.counts.as_mut().filter(|_| !report.remaining.contains_key(BACKLOG)) {
+        let is_counted = report.k_anonymity.is_some() || report.remaining.contains_key(BACKLOG);
+        if let Some(counts) = report.counts.as_mut().filter(|_| !is_counted) {
             // nobody counted since: what is gone is known, and the oldest go first
             counts.due = counts.due.saturating_sub(report.disposed);
             counts.overdue = counts.overdue.map(|overdue| overdue.saturating_sub(report.disposed));
@@ -125,6 +129,7 @@ async fn work(
 
     judge_again(database, step, ready).await?;
     maintenance::owe(step, ready, database, ledger).await?;
+    k_anonymity::reopen(ready, ledger).await?;
     let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
     let passed = partition::pass(around, step, ready, database, &pace, &mut workers.all, ledger).await;
     let (partitions, ended) = passed;
@@ -149,6 +154,10 @@ async fn work(
             if counts.disposable() == 0 {
                 break;
             }
+        }
+        // nothing was due: the groups of what was done before are the work
+        if step.counts.due == 0 && ready.gate.is_some() {
+            break;
         }
         let due = counts.due;
         let surveyed = aggregate::survey(around, step, ready, database, &mut workers, &mut book).await;
@@ -204,10 +213,10 @@ async fn work(
             return Err(Failure::Outpaced { left });
         }
     }
+    let announced = book.announced().await;
     drop(book);
     let left = waiting.explain(counts.disposable());
     let verdict = waiting.judge(workers.first(), dialect, &batches, &mut report.recipients).await?;
-    workers.close().await;
     report.remaining = verify::reasons(&counts);
     report.remaining.extend(waiting.reasons());
     report.counts = Some(counts);
@@ -229,7 +238,10 @@ async fn work(
     if left > 0 {
         report.remaining.insert("unexplained".to_owned(), left);
         report.message = Some(format!("{left} rows are still due and nothing explains them"));
+    } else {
+        k_anonymity::keep(around, step, ready, database, &mut workers, announced, ledger, report).await?;
     }
+    workers.close().await;
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! The postcondition: after the work the same predicate is counted again, and what remains must have a reason.
 
 use crate::{
-    database::{Error, Work},
+    catalog::TableName,
+    database::{Error, ErrorKind, Work, statements},
     plan::{self, Counts, OpenDatabase},
 };
 use std::collections::BTreeMap;
@@ -12,6 +13,15 @@ pub async fn count(database: &OpenDatabase, work: &Work, planned: &Counts) -> Re
     let counts = plan::tally(connection.as_mut(), database.dialect, work).await?;
     connection.close().await;
     Ok(Counts { without_starting_point: planned.without_starting_point, ..counts })
+}
+
+/// All rows of a table.
+pub async fn total(database: &OpenDatabase, table: &TableName) -> Result<u64, Error> {
+    let mut connection = database.database.connect_to_count().await?;
+    let rows = connection.fetch(&statements::total(database.dialect, table)).await?;
+    connection.close().await;
+    let total = rows.into_iter().flatten().next().flatten().and_then(|number| number.parse().ok());
+    total.ok_or_else(|| Error::new(ErrorKind::Other, "the server's count of the table's rows cannot be read"))
 }
 
 /// Why rows stay that are past their time, or whose time is unknown.

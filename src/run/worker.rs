@@ -119,8 +119,8 @@ impl<'a> Workers<'a> {
     }
 
     async fn settle(&mut self, ledger: &mut Ledger, dead: &[u32]) -> Result<(), Failure> {
-        let (dialect, work) = (self.database.dialect, &self.ready.work);
-        recover::settle(self.all[0].connection.as_mut(), dialect, self.step, work, dead, ledger).await?;
+        let dialect = self.database.dialect;
+        recover::settle(self.all[0].connection.as_mut(), dialect, self.step, self.ready, dead, ledger).await?;
         for number in dead {
             ledger.store().leave_all_of(&self.step.rule, *number).await.map_err(ledger::Error::from)?;
         }

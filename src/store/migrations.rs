@@ -152,6 +152,13 @@ const MIGRATIONS: &[&str] = &["
         seq bigint not null
     );
     create index grouped_runs_group_name on grouped_runs (group_name);
+", "
+    -- Rules whose anonymized rows were counted and form groups that are large enough; the terms are opaque to the store.
+    create table passed_gates (
+        rule text not null primary key,
+        terms text not null,
+        passed_at text not null
+    );
 "];
 
 /// The version that this program knows.

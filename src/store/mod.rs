@@ -13,6 +13,7 @@ mod connection;
 mod entries;
 mod error;
 mod holds;
+mod k_anonymity;
 mod keys;
 mod maintenance;
 mod migrations;

@@ -30,6 +30,14 @@ rules:
     disposition: anonymize
     columns: {full_name: {replace: "-"}, email: suppress}
     dependents: {core.{schema}contracts: keep}
+  - id: patients
+    table: core.{schema}patients
+    starting_point: left_on
+    retention_period: 1 year
+    disposition: anonymize
+    columns: {full_name: suppress}
+    dependents: {core.{schema}beds: unlink}
+    k_anonymity: {quasi_identifiers: [town], k: 2, l_diversity: {illness: 2}, then: [{town: {truncate: 1}}]}
   - id: events
     table: core.{schema}events
     starting_point: happened_on
@@ -74,6 +82,8 @@ create table visits (id int primary key, member_id int, page varchar(40), foreig
 create table reviews (id int primary key, member_id int, author varchar(40), foreign key (member_id) references members (id));
 create table people (id int primary key, full_name varchar(40) not null, email varchar(40), card varchar(40));
 create table contracts (id int primary key, person_id int not null, ended_on date, price int, foreign key (person_id) references people (id));
+create table patients (id int primary key, left_on date, full_name varchar(40), town varchar(40), illness varchar(40));
+create table beds (id int primary key, patient_id int, foreign key (patient_id) references patients (id));
 create table events (id int, happened_on date not null, what varchar(40), primary key (id, happened_on)) {partitioned};
 create table usages (id int primary key, used_on date, person int);
 create table totals (year date primary key, usages int not null, persons int not null, note varchar(40));
@@ -85,7 +95,7 @@ create table devices (id int primary key, seen_on date, imei varchar(64), done b
 ";
 
 /// In the order in which they can be emptied.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 16] = [
     "address_notes",
     "addresses",
     "orders",
@@ -94,6 +104,8 @@ const NAMES: [&str; 14] = [
     "members",
     "contracts",
     "people",
+    "beds",
+    "patients",
     "events",
     "usages",
     "totals",
@@ -119,6 +131,9 @@ fn rows(prefix: &str) -> String {
     insert("reviews", "(1, 2, 'a')".to_owned());
     insert("people", "(1, 'a', 'a@example.com', 'x'), (2, 'b', 'b@example.com', 'y')".to_owned());
     insert("contracts", format!("(1, 1, {old}, 7), (2, 2, null, 8)"));
+    let patient = |id, town, illness| format!("({id}, {old}, 'a', '{town}', '{illness}')");
+    insert("patients", [patient(1, "ab", "x"), patient(2, "ac", "y"), patient(3, "b", "x")].join(", "));
+    insert("beds", "(1, 1), (2, 3)".to_owned());
     insert("events", format!("(1, {old}, 'w'), (2, '2021-04-01', 'w'), (3, '2100-01-01', 'w')"));
     insert("usages", format!("(1, {old}, 1), (2, {old}, 2), (3, '2100-01-01', 1)"));
     let sessions: Vec<_> =
@@ -130,13 +145,15 @@ fn rows(prefix: &str) -> String {
 }
 
 /// What is left of these rows, by what it asks of each table.
-const LEFT: [(&str, &str); 11] = [
+const LEFT: [(&str, &str); 13] = [
     ("select count(*) from {prefix}members", "1"),
     ("select count(*) from {prefix}addresses", "1"),
     ("select count(*) from {prefix}address_notes", "1"),
     ("select count(*) from {prefix}visits where member_id is null", "1"),
     ("select count(*) from {prefix}reviews where member_id is null and author = '-'", "1"),
     ("select count(*) from {prefix}people where full_name = '-' and email is null", "1"),
+    ("select count(*) from {prefix}patients where full_name is null and town = 'a'", "2"),
+    ("select count(*) from {prefix}patients", "2"),
     ("select count(*) from {prefix}events", "1"),
     ("select count(*) from {prefix}usages", "1"),
     ("select count(*) from {prefix}totals where usages = 2 and persons = 2", "1"),

@@ -90,6 +90,7 @@ pub fn batch(ledger: &Ledger, number: u64, first: u64, rows: u64) -> (Event, Bat
         rows,
         along_with: None,
         partition: None,
+        k_anonymity: None,
         evidence: Evidence::Rows,
         dependents: BTreeMap::from([("core.main.addresses".into(), 2 * rows)]),
         root: hex::encode(tags.root),

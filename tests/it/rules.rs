@@ -92,6 +92,7 @@ const BEYOND_SCHEMA: &[Code] = &[
     Code::NoPath,
     Code::NotADependent,
     Code::MarkerColumn,
+    Code::KAnonymity,
     // Of these, it tells the form: not ranges that run backwards, leap years and names of zones.
     Code::BadSchedule,
     Code::BadDate,

@@ -210,6 +210,7 @@ impl Desk<'_> {
             dependents: BTreeMap::new(),
             along_with: None,
             partition: Some(name.to_owned()),
+            k_anonymity: None,
             evidence: self.work.evidence,
             root: hex::encode(ledger::merkle::Tree::default().root()),
             tag_key: self.around.tag_key.id().to_owned(),

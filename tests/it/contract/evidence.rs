@@ -114,6 +114,7 @@ async fn what_nobody_can_tell_is_said(bench: Bench) {
         dependents: BTreeMap::new(),
         along_with: None,
         partition: None,
+        k_anonymity: None,
         evidence: Evidence::Counts,
         root: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".into(),
         tag_key,
