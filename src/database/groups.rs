@@ -18,6 +18,8 @@ pub struct GroupsWork {
     /// So many rows a group has at least.
     pub k: u64,
     pub diverse: Vec<Diverse>,
+    /// Rows without any quasi-identifier, as a condition, where these are not counted: nothing tells them apart.
+    pub bare: Option<String>,
 }
 
 /// A sensitive column.
@@ -33,7 +35,10 @@ impl GroupsWork {
     fn too_small(&self) -> String {
         let mut terms = vec![format!("members < {}", self.k)];
         terms.extend(self.diverse.iter().enumerate().map(|(i, diverse)| format!("values{i} < {}", diverse.least)));
-        format!("({})", terms.join(" or "))
+        match self.bare {
+            Some(_) => format!("(bare = 0 and ({}))", terms.join(" or ")),
+            None => format!("({})", terms.join(" or ")),
+        }
     }
 }
 
@@ -81,7 +86,10 @@ pub fn count(dialect: &dyn Dialect, work: &GroupsWork) -> Statement {
     let columns = [
         "coalesce(sum(members), 0)".to_owned(),
         "count(*)".to_owned(),
-        "coalesce(min(members), 0)".to_owned(),
+        match work.bare {
+            Some(_) => "coalesce(min(case when bare = 0 then members end), 0)".to_owned(),
+            None => "coalesce(min(members), 0)".to_owned(),
+        },
         sum("1"),
         sum("members"),
         sum("held"),
@@ -92,6 +100,9 @@ pub fn count(dialect: &dyn Dialect, work: &GroupsWork) -> Statement {
         Some(held) => sql.push("sum(case when ").append(held).push(" then 1 else 0 end) as held"),
         None => sql.push("0 as held"),
     };
+    if let Some(bare) = &work.bare {
+        sql.push(&format!(", max(case when {bare} then 1 else 0 end) as bare"));
+    }
     for (i, diverse) in work.diverse.iter().enumerate() {
         sql.push(&format!(", count(distinct {}) as values{i}", diverse.value));
     }
@@ -117,6 +128,9 @@ pub fn page(
         .map(|i| format!(", count(first{i}) over (partition by {}) as values{i}", groups.join(", ")))
         .collect();
     let mut sql = Sql::new(format!("select {} from (select {}, ", keys.join(", "), keys.join(", ")));
+    if work.bare.is_some() {
+        sql.push("bare, ");
+    }
     sql.push(&format!(
         "free, count(*) over (partition by {}) as members{} from (",
         groups.join(", "),
@@ -127,6 +141,9 @@ pub fn page(
     sql.push(&format!("select {}, case when ", list.join(", ")));
     let not_held = measure.held.clone().map(Sql::negated);
     sql.append(&Sql::all(pending.into_iter().chain(&not_held))).push(" then 1 else 0 end as free");
+    if let Some(bare) = &work.bare {
+        sql.push(&format!(", case when {bare} then 1 else 0 end as bare"));
+    }
     for (i, Diverse { value, .. }) in work.diverse.iter().enumerate() {
         let by = work.by.join(", ");
         sql.push(&format!(
@@ -193,14 +210,19 @@ mod tests {
                 by: vec![here("town"), here("born")],
                 k: 10,
                 diverse: vec![Diverse { value: here("arrears"), least: 2 }],
+                bare: None,
             };
             let plain = GroupsWork { held: None, diverse: Vec::new(), ..work.clone() };
+            let bare = Some(format!("{} is null and {} is null", here("town"), here("born")));
+            let but_bare = GroupsWork { bare, ..plain.clone() };
             let selection = KeySelection::of(&measure);
             let shown = [
                 count(dialect, &plain),
                 count(dialect, &work),
                 page(dialect, &work, &measure, Some(&pending), &selection, 100),
                 page(dialect, &plain, &Work { held: None, ..measure.clone() }, None, &selection, 100),
+                count(dialect, &but_bare),
+                page(dialect, &but_bare, &Work { held: None, ..measure.clone() }, Some(&pending), &selection, 100),
             ];
             let shown = shown.map(|statement| {
                 let values: Vec<_> = statement.args.iter().map(ToString::to_string).collect();

@@ -311,6 +311,7 @@ pub(super) fn k_anonymity(step: &Step) -> Vec<String> {
     );
     let last = match gate.at_last {
         AtLast::Erase => "rows in smaller groups at last: erased",
+        AtLast::Suppress => "rows in smaller groups at last: every quasi-identifier removed",
         AtLast::Fail => "rows in smaller groups at last: stay, and the rule fails",
     };
     let then = gate.then.iter().map(|words| format!("rows in smaller groups: {words}"));

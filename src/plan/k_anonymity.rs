@@ -123,7 +123,7 @@ pub(super) async fn plan(
     });
     let is_counted = options.thorough || (due == 0 && !passed);
     let groups = if is_counted { Some(gate.count(connection, dialect).await?) } else { None };
-    let suppressing = gate.measures.iter().filter(|measure| measure.disposition != Disposition::Erase);
+    let suppressing = gate.measures.iter().take(terms.then.len());
     Ok(Some(PlannedKAnonymity {
         quasi_identifiers: terms.quasi_identifiers.clone(),
         k: terms.k,
@@ -157,6 +157,7 @@ pub(super) fn planned_statements(dialect: &dyn Dialect, gate: &Gate) -> Vec<Plan
 
 /// Named in the report and the ledger.
 const ERASED: &str = "erased";
+const REMOVED: &str = "every quasi-identifier: removed";
 
 impl Resolver<'_, '_> {
     /// The gate of a rule whose `work` is known; nothing where it has none or does not fit.
@@ -167,7 +168,7 @@ impl Resolver<'_, '_> {
         let (dialect, engine) = (around.dialect, around.catalog.engine);
         let errors = self.errors();
         self.check_population(table, terms);
-        let mut by = Vec::new();
+        let (mut by, mut bare) = (Vec::new(), Vec::new());
         for (index, name) in terms.quasi_identifiers.iter().enumerate() {
             let place = terms.place.key("quasi_identifiers").item(index);
             let Some(column) = self.keep(find_column(table, name, place.clone())) else { continue };
@@ -178,6 +179,7 @@ impl Resolver<'_, '_> {
                 continue;
             }
             by.push(anonymize::told_apart(&dialect.column(row, name), column, engine));
+            bare.push(format!("{} is null", dialect.column(row, name)));
         }
         let mut diverse = Vec::new();
         for (name, least) in &terms.l_diversity {
@@ -197,17 +199,15 @@ impl Resolver<'_, '_> {
             self.check_constants(table, terms, index, columns);
             let label: Vec<_> = columns.iter().map(|(name, how)| format!("{name}: {}", how.label())).collect();
             let pending = found.undone.clone();
-            measures.push(Measure {
-                label: label.join(", "),
-                disposition: Disposition::Anonymize,
-                work: Work {
-                    undone: Some(Sql::all([&done, &pending])),
-                    change: found.change(),
-                    dependents: Vec::new(),
-                    ..measuring(work)
-                },
-                pending: Some(pending),
-            });
+            measures.push(suppressing(work, label.join(", "), &done, pending, found.change()));
+        }
+        if terms.at_last == AtLast::Suppress {
+            let own = |name: &String| rule.columns.iter().any(|own| own.0 == *name && own.1 == Technique::Suppress);
+            let columns = terms.quasi_identifiers.iter().filter(|name| !own(name));
+            let columns: Vec<_> = columns.map(|name| (name.clone(), Technique::Suppress)).collect();
+            let found = changes(around, table, row, &columns, &terms.place.key("at_last"), &rule.id, self.found)?;
+            let pending = found.undone.clone();
+            measures.push(suppressing(work, REMOVED.to_owned(), &done, pending, found.change()));
         }
         if terms.at_last == AtLast::Erase {
             let dependents = self.erased_along(table);
@@ -223,8 +223,9 @@ impl Resolver<'_, '_> {
         let labels: Vec<_> = measures.iter().map(|measure| &measure.label).collect();
         let terms_digest = hex::encode(Sha256::digest(format!("{:?} {own:?} {labels:?}", work.table)));
         let population = Sql::all(std::iter::once(&work.due).chain(governed));
-        let work =
-            GroupsWork { table: work.table.clone(), population, held: work.held.clone(), by, k: terms.k, diverse };
+        let bare = (terms.at_last == AtLast::Suppress).then(|| bare.join(" and "));
+        let (table, held) = (work.table.clone(), work.held.clone());
+        let work = GroupsWork { table, population, held, by, k: terms.k, diverse, bare };
         Some(Gate { work, measures, terms: terms_digest })
     }
 
@@ -249,7 +250,10 @@ impl Resolver<'_, '_> {
                 Err(_) => Vec::new(),
             },
         };
-        let known = |name: &String| changed().any(|(changed, _)| changed.eq_ignore_ascii_case(name));
+        let removed = || terms.suppressed_at_last().iter();
+        let known = |name: &String| {
+            changed().map(|(changed, _)| changed).chain(removed()).any(|changed| changed.eq_ignore_ascii_case(name))
+        };
         if let Some(name) = asked.iter().find(|name| known(name)) {
             let message =
                 format!("`where` asks for `{name}`, which the rule changes: rows that are done could not be counted");
@@ -268,7 +272,8 @@ impl Resolver<'_, '_> {
                     Technique::Suppress => rule.starting_point.missing == Missing::Due,
                     _ => false,
                 };
-                if changed().any(|(name, technique)| name == point && !stays_due(technique)) {
+                let is_removed = removed().any(|name| name == point) && !stays_due(&Technique::Suppress);
+                if is_removed || changed().any(|(name, technique)| name == point && !stays_due(technique)) {
                     let message = format!(
                         "the rule changes its starting point `{point}`: rows that are done may not be due any more, and \
                          could not be counted"
@@ -335,11 +340,18 @@ impl Resolver<'_, '_> {
                 let place = rule.place.key("dependents").key(&written.to_string());
                 let error = Diagnostic::error(Code::KAnonymity, place, message);
                 self.found
-                    .push(error.help("name it `erase` or `unlink`, or write `at_last: fail` under `k_anonymity`"));
+                    .push(error.help("name it `erase` or `unlink`, or write `at_last: suppress` under `k_anonymity`"));
             }
         }
         along.work
     }
+}
+
+/// A measure that changes columns of rows that are done.
+fn suppressing(work: &Work, label: String, done: &Sql, pending: Sql, change: Change) -> Measure {
+    let undone = Some(Sql::all([done, &pending]));
+    let work = Work { undone, change, dependents: Vec::new(), ..measuring(work) };
+    Measure { label, disposition: Disposition::Anonymize, work, pending: Some(pending) }
 }
 
 /// The rule's work as far as a measure shares it.

@@ -34,8 +34,20 @@ pub enum AtLast {
     /// They go.
     #[default]
     Erase,
+    /// Every quasi-identifier of theirs is removed. Rows without any tell nobody apart, and are counted no more.
+    Suppress,
     /// They stay, and the rule fails.
     Fail,
+}
+
+impl KAnonymity {
+    /// Columns that the gate may change, beside those of `then`.
+    pub fn suppressed_at_last(&self) -> &[String] {
+        match self.at_last {
+            AtLast::Suppress => &self.quasi_identifiers,
+            AtLast::Erase | AtLast::Fail => &[],
+        }
+    }
 }
 
 /// Reads `k_anonymity` of a rule with these `columns`.

@@ -208,9 +208,9 @@ impl Subject<'_> {
                 gate.after = Some(groups.clone());
             }
         }
-        let erases = self.ready.rule.k_anonymity.as_ref().is_some_and(|gate| gate.at_last == AtLast::Erase);
+        let must_end = self.ready.rule.k_anonymity.as_ref().is_some_and(|gate| gate.at_last != AtLast::Fail);
         match groups.free_below() {
-            left if left > 0 && erases => Err(Failure::Restless { left }),
+            left if left > 0 && must_end => Err(Failure::Restless { left }),
             _ => Ok(()),
         }
     }

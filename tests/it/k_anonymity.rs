@@ -117,6 +117,48 @@ async fn small_groups_are_suppressed_then_erased(bench: Bench) {
     }
 }
 
+/// Where a row cannot go, because another table needs it, nothing of it is left that could tell who it was.
+async fn rows_that_others_need_lose_every_quasi_identifier(bench: Bench) {
+    people(&bench, COMPANY).await;
+    bench
+        .script("create table orders (id {int} primary key, person {int}, foreign key (person) references people (id))")
+        .await;
+    bench.script("insert into orders values (1, 10), (2, 1)").await;
+    let gate = GATE.replace("k: 3", "k: 3, at_last: suppress");
+    rule(&bench, &gate, "dependents: {core.orders: keep}");
+    let report = bench.run_to_the_end();
+    let mut expected = COMPANY_AFTER.to_vec();
+    expected.push("10|NULL|NULL|NULL|NULL");
+    assert_eq!(bench.lines(ALL).await, expected);
+    assert_eq!(report.line("people"), "done 22");
+    let gate = &report.rule("people")["k_anonymity"];
+    assert_eq!((&gate["after"]["below"], &gate["after"]["smallest"]), (&0.into(), &3.into()));
+    let event = &bench.evidence().events("k_anonymity")[0].clone();
+    assert_eq!(event["suppressed"]["every quasi-identifier: removed"], 1);
+    assert_eq!((&event["erased"], &event["ok"]), (&0.into(), &true.into()));
+    let plan = bench.sunset(&["plan", "--now", bench.now]).expect(0).out;
+    assert!(plan.contains("at last: every quasi-identifier removed") && plan.contains("none is too small"), "{plan}");
+    assert_eq!(bench.run(0).disposed(), 0);
+
+    // a column that has to have a value cannot lose it
+    bench
+        .script("create table strict (id {int} primary key, left_on {date}, sex varchar(9) not null, name {text})")
+        .await;
+    bench.rules(
+        "
+- id: strict
+  table: core.strict
+  starting_point: left_on
+  retention_period: 5 years
+  disposition: anonymize
+  columns: {name: suppress}
+  k_anonymity: {quasi_identifiers: [sex], k: 3, at_last: suppress}
+",
+    );
+    let call = bench.sunset(&["validate"]).expect(2);
+    assert!(call.err.contains("`sex`") && call.err.contains("null"), "{}", call.err);
+}
+
 /// No value is a value of its own, and rows without any of them are a group like others.
 async fn nulls_are_a_value(bench: Bench) {
     people(
@@ -542,6 +584,7 @@ async fn whatever_the_rows_no_group_is_too_small(bench: Bench) {
 
 on_every_engine!(
     small_groups_are_suppressed_then_erased,
+    rows_that_others_need_lose_every_quasi_identifier,
     nulls_are_a_value,
     spellings_are_told_apart,
     each_group_has_several_sensitive_values,

@@ -56,5 +56,6 @@ static GATE: MapShape = MapShape::new(
 
 static AT_LAST: &[Word] = &[
     word("erase", "They are erased, with their dependents as the rule names them. The default."),
+    word("suppress", "Every quasi-identifier of theirs is removed; rows without any are not counted."),
     word("fail", "They stay, and the rule fails."),
 ];

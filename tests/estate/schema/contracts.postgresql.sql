@@ -27,8 +27,8 @@ create table customers (
     stripe_customer_id      text,
     status                  text not null check (status in ('active', 'closed')),
     balance_yen             integer not null default 0,
-    contract_count          integer not null default 1,
-    joined_on               date not null,
+    contract_count          integer default 1,
+    joined_on               date,
     relationship_ended_on   date
 );
 create index customers_relationship_ended_on on customers (relationship_ended_on);

@@ -73,9 +73,18 @@ pub const PROMISES: &[Promise] = &[
         "a.customer_no is null and a.family_name is null and a.given_name is null and a.family_name_kana is null
          and a.given_name_kana is null and a.email is null and a.phone_number is null and a.gender is null
          and a.prefecture is null and a.city is null and a.street is null and a.building is null
-         and a.member_hash is null and a.stripe_customer_id is null and length(a.postal_code) = 2
-         and a.birth_date is not distinct from make_date(extract(year from t.birth_date)::int / 10 * 10, 1, 1)
-         and extract(day from a.joined_on) = 1 and a.contract_count = least(t.contract_count, 3)
+         and a.member_hash is null and a.stripe_customer_id is null
+         and (a.postal_code is null or a.postal_code = left(t.postal_code, 2))
+         and (a.birth_date is null or a.birth_date = make_date(extract(year from t.birth_date)::int / 10 * 10, 1, 1))
+         and (a.joined_on is null or a.joined_on = date_trunc('month', t.joined_on)::date
+             or a.joined_on = date_trunc('year', t.joined_on)::date)
+         and (a.contract_count is null or a.contract_count = least(t.contract_count, 3))
+         and (coalesce(a.birth_date::text, a.postal_code, a.joined_on::text, a.contract_count::text) is null
+             or exists (select 1 from customers o where o.customer_no is null
+                 and o.birth_date is not distinct from a.birth_date
+                 and o.postal_code is not distinct from a.postal_code
+                 and o.joined_on is not distinct from a.joined_on
+                 and o.contract_count is not distinct from a.contract_count offset 9))
          and a.relationship_ended_on = t.relationship_ended_on",
     )
     .but("t.id in ({held customers})")
