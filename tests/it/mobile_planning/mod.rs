@@ -1,7 +1,8 @@
 //! The rule pack of jobs/mobile-planning on the company of tests/estate: one night, and ten years.
 //!
 //! `SUNSET_ESTATE_SEED`, `SUNSET_ESTATE_CUSTOMERS`, `SUNSET_ESTATE_MONTHS` and `SUNSET_ESTATE_FISCAL_YEAR_END` (`MM-DD`)
-//! make another company, or fewer months of it.
+//! make another company, or fewer months of it. `SUNSET_ESTATE_IDENTITY` turns on one of the pack's laws on identity records:
+//! `voice_or_050_service` or `data_sim_identity_law`.
 
 mod heard;
 mod promises;
@@ -70,6 +71,11 @@ struct Rehearsal {
     directory: tempfile::TempDir,
     /// What is under a hold: table, rows as SQL, number of the hold.
     holds: Vec<(&'static str, String, String)>,
+}
+
+/// The parameter that a law on identity records turns on, if any.
+fn identity_switch() -> Option<String> {
+    std::env::var("SUNSET_ESTATE_IDENTITY").ok()
 }
 
 fn fiscal_year() -> (i8, i8) {
@@ -155,6 +161,9 @@ impl Rehearsal {
         let losses: Vec<_> = self.loss_years().iter().map(Date::to_string).collect();
         replace("loss_fiscal_years: []", &format!("loss_fiscal_years: [{}]", losses.join(", ")));
         replace("max_share: 98%", "max_share: 100%");
+        if let Some(switch) = identity_switch() {
+            replace(&format!("{switch}: false"), &format!("{switch}: true"));
+        }
         for (recipient, vendor) in STAND_INS {
             let url = self.sandbox.url(vendor);
             let mut lines = format!("\n    url: {url}");
@@ -309,6 +318,10 @@ impl Rehearsal {
     fn literal(&self, words: &str, night: Date) -> String {
         let year_end = self.company.fiscal_year_end;
         match words.split_once(' ') {
+            // the law on identity records is a switch
+            None if words == "identity" => {
+                last_due(night, period(if identity_switch().is_some() { "3y" } else { "11m" })).to_string()
+            }
             None => last_due(night, period(words)).to_string(),
             Some(("next", of)) => next(last_due(night, period(of))).to_string(),
             Some(("epoch", of)) => {

@@ -4,7 +4,7 @@
 //! Words in braces become literals for one night: `{5y}` the last day that is due after five years, `{next 5m}` the day
 //! after it, `{epoch 14d}` the same in seconds, `{month 3m}` the last month's end that is due, `{fy 7y}` the last fiscal
 //! year's end whose filing deadline and then seven years are over, `{loss x}` whether x lies in a loss year, `{held x}`
-//! what is under a hold.
+//! what is under a hold, `{identity}` the last day of which records of identity are due.
 
 /// Where a table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,12 +119,12 @@ pub const PROMISES: &[Promise] = &[
         "identity_images",
         "exists (select 1 from before.identity_verifications v join before.contracts c on c.id = v.contract_id
          where v.id = t.verification_id
-         and (v.verified_at < '{next 0d} 00:00+09' or c.ended_on <= '{11m}'))",
+         and (v.verified_at < '{next 0d} 00:00+09' or c.ended_on <= '{identity}'))",
     ),
     erased(
         Contracts,
         "identity_verifications",
-        "t.contract_id in (select c.id from before.contracts c where c.ended_on <= '{11m}')",
+        "t.contract_id in (select c.id from before.contracts c where c.ended_on <= '{identity}')",
     ),
     // R05: a contract waits until the claims from it have gone, and for invoices under a hold
     erased(Contracts, "contracts", "t.ended_on <= '{5y}'").but(
