@@ -11,10 +11,7 @@ use crate::{
     ledger::AssertionResult,
     outcome::Outcome,
     recipients::{CheckError, Retention},
-    rules::{
-        Assertion, Attestation, Check, Condition, CountedFrom, NoCardNumbers, NoRows, Period, PeriodChoice,
-        RetentionAt, condition as sql,
-    },
+    rules::{Assertion, Attestation, Check, CountedFrom, NoCardNumbers, NoRows, Period, PeriodChoice, RetentionAt},
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -155,15 +152,7 @@ fn count(
         .and_then(|condition| condition::on_rows(dialect, table, &row, condition, &place.key("where"), found))
         .into_iter()
         .collect();
-    let mut reads: Vec<String> = match condition {
-        Some(Condition::Data(terms)) => terms.iter().map(|(column, _)| column.clone()).collect(),
-        Some(Condition::Sql(text)) => {
-            let expression = sql::check(text, open.catalog.engine);
-            let named = expression.iter().flat_map(sql::Expression::columns);
-            named.map(|column| column.name.clone()).collect()
-        }
-        None => Vec::new(),
-    };
+    let mut reads = condition::columns(condition, open.catalog.engine);
     for (name, period) in &no_rows.older_than {
         let place = place.key("older_than").key(name);
         let column = find_column(table, name, place.name()).map_err(|error| found.push(error)).ok()?;

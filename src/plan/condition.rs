@@ -2,7 +2,7 @@
 
 use super::find::find_column;
 use crate::{
-    catalog::{Column, ColumnKind, Table},
+    catalog::{Column, ColumnKind, Engine, Table},
     database::{Dialect, KeyColumn, Sql, Value},
     diagnostic::{Code, Diagnostic, Place},
     rules::{Condition, Literal, Match, condition},
@@ -30,6 +30,19 @@ pub(super) fn on_rows(
             Some(Sql::all(&pieces))
         }
         Condition::Sql(text) => sql_condition(dialect, table, row, text, place).map_err(|error| found.push(error)).ok(),
+    }
+}
+
+/// The columns that a condition names; none where there is none, or where it cannot be read, which is told elsewhere.
+pub(super) fn columns(condition: Option<&Condition>, engine: Engine) -> Vec<String> {
+    match condition {
+        Some(Condition::Data(terms)) => terms.iter().map(|(column, _)| column.clone()).collect(),
+        Some(Condition::Sql(text)) => {
+            let expression = condition::check(text, engine);
+            let named = expression.iter().flat_map(condition::Expression::columns);
+            named.map(|column| column.name.clone()).collect()
+        }
+        None => Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Options, PlannedStatement,
     change::changes,
-    dependents,
+    condition, dependents,
     find::find_column,
     guard,
     prepare::planned,
@@ -18,7 +18,7 @@ use crate::{
         statements::{self, KeySelection},
     },
     diagnostic::{Code, Diagnostic, Severity},
-    rules::{AtLast, Condition, Dependent, Disposition, KAnonymity, Limits, Missing, Source, Switch, condition},
+    rules::{AtLast, Dependent, Disposition, KAnonymity, Limits, Missing, Source, Switch},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -241,15 +241,7 @@ impl Resolver<'_, '_> {
             let error = Diagnostic::error(Code::KAnonymity, terms.place.name(), message);
             self.found.push(error.help(help));
         };
-        let asked: Vec<String> = match &rule.condition {
-            None => Vec::new(),
-            Some(Condition::Data(terms)) => terms.iter().map(|(column, _)| column.clone()).collect(),
-            Some(Condition::Sql(sql)) => match condition::check(sql, self.around.catalog.engine) {
-                Ok(expression) => expression.columns().iter().map(|column| column.name.clone()).collect(),
-                // told elsewhere
-                Err(_) => Vec::new(),
-            },
-        };
+        let asked = condition::columns(rule.condition.as_ref(), self.around.catalog.engine);
         let removed = || terms.suppressed_at_last().iter();
         let known = |name: &String| {
             changed().map(|(changed, _)| changed).chain(removed()).any(|changed| changed.eq_ignore_ascii_case(name))

@@ -7,7 +7,7 @@ use crate::{
     diagnostic::{Code, Diagnostic},
     job::Job,
     recipients::members::Source,
-    rules::{Condition, Rule, condition as sql},
+    rules::Rule,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,24 +92,11 @@ fn work(
         table: table.name.clone(),
         table_rows: table.estimated_rows,
         key: table.key_columns().map(KeyColumn::from).collect(),
-        looked_at: looked_at(source, open),
+        looked_at: condition::columns(source.condition.as_ref(), open.catalog.engine),
         columns,
         known_as: known_as.collect(),
         condition: condition.flatten(),
     })
-}
-
-/// The columns that the condition names.
-fn looked_at(source: &Source, open: &OpenDatabase) -> Vec<String> {
-    match &source.condition {
-        Some(Condition::Data(terms)) => terms.iter().map(|(column, _)| column.clone()).collect(),
-        Some(Condition::Sql(text)) => {
-            let expression = sql::check(text, open.catalog.engine);
-            let named = expression.iter().flat_map(sql::Expression::columns);
-            named.map(|column| column.name.clone()).collect()
-        }
-        None => Vec::new(),
-    }
 }
 
 impl MembersWork {

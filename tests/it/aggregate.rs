@@ -297,19 +297,6 @@ async fn every_way_through_the_table_adds_up(bench: Bench) {
     assert_eq!(walks.len(), 2, "{walks:?}");
 }
 
-/// Runs until one ends well. A server may need a moment to notice that a client is gone.
-fn finish(bench: &Bench) {
-    for _ in 0..100 {
-        let call = bench.sunset(&["run", "--now", bench.now]);
-        if call.code != 75 {
-            call.expect(0);
-            return;
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    panic!("a later run never came through")
-}
-
 async fn it_dies_at_every_moment(bench: Bench) {
     settings(&bench, 60);
     usage(&bench).await;
@@ -336,7 +323,7 @@ async fn it_dies_at_every_moment(bench: Bench) {
         if call.code == -1 {
             died.insert(*moment);
         }
-        finish(&bench);
+        bench.finish();
         ledger.went();
         ledger.check(&bench).await;
     }
@@ -356,7 +343,7 @@ async fn only_one_process_adds_up(bench: Bench) {
             let call = Call::of(run);
             assert!([0, 75].contains(&call.code), "{call:?}");
         }
-        finish(&bench);
+        bench.finish();
         ledger.went();
         ledger.check(&bench).await;
     }
@@ -402,7 +389,7 @@ async fn writers_meanwhile_lose_nothing(bench: Bench) {
         let call = Call::of(run);
         assert!([0, 75].contains(&call.code), "{call:?}");
         bench.script("update usage_daily set billed_on = '2020-02-29'").await;
-        finish(&bench);
+        bench.finish();
         assert_eq!(bench.count("select count(*) from usage_daily").await, 0);
         let increments = bench.count("select count(*) from increments").await;
         let found = bench.list("select month, plan, days, megabytes, persons from usage_monthly").await;
@@ -449,7 +436,7 @@ async fn served_rows_are_added_up(bench: Bench) {
     let gone = 61 - bench.count("select count(*) from members").await;
     assert_eq!(gone, 20, "two batches were committed");
     assert_eq!(bench.count("select sum(members) from leavers").await, 20);
-    finish(&bench);
+    bench.finish();
     assert_eq!(bench.lines("select * from leavers order by age").await, ["0|20|20", "20|20|20", "40|20|20"]);
     assert_eq!(bench.count("select count(*) from members").await, 0);
     // a group that was left out, and one that is there

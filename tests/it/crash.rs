@@ -85,18 +85,6 @@ async fn refill(bench: &Bench, round: u64) {
         .await;
 }
 
-/// Runs until nothing is left. A server may need a moment to notice that a client is gone, and keeps its locks till then.
-fn finish(bench: &Bench) -> Call {
-    for _ in 0..60 {
-        let call = bench.sunset(&["run", "--now", bench.now]);
-        if call.code != 75 {
-            return call.expect(0);
-        }
-        thread::sleep(Duration::from_millis(500));
-    }
-    panic!("a later run never came through")
-}
-
 /// After `rounds` refills and any number of runs, the last of them whole: everything is as one run would have left it.
 async fn all_is_done_once(bench: &Bench, rounds: u64) {
     all_is_counted_once(bench, rounds).await;
@@ -175,7 +163,7 @@ async fn kill_at_any_moment(bench: &Bench) -> u64 {
         }
         assert!(rounds < 20 * kills + 20, "runs end before they can be killed");
     }
-    finish(bench);
+    bench.finish();
     rounds
 }
 
@@ -214,7 +202,7 @@ async fn asked_to_stop(bench: Bench) {
     assert!(evidence.is_settled(), "a run that stops in an orderly way leaves nothing open");
     assert_eq!(evidence.committed_rows(), ROWS + 1 - left);
     settings(&bench, 500);
-    finish(&bench);
+    bench.finish();
     all_is_done_once(&bench, 1).await;
 }
 
@@ -236,7 +224,7 @@ async fn cut_off_from_the_database(bench: Bench) {
         assert!(call.out.contains("try again"), "round {round}: {call:?}");
     }
     settings(&bench, 500);
-    finish(&bench);
+    bench.finish();
     all_is_done_once(&bench, 1).await;
 }
 

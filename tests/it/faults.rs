@@ -73,19 +73,6 @@ async fn all_is_done_once(bench: &Bench, sandbox: &Sandbox, rounds: u64, most_ca
     assert!((rounds * ROWS..=most_calls).contains(&calls), "{calls} calls about {} persons", rounds * ROWS);
 }
 
-/// Runs until one ends well. A server may need a moment to notice that a client is gone.
-fn finish(bench: &Bench) {
-    for _ in 0..100 {
-        let call = bench.sunset(&["run", "--now", bench.now]);
-        if call.code != 75 {
-            call.expect(0);
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("a later run never came through")
-}
-
 /// The process dies at each moment, on its first and on a later visit there.
 async fn dies_at_every_moment(bench: Bench) {
     let sandbox = sandbox().await;
@@ -116,7 +103,7 @@ async fn dies_at_every_moment(bench: Bench) {
                 died.insert(*moment);
                 deaths += 1;
             }
-            finish(&bench);
+            bench.finish();
         }
     }
     assert_eq!(died.len(), MOMENTS.len(), "some moments never came: {died:?}");
@@ -139,7 +126,7 @@ async fn a_full_disk(bench: Bench) {
         let call = limited(&bench, &limit);
         assert!([0, 1, 4, 75].contains(&call.code), "{call:?}");
         full += u64::from(call.code != 0);
-        finish(&bench);
+        bench.finish();
     }
     assert!(full > 0, "the disk was never full");
     all_is_done_once(&bench, &sandbox, 5, 5 * ROWS + full * ROWS).await;
@@ -181,7 +168,7 @@ async fn a_lease_that_runs_out_under_its_worker(bench: Bench) {
         assert!([0, 75].contains(&call.code), "{call:?}");
     }
     assert!(expired > 0, "no lease was there to run out");
-    finish(&bench);
+    bench.finish();
     all_is_done_once(&bench, &sandbox, 20, 20 * ROWS).await;
 }
 

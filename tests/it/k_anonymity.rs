@@ -5,11 +5,7 @@ use crate::support::{
     bench::{Bench, Call, on_every_engine},
     random::Random,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    thread,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 async fn people(bench: &Bench, rows: &[&str]) {
     bench
@@ -351,18 +347,6 @@ async fn a_run_without_time_leaves_the_gate_to_the_next(bench: Bench) {
     assert_eq!(bench.lines(ALL).await, COMPANY_AFTER);
 }
 
-/// Runs until nothing is left. A server may need a moment to notice that a client is gone.
-fn finish(bench: &Bench) -> Call {
-    for _ in 0..60 {
-        let call = bench.sunset(&["run", "--now", bench.now]);
-        if call.code != 75 {
-            return call.expect(0);
-        }
-        thread::sleep(Duration::from_millis(200));
-    }
-    panic!("a later run never came through")
-}
-
 /// Whatever the moment at which a run dies, the next one brings rows and ledger to where they would be without it.
 async fn a_run_that_dies_is_made_good(bench: Bench) {
     people(&bench, COMPANY).await;
@@ -381,7 +365,7 @@ async fn a_run_that_dies_is_made_good(bench: Bench) {
         let call = bench.sunset_with(&["run", "--now", bench.now], &[("SUNSET_FAILPOINT", &moment)]);
         died += u32::from(call.code != 0);
         rounds += 1;
-        finish(&bench);
+        bench.finish();
         assert_eq!(bench.lines(ALL).await, COMPANY_AFTER, "after {moment}");
         let evidence = bench.evidence();
         assert!(evidence.is_settled(), "after {moment}");
@@ -400,7 +384,7 @@ async fn counts_alone_are_settled_too(bench: Bench) {
         bench.script("delete from people").await;
         fill(&bench, COMPANY).await;
         bench.sunset_with(&["run", "--now", bench.now], &[("SUNSET_FAILPOINT", moment)]);
-        finish(&bench);
+        bench.finish();
         assert_eq!(bench.lines(ALL).await, COMPANY_AFTER, "after {moment}");
         let evidence = bench.evidence();
         assert!(evidence.is_settled());
@@ -420,7 +404,7 @@ async fn two_runs_at_once(bench: Bench) {
         for call in both.map(Call::of) {
             assert!([0, 75].contains(&call.code), "{call:?}");
         }
-        finish(&bench);
+        bench.finish();
         assert_eq!(bench.lines(ALL).await, COMPANY_AFTER);
         let evidence = bench.evidence();
         assert!(evidence.is_settled());

@@ -405,19 +405,6 @@ async fn write(engine: Engine, url: String, stop: tokio::sync::watch::Receiver<b
     written
 }
 
-/// Runs until one ends well. A server may need a moment to notice that a client is gone.
-fn finish(bench: &Bench) {
-    for _ in 0..100 {
-        let call = bench.sunset(&["run", "--now", bench.now]);
-        if call.code != 75 {
-            call.expect(0);
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("a later run never came through")
-}
-
 async fn dies_at_every_moment(bench: Bench) {
     let (mut died, mut rounds) = (BTreeSet::new(), 0);
     for how in ["drop", "truncate"] {
@@ -437,7 +424,7 @@ async fn dies_at_every_moment(bench: Bench) {
                 if call.code == -1 {
                     died.insert(*moment);
                 }
-                finish(&bench);
+                bench.finish();
                 assert_eq!(bench.count("select count(*) from events").await, 300, "{how} {failpoint}");
                 let evidence = bench.evidence();
                 assert!(evidence.is_settled(), "{how} {failpoint}");
@@ -737,7 +724,7 @@ async fn two_rules_of_a_table(bench: Bench) {
             let call = bench.sunset(&["run", "--now", bench.now, "--rule", rule]);
             assert!([0, 75].contains(&call.code), "{call:?}");
         }
-        finish(&bench);
+        bench.finish();
         assert_eq!(bench.count("select count(*) from events").await, 300);
         let evidence = bench.evidence();
         assert!(evidence.is_settled());
@@ -783,7 +770,7 @@ async fn killed_at_random(bench: Bench) {
         for call in runs.map(Call::of) {
             assert!([-1, 0, 75].contains(&call.code), "{call:?}");
         }
-        finish(&bench);
+        bench.finish();
         assert_eq!(bench.count("select count(*) from events").await, 2000, "round {round}");
         let evidence = bench.evidence();
         assert!(evidence.is_settled(), "round {round}");
@@ -879,7 +866,7 @@ async fn what_was_set_aside_comes_back() {
             let call = bench.sunset_with(&["run", "--now", bench.now], &[("SUNSET_FAILPOINT", &failpoint)]);
             assert_eq!(call.code, -1, "{moment}: {call:?}");
         }
-        finish(&bench);
+        bench.finish();
         assert_eq!(bench.list("select id from events where id < 3000").await, "1100", "{moment}");
         assert_eq!(bench.count("select count(*) from events").await, 301);
         let evidence = bench.evidence();
