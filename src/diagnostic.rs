@@ -176,6 +176,7 @@ codes! {
     UnknownWord "E0106" "a word that is not one of those offered here",
     Unreadable "E0107" "the file or directory cannot be read",
     BadName "E0108" "a name that cannot be one, or of the wrong form",
+    NotRead "E0109" "an entry of rules/ that looks like rules and is not read",
     // E02: settings
     UnknownTimeZone "E0201" "the time zone is not in the IANA database",
     MissingVariable "E0202" "an environment variable or secret file that the settings name is not there",

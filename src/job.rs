@@ -1,5 +1,7 @@
 //! The job directory: `sunset.yaml` and `rules/*.yaml`, read and checked together.
 
+mod files;
+
 use crate::{
     anonymize::Technique,
     diagnostic::{Code, Diagnostic, Place, Severity, Sources, summary},
@@ -93,7 +95,7 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
     let parameters = settings.as_ref().map_or(&none, |settings| &settings.parameters);
     let mut files = Vec::new();
     let mut found = Vec::new();
-    for file in rule_files(&directory, &mut found) {
+    for file in files::rule_files(&directory, &mut found) {
         if let Some(text) = read(&directory, &file, &mut found) {
             digest(&file, &text);
             files.extend(rules::parse(&file, &text, parameters, &mut found));
@@ -160,27 +162,6 @@ fn unreadable(directory: &Path, file: &str, error: &io::Error) -> Diagnostic {
     };
     let diagnostic = Diagnostic::error(Code::Unreadable, Place::file(file), message);
     Diagnostic { help: help.map(str::to_owned), ..diagnostic }
-}
-
-/// The rule files as paths in the job directory, sorted. Hidden ones are left out: editors and Kubernetes make them.
-fn rule_files(directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
-    let entries = match fs::read_dir(directory.join(RULES_DIRECTORY)) {
-        Ok(entries) => entries,
-        Err(error) => {
-            diagnostics.push(unreadable(directory, RULES_DIRECTORY, &error));
-            return Vec::new();
-        }
-    };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let is_rule_file = |name: &String| !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"));
-    let mut files: Vec<_> = names.filter(is_rule_file).map(|name| format!("{RULES_DIRECTORY}/{name}")).collect();
-    files.sort();
-    if files.is_empty() {
-        let message = format!("there is no rule file in {RULES_DIRECTORY}/");
-        let diagnostic = Diagnostic::error(Code::Unreadable, Place::file(RULES_DIRECTORY), message);
-        diagnostics.push(diagnostic.help("write one file per data category, such as rules/customers.yaml"));
-    }
-    files
 }
 
 /// What can only be seen with rules and settings side by side. What nobody names is only told when the rules are
@@ -412,13 +393,13 @@ mod tests {
     #[test]
     fn reads_a_job() {
         let settings = "time_zone: UTC\ndatabases: {core: \"sqlite:${file:name}\"}\n";
-        let hidden = ("rules/.a.yaml.swp.yaml", "}{");
+        let hidden = ("rules/.a.yaml.swp", "}{");
         let directory = directory(&[
             ("sunset.yaml", settings),
             ("name", "core.db\r\n"),
             ("rules/a.yml", RULE),
             hidden,
-            ("rules/x", "}"),
+            ("rules/README.md", "}"),
         ]);
         let job = load(directory.path(), Severity::Error).expect("a job");
         assert_eq!(job.diagnostics, []);
@@ -451,7 +432,8 @@ mod tests {
         let error = load(empty.path(), Severity::Error).expect_err("no job");
         let codes: Vec<_> = error.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
         assert_eq!(codes, [Code::Unreadable, Code::Unreadable]);
-        let empty = directory(&[("sunset.yaml", "time_zone: UTC\ndatabases: {core: \"sqlite:x\"}\n"), ("rules/x", "")]);
+        let empty =
+            directory(&[("sunset.yaml", "time_zone: UTC\ndatabases: {core: \"sqlite:x\"}\n"), ("rules/README.md", "")]);
         let job = load(empty.path(), Severity::Error).expect("a job");
         assert_eq!(job.diagnostics[0].message, "there is no rule file in rules/");
     }

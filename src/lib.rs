@@ -32,6 +32,7 @@ pub mod ledger;
 pub mod outcome;
 pub mod output;
 pub mod plan;
+pub mod present;
 pub mod push;
 pub mod recipients;
 pub mod rules;

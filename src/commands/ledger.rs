@@ -41,7 +41,8 @@ pub async fn run(
             let row = RowArgs { table: full_table(&mut store, &row.table).await?, key: row.key.clone() };
             let findings = prove(&mut store, &Keys::parse(&settings.keys)?.tag, &row.table, &row.key).await?;
             print_findings(&findings, &row, format, out)?;
-            Ok(Outcome::Done)
+            // whoever asks wants evidence that the row went, and there is none
+            Ok(if findings.are_evidence() { Outcome::Done } else { Outcome::Failed })
         }
         (LedgerCommand::Checkpoint, Some(settings)) => {
             let last = Store::open_existing(&settings.store).await?.last_checkpoint().await?;

@@ -4,6 +4,7 @@ use super::{Stop, console::Console, job as loading};
 use crate::{
     cli::{Global, MetricsArgs, ServeArgs},
     outcome::Outcome,
+    run,
     serve::{
         self, Start,
         access::Access,
@@ -19,6 +20,8 @@ pub async fn run(global: &Global, args: &ServeArgs, console: &mut Console) -> an
     let fingerprint = Fingerprint::of(&global.jobs);
     let job = loading::load(global, console)?;
     let now = loading::now(global, &job)?;
+    // each run would be refused
+    run::check_present(&job, now)?;
     let job = reload::check(job, global.rules_digest.clone(), now).await.map_err(|unfit| {
         let message = format!("the job in {} cannot be served\n{}", global.jobs.display(), unfit.text.trim_end());
         anyhow::Error::new(Stop { outcome: unfit.outcome, message })

@@ -64,6 +64,21 @@ pub struct Findings {
     pub counted: Vec<Counted>,
 }
 
+impl Findings {
+    /// A committed batch had the row.
+    pub fn are_evidence(&self) -> bool {
+        self.proofs.iter().any(Proof::is_committed)
+    }
+}
+
+impl Proof {
+    /// The batch was committed.
+    fn is_committed(&self) -> bool {
+        let outcome = self.outcome.as_ref().and_then(|outcome| Entry::parse(&outcome.line).ok());
+        matches!(outcome.map(|entry| entry.event), Some(Event::Outcome { result: BatchResult::Committed, .. }))
+    }
+}
+
 /// Batches of one rule on one table that were committed and kept counts alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counted {

@@ -30,7 +30,12 @@ pub use rule::*;
 pub fn rules_page() -> String {
     let introduction = "A file of `rules/` describes one data category and the rules for the tables that it lives in. \
                         `sunset schema` prints the same as JSON Schema, for editors. Rule files hold no variables and no \
-                        secrets.";
+                        secrets.\n\n\
+                        Files that end in `.yaml` or `.yml` are read. What looks like a rule file and is none is an error, so \
+                        that no rule is passed over in silence: other endings (`.YAML`, `.json`, `.yaml.bak`, `.yaml~`), \
+                        hidden files that end in `.yaml`, folders, links to nowhere. Only hidden entries (`.gitkeep`, an \
+                        editor's swap file, what Kubernetes keeps beside a ConfigMap's files), `*.md` and `lost+found` may \
+                        lie there too.";
     reference::reference(&language::RULE_FILE, "Rule files", introduction)
 }
 

@@ -9,6 +9,7 @@ use crate::{
     ledger::{self, Clock, KeyError, Keys, Ledger},
     outcome::{Outcome, Stop},
     plan::{self, Hold, HoldScope, Options, Plan, Prepared, Said},
+    present,
     store::{self, HoldTarget, Store},
 };
 use anyhow::Context as _;
@@ -51,6 +52,7 @@ pub async fn perform(
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<Performed> {
+    check_present(job, request.now)?;
     let keys = Keys::parse(&job.settings.keys)?;
     let store = Store::open(&job.settings.store).await?;
     let clock = request.clock.clone();
@@ -186,9 +188,28 @@ fn compare(reviewed: &Plan, fresh: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Rows that fall due in the future stay until then, whatever day somebody gives.
+///
+/// # Errors
+/// `now` lies further in the future than clocks may differ.
+pub fn check_present(job: &Job, now: Timestamp) -> anyhow::Result<()> {
+    let (present, most) = (present::now(), most_skew(job)?);
+    if now.duration_since(present) <= most {
+        return Ok(());
+    }
+    Err(Stop::refused(format!(
+        "{now} lies in the future, it is {present:.0}: a run takes no future time for the present; `sunset plan --now` shows \
+         what would be due then"
+    )))
+}
+
+fn most_skew(job: &Job) -> anyhow::Result<SignedDuration> {
+    SignedDuration::try_from(job.settings.pace.max_clock_skew).context("max_clock_skew is too long")
+}
+
 /// A clock that is wrong deletes too early or too late.
 async fn check_clocks(job: &Job, prepared: &mut Prepared) -> anyhow::Result<()> {
-    let most = SignedDuration::try_from(job.settings.pace.max_clock_skew).context("max_clock_skew is too long")?;
+    let most = most_skew(job)?;
     for (name, open) in &mut prepared.databases {
         let theirs = open.database.clock(open.connection.as_mut()).await?;
         let skew = theirs.duration_since(Timestamp::now()).abs();

@@ -14,6 +14,7 @@ mod indexes;
 mod keys;
 mod limits;
 mod names;
+mod present;
 mod refusals;
 mod results;
 mod starting_points;
