@@ -131,9 +131,12 @@ impl State {
     }
 }
 
-/// A call that got no usable reply.
+/// A call that got no usable reply. What will not get one tomorrow either is a refusal.
 impl From<Failure> for Answer {
     fn from(failure: Failure) -> Self {
+        if failure.lasting {
+            return Self::refused(failure.reason);
+        }
         Self::unreachable(failure.reason, failure.again_after)
     }
 }

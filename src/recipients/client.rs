@@ -315,13 +315,18 @@ pub struct Failure {
     pub again_after: Option<Duration>,
     /// Of the last reply, if there was one.
     pub status: Option<u16>,
-    /// The credentials are to blame: trying again will not help.
-    pub credentials: bool,
+    /// Trying again will not help: the credentials are refused, or the call cannot be sent as it is meant.
+    pub lasting: bool,
 }
 
 impl Failure {
     fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), again_after: None, status: None, credentials: false }
+        Self { reason: reason.into(), again_after: None, status: None, lasting: false }
+    }
+
+    /// The call is not made, now or later.
+    fn lasting(reason: impl Into<String>) -> Self {
+        Self { lasting: true, ..Self::new(reason) }
     }
 
     fn after(self, again_after: Option<Duration>) -> Self {
@@ -359,6 +364,7 @@ impl Client {
     /// Nobody answered, or with nothing but "later"; the circuit is open; a quota is used up; no token was given.
     pub async fn send(&self, call: &Call) -> Result<Reply, Failure> {
         let url = self.url(call)?;
+        let headers = headers(&call.headers)?;
         self.circuit
             .admit()
             .map_err(|wait| Failure::new("not asked: it has not answered for some time").after(Some(wait)))?;
@@ -371,7 +377,7 @@ impl Client {
                 _ => None,
             };
             let began = Instant::now();
-            let result = self.attempt(call, &url, token.as_deref()).await;
+            let result = self.attempt(call, &url, &headers, token.as_deref()).await;
             let status = result.as_ref().ok().map(|reply| reply.status);
             tracing::debug!(
                 recipient = self.recipient,
@@ -415,26 +421,36 @@ impl Client {
         }
     }
 
+    /// The URL as it is sent.
+    ///
+    /// A parser takes dot segments out of a path, however they are escaped. The call would then be about something else: about
+    /// all people instead of one. So each segment has to be there as it was written.
     fn url(&self, call: &Call) -> Result<Url, Failure> {
         let text = if call.url.starts_with('/') { format!("{}{}", self.base, call.url) } else { call.url.clone() };
-        let mut url = check_url(&text).map_err(Failure::new)?;
+        let mut url = check_url(&text).map_err(Failure::lasting)?;
+        if !keeps_segments(&text, &url) {
+            return Err(Failure::lasting("not asked: an identifier cannot stand in the path of the call"));
+        }
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
         Ok(url)
     }
 
-    async fn attempt(&self, call: &Call, url: &Url, token: Option<&SecretString>) -> Result<Reply, String> {
+    async fn attempt(
+        &self,
+        call: &Call,
+        url: &Url,
+        headers: &HeaderMap,
+        token: Option<&SecretString>,
+    ) -> Result<Reply, String> {
         let http = if is_loopback(url) { &self.plumbing.loopback } else { &self.plumbing.outside };
         let timeout = match &call.body {
             Body::Upload(upload) => self.timeout + Duration::from_secs(upload.length() / SLOWEST),
             _ => self.timeout,
         };
         let mut request = http.request(call.method.clone(), url.clone()).timeout(timeout);
-        let mut headers = HeaderMap::new();
-        for (name, value) in &call.headers {
-            insert(&mut headers, name, value)?;
-        }
+        let mut headers = headers.clone();
         request = match (&call.auth, token) {
             (Auth::Basic(user, password), _) => request.basic_auth(user, Some(password.expose_secret())),
             (Auth::Bearer(token), _) | (_, Some(token)) => request.bearer_auth(token.expose_secret()),
@@ -474,6 +490,25 @@ impl Client {
         }
         Ok(Reply { status: response.status().as_u16(), headers: response.headers().clone(), body })
     }
+}
+
+/// The headers of a call.
+///
+/// # Errors
+/// A value would not arrive as it is: recipients cut off blanks at its ends, and read letters beyond ASCII in one encoding or
+/// another.
+fn headers(pairs: &[(String, SecretString)]) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let text = value.expose_secret();
+        if text.trim() != text || !text.is_ascii() {
+            let reason =
+                format!("not asked: the value of the header `{name}` has blanks at an end, or letters beyond ASCII");
+            return Err(Failure::lasting(reason));
+        }
+        insert(&mut headers, name, value).map_err(|reason| Failure::lasting(format!("not asked: {reason}")))?;
+    }
+    Ok(headers)
 }
 
 fn insert(headers: &mut HeaderMap, name: &str, value: &SecretString) -> Result<(), String> {
@@ -528,7 +563,18 @@ pub fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// The path of `text`, which `url` was read from, has the same segments in both, and the same of them are empty.
+fn keeps_segments(text: &str, url: &Url) -> bool {
+    let after_host = text.split_once("://").map_or("", |(_, rest)| rest);
+    let path = after_host.find('/').map_or("/", |at| &after_host[at..]);
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let (written, read): (Vec<_>, Vec<_>) = (path.split('/').collect(), url.path().split('/').collect());
+    written.len() == read.len() && written.iter().zip(&read).all(|(a, b)| a.is_empty() == b.is_empty())
+}
+
 /// A text as one segment of a path, or a value in a query: everything but letters, digits and `-._~` is escaped.
+///
+/// An empty text, `.` and `..` cannot be a segment. They become a dot segment, and [`Client::send`] refuses such a path.
 pub fn segment(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -538,12 +584,7 @@ pub fn segment(text: &str) -> String {
             let _ = write!(escaped, "%{byte:02X}");
         }
     }
-    // These would be read as directories.
-    match escaped.as_str() {
-        "." => "%2E".to_owned(),
-        ".." => "%2E%2E".to_owned(),
-        _ => escaped,
-    }
+    if escaped.is_empty() { ".".to_owned() } else { escaped }
 }
 
 /// Waits for all, so many at once; the results stand in the order of the futures.
@@ -576,7 +617,32 @@ mod tests {
     #[test]
     fn a_segment_stays_one() {
         assert_eq!(segment("a/b?c=d&e f#é"), "a%2Fb%3Fc%3Dd%26e%20f%23%C3%A9");
-        assert_eq!(segment(".."), "%2E%2E");
         assert_eq!(segment("cus_1-2.3~"), "cus_1-2.3~");
+    }
+
+    #[test]
+    fn a_path_that_a_parser_would_change_is_not_sent() {
+        let kept = |base: &str, path: &str| {
+            let text = format!("{base}{path}");
+            keeps_segments(&text, &Url::parse(&text).unwrap())
+        };
+        for base in ["https://api.example.com", "https://api.example.com:8443/v1", "https://api.example.com/v1/x"] {
+            for name in ["", ".", ".."] {
+                for around in [("/people/", ""), ("/people/", "/orders"), ("/", "/people"), ("/", "")] {
+                    let path = format!("{}{}{}", around.0, segment(name), around.1);
+                    assert!(!kept(base, &path), "{base}{path}");
+                }
+            }
+            for written in ["/people/%2e", "/people/%2E%2e/x", "/people/.%2e", "/a/./b", "/../x", "/a\\b"] {
+                assert!(!kept(base, written), "{base}{written}");
+            }
+            for name in
+                ["...", "a/b", "a\\b", "%2e%2e", "%", "日本 語", " ", "\t", "a?b#c", ".a", "a.", ";", "\0", "//"]
+            {
+                let path = format!("/people/{}/x?y=/z/#/../", segment(name));
+                assert!(kept(base, &path), "{base}{path}");
+            }
+            assert!(kept(base, "/people/é/"));
+        }
     }
 }

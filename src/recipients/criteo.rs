@@ -397,7 +397,7 @@ impl Recipient for Criteo {
                 State::Refused { reason } => Err(CheckError { reason, temporary: false }),
                 state => Err(CheckError { reason: state.word().to_owned(), temporary: true }),
             },
-            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.lasting }),
         }
     }
 }

@@ -197,7 +197,7 @@ impl TokenSource for Source {
                     reason: "the answer with the token cannot be read".to_owned(),
                     again_after: None,
                     status: Some(reply.status),
-                    credentials: false,
+                    lasting: false,
                 }),
             };
         }
@@ -207,13 +207,13 @@ impl TokenSource for Source {
             reason: format!("Google gave no token (HTTP {}{word}): look at the credentials", reply.status),
             again_after: None,
             status: Some(reply.status),
-            credentials: true,
+            lasting: true,
         })
     }
 }
 
 fn unusable(reason: String) -> Failure {
-    Failure { reason, again_after: None, status: None, credentials: true }
+    Failure { reason, again_after: None, status: None, lasting: true }
 }
 
 /// What google-auth tries again (`_can_retry` in `oauth2/_client.py`).
@@ -427,14 +427,9 @@ pub fn words_of(reply: &Reply) -> String {
     words + help
 }
 
-/// A call without a reply, about a subject: with wrong credentials, trying again would not help.
-pub fn failed(failure: Failure) -> Answer {
-    if failure.credentials { Answer::refused(failure.reason) } else { failure.into() }
-}
-
-/// The same for a check.
+/// A check without a reply.
 pub fn check_failed(failure: Failure) -> CheckError {
-    CheckError { reason: failure.reason, temporary: !failure.credentials }
+    CheckError { reason: failure.reason, temporary: !failure.lasting }
 }
 
 /// A word of an API, and not somebody's name.

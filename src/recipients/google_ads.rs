@@ -285,7 +285,7 @@ impl GoogleAds {
             }
         }
         let stopped = |answer| Box::new(Stopped { answer, reply: None });
-        let reply = self.client.send(&call).await.map_err(|failure| stopped(google::failed(failure)))?;
+        let reply = self.client.send(&call).await.map_err(|failure| stopped(failure.into()))?;
         match reply.json().filter(|body| reply.is_success() && body.is_object()) {
             Some(body) => Ok(body),
             None => Err(Box::new(Stopped { answer: google::refusal(&reply), reply: Some(reply) })),
@@ -297,7 +297,7 @@ impl GoogleAds {
 impl Recipient for GoogleAds {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
         if let Err(failure) = self.tokens.token(&self.client, None).await {
-            return vec![google::failed(failure); subjects.len()];
+            return vec![failure.into(); subjects.len()];
         }
         let mut answers: BTreeMap<Tag, Answer> = BTreeMap::new();
         let mut seen: BTreeSet<Tag> = BTreeSet::new();

@@ -274,7 +274,7 @@ impl GoogleAnalytics {
         for id in &ids {
             let reply = match self.client.send(&self.call(id)).await {
                 Ok(reply) => reply,
-                Err(failure) => return google::failed(failure),
+                Err(failure) => return failure.into(),
             };
             let time = reply.json().filter(|_| reply.is_success()).and_then(|body| time_of(&body));
             match time {
@@ -291,7 +291,7 @@ impl Recipient for GoogleAnalytics {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
         // Without a token, nothing of the day's quota is used up.
         if let Err(failure) = self.tokens.token(&self.client, None).await {
-            return vec![google::failed(failure); subjects.len()];
+            return vec![failure.into(); subjects.len()];
         }
         // Nor is it for the same person twice.
         let mut once: BTreeMap<Tag, usize> = BTreeMap::new();

@@ -607,7 +607,7 @@ impl Recipient for Http {
         match self.send(Call::get("check", path)).await {
             Ok(reply) if reply.is_success() => Ok(Checked::Proven),
             Ok(reply) => Err(CheckError { reason: words_of(&reply), temporary: false }),
-            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.lasting }),
         }
     }
 }

@@ -497,7 +497,7 @@ impl Recipient for Meta {
                 }
             }
             Ok(reply) => Err(fatal(words_of(&reply))),
-            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.lasting }),
         }
     }
 }

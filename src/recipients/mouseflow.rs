@@ -278,7 +278,7 @@ impl Recipient for Mouseflow {
             match self.client.send(&call).await {
                 Ok(reply) if reply.is_success() => {}
                 Ok(reply) => return Err(CheckError { reason: words_of(&reply), temporary: false }),
-                Err(failure) => return Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+                Err(failure) => return Err(CheckError { reason: failure.reason, temporary: !failure.lasting }),
             }
         }
         Ok(Checked::Proven)

@@ -233,10 +233,7 @@ impl PayPal {
 
     async fn send(&self, call: Call) -> Result<Reply, Stopped> {
         let call = call.auth(Auth::Tokens(self.tokens.clone()));
-        self.client.send(&call).await.map_err(|failure| {
-            // The same credentials would be refused again.
-            if failure.credentials { Box::new(Answer::refused(failure.reason)) } else { Box::new(failure.into()) }
-        })
+        self.client.send(&call).await.map_err(|failure| Box::new(failure.into()))
     }
 
     /// A success as JSON; `None` where the object is not there.
@@ -445,7 +442,7 @@ impl Recipient for PayPal {
     async fn check(&self) -> Result<Checked, CheckError> {
         match self.tokens.token(&self.client, None).await {
             Ok(_) => Ok(Checked::Proven),
-            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.lasting }),
         }
     }
 }

@@ -60,20 +60,26 @@ impl Template {
         self.0.iter().filter_map(|part| if let Part::Value { name, .. } = part { Some(name.as_str()) } else { None })
     }
 
-    /// The text with its values, each as `escape` makes it; `None` where one is missing.
+    /// The text with its values, each as `escape` makes it; `None` where one is missing, or where a filter leaves nothing of
+    /// it: such a text would name nobody, or everybody.
     pub fn fill<'a>(&self, value: impl Fn(&str) -> Option<&'a str>, escape: fn(&str) -> String) -> Option<String> {
         let mut filled = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(text) => filled += text,
                 Part::Value { name, filters } => {
-                    let text = filters.iter().fold(value(name)?.to_owned(), |text, filter| filter.apply(&text));
-                    filled += &escape(&text);
+                    let text =
+                        filters.iter().try_fold(value(name)?.to_owned(), |text, filter| some(filter.apply(&text)));
+                    filled += &escape(&some(text?)?);
                 }
             }
         }
         Some(filled)
     }
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn value(inside: &str) -> Result<Part, String> {
@@ -112,6 +118,8 @@ mod tests {
         let value = |name: &str| match name {
             "email" => Some(" A@Example.com"),
             "phone" => Some("+81 90-1234"),
+            "unknown" => Some("n/a"),
+            "blank" => Some(" \t"),
             _ => None,
         };
         Template::parse(template).unwrap().fill(value, str::to_owned)
@@ -125,6 +133,20 @@ mod tests {
         assert_eq!(fill("{email|trim|lower|sha256}").map(|text| text.len()), Some(hash.len()));
         assert_eq!(fill("{name}"), None);
         assert_eq!(fill(""), Some(String::new()));
+    }
+
+    #[test]
+    fn a_value_of_which_nothing_is_left_is_missing() {
+        for empty in [
+            "{unknown|digits}",
+            "x{unknown|digits}y",
+            "{unknown|digits|sha256}",
+            "{blank|trim}",
+            "{blank|trim|lower|sha256}",
+        ] {
+            assert_eq!(fill(empty), None, "{empty}");
+        }
+        assert_eq!(fill("{unknown|lower}").as_deref(), Some("n/a"));
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub fn read_token(reply: &super::client::Reply) -> Result<(SecretString, Duratio
     let body = reply.json().unwrap_or_default();
     let Some(token) = body["access_token"].as_str().filter(|token| !token.is_empty()) else {
         let reason = format!("no token was given (HTTP {}): look at the credentials", reply.status);
-        return Err(Failure { reason, again_after: None, status: Some(reply.status), credentials: true });
+        return Err(Failure { reason, again_after: None, status: Some(reply.status), lasting: true });
     };
     let seconds = body["expires_in"].as_u64().or_else(|| body["expires_in"].as_str()?.parse().ok());
     Ok((token.to_owned().into(), Duration::from_secs(seconds.unwrap_or(3600))))

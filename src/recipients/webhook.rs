@@ -379,7 +379,7 @@ impl Recipient for Webhook {
         match self.client.send(&self.post("check", id, &body)).await {
             Ok(reply) if reply.is_success() => Ok(Checked::Proven),
             Ok(reply) => Err(CheckError { reason: words_of(&reply), temporary: false }),
-            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.lasting }),
         }
     }
 }

@@ -360,7 +360,7 @@ impl Recipient for XAds {
             }
             Ok(reply) if reply.status == 404 => Err(fatal("X knows no such audience".to_owned())),
             Ok(reply) => Err(fatal(words_of(&reply))),
-            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.lasting }),
         }
     }
 }

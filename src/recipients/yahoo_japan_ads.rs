@@ -312,10 +312,10 @@ impl YahooJapanAds {
 
     async fn send(&self, call: Call) -> Result<Reply, Stopped> {
         let call = call.header("x-z-base-account-id", self.base_account.to_string());
-        self.client.send(&call.auth(Auth::Tokens(self.tokens.clone()))).await.map_err(|failure| {
-            // The same credentials would be refused again.
-            if failure.credentials { Box::new(Answer::refused(failure.reason)) } else { Box::new(failure.into()) }
-        })
+        self.client
+            .send(&call.auth(Auth::Tokens(self.tokens.clone())))
+            .await
+            .map_err(|failure| Box::new(failure.into()))
     }
 
     /// The `rval` of a reply without errors as a whole.
@@ -452,7 +452,7 @@ impl Recipient for YahooJapanAds {
         let call = self.service("check the account", "get", selector);
         let call = call.header("x-z-base-account-id", self.base_account.to_string());
         match self.client.send(&call.auth(Auth::Tokens(self.tokens.clone()))).await {
-            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.credentials }),
+            Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.lasting }),
             Ok(reply) => {
                 let body = reply.json().unwrap_or_default();
                 match reply.is_success() && codes(&body).is_empty() && body["rval"].is_object() {

@@ -101,7 +101,7 @@ async fn a_token_that_is_refused_is_fetched_anew_once() {
     assert_eq!(sandbox.calls("crm")["POST /oauth/token"], 3);
     let wrong = open_with(&with_jobs(&sandbox), "wrong");
     let answer = delete_one(&*wrong, person()).await;
-    assert!(matches!(&answer.state, State::Unreachable { reason, .. } if reason.contains("credentials")), "{answer:?}");
+    assert!(matches!(&answer.state, State::Refused { reason } if reason.contains("credentials")), "{answer:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod faults;
 mod google;
 mod google_ads;
 mod google_analytics;
+mod hostile_identifiers;
 mod http;
 mod language;
 mod localstripe;
