@@ -81,6 +81,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// The same condition, in words that the engine takes in a statement that changes rows of this table.
+    fn in_change(&self, _table: &TableName, _key: &[KeyColumn], condition: &Sql) -> Sql {
+        condition.clone()
+    }
+
     /// `delete … returning` and `update … returning` are understood.
     fn returns(&self, erase: bool) -> bool;
 

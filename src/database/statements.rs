@@ -442,7 +442,7 @@ pub fn change_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> 
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), keys);
     condition.push(" and ").append(&work.still_disposable_rows());
-    dialect.finish(changing(dialect, &work.table, &work.change, &condition))
+    dialect.finish(changing(dialect, &work.table, &work.locator(), &work.change, &condition))
 }
 
 /// Writes computed values back: one statement for one row.
@@ -453,7 +453,7 @@ pub fn change_one(dialect: &dyn Dialect, work: &Work, key: &[String], values: &[
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), &[key.to_vec()]);
     condition.push(" and ").append(&work.still_disposable_rows());
-    dialect.finish(changing(dialect, &work.table, &Change::Update(updates), &condition))
+    dialect.finish(changing(dialect, &work.table, &work.locator(), &Change::Update(updates), &condition))
 }
 
 /// The key that ends a range of `rows` rows after a key and not beyond another; no row when fewer are left.
@@ -502,7 +502,8 @@ pub fn range(dialect: &dyn Dialect, work: &Work, range: &Range) -> RangeStatemen
     // a range is found again by its bounds: only what names a row is asked for
     let selection = KeySelection::names(&work.key);
     let condition = in_range(dialect, work, range, work.disposable_rows());
-    let change = |condition: &Sql| changing_at(dialect, table, dialect.along_key(), &work.change, condition);
+    let locator = work.locator();
+    let change = |condition: &Sql| changing_at(dialect, table, dialect.along_key(), &locator, &work.change, condition);
     // where the server can say later what became of the transaction, recovery needs no keys either
     if !work.evidence.is_rows() && dialect.transaction_id().is_some() {
         return RangeStatements::Counted(dialect.finish(change(&condition)));
@@ -562,12 +563,20 @@ pub(super) fn in_range(dialect: &dyn Dialect, work: &Work, range: &Range, rows: 
     condition
 }
 
-fn changing(dialect: &dyn Dialect, table: &TableName, change: &Change, condition: &Sql) -> Sql {
-    changing_at(dialect, table, "", change, condition)
+/// `key` names a row of the table.
+fn changing(dialect: &dyn Dialect, table: &TableName, key: &[KeyColumn], change: &Change, condition: &Sql) -> Sql {
+    changing_at(dialect, table, "", key, change, condition)
 }
 
 /// `along` stands after the table's name.
-fn changing_at(dialect: &dyn Dialect, table: &TableName, along: &str, change: &Change, condition: &Sql) -> Sql {
+fn changing_at(
+    dialect: &dyn Dialect,
+    table: &TableName,
+    along: &str,
+    key: &[KeyColumn],
+    change: &Change,
+    condition: &Sql,
+) -> Sql {
     let mut sql = match change {
         Change::Erase => Sql::new(format!("delete from {}{along}", dialect.target(table))),
         Change::Update(columns) | Change::Compute { sql: columns, .. } => {
@@ -584,7 +593,7 @@ fn changing_at(dialect: &dyn Dialect, table: &TableName, along: &str, change: &C
             sql
         }
     };
-    sql.push(" where ").append(condition);
+    sql.push(" where ").append(&dialect.in_change(table, key, condition));
     sql
 }
 
@@ -602,7 +611,7 @@ pub fn select_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys:
 /// Changes these rows of a dependent; delivers their keys where the engine can and the table has one.
 pub fn change_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
     let condition = reached_by(dialect, dependent, keys);
-    let mut sql = changing(dialect, &dependent.table, &dependent.change, &condition);
+    let mut sql = changing(dialect, &dependent.table, &dependent.key, &dependent.change, &condition);
     if dialect.returns(matches!(dependent.change, Change::Erase)) && !dependent.key.is_empty() {
         let list = KeySelection::names(&dependent.key).list(dialect, &dialect.row(&dependent.table));
         sql.push(&format!(" returning {list}"));
@@ -613,7 +622,7 @@ pub fn change_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys:
 /// Changes the rows of a dependent with these keys, as selected before.
 pub fn change_dependent_keys(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
     let condition = dialect.one_of(&dialect.row(&dependent.table), &dependent.key, keys);
-    dialect.finish(changing(dialect, &dependent.table, &dependent.change, &condition))
+    dialect.finish(changing(dialect, &dependent.table, &dependent.key, &dependent.change, &condition))
 }
 
 /// One number: the rows of a dependent that would be changed together with the disposable rows.

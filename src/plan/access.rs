@@ -117,9 +117,8 @@ pub fn explained(engine: Engine, rows: &[Row]) -> (Vec<String>, Option<String>) 
             let plan: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
             let mut lines = Vec::new();
             tables(&plan, &mut lines);
-            let used = lines
-                .first()
-                .and_then(|(_, access, key)| key.clone().filter(|_| !["ALL", "index"].contains(&access.as_str())));
+            let used =
+                lines.first().and_then(|(_, access, key)| key.clone().filter(|_| !WHOLE.contains(&access.as_str())));
             let line = |(table, access, key): &(String, String, Option<String>)| match key {
                 Some(key) => format!("{table}: {access} on {key}"),
                 None => format!("{table}: {access}"),
@@ -140,17 +139,44 @@ pub fn explained(engine: Engine, rows: &[Row]) -> (Vec<String>, Option<String>) 
     }
 }
 
-/// Every table access of MySQL's JSON plan: table, access type, key.
+/// Access types that read everything, a table or an index of it, in both forms of MySQL's JSON plan.
+const WHOLE: [&str; 5] = ["ALL", "index", "table", "index_scan", "covering_index_scan"];
+
+/// Every table access of MySQL's JSON plan: table, access type, key. MySQL 9 has another form of it.
 fn tables(value: &serde_json::Value, found: &mut Vec<(String, String, Option<String>)>) {
     match value {
         serde_json::Value::Object(map) => {
             if let (Some(table), Some(access)) = (map.get("table_name"), map.get("access_type")) {
                 let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-                found.push((text(table), text(access), map.get("key").map(text)));
+                let access = map.get("index_access_type").unwrap_or(access);
+                let key = map.get("key").or_else(|| map.get("index_name"));
+                found.push((text(table), text(access), key.map(text)));
             }
             map.values().for_each(|value| tables(value, found));
         }
         serde_json::Value::Array(items) => items.iter().for_each(|item| tables(item, found)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_a_json_plan_name_the_index() {
+        let used = |plan: &str| explained(Engine::Mysql, &[vec![Some(plan.to_owned())]]);
+        let first = r#"{"query_block": {"table": {"table_name": "t", "access_type": "range", "key": "at"}}}"#;
+        assert_eq!(used(first), (vec!["t: range on at".to_owned()], Some("at".to_owned())));
+        let second = r#"{"query_plan": {"inputs": [{"table_name": "t", "access_type": "index", "index_name": "at",
+            "index_access_type": "index_range_scan"}], "access_type": "filter"}}"#;
+        assert_eq!(used(second), (vec!["t: index_range_scan on at".to_owned()], Some("at".to_owned())));
+        for whole in [
+            r#"{"query_block": {"table": {"table_name": "t", "access_type": "index", "key": "at"}}}"#,
+            r#"{"query_plan": {"table_name": "t", "access_type": "table"}}"#,
+            r#"{"query_plan": {"table_name": "t", "access_type": "index", "index_name": "at", "index_access_type": "index_scan"}}"#,
+        ] {
+            assert_eq!(used(whole).1, None, "{whole}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A database of its own for each test, on each engine, dropped afterwards.
+//! The servers that tests run on, and a database of its own for each test, dropped afterwards.
 
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection, SqliteConnection};
@@ -14,6 +14,40 @@ use sunset::{
 
 pub const ENGINES: [Engine; 3] = [Engine::Postgres, Engine::Mysql, Engine::Sqlite];
 
+/// What a test can run on. `tests/servers` starts them; the last three where they can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    Postgres,
+    Mariadb,
+    Sqlite,
+    Postgres18,
+    Mysql9,
+    Mariadb11,
+}
+
+impl Server {
+    pub fn engine(self) -> Engine {
+        match self {
+            Self::Postgres | Self::Postgres18 => Engine::Postgres,
+            Self::Mariadb | Self::Mysql9 | Self::Mariadb11 => Engine::Mysql,
+            Self::Sqlite => Engine::Sqlite,
+        }
+    }
+
+    /// The superuser's URL: empty for SQLite, which has no server.
+    fn url(self) -> String {
+        let variable = match self {
+            Self::Postgres => "SUNSET_TEST_POSTGRES_URL",
+            Self::Mariadb => "SUNSET_TEST_MYSQL_URL",
+            Self::Postgres18 => "SUNSET_TEST_POSTGRES_18_URL",
+            Self::Mysql9 => "SUNSET_TEST_MYSQL_9_URL",
+            Self::Mariadb11 => "SUNSET_TEST_MARIADB_11_URL",
+            Self::Sqlite => return String::new(),
+        };
+        std::env::var(variable).unwrap_or_else(|_| panic!("{variable} must name a server for the tests"))
+    }
+}
+
 pub struct Scratch {
     pub engine: Engine,
     pub url: String,
@@ -25,8 +59,11 @@ pub struct Scratch {
 
 impl Scratch {
     pub async fn new(engine: Engine) -> Self {
-        let admin = if engine == Engine::Sqlite { String::new() } else { server(engine) };
-        Self::beside(engine, admin).await
+        Self::at(usual(engine)).await
+    }
+
+    pub async fn at(server: Server) -> Self {
+        Self::beside(server.engine(), server.url()).await
     }
 
     /// On the server of this database.
@@ -93,14 +130,18 @@ impl Drop for Scratch {
     }
 }
 
+/// The server of an engine that tests run on which do not ask for another.
+fn usual(engine: Engine) -> Server {
+    match engine {
+        Engine::Postgres => Server::Postgres,
+        Engine::Mysql => Server::Mariadb,
+        Engine::Sqlite => Server::Sqlite,
+    }
+}
+
 /// The URL of the server under test.
 pub fn server(engine: Engine) -> String {
-    let variable = match engine {
-        Engine::Postgres => "SUNSET_TEST_POSTGRES_URL",
-        Engine::Mysql => "SUNSET_TEST_MYSQL_URL",
-        Engine::Sqlite => unreachable!("SQLite has no server"),
-    };
-    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} must name a server for the tests"))
+    usual(engine).url()
 }
 
 pub fn settings(engine: Engine, url: &str) -> DatabaseSettings {

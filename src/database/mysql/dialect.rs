@@ -70,6 +70,10 @@ impl Dialect for Mysql {
         let sql_type = column.sql_type.as_str();
         match column.kind {
             ColumnKind::Bytes => format!("unhex({PLACEHOLDER})"),
+            // MySQL makes 2^63 - 1 of greater texts
+            ColumnKind::Integer if sql_type.contains("unsigned") && !self.mariadb => {
+                format!("cast({PLACEHOLDER} as decimal(20))")
+            }
             ColumnKind::Integer | ColumnKind::Boolean if sql_type.contains("unsigned") => {
                 format!("cast({PLACEHOLDER} as unsigned)")
             }
@@ -118,6 +122,19 @@ impl Dialect for Mysql {
         " for update"
     }
 
+    /// MySQL lets no change read its own table elsewhere (1093), but for what it has put aside; the limit has it do so.
+    fn in_change(&self, table: &TableName, key: &[KeyColumn], condition: &Sql) -> Sql {
+        let own = self.table(table);
+        if self.mariadb || key.is_empty() || !condition.text.contains(&own) {
+            return condition.clone();
+        }
+        let key: Vec<_> = key.iter().map(|column| self.column(&self.row(table), &column.name)).collect();
+        let key = key.join(", ");
+        let mut sql = Sql::new(format!("({key}) in (select * from (select {key} from {own} where "));
+        sql.append(condition).push(&format!(" limit {}) as still)", u64::MAX));
+        sql
+    }
+
     /// MariaDB knows `delete … returning`; MySQL knows none.
     fn returns(&self, erase: bool) -> bool {
         self.mariadb && erase
@@ -127,7 +144,12 @@ impl Dialect for Mysql {
         let mut sql = point.clone();
         match kind {
             PointKind::IsoText if by_time => sql.text = format!("replace(left({}, 19), 'T', ' ')", point.text),
-            PointKind::IsoTextWithOffset => sql = self.utc(point),
+            PointKind::IsoTextWithOffset if self.mariadb => sql = self.utc(point),
+            // MySQL casts also what another condition has ruled out, and fails
+            PointKind::IsoTextWithOffset => {
+                sql = Sql::new("(case when ");
+                sql.append(&self.readable(point, kind)).push(" then ").append(&self.utc(point)).push(" end)");
+            }
             _ => {}
         }
         sql

@@ -265,8 +265,12 @@ pub fn noted<'a>(comment: &'a str, job: &str) -> Option<&'a str> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(' ') }
 }
 
-/// For the statements of the session from here on: seconds that they wait for a table's metadata.
+/// For the statements of the session from here on: seconds that they wait for a table's metadata. MySQL takes no 0.
 pub fn wait_at_most(seconds: u64) -> Statement {
+    let seconds = match seconds {
+        0 => "if(version() like '%MariaDB%', 0, 1)".to_owned(),
+        seconds => seconds.to_string(),
+    };
     Statement::new(format!("set session lock_wait_timeout = {seconds}"))
 }
 

@@ -3,7 +3,7 @@
 //! What the program did is judged by [`Bench::rows`] and its kin, which send SQL written in the test and nothing that
 //! Sunset made.
 
-use crate::server::Scratch;
+use crate::server::{Scratch, Server};
 use serde_json::Value as Json;
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection, Row as _, SqliteConnection, raw_sql,
@@ -19,26 +19,44 @@ use std::{
 };
 use sunset::catalog::Engine;
 
-/// Makes of each function one test per engine: `on_every_engine!(a)` gives `a::postgres`, `a::mariadb`, `a::sqlite`.
+/// Makes of each function one test per engine: `on_every_engine!(a)` gives `a::postgres`, `a::mariadb`, `a::sqlite`, and
+/// one for each further server, which `tests/run` runs where that server could be started.
 macro_rules! on_every_engine {
     ($($name:ident),* $(,)?) => { $(
         mod $name {
-            use crate::support::bench::Bench;
-            use sunset::catalog::Engine;
+            use crate::{server::Server, support::bench::Bench};
 
             #[tokio::test]
             async fn postgres() {
-                super::$name(Bench::new(Engine::Postgres).await).await;
+                super::$name(Bench::at(Server::Postgres).await).await;
             }
 
             #[tokio::test]
             async fn mariadb() {
-                super::$name(Bench::new(Engine::Mysql).await).await;
+                super::$name(Bench::at(Server::Mariadb).await).await;
             }
 
             #[tokio::test]
             async fn sqlite() {
-                super::$name(Bench::new(Engine::Sqlite).await).await;
+                super::$name(Bench::at(Server::Sqlite).await).await;
+            }
+
+            #[tokio::test]
+            #[ignore = "needs PostgreSQL 18"]
+            async fn postgres_18() {
+                super::$name(Bench::at(Server::Postgres18).await).await;
+            }
+
+            #[tokio::test]
+            #[ignore = "needs MySQL 9"]
+            async fn mysql_9() {
+                super::$name(Bench::at(Server::Mysql9).await).await;
+            }
+
+            #[tokio::test]
+            #[ignore = "needs MariaDB 11"]
+            async fn mariadb_11() {
+                super::$name(Bench::at(Server::Mariadb11).await).await;
             }
         }
     )* };
@@ -48,14 +66,14 @@ pub(crate) use on_every_engine;
 /// How rules call the database.
 pub const DATABASE: &str = "core";
 
-/// Words in the tests' DDL and what they mean on PostgreSQL, MariaDB and SQLite.
+/// Words in the tests' DDL and what they mean on PostgreSQL, MariaDB and SQLite. MySQL lacks two of MariaDB's types.
 const TYPES: [(&str, [&str; 3]); 13] = [
     ("{int}", ["integer", "int", "integer"]),
     ("{bigint}", ["bigint", "bigint", "integer"]),
     // PostgreSQL knows no unsigned ones
     ("{unsigned}", ["numeric(20)", "bigint unsigned", "integer"]),
     ("{text}", ["text", "varchar(190)", "text"]),
-    ("{uuid}", ["uuid", "uuid", "text"]),
+    ("{uuid}", ["uuid", "/*M! uuid */ /*!80000 char(36) */", "text"]),
     ("{bytes}", ["bytea", "varbinary(64)", "blob"]),
     ("{numeric}", ["numeric(30,10)", "decimal(30,10)", "numeric"]),
     ("{boolean}", ["boolean", "boolean", "boolean"]),
@@ -63,7 +81,7 @@ const TYPES: [(&str, [&str; 3]); 13] = [
     ("{timestamp}", ["timestamp", "datetime(6)", "timestamp"]),
     ("{timestamptz}", ["timestamptz", "timestamp(6) null", "text"]),
     ("{float}", ["double precision", "double", "real"]),
-    ("{inet}", ["inet", "inet6", "text"]),
+    ("{inet}", ["inet", "/*M! inet6 */ /*!80000 varchar(39) */", "text"]),
 ];
 
 /// No call of the program in these tests takes nearly as long.
@@ -92,6 +110,10 @@ pub struct Call {
 impl Bench {
     pub async fn new(engine: Engine) -> Self {
         Self::on(Arc::new(Scratch::new(engine).await), "bench")
+    }
+
+    pub async fn at(server: Server) -> Self {
+        Self::on(Arc::new(Scratch::at(server).await), "bench")
     }
 
     /// Another job on the same database.
@@ -360,10 +382,11 @@ impl Bench {
     }
 }
 
-/// A session in which double quotes surround identifiers, as elsewhere.
+/// A session in which double quotes surround identifiers, as elsewhere, and zero dates can be written on MySQL too.
 pub async fn mysql(url: &str) -> MySqlConnection {
     let mut connection = MySqlConnection::connect(url).await.unwrap();
-    let sql = "set names utf8mb4; set time_zone = '+00:00'; set session sql_mode = concat(@@sql_mode, ',ANSI_QUOTES,NO_BACKSLASH_ESCAPES')";
+    let sql = "set names utf8mb4; set time_zone = '+00:00'; set session sql_mode = concat(replace(replace(\
+               @@sql_mode, 'NO_ZERO_IN_DATE', ''), 'NO_ZERO_DATE', ''), ',ANSI_QUOTES,NO_BACKSLASH_ESCAPES')";
     connection.execute(raw_sql(sql)).await.unwrap();
     connection
 }
