@@ -23,6 +23,8 @@ mod k_anonymity;
 mod ledger;
 mod metrics;
 mod mobile_planning;
+#[path = "../oracle/mod.rs"]
+mod oracle;
 mod pace;
 mod partitions;
 mod plan;

@@ -1,0 +1,210 @@
+//! An independent judge of what rules mean.
+//!
+//! The rule language is written here a second time, for one row at a time, slowly and obviously, from `docs/` and not from
+//! `src/`, with which it shares no code: dates by counting days ([`calendar`]), values and how columns compare them
+//! ([`value`], [`condition`]), techniques ([`techniques`]), and what becomes of each row on a night ([`meaning`],
+//! [`night`]). A generator makes schemas, rows, rules, holds and nights ([`generate`]); the real program runs on them;
+//! and every row has to end as the interpreter says, with the same counts in plan and report ([`judge`]). The program may
+//! refuse a case only where [`refusal`] says so. What differs is made as small as it gets ([`shrink`]) and printed.
+//!
+//! `SUNSET_TEST_CASES=20000 tests/run oracle` runs that many cases on each engine; `SUNSET_TEST_SEED` makes others, and
+//! `SUNSET_TEST_CASE=17` runs only that one.
+
+mod bench;
+mod calendar;
+mod condition;
+mod generate;
+mod judge;
+mod language;
+mod meaning;
+mod night;
+mod refusal;
+mod schema;
+mod shrink;
+mod techniques;
+mod value;
+mod variants;
+mod write;
+
+use crate::support::{random::variable, servers::say};
+use bench::Bench;
+use generate::Features;
+use judge::Ending;
+use meaning::Mutant;
+use schema::Case;
+use std::time::Instant;
+use value::Engine;
+
+/// What the program can do so far.
+const LANDED: Features = Features {
+    holds_spread: false,
+    by_key: false,
+    epoch_zero: false,
+    short_texts: false,
+    related_hostile: false,
+    conflicts: false,
+    hostile_kinds: false,
+    dates_in_conditions: false,
+    kills: true,
+    self_references: false,
+};
+
+/// `SUNSET_TEST_FEATURES=all` turns everything on, `by_key,kills` these as well.
+fn features() -> Features {
+    let mut features = LANDED;
+    for word in std::env::var("SUNSET_TEST_FEATURES").unwrap_or_default().split(',') {
+        match word {
+            "" => {}
+            "all" => features = generate::ALL,
+            "holds_spread" => features.holds_spread = true,
+            "by_key" => features.by_key = true,
+            "epoch_zero" => features.epoch_zero = true,
+            "short_texts" => features.short_texts = true,
+            "related_hostile" => features.related_hostile = true,
+            "conflicts" => features.conflicts = true,
+            "hostile_kinds" => features.hostile_kinds = true,
+            "dates_in_conditions" => features.dates_in_conditions = true,
+            "self_references" => features.self_references = true,
+            other => panic!("there is no feature {other}"),
+        }
+    }
+    features
+}
+
+/// How many differences are shown before a test gives up.
+const SHOWN: usize = 6;
+
+fn run(engine: Engine, cases: u64) {
+    let cases = variable("SUNSET_TEST_CASES", cases);
+    let only = variable("SUNSET_TEST_CASE", u64::MAX);
+    let first = variable("SUNSET_TEST_FIRST", 0);
+    let mut bench = Bench::new(engine);
+    let begun = Instant::now();
+    let (mut carried_out, mut refused, mut failures) = (0, 0, Vec::new());
+    let numbers = if only == u64::MAX { first..first + cases } else { only..only + 1 };
+    for number in numbers {
+        let case = generate::case(engine, number, features());
+        if case.rules.is_empty() {
+            continue;
+        }
+        match judge::judge(&mut bench, &case, None) {
+            Ok(Ending::CarriedOut) => carried_out += 1,
+            Ok(Ending::Refused) => refused += 1,
+            Err(failure) => {
+                let text = shown(&mut bench, case, number, &failure);
+                say(&text);
+                failures.push(text);
+                if failures.len() == SHOWN {
+                    break;
+                }
+            }
+        }
+    }
+    let took = begun.elapsed().as_secs();
+    say(&format!("{engine:?}: {carried_out} cases carried out, {refused} refused, {} wrong, {took} s", failures.len()));
+    assert!(failures.is_empty(), "{} cases went wrong; the first one:\n{}", failures.len(), failures[0]);
+    assert!(only != u64::MAX || carried_out * 10 >= (carried_out + refused) * 6, "too many cases were refused");
+}
+
+/// A failure's smallest case, with all that is needed to see it again.
+fn shown(bench: &mut Bench, case: Case, number: u64, failure: &judge::Failure) -> String {
+    let engine = case.engine;
+    let mut last = failure.clone();
+    let smallest = shrink::smallest(case, 300, &mut |smaller| match judge::judge(bench, smaller, None) {
+        Err(found) if found.sort == failure.sort => {
+            last = found;
+            true
+        }
+        _ => false,
+    });
+    let seed = variable("SUNSET_TEST_SEED", 1);
+    format!(
+        "\n=== {engine:?}, SUNSET_TEST_SEED={seed} SUNSET_TEST_CASE={number}: {}\n{}--- {}\n",
+        last.sort,
+        smallest.told(),
+        last.message
+    )
+}
+
+#[test]
+fn sqlite() {
+    run(Engine::Sqlite, 300);
+}
+
+#[test]
+fn postgres() {
+    run(Engine::Postgres, 200);
+}
+
+#[test]
+fn mariadb() {
+    run(Engine::Maria, 150);
+}
+
+/// Other ids, other files, another order, more workers, a kill, two runs: the same end.
+#[test]
+fn variants_end_alike() {
+    for (engine, cases) in [(Engine::Sqlite, 15), (Engine::Postgres, 6), (Engine::Maria, 5)] {
+        let mut bench = Bench::new(engine);
+        for number in 0..variable("SUNSET_TEST_CASES", cases) {
+            let number = 2_000_000 + number;
+            let case = generate::case(engine, number, features());
+            if case.rules.is_empty() {
+                continue;
+            }
+            if let Err((variant, failure)) = variants::compare(&mut bench, &case) {
+                panic!("{}", shown(&mut bench, variant, number, &failure));
+            }
+        }
+    }
+}
+
+/// The same rows and rules end alike on all engines.
+#[test]
+fn engines_end_alike() {
+    let mut benches = [Engine::Postgres, Engine::Maria, Engine::Sqlite].map(Bench::new);
+    for number in 0..variable("SUNSET_TEST_CASES", 20) {
+        let number = 3_000_000 + number;
+        let made = generate::case(Engine::Postgres, number, Features { portable: true, kills: false, ..features() });
+        if made.rules.is_empty() {
+            continue;
+        }
+        let mut ends = Vec::new();
+        for bench in &mut benches {
+            let case = variants::ported(&made, bench.engine);
+            match judge::judge(bench, &case, None) {
+                Ok(ending) => ends.push((ending, variants::left(bench, &case))),
+                Err(failure) => panic!("{}", shown(bench, case, number, &failure)),
+            }
+        }
+        if !variants::may_wait(&made) {
+            assert_eq!(ends[0], ends[1], "PostgreSQL and MariaDB end differently:\n{}", made.told());
+            assert_eq!(ends[0], ends[2], "PostgreSQL and SQLite end differently:\n{}", made.told());
+        }
+    }
+}
+
+/// The comparison can fail: it finds each of these mistakes in the interpreter, before long.
+#[test]
+fn mistakes_are_noticed() {
+    let mutants = [
+        Mutant::DueOneDayEarly,
+        Mutant::DueOneDayLate,
+        Mutant::UnknownIsTrue,
+        Mutant::HoldsAreIgnored,
+        Mutant::KeptDependentsAreIgnored,
+        Mutant::DependentsStay,
+        Mutant::NoStartIsDue,
+        Mutant::RelatedWithoutValueIsIgnored,
+        Mutant::ConditionIsIgnored,
+        Mutant::TechniqueKeepsOneMore,
+    ];
+    let mut bench = Bench::new(Engine::Sqlite);
+    for mutant in mutants {
+        let noticed = (0..400).find(|&number| {
+            let case = generate::case(Engine::Sqlite, 1_000_000 + number, features());
+            !case.rules.is_empty() && judge::judge(&mut bench, &case, Some(mutant)).is_err()
+        });
+        assert!(noticed.is_some(), "{mutant:?} is not noticed");
+    }
+}
