@@ -47,26 +47,35 @@ const LANDED: Features = Features {
     dates_in_conditions: false,
     kills: true,
     self_references: false,
+    unreadable_offsets: false,
+    partitions: false,
+    portable: false,
 };
 
-/// `SUNSET_TEST_FEATURES=all` turns everything on, `by_key,kills` these as well.
+/// `SUNSET_TEST_FEATURES=all,-by_key` turns on all but one.
 fn features() -> Features {
     let mut features = LANDED;
-    for word in std::env::var("SUNSET_TEST_FEATURES").unwrap_or_default().split(',') {
-        match word {
-            "" => {}
-            "all" => features = generate::ALL,
-            "holds_spread" => features.holds_spread = true,
-            "by_key" => features.by_key = true,
-            "epoch_zero" => features.epoch_zero = true,
-            "short_texts" => features.short_texts = true,
-            "related_hostile" => features.related_hostile = true,
-            "conflicts" => features.conflicts = true,
-            "hostile_kinds" => features.hostile_kinds = true,
-            "dates_in_conditions" => features.dates_in_conditions = true,
-            "self_references" => features.self_references = true,
-            other => panic!("there is no feature {other}"),
+    for word in std::env::var("SUNSET_TEST_FEATURES").unwrap_or_default().split(',').filter(|word| !word.is_empty()) {
+        if word == "all" {
+            features = generate::ALL;
+            continue;
         }
+        let (name, on) = word.strip_prefix('-').map_or((word, true), |name| (name, false));
+        *match name {
+            "holds_spread" => &mut features.holds_spread,
+            "by_key" => &mut features.by_key,
+            "epoch_zero" => &mut features.epoch_zero,
+            "short_texts" => &mut features.short_texts,
+            "related_hostile" => &mut features.related_hostile,
+            "conflicts" => &mut features.conflicts,
+            "hostile_kinds" => &mut features.hostile_kinds,
+            "dates_in_conditions" => &mut features.dates_in_conditions,
+            "self_references" => &mut features.self_references,
+            "unreadable_offsets" => &mut features.unreadable_offsets,
+            "partitions" => &mut features.partitions,
+            "kills" => &mut features.kills,
+            other => panic!("there is no feature {other}"),
+        } = on;
     }
     features
 }

@@ -8,7 +8,7 @@ use super::{
     calendar::{self, Day, Zone},
     language::{As, Held, Hold, Source},
     schema::{Case, Edit, Night},
-    value::Engine,
+    value::{Engine, Kind},
 };
 use crate::support::random::Random;
 
@@ -34,6 +34,11 @@ pub struct Features {
     pub kills: bool,
     /// Rows that reference their own table.
     pub self_references: bool,
+    /// Texts that are no time in a column of texts with offsets, on MariaDB.
+    pub unreadable_offsets: bool,
+    pub partitions: bool,
+    /// Only what means the same on every engine.
+    pub portable: bool,
 }
 
 pub const ALL: Features = Features {
@@ -47,6 +52,9 @@ pub const ALL: Features = Features {
     dates_in_conditions: true,
     kills: true,
     self_references: true,
+    unreadable_offsets: true,
+    partitions: true,
+    portable: false,
 };
 
 /// Numbers that look random, and choices that are made with them.
@@ -152,10 +160,12 @@ fn holds(case: &mut Case, roles: &[Roles], features: Features, dice: &mut Dice) 
         let table = dice.one_of(&tables);
         let marks: Vec<i64> = case.rows[table].keys().copied().collect();
         let night = dice.below(case.nights.len());
+        let own = &case.tables[table];
+        let bytes = own.key.iter().any(|&column| own.columns[column].kind == Kind::Bytes);
         let what = if !roles[table].conditions.is_empty() && dice.chance(30) {
             let column = dice.one_of(&roles[table].conditions);
             Held::Condition(rules::expression(case, table, column, features, dice))
-        } else if !marks.is_empty() {
+        } else if !marks.is_empty() && !(bytes && case.engine == Engine::Sqlite) {
             Held::Row(dice.one_of(&marks))
         } else {
             continue;

@@ -66,8 +66,12 @@ fn row(case: &Case, roles: &[Roles], table: usize, mark: Mark, features: Feature
     for &column in &own.key {
         row[column] = key_value(own.columns[column].kind, mark);
     }
+    for (column, _) in own.columns.iter().enumerate().filter(|(_, column)| column.unique) {
+        row[column] = Value::Int(i128::from(mark) + 10_000);
+    }
     for &(column, reading) in &roles[table].times {
-        row[column] = time_value(case, table, column, reading, features, true, dice);
+        let hostile = !own.columns[column].not_null;
+        row[column] = time_value(case, table, column, reading, features, hostile, dice);
     }
     for &column in &roles[table].conditions {
         row[column] =
@@ -250,7 +254,9 @@ fn hostile_time(engine: Engine, kind: Kind, reading: Option<As>, features: Featu
     let unreadable =
         ["", "never", "2001-02-30", "21.11.2001", "2001-13-01", " 2001-01-01", "2001-01-01x", "2001-01-01 25:00:00"];
     match (kind, reading, engine) {
+        _ if features.portable => None,
         (_, Some(As::EpochSeconds | As::EpochMilliseconds), _) => features.epoch_zero.then_some(Value::Int(0)),
+        (Kind::Text(_), Some(As::IsoTextWithOffset), Engine::Maria) if !features.unreadable_offsets => None,
         (Kind::Text(_), _, _) => Some(Value::text(dice.one_of(&unreadable))),
         (Kind::Date | Kind::Wall | Kind::Instant, _, Engine::Postgres) => Some(Value::Infinity(dice.chance(50))),
         (Kind::Date | Kind::Wall, _, Engine::Maria) => Some(Value::ZeroDate),

@@ -21,6 +21,9 @@ pub fn make(case: &mut Case, features: Features, dice: &mut Dice) -> Vec<Roles> 
 }
 
 fn key_kinds(engine: Engine, features: Features) -> Vec<Kind> {
+    if features.portable {
+        return vec![Kind::Int, Kind::Big, Kind::Text(Alike::Exact)];
+    }
     let plain = [Kind::Int, Kind::Int, Kind::Big, Kind::Text(Alike::Exact)];
     let hostile: &[Kind] = match engine {
         Engine::Postgres => &[
@@ -50,6 +53,9 @@ fn key_kinds(engine: Engine, features: Features) -> Vec<Kind> {
 }
 
 fn condition_kinds(engine: Engine, features: Features) -> Vec<Kind> {
+    if features.portable {
+        return vec![Kind::Int, Kind::Big, Kind::Bool, Kind::Double, Kind::Decimal];
+    }
     let mut kinds = vec![
         Kind::Int,
         Kind::Big,
@@ -86,6 +92,7 @@ fn table(case: &Case, number: usize, features: Features, dice: &mut Dice) -> (Ta
         partitioned: None,
         without_rowid: false,
         indexes: Vec::new(),
+        trigger: dice.chance(8),
         hidden: false,
     };
     let mut roles = Roles::default();
@@ -123,7 +130,8 @@ fn table(case: &Case, number: usize, features: Features, dice: &mut Dice) -> (Ta
             (text, Some(As::IsoTextWithOffset)),
         ]);
         // SQLite has no type for points in time.
-        let kind = if engine == Engine::Sqlite && kind == Kind::Instant { Kind::Wall } else { kind };
+        let no_instants = engine == Engine::Sqlite || features.portable;
+        let kind = if no_instants && kind == Kind::Instant { Kind::Wall } else { kind };
         let at = add(&mut table, format!("{letter}_at{time}"), kind, false);
         roles.times.push((at, reading));
         if dice.chance(30) && kind != text {
@@ -149,6 +157,16 @@ fn table(case: &Case, number: usize, features: Features, dice: &mut Dice) -> (Ta
         ]);
         roles.changed.push(add(&mut table, format!("{letter}_x{place}"), kind, false));
     }
+    if engine == Engine::Postgres && features.partitions && dice.chance(15) && table.key.len() == 1 {
+        let at = table.columns.len();
+        table.columns.push(column(&format!("{letter}_on"), Kind::Date, true));
+        roles.times.insert(0, (at, None));
+        table.key.push(at);
+        table.partitioned = Some(at);
+    }
+    if table.partitioned.is_none() && dice.chance(15) {
+        table.columns.push(Column { unique: true, ..column(&format!("{letter}_number"), Kind::Big, true) });
+    }
     foreign_keys(case, number, &mut table, features, dice);
     (table, roles)
 }
@@ -165,7 +183,12 @@ fn foreign_keys(case: &Case, number: usize, table: &mut Table, features: Feature
         let parent = &case.tables[to];
         let nullable = dice.chance(70);
         let mut columns = Vec::new();
-        for (part, &referenced) in parent.key.iter().enumerate() {
+        let unique = (0..parent.columns.len()).find(|&column| parent.columns[column].unique);
+        let referenced_columns = match unique {
+            Some(unique) if dice.chance(50) => vec![unique],
+            _ => parent.key.clone(),
+        };
+        for (part, &referenced) in referenced_columns.iter().enumerate() {
             let name = format!("{letter}_{}{key}{}", parent.name, if part == 0 { "" } else { "_part" });
             table.columns.push(column(&name, parent.columns[referenced].kind, !nullable));
             columns.push(table.columns.len() - 1);
@@ -183,7 +206,7 @@ fn foreign_keys(case: &Case, number: usize, table: &mut Table, features: Feature
         table.foreign.push(Foreign {
             columns,
             table: to,
-            to: parent.key.clone(),
+            to: referenced_columns,
             on_delete,
             declared: true,
             hidden: false,
