@@ -192,7 +192,9 @@ fn start(case: &Case, roles: &[Roles], table: usize, dice: &mut Dice) -> Start {
 
 fn techniques(case: &Case, table: usize, changed: &[usize], dice: &mut Dice) -> Vec<(usize, Technique)> {
     let own = &case.tables[table];
-    let keyed = own.key.iter().all(|&column| matches!(own.columns[column].kind, Kind::Int | Kind::Text(Alike::Exact)));
+    // On MariaDB, a key of 80 characters would make the text too long for its column.
+    let short = |kind: Kind| kind == Kind::Int || kind == Kind::Text(Alike::Exact) && case.engine != Engine::Maria;
+    let keyed = own.key.iter().all(|&column| short(own.columns[column].kind));
     let mut columns = Vec::new();
     for &column in changed {
         if !columns.is_empty() && dice.chance(40) {
