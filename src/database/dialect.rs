@@ -16,6 +16,9 @@ use jiff::tz::TimeZone;
 pub trait Dialect: std::fmt::Debug + Send + Sync {
     fn engine(&self) -> Engine;
 
+    /// What the server tells that no other server tells too; on engines whose schemas are not databases, of the database.
+    fn whereabouts(&self) -> &'static str;
+
     /// An identifier, quoted.
     fn quote(&self, identifier: &str) -> String;
 
