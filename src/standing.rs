@@ -284,7 +284,11 @@ impl Standing {
     }
 
     /// Takes over the schedules that a server works by, in place of all others. Gives since when each has been known.
-    pub fn take_schedules(&mut self, schedules: &BTreeMap<String, String>, now: Timestamp) -> BTreeMap<String, Timestamp> {
+    pub fn take_schedules(
+        &mut self,
+        schedules: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> BTreeMap<String, Timestamp> {
         let old = std::mem::take(&mut self.schedules);
         for (rule, schedule) in schedules {
             let known = old.get(rule).filter(|known| known.schedule == *schedule && known.since <= now);

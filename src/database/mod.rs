@@ -35,7 +35,7 @@ mod sqlite;
 pub mod statements;
 mod work;
 
-pub use aggregate::AggregateWork;
+pub use aggregate::{AddedUp, AggregateWork, Arithmetic};
 pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
 pub use grants::Privilege;

@@ -370,6 +370,10 @@ async fn plan_step(
         Some(adding) => aggregate::planned(connection, dialect, adding, work, due > 0).await?,
         None => None,
     };
+    let doubts = match &work.aggregate {
+        Some(adding) if due > 0 => aggregate::doubts(connection, dialect, work, adding).await?,
+        _ => Vec::new(),
+    };
     let missing_indexes = missing_indexes(resolved, &counts);
     let mut warnings = warnings(resolved);
     warnings.extend(not_maintained(connection, dialect, rule, work).await?);
@@ -386,7 +390,7 @@ async fn plan_step(
         disposition: rule.disposition,
         techniques: rule.columns.iter().map(|(name, technique)| (name.clone(), technique.label())).collect(),
         cut_off: resolved.cut_off.clone(),
-        refusals: guard::refusals(&limits, &counts),
+        refusals: guard::refusals(&limits, &counts).into_iter().chain(doubts).collect(),
         counts,
         dependents,
         recipients,

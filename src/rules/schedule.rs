@@ -141,7 +141,8 @@ impl Schedule {
     /// What a day has, in no order; a moment can come twice.
     fn moments(&self, day: Date, zone: &TimeZone) -> impl Iterator<Item = Timestamp> {
         let minutes = (0..60).filter(|minute| self.minutes.has(*minute));
-        let times = minutes.flat_map(|minute| (0..24).filter(|hour| self.hours.has(*hour)).map(move |hour| (hour, minute)));
+        let times =
+            minutes.flat_map(|minute| (0..24).filter(|hour| self.hours.has(*hour)).map(move |hour| (hour, minute)));
         let goes_by_the_wall = self.goes_by_the_wall();
         times.flat_map(move |(hour, minute)| {
             let wall = day.to_datetime(time(hour.cast_signed(), minute.cast_signed(), 0, 0));
@@ -174,9 +175,9 @@ impl Field {
 /// When the clocks changed last, at this moment.
 fn change_before(at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let now = zone.to_offset(at);
-    zone.preceding(at.checked_add(jiff::SignedDuration::from_nanos(1)).ok()?)
-        .map(|change| change.timestamp())
-        .find(|change| change.checked_sub(jiff::SignedDuration::from_nanos(1)).is_ok_and(|old| zone.to_offset(old) != now))
+    zone.preceding(at.checked_add(jiff::SignedDuration::from_nanos(1)).ok()?).map(|change| change.timestamp()).find(
+        |change| change.checked_sub(jiff::SignedDuration::from_nanos(1)).is_ok_and(|old| zone.to_offset(old) != now),
+    )
 }
 
 fn shifted(day: Date, days: i64) -> Option<Date> {

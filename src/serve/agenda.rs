@@ -188,8 +188,7 @@ impl Agenda {
     pub fn take(&mut self, now: Timestamp, running: &BTreeSet<String>) -> Taken {
         let mut taken = Taken::default();
         for (rule, turn) in &mut self.turns {
-            let found =
-                now.checked_sub(self.delay).ok().and_then(|until| turn.schedule.last(until, &self.zone));
+            let found = now.checked_sub(self.delay).ok().and_then(|until| turn.schedule.last(until, &self.zone));
             let found = found.and_then(|found| found.checked_add(self.delay).ok()).filter(|found| *found > turn.dealt);
             let again = turn.again.filter(|again| again.at <= now);
             let (scheduled, attempt) = match (found, again) {

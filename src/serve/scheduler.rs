@@ -182,7 +182,9 @@ async fn take_schedules(
             BTreeMap::new()
         }
         Err(_) => {
-            tracing::warn!("the store does not take the schedules in time: a first run that is missed is not caught up");
+            tracing::warn!(
+                "the store does not take the schedules in time: a first run that is missed is not caught up"
+            );
             BTreeMap::new()
         }
     }
