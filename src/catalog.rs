@@ -86,6 +86,8 @@ pub struct Table {
     pub owner: Option<Owner>,
     /// Row security applies to the connected user: rows may be invisible.
     pub row_security: bool,
+    /// Rows can be read of it although it is a [`View`](TableKind::View): a materialized view, a foreign or virtual table.
+    pub holds_copies: bool,
     /// Why a change of its rows would not be what it claims: old versions are kept, or nothing can be rolled back.
     pub obstacle: Option<String>,
     /// SQLite: the name under which the table's row id can be addressed (`rowid`, `_rowid_` or `oid`, one that no

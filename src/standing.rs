@@ -33,6 +33,16 @@ pub struct Standing {
     pub batches: BTreeMap<String, Durations>,
     /// Newest first.
     pub runs: Vec<RunStanding>,
+    /// By rule, since when a server has known its schedule.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<String, KnownSchedule>,
+}
+
+/// A schedule that a server has taken over: what comes after `since` and is missed has to be caught up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownSchedule {
+    pub schedule: String,
+    pub since: Timestamp,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,6 +281,21 @@ impl Standing {
     /// A group, as far as its processes have ended.
     pub fn group(&self, name: &str) -> Option<&RunStanding> {
         self.runs.iter().find(|run| run.group.as_ref().is_some_and(|group| group.name == name))
+    }
+
+    /// Takes over the schedules that a server works by, in place of all others. Gives since when each has been known.
+    pub fn take_schedules(
+        &mut self,
+        schedules: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> BTreeMap<String, Timestamp> {
+        let old = std::mem::take(&mut self.schedules);
+        for (rule, schedule) in schedules {
+            let known = old.get(rule).filter(|known| known.schedule == *schedule && known.since <= now);
+            let new = || KnownSchedule { schedule: schedule.clone(), since: now };
+            self.schedules.insert(rule.clone(), known.cloned().unwrap_or_else(new));
+        }
+        self.schedules.iter().map(|(rule, known)| (rule.clone(), known.since)).collect()
     }
 
     /// Changes what the store has; others who change it at the same time wait.

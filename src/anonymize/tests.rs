@@ -48,6 +48,7 @@ fn table(columns: Vec<Column>) -> Table {
         partition_of: None,
         owner: None,
         row_security: false,
+        holds_copies: false,
         obstacle: None,
         rowid: None,
         estimated_rows: 0,

@@ -10,14 +10,17 @@ use super::{
 };
 use crate::catalog::TableName;
 
+mod arithmetic;
+
+pub use arithmetic::{Arithmetic, MOST_PLACES};
+
 /// Where a rule's rows are added up, and how.
 #[derive(Clone, Debug)]
 pub struct AggregateWork {
     pub into: TableName,
     /// Columns of the target, and what they are of a row of the rule's table: null where the row belongs to no group.
     pub by: Vec<(String, Sql)>,
-    /// Columns of the target, and the column of the rule's table whose sum is added; without one, the number of rows.
-    pub totals: Vec<(String, Option<KeyColumn>)>,
+    pub totals: Vec<AddedUp>,
     /// The column of the rule's table that tells persons apart.
     pub persons: String,
     /// A group has so many.
@@ -26,13 +29,23 @@ pub struct AggregateWork {
     pub counted_in: String,
 }
 
+/// A total.
+#[derive(Clone, Debug)]
+pub struct AddedUp {
+    /// The target's column.
+    pub into: String,
+    /// The column of the rule's table whose sum is added; without one, the number of rows.
+    pub summed: Option<KeyColumn>,
+    pub arithmetic: Arithmetic,
+}
+
 /// Lets the groups of the disposable rows into the target that have enough persons. Another time it does nothing but raise
 /// numbers of persons: of rows that are half gone it counts too few, never too many.
 pub fn survey(dialect: &dyn Dialect, work: &Work, aggregate: &AggregateWork) -> Statement {
     let AggregateWork { into, by, totals, at_least, counted_in, .. } = aggregate;
     let quoted = |name: &String| dialect.quote(name);
     let key: Vec<_> = by.iter().map(|(name, _)| quoted(name)).collect();
-    let columns = key.iter().cloned().chain(totals.iter().map(|(name, _)| quoted(name))).chain([quoted(counted_in)]);
+    let columns = key.iter().cloned().chain(totals.iter().map(|total| quoted(&total.into))).chain([quoted(counted_in)]);
     let columns: Vec<_> = columns.collect();
     let groups = numbered("r.k", by.len()).join(", ");
     let zeros = ", 0".repeat(totals.len());
@@ -74,6 +87,28 @@ pub fn tally(dialect: &dyn Dialect, work: &Work, aggregate: &AggregateWork) -> S
     dialect.finish(sql)
 }
 
+/// For each total, how many disposable rows have a value that cannot be added exactly; `None` where there can be none.
+pub fn doubtful(dialect: &dyn Dialect, work: &Work, aggregate: &AggregateWork) -> Option<Statement> {
+    let row = dialect.row(&work.table);
+    let count = |total: &AddedUp| {
+        let column = total.summed.as_ref()?;
+        let addable = total.arithmetic.addable(&dialect.column(&row, &column.name))?;
+        Some(format!("coalesce(sum(case when {addable} then 0 else 1 end), 0)"))
+    };
+    let counts: Vec<_> = aggregate.totals.iter().map(count).collect();
+    if counts.iter().all(Option::is_none) {
+        return None;
+    }
+    let shown = counts.into_iter().map(|count| dialect.shown(&count.unwrap_or_else(|| "0".to_owned())));
+    let mut sql = Sql::new(format!(
+        "select {} from {} where ",
+        shown.collect::<Vec<_>>().join(", "),
+        dialect.target(&work.table)
+    ));
+    sql.append(&work.disposable_rows());
+    Some(dialect.finish(sql))
+}
+
 /// Adds the rows with these locators, all of which are locked and about to go.
 pub fn add_keys(dialect: &dyn Dialect, work: &Work, aggregate: &AggregateWork, keys: &[Vec<String>]) -> Statement {
     let condition = dialect.one_of(&dialect.row(&work.table), &work.locator(), keys);
@@ -91,7 +126,7 @@ fn add(dialect: &dyn Dialect, table: &TableName, along: &str, aggregate: &Aggreg
     let AggregateWork { into, by, totals, .. } = aggregate;
     let key: Vec<_> = by.iter().map(|(name, _)| dialect.column("o", name)).collect();
     let named: Vec<_> = key.iter().enumerate().map(|(i, column)| format!("{column} as k{i}")).collect();
-    let sums = totals.iter().enumerate().map(|(i, (_, summed))| match summed {
+    let sums = totals.iter().enumerate().map(|(i, total)| match total.summed {
         Some(_) => format!("coalesce(sum(r.v{i}), 0) as s{i}"),
         None => format!("count(*) as s{i}"),
     });
@@ -100,9 +135,9 @@ fn add(dialect: &dyn Dialect, table: &TableName, along: &str, aggregate: &Aggreg
     groups.append(&rows(dialect, table, along, aggregate, condition, true));
     groups.push(&format!(") as r join {} as o on ", dialect.table(into)));
     groups.push(&same_group(dialect, "o", aggregate, "r")).push(&format!(" group by {}", key.join(", ")));
-    let added = totals.iter().enumerate().map(|(i, (name, _))| {
-        let (column, old) = (dialect.quote(name), dialect.column("g", name));
-        (column, format!("coalesce({old}, 0) + s.s{i}"))
+    let added = totals.iter().enumerate().map(|(i, total)| {
+        let (column, old) = (dialect.quote(&total.into), dialect.column("g", &total.into));
+        (column, total.arithmetic.total(&old, &format!("s.s{i}")))
     });
     let same = same_group(dialect, "g", aggregate, "s");
     dialect.finish(dialect.update_from(into, "g", &added.collect::<Vec<_>>(), &groups.nested(), "s", &same))
@@ -125,11 +160,12 @@ fn rows(
         column.push(&format!(" as k{i}"));
         list.push(column);
     }
-    let summed = aggregate.totals.iter().enumerate().filter_map(|(i, (_, summed))| Some((i, summed.as_ref()?)));
     match numbers {
-        true => {
-            list.extend(summed.map(|(i, column)| Sql::new(format!("{} as v{i}", dialect.column(&row, &column.name)))));
-        }
+        true => list.extend(aggregate.totals.iter().enumerate().filter_map(|(i, total)| {
+            let column = total.summed.as_ref()?;
+            let term = total.arithmetic.term(&dialect.column(&row, &column.name), &column.sql_type);
+            Some(Sql::new(format!("{term} as v{i}")))
+        })),
         false => list.push(Sql::new(format!("{} as p", dialect.column(&row, &aggregate.persons)))),
     }
     let mut sql = Sql::new("select ");

@@ -33,6 +33,7 @@ impl Assembly {
             partition_of: None,
             owner: None,
             row_security: false,
+            holds_copies: false,
             obstacle: None,
             rowid: None,
             estimated_rows: 0,

@@ -12,6 +12,10 @@ use crate::{
 };
 use jiff::tz::TimeZone;
 
+/// Decimal digits of other scripts than ASCII's, as ranges of a bracket expression: Arabic, Persian, Devanagari, full width,
+/// mathematical.
+pub(super) const DIGITS: &str = "٠-٩۰-۹०-९０-９𝟎-𝟿";
+
 /// One engine's SQL.
 pub trait Dialect: std::fmt::Debug + Send + Sync {
     fn engine(&self) -> Engine;
@@ -42,7 +46,7 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// A value as text.
     fn text(&self, expression: &str, column: &KeyColumn) -> String;
 
-    /// The text has so many digits, each with at most one sign between, that a card number may be in it; or more.
+    /// The text has so many digits, each with few signs between, that a card number may be in it; or more.
     fn has_digits(&self, text: &str) -> String;
 
     /// Anything the server computes, as text.

@@ -277,6 +277,8 @@ fn sqlite(code: i32, text: &str) -> Error {
         (_, 26) => (Refused, "the file is not a SQLite database", None),
         (_, 11) => (Other, "the database file is damaged", None),
         (_, 13) => (Other, "the disk is full", None),
+        // Sunset asks for it where a total would not be exact.
+        (_, 1) if text == "integer overflow" => (Constraint, "the number is out of range, or has no exact total", None),
         // Only the parser says "no such".
         (_, 1) if text.starts_with("no such ") => (Other, "the statement is not valid here:", Some(("", text))),
         (_, 1) => (Other, "the statement failed", None),

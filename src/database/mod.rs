@@ -36,7 +36,7 @@ mod sqlite;
 pub mod statements;
 mod work;
 
-pub use aggregate::AggregateWork;
+pub use aggregate::{AddedUp, AggregateWork, Arithmetic};
 pub use belonging::{Belonging, HeldRows, Recursion, Rows};
 pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};

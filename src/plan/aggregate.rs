@@ -7,7 +7,7 @@ use super::{
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table, TableKind, TableName},
     clock::PointKind,
-    database::{AggregateWork, Connection, Dialect, Error, KeyColumn, Sql, Work, aggregate},
+    database::{AddedUp, AggregateWork, Arithmetic, Connection, Dialect, Error, KeyColumn, Sql, Work, aggregate},
     diagnostic::{Code, Diagnostic, Place},
     rules::{Aggregate, Encoding, GroupedBy, Source, Total},
 };
@@ -57,6 +57,26 @@ pub async fn groups(
     Ok(Groups { kept: number(0), suppressed: number(1), rows_left_out: number(2) })
 }
 
+/// Why no row may go: some have a value that no total can take. Empty where all have what can be added.
+///
+/// # Errors
+/// The database fails.
+pub async fn doubts(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    work: &Work,
+    aggregate: &AggregateWork,
+) -> Result<Vec<String>, Error> {
+    let Some(statement) = aggregate::doubtful(dialect, work, aggregate) else { return Ok(Vec::new()) };
+    let row = connection.fetch(&statement).await?.into_iter().next().unwrap_or_default();
+    let counts = row.into_iter().map(|count| count.and_then(|count| count.parse::<u64>().ok()).unwrap_or(1));
+    let words = counts.zip(&aggregate.totals).filter(|(rows, _)| *rows > 0).map(|(rows, total)| {
+        let column = total.summed.as_ref().map_or("", |column| column.name.as_str());
+        format!("`{column}` of {rows} rows holds no number that `{}` could take exactly", total.into)
+    });
+    Ok(words.collect())
+}
+
 /// What the plan tells of it.
 pub(super) async fn planned(
     connection: &mut dyn Connection,
@@ -94,7 +114,7 @@ impl Resolver<'_, '_> {
             self.misfit(place.key("persons"), column, "tells nobody apart", "name the column of a person's number");
         }
         let counted_in = self.keep(find_column(target, &rule.smallest_group.counted_in, place.key("counted_in")));
-        if let Some(column) = counted_in.filter(|column| !is_whole(column)) {
+        if let Some(column) = counted_in.filter(|column| !is_whole(column, around.catalog.engine)) {
             self.misfit(place.key("counted_in"), column, "holds no number of persons", "take an integer");
         }
         Some(AggregateWork {
@@ -201,10 +221,7 @@ impl Resolver<'_, '_> {
                     self.misfit(from, column, "tells no groups apart", "group by a date, a number or a code");
                     return None;
                 }
-                let same_type = column.kind != ColumnKind::Enumeration
-                    || engine != Engine::Postgres
-                    || into.sql_type == column.sql_type;
-                if into.kind != column.kind || !same_type {
+                if into.kind != column.kind || !self.keeps_apart(into, column) {
                     let problem = format!("does not hold what `{}` does, which is {}", column.name, column.sql_type);
                     self.misfit(place.name(), into, &problem, "let both have the same type");
                     return None;
@@ -234,6 +251,19 @@ impl Resolver<'_, '_> {
         }
     }
 
+    /// Values keep what tells them apart: what the target rounds would find no group again.
+    fn keeps_apart(&self, into: &Column, column: &Column) -> bool {
+        let engine = self.around.catalog.engine;
+        match column.kind {
+            ColumnKind::Enumeration if engine == Engine::Postgres => into.sql_type == column.sql_type,
+            ColumnKind::Decimal => holds(into, column, engine) || engine == Engine::Sqlite,
+            ColumnKind::DateTime | ColumnKind::Instant | ColumnKind::Time => {
+                engine == Engine::Sqlite || fraction(&into.sql_type, engine) >= fraction(&column.sql_type, engine)
+            }
+            _ => true,
+        }
+    }
+
     /// How a column holds time, where its type tells.
     fn time(&self, column: &Column) -> Option<PointKind> {
         let start = &self.rule.starting_point;
@@ -252,34 +282,44 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn total(
-        &mut self,
-        rule: &Aggregate,
-        table: &Table,
-        target: &Table,
-        name: &str,
-        total: &Total,
-    ) -> Option<(String, Option<KeyColumn>)> {
+    fn total(&mut self, rule: &Aggregate, table: &Table, target: &Table, name: &str, total: &Total) -> Option<AddedUp> {
+        let engine = self.around.catalog.engine;
         let place = rule.place.key("totals").key(name);
         let into = self.keep(find_column(target, name, place.name()));
         let Total::Sum(summed) = total else {
             let into = into?;
-            if !is_whole(into) {
+            if !is_whole(into, engine) {
                 self.misfit(place.name(), into, "holds no number of rows", "take an integer");
             }
-            return Some((name.to_owned(), None));
+            let arithmetic = if engine == Engine::Sqlite { Arithmetic::Whole } else { Arithmetic::Server };
+            return Some(AddedUp { into: name.to_owned(), summed: None, arithmetic });
         };
         let column = self.keep(find_column(table, summed, place.key("sum")));
         let (column, into) = (column?, into?);
-        if !is_number(column) {
+        let arithmetic = arithmetic(into, column, engine);
+        if !is_number(column) || column.sql_type == "oid" {
             self.misfit(place.key("sum"), column, "cannot be added up", "name a column of numbers");
         } else if !is_number(into) {
             self.misfit(place.name(), into, "holds no sum", "take a number");
-        } else if !holds(into, column) {
+        } else if engine == Engine::Sqlite && column.kind == ColumnKind::Decimal && arithmetic.is_none() {
+            let help = "declare how many places it has, such as `numeric(12,2)` (up to 15): SQLite adds decimals up as \
+                        floating-point numbers, and Sunset as whole numbers of the last place";
+            self.misfit(place.key("sum"), column, "has no exact sum", help);
+        } else if !holds(into, column, engine) {
             let problem = format!("would round what is added of `{}`, which is {}", column.name, column.sql_type);
-            self.misfit(place.name(), into, &problem, "give it at least as many decimals");
+            let help = match column.kind {
+                ColumnKind::Integer => "take an integer, or a decimal without a negative scale",
+                ColumnKind::Float => "take a column of double precision",
+                _ => "take a decimal with at least as many places (of a domain nobody knows how many it has)",
+            };
+            self.misfit(place.name(), into, &problem, help);
+        } else if column.kind == ColumnKind::Float {
+            let message = format!("`{}` holds floating-point numbers, whose sum depends on their order", column.name);
+            let warning = Diagnostic::warning(Code::AggregateType, place.key("sum"), message);
+            self.found.push(warning.help("make it a decimal column where the total has to be exact"));
         }
-        Some((name.to_owned(), Some(KeyColumn::from(column))))
+        let arithmetic = arithmetic?;
+        Some(AddedUp { into: name.to_owned(), summed: Some(KeyColumn::from(column)), arithmetic })
     }
 }
 
@@ -291,40 +331,134 @@ fn is_number(column: &Column) -> bool {
     matches!(column.kind, ColumnKind::Integer | ColumnKind::Decimal | ColumnKind::Float)
 }
 
-fn is_whole(column: &Column) -> bool {
-    matches!(column.kind, ColumnKind::Integer | ColumnKind::Decimal)
-}
-
-/// Sums come in parts, one for each batch: if each is rounded, nobody knows what they come to.
-fn holds(into: &Column, summed: &Column) -> bool {
-    match (summed.kind, into.kind) {
-        (ColumnKind::Integer, ColumnKind::Integer | ColumnKind::Decimal | ColumnKind::Float)
-        | (ColumnKind::Decimal | ColumnKind::Float, ColumnKind::Float) => true,
-        (ColumnKind::Decimal, ColumnKind::Decimal) => match (decimals(&into.sql_type), decimals(&summed.sql_type)) {
-            (None, _) => true,
-            (Some(into), Some(summed)) => into >= summed,
-            (Some(_), None) => false,
-        },
+fn is_whole(column: &Column, engine: Engine) -> bool {
+    match column.kind {
+        ColumnKind::Integer => true,
+        ColumnKind::Decimal => matches!(places(column, engine), Places::Any | Places::Known(0..)),
         _ => false,
     }
 }
 
-/// The digits after the point that `numeric(30,10)` has; `numeric` alone has as many as it gets.
-fn decimals(sql_type: &str) -> Option<u32> {
-    let (_, arguments) = sql_type.split_once('(')?;
-    let digits = arguments.split_once(',').map_or("0", |(_, digits)| digits);
-    digits.trim_matches(|c: char| !c.is_ascii_digit()).parse().ok()
+/// Digits after the point that a decimal column keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Places {
+    /// As many as a value has.
+    Any,
+    /// Less than none: it keeps tens or hundreds.
+    Known(i32),
+    /// It is a domain's secret.
+    Unknown,
+}
+
+fn places(column: &Column, engine: Engine) -> Places {
+    let sql_type = column.sql_type.to_ascii_lowercase();
+    let named = ["numeric", "decimal"].iter().any(|name| sql_type.starts_with(name)) || engine != Engine::Postgres;
+    match sql_type.split_once('(') {
+        _ if !named => Places::Unknown,
+        None => Places::Any,
+        Some((_, arguments)) => {
+            let arguments = arguments.split(')').next().unwrap_or_default();
+            let digits = arguments.split_once(',').map_or("0", |(_, digits)| digits);
+            digits.trim().parse().map_or(Places::Unknown, Places::Known)
+        }
+    }
+}
+
+/// Sums come in parts, one for each batch: if each is rounded, nobody knows what they come to.
+fn holds(into: &Column, summed: &Column, engine: Engine) -> bool {
+    match (summed.kind, into.kind) {
+        (ColumnKind::Integer, _) => is_whole(into, engine),
+        (ColumnKind::Decimal, ColumnKind::Decimal) => match (places(into, engine), places(summed, engine)) {
+            (Places::Any, _) => true,
+            (Places::Known(into), Places::Known(summed)) => into >= summed,
+            _ => false,
+        },
+        (ColumnKind::Float, ColumnKind::Float) => {
+            engine == Engine::Sqlite || into.sql_type.to_ascii_lowercase().starts_with("double")
+        }
+        _ => false,
+    }
+}
+
+/// How a column is added up; `None` where nobody can do it exactly.
+fn arithmetic(into: &Column, summed: &Column, engine: Engine) -> Option<Arithmetic> {
+    match (engine, summed.kind) {
+        (Engine::Postgres, ColumnKind::Decimal | ColumnKind::Float) => Some(Arithmetic::Finite),
+        (Engine::Postgres | Engine::Mysql, _) => Some(Arithmetic::Server),
+        (Engine::Sqlite, ColumnKind::Decimal) => {
+            let Places::Known(own) = places(summed, engine) else { return None };
+            // the target may have been filled by others, with all its places
+            let all = if let Places::Known(more) = places(into, engine) { own.max(more) } else { own };
+            let all = u32::try_from(all.max(0)).ok()?;
+            (all <= aggregate::MOST_PLACES).then_some(Arithmetic::Decimal(all))
+        }
+        (Engine::Sqlite, ColumnKind::Float) => Some(Arithmetic::Double),
+        (Engine::Sqlite, _) => Some(Arithmetic::Whole),
+    }
+}
+
+/// Digits of a second that a type keeps.
+fn fraction(sql_type: &str, engine: Engine) -> u32 {
+    let default = if engine == Engine::Postgres { 6 } else { 0 };
+    let digits = sql_type.split_once('(').and_then(|(_, rest)| rest.split(')').next()?.trim().parse().ok());
+    digits.unwrap_or(default)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::decimals;
+    use super::*;
+
+    fn column(kind: ColumnKind, sql_type: &str) -> Column {
+        Column {
+            name: "c".into(),
+            sql_type: sql_type.into(),
+            kind,
+            nullable: true,
+            generated: false,
+            has_default: false,
+            max_length: None,
+            words: Vec::new(),
+            comment: String::new(),
+        }
+    }
 
     #[test]
-    fn decimals_are_read_from_types() {
-        assert_eq!(decimals("numeric"), None);
-        assert_eq!(decimals("numeric(30,10)"), Some(10));
-        assert_eq!(decimals("decimal(10,2) unsigned"), Some(2));
-        assert_eq!(decimals("numeric(5)"), Some(0));
+    fn a_target_keeps_all_places_or_is_refused() {
+        use ColumnKind::{Decimal, Float, Integer};
+        let fits = |engine, summed, into| {
+            let of = |(kind, sql_type)| column(kind, sql_type);
+            holds(&of(into), &of(summed), engine)
+        };
+        let postgres = |summed, into| fits(Engine::Postgres, summed, into);
+        assert!(postgres((Decimal, "numeric(5,2)"), (Decimal, "numeric")));
+        assert!(postgres((Decimal, "numeric(5,2)"), (Decimal, "numeric(14,2)")));
+        assert!(postgres((Decimal, "numeric(5,-2)"), (Decimal, "numeric(14,-2)")));
+        assert!(!postgres((Decimal, "numeric(5,2)"), (Decimal, "numeric(8,-2)")));
+        assert!(!postgres((Decimal, "numeric(5,2)"), (Decimal, "numeric(14,1)")));
+        assert!(!postgres((Decimal, "numeric"), (Decimal, "numeric(30,10)")));
+        assert!(!postgres((Decimal, "numeric(5,2)"), (Decimal, "public.amount")));
+        assert!(postgres((Decimal, "public.amount"), (Decimal, "numeric")));
+        assert!(!postgres((Decimal, "public.amount"), (Decimal, "numeric(14,2)")));
+        assert!(
+            !postgres((Integer, "bigint"), (Decimal, "numeric(8,-2)"))
+                && postgres((Integer, "bigint"), (Decimal, "numeric(38)"))
+        );
+        assert!(!postgres((Integer, "bigint"), (Float, "double precision")));
+        assert!(!postgres((Decimal, "numeric(5,2)"), (Float, "double precision")));
+        assert!(!postgres((Decimal, "numeric(5,2)"), (Integer, "bigint")));
+        assert!(postgres((Float, "real"), (Float, "double precision")) && !postgres((Float, "real"), (Float, "real")));
+        let mysql = |summed, into| fits(Engine::Mysql, summed, into);
+        assert!(mysql((Decimal, "decimal(10,2) unsigned"), (Decimal, "decimal(12,2)")));
+        assert!(
+            !mysql((Decimal, "decimal(10,2)"), (Decimal, "decimal(12,0)"))
+                && !mysql((Float, "float"), (Float, "float"))
+        );
+        let sqlite = |summed, into| {
+            let of = |(kind, sql_type)| column(kind, sql_type);
+            arithmetic(&of(into), &of(summed), Engine::Sqlite)
+        };
+        assert_eq!(sqlite((Decimal, "DECIMAL(12, 2)"), (Decimal, "numeric(14,3)")), Some(Arithmetic::Decimal(3)));
+        assert_eq!(sqlite((Decimal, "decimal(12,2)"), (Decimal, "NUMERIC")), Some(Arithmetic::Decimal(2)));
+        assert_eq!(sqlite((Decimal, "numeric"), (Decimal, "numeric(14,3)")), None);
     }
 }

@@ -3,36 +3,25 @@
 
 use super::{OpenDatabase, Unavailable, condition, find::find_column, find_table};
 use crate::{
-    catalog::{Catalog, Column, ColumnKind, Engine, Table, TableKind, TableName},
+    catalog::{Catalog, Column, ColumnKind, Engine, Table, TableName},
     clock::{self, PointKind},
-    database::{self, KeyColumn, Sql, Statement, Value, scan},
+    database::{self, Sql, Statement, Value, scan},
     diagnostic::{Code, Diagnostic, Place},
     job::Job,
     ledger::AssertionResult,
     outcome::Outcome,
     recipients::{CheckError, Retention},
-    rules::{Assertion, Attestation, Check, CountedFrom, NoCardNumbers, NoRows, Period, PeriodChoice, RetentionAt},
+    rules::{Assertion, Attestation, Check, CountedFrom, NoRows, Period, PeriodChoice, RetentionAt},
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Instant,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 mod card_numbers;
+mod cards;
 
 /// Rows that must not be there are counted up to this number.
 const MOST_COUNTED: u64 = 1000;
-
-/// Rows of a page when texts are looked through.
-const PAGE: u64 = 500;
-
-/// A table without a key cannot be read page by page: so many of its rows at most.
-const MOST_WITHOUT_KEY: u64 = 10_000;
-
-/// How long the shortest card number is.
-const SHORTEST_CARD: u32 = 13;
 
 /// How long recipients keep data, by name, as they have told; or why they have not.
 pub type Retentions = BTreeMap<String, Result<Option<Retention>, CheckError>>;
@@ -78,21 +67,11 @@ enum Look {
         statement: Statement,
         reads: (TableName, Vec<String>),
     },
-    Cards(Vec<Texts>),
+    Cards(cards::Search),
     /// What others have said, people or recipients.
     Said,
     /// Its database is not open.
     Closed,
-}
-
-/// The texts of one table.
-struct Texts {
-    table: TableName,
-    /// As rules call it.
-    path: String,
-    /// Empty where it has none.
-    key: Vec<KeyColumn>,
-    columns: Vec<KeyColumn>,
 }
 
 /// The databases that the job's assertions are about.
@@ -113,7 +92,7 @@ pub fn resolve<'a>(
         let errors = found.len();
         let look = match &assertion.check {
             Check::NoRows(no_rows) => count(job, open, assertion, no_rows, today, found),
-            Check::NoCardNumbers(no_cards) => Some(Look::Cards(texts(open, assertion, no_cards, found))),
+            Check::NoCardNumbers(no_cards) => Some(Look::Cards(cards::resolve(open, assertion, no_cards, found))),
             Check::RetentionAt(_) | Check::AttestedEvery(_) => Some(Look::Said),
         };
         look.filter(|_| found.len() == errors)
@@ -124,13 +103,9 @@ pub fn resolve<'a>(
 impl Task<'_> {
     /// The columns that it reads, by table.
     pub fn reads(&self) -> Vec<(TableName, Vec<String>)> {
-        let names = |columns: &[KeyColumn]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
         match &self.look {
             Look::Count { reads, .. } => vec![reads.clone()],
-            Look::Cards(all) => all
-                .iter()
-                .map(|texts| (texts.table.clone(), [names(&texts.key), names(&texts.columns)].concat()))
-                .collect(),
+            Look::Cards(search) => search.reads(),
             Look::Said | Look::Closed => Vec::new(),
         }
     }
@@ -203,53 +178,6 @@ fn readable_table<'a>(
     Some(table)
 }
 
-fn texts(
-    open: &OpenDatabase,
-    assertion: &Assertion,
-    no_cards: &NoCardNumbers,
-    found: &mut Vec<Diagnostic>,
-) -> Vec<Texts> {
-    let (catalog, place) = (&open.catalog, assertion.place.key("no_card_numbers"));
-    let mut except = BTreeSet::new();
-    for (index, (path, column)) in no_cards.except.iter().enumerate() {
-        let place = place.key("except").item(index);
-        let known = find_table(catalog, path, place.clone()).and_then(|table| {
-            find_column(table, column, place)?;
-            Ok((&table.name, column.as_str()))
-        });
-        match known {
-            Ok(known) => drop(except.insert(known)),
-            Err(diagnostic) => found.push(diagnostic),
-        }
-    }
-    let tables: Vec<&Table> = if no_cards.tables.is_empty() {
-        let own = |table: &&Table| table.kind != TableKind::View && table.partition_of.is_none();
-        catalog.tables.iter().filter(own).collect()
-    } else {
-        let named = no_cards.tables.iter().enumerate();
-        named
-            .filter_map(|(index, path)| readable_table(catalog, path, place.key("tables").item(index), found))
-            .collect()
-    };
-    let of_table = |table: &Table| {
-        let holds_text = |column: &&Column| {
-            matches!(column.kind, ColumnKind::Text | ColumnKind::Json)
-                && column.max_length.is_none_or(|length| length >= SHORTEST_CARD)
-                && !except.contains(&(&table.name, column.name.as_str()))
-        };
-        Texts {
-            table: table.name.clone(),
-            path: match table.name.schema == catalog.default_schema {
-                true => format!("{}.{}", no_cards.database, table.name.name),
-                false => format!("{}.{}", no_cards.database, table.name),
-            },
-            key: table.key_columns().map(KeyColumn::from).collect(),
-            columns: table.columns.iter().filter(holds_text).map(KeyColumn::from).collect(),
-        }
-    };
-    tables.into_iter().map(of_table).filter(|texts| !texts.columns.is_empty()).collect()
-}
-
 /// Looks. An assertion that nobody can check is told with the reason, and does not stop the others.
 pub async fn check(
     tasks: &[Task<'_>],
@@ -265,8 +193,8 @@ pub async fn check(
             (Look::Count { statement, .. }, Some(open), _) => {
                 counted(open, statement).await.unwrap_or_else(|e| failed(&e))
             }
-            (Look::Cards(all), Some(open), Check::NoCardNumbers(no_cards)) => {
-                look_for_cards(open, all, no_cards).await.unwrap_or_else(|error| failed(&error))
+            (Look::Cards(search), Some(open), Check::NoCardNumbers(no_cards)) => {
+                cards::look(open, search, no_cards).await.unwrap_or_else(|error| failed(&error))
             }
             (_, _, Check::AttestedEvery(every)) => {
                 let said = said.attested.get(&assertion.id);
@@ -372,64 +300,5 @@ async fn counted(open: &mut OpenDatabase, statement: &Statement) -> Result<Verdi
         }
         Some(rows) => fails(AssertionResult::Fails, format!("{rows} such rows")),
         None => fails(AssertionResult::Unknown, "the server counted nothing".to_owned()),
-    })
-}
-
-async fn look_for_cards(
-    open: &mut OpenDatabase,
-    all: &[Texts],
-    no_cards: &NoCardNumbers,
-) -> Result<Verdict, database::Error> {
-    let began = Instant::now();
-    let (mut seen, mut cards, mut partly, mut unseen) = (0_u64, Vec::new(), Vec::new(), Vec::new());
-    for texts in all {
-        let most = if texts.key.is_empty() { no_cards.rows.min(MOST_WITHOUT_KEY) } else { no_cards.rows };
-        let mut rows = 0;
-        let mut found = vec![0_u64; texts.columns.len()];
-        let mut before: Option<Vec<String>> = None;
-        loop {
-            if began.elapsed() >= no_cards.time {
-                unseen.push(texts.path.clone());
-                break;
-            }
-            let limit = if texts.key.is_empty() { most } else { PAGE.min(most - rows) };
-            let statement =
-                scan::texts(open.dialect, &texts.table, &texts.key, &texts.columns, before.as_deref(), limit);
-            let page = open.connection.fetch(&statement).await?;
-            rows += page.len() as u64;
-            for row in &page {
-                for (count, text) in found.iter_mut().zip(row.iter().skip(texts.key.len())) {
-                    *count += u64::from(text.as_ref().is_some_and(|text| card_numbers::contains(text)));
-                }
-            }
-            if (page.len() as u64) < limit {
-                break;
-            }
-            if rows >= most || texts.key.is_empty() {
-                partly.push(format!("{most} of {}", texts.path));
-                break;
-            }
-            before = page
-                .last()
-                .map(|row| row.iter().take(texts.key.len()).map(|key| key.clone().unwrap_or_default()).collect());
-        }
-        seen += rows;
-        let named = texts.columns.iter().zip(found).filter(|(_, rows)| *rows > 0);
-        cards.extend(named.map(|(column, rows)| format!("{}.{} ({rows} rows)", texts.path, column.name)));
-    }
-    let mut words = format!("{seen} rows of {} tables looked at", all.len());
-    if !partly.is_empty() {
-        words += &format!("; no more than {}", partly.join(", "));
-    }
-    Ok(if !cards.is_empty() {
-        fails(AssertionResult::Fails, format!("looks like card numbers: {}; {words}", cards.join(", ")))
-    } else if !unseen.is_empty() {
-        let found = format!(
-            "time was over before the end of {}; {words}: give it more `time`, or name `tables`",
-            unseen.join(", ")
-        );
-        fails(AssertionResult::Unknown, found)
-    } else {
-        holds(words)
     })
 }

@@ -527,6 +527,10 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
         Some(adding) => aggregate::planned(connection, dialect, adding, work, due > 0).await?,
         None => None,
     };
+    let doubts = match &work.aggregate {
+        Some(adding) if due > 0 => aggregate::doubts(connection, dialect, work, adding).await?,
+        _ => Vec::new(),
+    };
     let missing_indexes = missing_indexes(resolved, &counts);
     let mut warnings = warnings(resolved);
     warnings.extend(not_maintained(connection, dialect, rule, work).await?);
@@ -543,7 +547,10 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
         disposition: rule.disposition,
         techniques: rule.columns.iter().map(|(name, technique)| (name.clone(), technique.label())).collect(),
         cut_off: resolved.cut_off.clone(),
-        refusals: guard::refusals(&limits, &counts).into_iter().chain(holds.lost.iter().cloned()).collect(),
+        refusals: (guard::refusals(&limits, &counts).into_iter())
+            .chain(doubts)
+            .chain(holds.lost.iter().cloned())
+            .collect(),
         lost_holds: holds.lost.clone(),
         held_by,
         counts,

@@ -69,7 +69,7 @@ fn adding_up(catalog: &Catalog, rules: &[(&Rule, Resolved)]) -> BTreeMap<Privile
     for (rule, resolved) in rules {
         let Some(aggregate) = &resolved.work.aggregate else { continue };
         let by = aggregate.by.iter().map(|(column, _)| column.clone());
-        let raised = aggregate.totals.iter().map(|(column, _)| column).chain([&aggregate.counted_in]).cloned();
+        let raised = aggregate.totals.iter().map(|total| &total.into).chain([&aggregate.counted_in]).cloned();
         let raised: BTreeSet<_> = raised.collect();
         let all: BTreeSet<_> = by.chain(raised.iter().cloned()).collect();
         let raised = if catalog.engine == Engine::Mysql { all.clone() } else { raised };
@@ -178,7 +178,7 @@ impl Needs {
         if let Some(aggregate) = &work.aggregate {
             let uses = self.table(&aggregate.into);
             let columns = aggregate.by.iter().map(|(column, _)| column);
-            let columns = columns.chain(aggregate.totals.iter().map(|(column, _)| column));
+            let columns = columns.chain(aggregate.totals.iter().map(|total| &total.into));
             for column in columns.chain([&aggregate.counted_in]) {
                 uses.select_columns.entry(column.clone()).or_default().insert(rule.to_owned());
             }

@@ -82,13 +82,13 @@ fn rate(disposed: u64, took: Duration) -> Option<f64> {
 /// The day of the nth run from now on: by the schedule, or one in each window.
 fn nth_run(n: u64, settings: &Settings, now: Timestamp) -> Option<Date> {
     let zone = &settings.time_zone;
-    let mut at = now.to_zoned(zone.clone());
     if let Some(schedule) = &settings.schedule {
         let schedule = schedule::parse(schedule).ok()?;
+        let mut at = now;
         for _ in 0..n {
-            at = schedule.find_next_occurrence(&at, false).ok()?;
+            at = schedule.next(at, zone)?;
         }
-        return Some(at.date());
+        return Some(at.to_zoned(zone.clone()).date());
     }
     let window = settings.pace.window?;
     let opens = match window.at(now, zone) {

@@ -7,10 +7,9 @@
 
 use crate::{
     clock::window::{Standing, Window},
-    rules::schedule,
+    rules::schedule::{self, Schedule},
     settings::{ServeSettings, Settings},
 };
-use croner::Cron;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,8 +33,8 @@ pub struct Agenda {
 
 #[derive(Debug)]
 struct Turn {
-    schedule: String,
-    cron: Cron,
+    text: String,
+    schedule: Schedule,
     /// Every moment up to here has been dealt with, or came before anybody knew the rule.
     dealt: Timestamp,
     again: Option<Again>,
@@ -108,13 +107,13 @@ pub struct Taken {
 }
 
 impl Agenda {
-    /// Of rules and their schedules. `served` is when a run about a rule last began that came to an end, as far as
-    /// anybody knows: what came after it and before `now` may have to be caught up. A rule that never ran has missed
-    /// nothing.
+    /// Of rules and their schedules. `dealt` is until when all is dealt with: a run about the rule began then that came to an
+    /// end, or, as long as there is none, a server took over its schedule. What came after it and before `now` may have to be
+    /// caught up. A rule of which nobody knows anything has missed nothing.
     pub fn new<'a>(
         settings: &Settings,
         rules: impl IntoIterator<Item = Entry<'a>>,
-        served: &BTreeMap<String, Timestamp>,
+        dealt: &BTreeMap<String, Timestamp>,
         now: Timestamp,
     ) -> Self {
         let ServeSettings { catch_up, jitter } = settings.serve;
@@ -127,9 +126,9 @@ impl Agenda {
         for Entry { rule, schedule, window } in rules {
             // checked when the rules were read
             let Some(text) = schedule.or(settings.schedule.as_deref()) else { continue };
-            let Ok(cron) = schedule::parse(text) else { continue };
-            let dealt = served.get(rule).copied().filter(|served| *served <= now).unwrap_or(now);
-            let turn = Turn { schedule: text.to_owned(), cron, dealt, again: None, window };
+            let Ok(schedule) = schedule::parse(text) else { continue };
+            let dealt = dealt.get(rule).copied().filter(|dealt| *dealt <= now).unwrap_or(now);
+            let turn = Turn { text: text.to_owned(), schedule, dealt, again: None, window };
             agenda.turns.insert(rule.to_owned(), turn);
         }
         agenda
@@ -142,7 +141,7 @@ impl Agenda {
         for (rule, turn) in old.turns {
             if let Some(known) = self.turns.get_mut(&rule)
                 && same
-                && known.schedule == turn.schedule
+                && known.text == turn.text
             {
                 *known = Turn { window: known.window, ..turn };
             }
@@ -159,13 +158,18 @@ impl Agenda {
         self.next_of_turn(self.turns.get(rule)?)
     }
 
+    /// All rules that have a schedule, with its text.
+    pub fn schedules(&self) -> BTreeMap<String, String> {
+        self.turns.iter().map(|(rule, turn)| (rule.clone(), turn.text.clone())).collect()
+    }
+
     /// The rule's schedule.
     pub fn schedule_of(&self, rule: &str) -> Option<&str> {
-        self.turns.get(rule).map(|turn| turn.schedule.as_str())
+        self.turns.get(rule).map(|turn| turn.text.as_str())
     }
 
     fn next_of_turn(&self, turn: &Turn) -> Option<Timestamp> {
-        let next = schedule::next(&turn.cron, turn.dealt.checked_sub(self.delay).ok()?, &self.zone);
+        let next = turn.schedule.next(turn.dealt.checked_sub(self.delay).ok()?, &self.zone);
         let next = next.and_then(|next| next.checked_add(self.delay).ok());
         turn.again.map(|again| again.at).into_iter().chain(next).min()
     }
@@ -184,8 +188,7 @@ impl Agenda {
     pub fn take(&mut self, now: Timestamp, running: &BTreeSet<String>) -> Taken {
         let mut taken = Taken::default();
         for (rule, turn) in &mut self.turns {
-            let found =
-                now.checked_sub(self.delay).ok().and_then(|until| schedule::last(&turn.cron, until, &self.zone));
+            let found = now.checked_sub(self.delay).ok().and_then(|until| turn.schedule.last(until, &self.zone));
             let found = found.and_then(|found| found.checked_add(self.delay).ok()).filter(|found| *found > turn.dealt);
             let again = turn.again.filter(|again| again.at <= now);
             let (scheduled, attempt) = match (found, again) {

@@ -24,6 +24,14 @@ pub trait Runner: Send + Sync + 'static {
     /// When a run about each rule last began that came to an end, whoever ran it.
     async fn served(&self, job: &Job) -> Result<BTreeMap<String, Timestamp>, store::Error>;
 
+    /// Remembers the schedules of rules, and since when each of them has been known.
+    async fn take_schedules(
+        &self,
+        job: &Job,
+        schedules: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Timestamp>, store::Error>;
+
     /// Runs these rules, at the time `now`. When `stop` is cancelled, it ends soon.
     async fn run(&self, job: Arc<Job>, running: Arc<Running>, now: Timestamp, stop: CancellationToken) -> Ended;
 }
@@ -54,6 +62,20 @@ impl Runner for Disposer {
         let standing = Standing::read(&mut store).await;
         store.close().await?;
         Ok(standing?.rules.into_iter().filter_map(|(rule, standing)| Some((rule, standing.served_at?))).collect())
+    }
+
+    async fn take_schedules(
+        &self,
+        job: &Job,
+        schedules: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Timestamp>, store::Error> {
+        let mut store = Store::open(&job.settings.store).await?;
+        let mut known = BTreeMap::new();
+        let changed =
+            Standing::change(&mut store, now, |standing| known = standing.take_schedules(schedules, now)).await;
+        store.close().await?;
+        changed.map(|()| known)
     }
 
     async fn run(&self, job: Arc<Job>, running: Arc<Running>, now: Timestamp, stop: CancellationToken) -> Ended {

@@ -48,8 +48,10 @@ impl Scheduler {
         stop: CancellationToken,
     ) -> Self {
         let job = board.read().job;
-        let served = served(runner.as_ref(), &job).await;
-        let agenda = agenda(&job, &served, clock.now());
+        let now = clock.now();
+        let mut dealt = take_schedules(runner.as_ref(), &job, &agenda(&job, &BTreeMap::new(), now), now).await;
+        dealt.extend(served(runner.as_ref(), &job).await);
+        let agenda = agenda(&job, &dealt, now);
         Self { clock, runner, board, stop, job, agenda, runs: JoinSet::new(), going: HashMap::new() }
     }
 
@@ -76,7 +78,7 @@ impl Scheduler {
                 Some(ended) = self.runs.join_next_with_id() => self.note_end(ended),
                 Ok(()) = jobs.changed() => {
                     let job = jobs.borrow_and_update().clone();
-                    self.replace(job);
+                    self.replace(job).await;
                 }
                 () = &mut alarm => armed = None,
             }
@@ -87,8 +89,11 @@ impl Scheduler {
         }
     }
 
-    fn replace(&mut self, job: Arc<Job>) {
-        self.agenda.replace(agenda(&job, &BTreeMap::new(), self.clock.now()));
+    async fn replace(&mut self, job: Arc<Job>) {
+        let now = self.clock.now();
+        self.agenda.replace(agenda(&job, &BTreeMap::new(), now));
+        // for the next start: this agenda knows by itself what has come since
+        take_schedules(self.runner.as_ref(), &job, &self.agenda, now).await;
         self.job = job;
     }
 
@@ -157,6 +162,29 @@ async fn served(runner: &dyn Runner, job: &Job) -> BTreeMap<String, Timestamp> {
         }
         Err(_) => {
             tracing::warn!("the store does not tell in time when rules last ran");
+            BTreeMap::new()
+        }
+    }
+}
+
+/// Whoever cannot write it down takes it that rules which never ran have missed nothing.
+async fn take_schedules(
+    runner: &dyn Runner,
+    job: &Job,
+    agenda: &Agenda,
+    now: Timestamp,
+) -> BTreeMap<String, Timestamp> {
+    let schedules = agenda.schedules();
+    match tokio::time::timeout(PATIENCE, runner.take_schedules(job, &schedules, now)).await {
+        Ok(Ok(known)) => known,
+        Ok(Err(error)) => {
+            tracing::warn!(reason = %error, "the store does not take the schedules: a first run that is missed is not caught up");
+            BTreeMap::new()
+        }
+        Err(_) => {
+            tracing::warn!(
+                "the store does not take the schedules in time: a first run that is missed is not caught up"
+            );
             BTreeMap::new()
         }
     }

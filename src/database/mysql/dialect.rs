@@ -6,7 +6,7 @@ use crate::{
     clock::PointKind,
     database::{
         Dialect, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
-        dialect::{iso_pattern, quoted},
+        dialect::{DIGITS, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
     rules::{After, CalendarUnit},
@@ -64,7 +64,8 @@ impl Dialect for Mysql {
     }
 
     fn has_digits(&self, text: &str) -> String {
-        format!("{text} regexp '[0-9０-９](.?[0-9０-９]){{12}}'")
+        let digit = format!("0-9{DIGITS}");
+        format!("{text} regexp '[{digit}]([^{digit}]{{0,6}}[{digit}]){{12}}'")
     }
 
     fn shown(&self, expression: &str) -> String {

@@ -106,6 +106,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
 
     for row in connection.fetch(&relations(TABLES)).await? {
         let [schema, name, kind, root_schema, root_name, row_security, rows, comment, owner, superuser] = fields(row)?;
+        let holds_copies = matches!(kind.as_str(), "m" | "f");
         let kind = match kind.as_str() {
             "r" => TableKind::Plain,
             "p" => TableKind::Partitioned,
@@ -115,6 +116,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         table.partition_of = (!root_name.is_empty()).then_some(TableName { schema: root_schema, name: root_name });
         table.owner = (!owner.is_empty()).then(|| Owner { name: owner, superuser: superuser == "true" });
         table.row_security = row_security == "true";
+        table.holds_copies = holds_copies;
         table.comment = comment;
         // A partitioned table's own figure counts its partitions once more.
         table.estimated_rows = if kind == TableKind::Partitioned { 0 } else { rows.parse().unwrap_or_default() };

@@ -54,7 +54,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         if flag == "1" {
             without_rowid.insert(name.clone());
         }
-        assembly.table(TableName { schema: SCHEMA.into(), name }, kind);
+        assembly.table(TableName { schema: SCHEMA.into(), name }, kind).holds_copies = table_type == "virtual";
     }
 
     // Position in the key, and column.

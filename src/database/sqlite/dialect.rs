@@ -6,7 +6,7 @@ use crate::{
     clock::PointKind,
     database::{
         Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value,
-        dialect::quoted,
+        dialect::{DIGITS, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
     rules::{After, CalendarUnit},
@@ -74,9 +74,10 @@ impl Dialect for Sqlite {
         )
     }
 
-    /// There are no regular expressions: every card number has four digits in a row.
+    /// There are no regular expressions, and more than one `*` takes long: a text with a digit in it and no shorter than a card
+    /// number.
     fn has_digits(&self, text: &str) -> String {
-        format!("{text} glob '*{}*'", "[0-9０-９]".repeat(4))
+        format!("length({text}) >= 13 and {text} glob '*[0-9{DIGITS}]*'")
     }
 
     fn shown(&self, expression: &str) -> String {

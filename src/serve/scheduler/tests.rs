@@ -2,7 +2,7 @@
 //! take time.
 
 use super::*;
-use crate::{diagnostic::Severity, job, store};
+use crate::{diagnostic::Severity, job, standing::Standing, store};
 use async_trait::async_trait;
 use jiff::{SignedDuration, tz::TimeZone};
 use std::{
@@ -46,6 +46,7 @@ struct Rehearsal {
     script: Box<Script>,
     log: Mutex<Vec<String>>,
     served: Mutex<BTreeMap<String, Timestamp>>,
+    standing: Mutex<Standing>,
 }
 
 impl Rehearsal {
@@ -58,6 +59,15 @@ impl Rehearsal {
 impl Runner for Rehearsal {
     async fn served(&self, _: &Job) -> Result<BTreeMap<String, Timestamp>, store::Error> {
         Ok(self.served.lock().unwrap().clone())
+    }
+
+    async fn take_schedules(
+        &self,
+        _: &Job,
+        schedules: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Timestamp>, store::Error> {
+        Ok(self.standing.lock().unwrap().take_schedules(schedules, now))
     }
 
     async fn run(&self, _: Arc<Job>, running: Arc<Running>, now: Timestamp, stop: CancellationToken) -> Ended {
@@ -133,10 +143,21 @@ impl Stage {
             script: Box::new(script),
             log: Mutex::default(),
             served: Mutex::default(),
+            standing: Mutex::default(),
         };
         let board = Arc::new(Board::new(job.clone(), clock.now()));
         let (jobs, _) = watch::channel(job);
         Self { directory, clock, runner: Arc::new(runner), board, jobs, stop: CancellationToken::new() }
+    }
+
+    /// The same job at another time, by another process: the store is the same.
+    fn again(&self, from: &str) -> Self {
+        let clock = Arc::new(Simulated { base: from.parse().unwrap(), began: Instant::now() });
+        let job = self.jobs.borrow().clone();
+        let board = Arc::new(Board::new(job.clone(), clock.now()));
+        let (jobs, _) = watch::channel(job);
+        let (directory, runner, stop) = (tempfile::tempdir().unwrap(), self.runner.clone(), CancellationToken::new());
+        Self { directory, clock, runner, board, jobs, stop }
     }
 
     /// A rule was served then.
@@ -258,6 +279,42 @@ async fn what_was_missed_is_caught_up_once() {
     assert_eq!(log[1], "11-22 03:20:00 +09:00 often");
     assert_eq!(log.len(), 7, "{log:?}");
     assert_eq!(stage.skipped(), ["early missed 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_run_is_caught_up_like_any_other() {
+    // nobody was there at 02:30, and the rule had never run; at 03:20 it is caught up, at 03:40 it would be too late
+    for (back, log) in [("2026-11-21T18:20:00Z", vec!["11-22 03:20:00 +09:00 a"]), ("2026-11-21T18:40:00Z", vec![])] {
+        let stage = Stage::new(TOKYO, &[("a", "")], "2026-11-21T15:00:00Z", well);
+        assert_eq!(stage.play(1).await, [""; 0]);
+        assert_eq!(stage.again(back).play(1).await, log);
+    }
+    // the first run is cut off at 02:31, and what is left is caught up at 02:40, once
+    let stage = Stage::new(TOKYO, &[("a", "")], "2026-11-21T15:00:00Z", |number, _| match number {
+        0 => Go::Takes(Duration::from_secs(3600)),
+        _ => Go::Well,
+    });
+    let scheduler = stage.open().await;
+    tokio::time::sleep(Duration::from_secs(151 * 60)).await;
+    stage.stop.cancel();
+    scheduler.await.unwrap();
+    let again = stage.again("2026-11-21T17:40:00Z");
+    assert_eq!(again.play(1).await, ["11-22 02:30:00 +09:00 a", "interrupted", "11-22 02:40:00 +09:00 a"]);
+    assert_eq!(stage.again("2026-11-21T18:00:00Z").play(1).await.len(), 3);
+    // a schedule that is new at the start has missed nothing, and neither has one that a server took over while it ran
+    let stage = Stage::new(TOKYO, &[("a", "")], "2026-11-21T15:00:00Z", well);
+    let scheduler = stage.open().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let job = write(stage.directory.path(), TOKYO, &[("a", "0 2 * * *"), ("new", "0 3 * * *")]);
+    stage.board.change(|state| state.job = job.clone());
+    stage.jobs.send(job.clone()).unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    stage.stop.cancel();
+    scheduler.await.unwrap();
+    let later = stage.again("2026-11-21T18:05:00Z");
+    later.jobs.send_replace(write(later.directory.path(), TOKYO, &[("a", "0 2 * * *"), ("new", "30 2 * * *")]));
+    later.board.change(|state| state.job = later.jobs.borrow().clone());
+    assert_eq!(later.play(1).await, [""; 0], "2:00 is too long ago, and 2:30 was told to nobody");
 }
 
 #[tokio::test(start_paused = true)]
