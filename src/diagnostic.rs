@@ -206,6 +206,7 @@ codes! {
     BeyondGrade "E0317" "evidence that the recipient cannot give",
     NoWholePartition "E0318" "whole partitions cannot go under this rule",
     KAnonymity "E0319" "the groups of anonymized rows cannot be kept as large as the rule asks",
+    OutlastingRule "E0320" "a rule of its own may keep a dependent for longer than the rule that takes it along",
     // E04: rule against live schema
     UnknownDatabase "E0401" "the database is not in the settings",
     UnknownTable "E0402" "the table is not in the database",

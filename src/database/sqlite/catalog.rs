@@ -156,7 +156,15 @@ async fn read_foreign_keys(connection: &mut dyn Connection, assembly: &mut Assem
         let referenced_columns =
             if other_column.is_empty() { Vec::new() } else { vec![spelled(&other_table, &other_column)] };
         let columns = vec![spelled(&table, &column)];
-        let key = ForeignKey { name: id, columns, references, referenced_columns, on_delete: action(&on_delete) };
+        let key = ForeignKey {
+            name: id,
+            columns,
+            target: references.clone(),
+            references,
+            referenced_columns,
+            on_delete: action(&on_delete),
+            match_full: false,
+        };
         assembly.foreign_key_column(SCHEMA, &table, key);
     }
     for table in assembly.tables() {
