@@ -276,9 +276,9 @@ impl Table {
 
     /// No two rows have the same values in these columns.
     pub fn is_key(&self, columns: &[String]) -> bool {
-        self.indexes.iter().any(|index| {
-            index.unique && !index.partial && index.columns.iter().all(|column| columns.contains(column))
-        })
+        self.indexes
+            .iter()
+            .any(|index| index.unique && !index.partial && index.columns.iter().all(|column| columns.contains(column)))
     }
 
     /// A unique index or the primary key has this column in it.

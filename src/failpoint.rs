@@ -77,7 +77,7 @@ fn stop_at(moment: &str) {
         Mutex::new(armed)
     });
     let mut armed = armed.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((_, file)) = armed.take_if(|(wanted, _)| wanted == moment) else { return };
+    let Some((_, file)) = armed.take_if(|armed| armed.0 == moment) else { return };
     let made = std::fs::write(&file, "");
     while made.is_ok() && file.exists() {
         std::thread::sleep(Duration::from_millis(5));

@@ -435,8 +435,10 @@ impl<'a> Walker<'a, '_> {
                 Ok(_) => {
                     let columns = entry.by.join(", ");
                     let by = if columns.is_empty() { String::new() } else { format!(" by `{columns}`") };
-                    let message =
-                        format!("no foreign key leads from `{table}`{by} to a row that rule `{}` changes", self.rule.id);
+                    let message = format!(
+                        "no foreign key leads from `{table}`{by} to a row that rule `{}` changes",
+                        self.rule.id
+                    );
                     let help = "leave it out, or declare the foreign key in the database";
                     self.found.push(
                         Diagnostic::error(Code::NotADependent, place, message).label("not a dependent").help(help),

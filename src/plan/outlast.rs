@@ -6,8 +6,8 @@ use crate::{
     database::Link,
     diagnostic::{Code, Diagnostic},
     rules::{
-        CountedFrom, Dependent, Disposition, Missing, Period, PeriodChoice, Pick, Rule, RuleDependent, Source, TablePath,
-        shape::nearest,
+        CountedFrom, Dependent, Disposition, Missing, Period, PeriodChoice, Pick, Rule, RuleDependent, Source,
+        TablePath, shape::nearest,
     },
 };
 use std::collections::BTreeMap;
@@ -106,10 +106,8 @@ fn no_longer(one: &PeriodChoice, other: &PeriodChoice) -> bool {
 }
 
 fn diagnostic(rule: &Rule, entry: &RuleDependent, own: &Rule) -> Diagnostic {
-    let message = format!(
-        "rule `{}` takes rows of `{}` along that rule `{}` may keep for longer",
-        rule.id, entry.table, own.id
-    );
+    let message =
+        format!("rule `{}` takes rows of `{}` along that rule `{}` may keep for longer", rule.id, entry.table, own.id);
     let help = format!(
         "name it `keep`: then rule `{}` waits for it; or, where they are to go all the same, write `overrides: [{}]` beside \
          what becomes of them",

@@ -2,8 +2,8 @@
 
 use super::{
     Aggregate, Anchor, Assertion, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal,
-    Match, Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleDependent, RuleFile, RuleRecipient, Source,
-    StartingPoint, Switch, TablePath, condition,
+    Match, Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleDependent, RuleFile, RuleRecipient,
+    Source, StartingPoint, Switch, TablePath, condition,
     format::{month_day, percent},
     k_anonymity,
     language::RULE_FILE,
@@ -618,7 +618,8 @@ impl<'a> Reader<'a> {
             }
             let items: Vec<_> = at.items().collect();
             let several = items.len() > 1;
-            for at in if items.is_empty() { vec![at] } else { items } {
+            let items = if items.is_empty() { vec![at] } else { items };
+            for at in items {
                 let Some(dependent) = self.dependent(path.clone(), &at) else { continue };
                 if several && dependent.by.is_empty() {
                     let message = format!("`{path}` is named more than once, here without a key");

@@ -3,7 +3,7 @@
 
 use crate::support::bench::{Bench, Call, mysql, on_every_engine, postgres};
 use sqlx::{AssertSqlSafe, Executor as _, raw_sql};
-use std::{future::Future, path::PathBuf, process::Child, time::Duration};
+use std::{path::PathBuf, process::Child, time::Duration};
 use sunset::catalog::Engine;
 use tokio::task::JoinHandle;
 
@@ -43,10 +43,7 @@ const CHANGES: &[Change] = &[
         stays: "customers 3 | orders 30 | items 100 300 | payments",
     },
     // a dependent comes from somebody who stays: it goes along
-    Change {
-        sql: "update orders set customer_id = 1 where id = 30",
-        stays: "customers 3 | orders | items | payments",
-    },
+    Change { sql: "update orders set customer_id = 1 where id = 30", stays: "customers 3 | orders | items | payments" },
     // a new dependent: it goes along
     Change { sql: "insert into orders values (12, 'a12', 1, 0)", stays: GONE },
     // the customer is not due any more
@@ -60,10 +57,7 @@ const CHANGES: &[Change] = &[
 
 /// The same with a starting point in the related rows, which go along.
 const RELATED: &[Change] = &[
-    Change {
-        sql: "insert into orders values (12, '2026-01-01', 1)",
-        stays: "customers 1 3 | orders 10 11 12 30",
-    },
+    Change { sql: "insert into orders values (12, '2026-01-01', 1)", stays: "customers 1 3 | orders 10 11 12 30" },
     Change {
         sql: "update orders set ordered_on = '2026-01-01' where id = 10",
         stays: "customers 1 3 | orders 10 11 30",
@@ -161,7 +155,7 @@ async fn is_waited(bench: &Bench) -> bool {
     bench.count(waiting).await > 0
 }
 
-async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
+async fn until(mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..6000 {
         if holds().await {
             return;
@@ -216,7 +210,15 @@ async fn while_waited_for(bench: &Bench, sql: &str) -> (Call, bool) {
     (call.await.unwrap(), true)
 }
 
-async fn judge(bench: &Bench, tables: &[&str], case: &str, call: &Call, came_through: bool, change: &Change, gone: &str) {
+async fn judge(
+    bench: &Bench,
+    tables: &[&str],
+    case: &str,
+    call: &Call,
+    came_through: bool,
+    change: &Change,
+    gone: &str,
+) {
     assert!([0, 75].contains(&call.code), "{case}: {call:?}");
     let wanted = if came_through { change.stays } else { gone };
     // whatever stays is there after the first run; what had to wait for the company goes with the next one

@@ -284,10 +284,11 @@ async fn several_keys_are_named_one_by_one(bench: Bench) {
         erase_customers(&bench, vague);
         assert_eq!(bench.refused(), ["E0406".to_owned()].into(), "{vague}");
     }
-    for wrong in ["{core.orders: [{by: buyer, erase: true}, {by: seller, keep: true}, {by: friend, keep: true}]}"] {
-        erase_customers(&bench, wrong);
-        assert_eq!(bench.refused(), ["E0407".to_owned()].into(), "{wrong}");
-    }
+    erase_customers(
+        &bench,
+        "{core.orders: [{by: buyer, erase: true}, {by: seller, keep: true}, {by: friend, keep: true}]}",
+    );
+    assert_eq!(bench.refused(), ["E0407".to_owned()].into());
     assert_eq!(bench.count("select count(*) from orders").await, 4);
 
     erase_customers(&bench, "{core.orders: [{by: buyer, erase: true}, {by: friend, unlink: true}]}");
@@ -374,7 +375,10 @@ async fn a_rule_of_its_own_may_keep_a_dependent(bench: Bench) {
     bench.run(0);
     assert_eq!(bench.list("select id from invoices order by id").await, "1");
     assert_eq!(bench.list("select id from customers order by id").await, "1 2");
-    rules("starting_point: issued, retention_period: 10 years", "{core.invoices: {erase: true, overrides: [invoices]}}");
+    rules(
+        "starting_point: issued, retention_period: 10 years",
+        "{core.invoices: {erase: true, overrides: [invoices]}}",
+    );
     bench.run(0);
     assert_eq!(bench.list("select id from customers order by id").await, "2");
     assert_eq!(bench.count("select count(*) from invoices").await, 0);
