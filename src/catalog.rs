@@ -153,7 +153,7 @@ pub enum ColumnKind {
     Other,
 }
 
-/// What the database does to a row when the row it references goes.
+/// What the database does to a row when the row it references goes, or changes the referenced value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReferentialAction {
@@ -174,6 +174,7 @@ pub struct ForeignKey {
     /// The partition of `references` that the key is declared to point at; that table itself elsewhere.
     pub target: TableName,
     pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
     /// `match full`: either all columns have a value or none has.
     pub match_full: bool,
 }

@@ -35,6 +35,7 @@ fn table(columns: Vec<Column>) -> Table {
             referenced_columns: vec!["id".into()],
             target: name("shops"),
             on_delete: ReferentialAction::NoAction,
+            on_update: ReferentialAction::NoAction,
             match_full: false,
         }],
         indexes: vec![Index {

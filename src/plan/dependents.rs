@@ -69,6 +69,10 @@ pub fn resolve_for<'a>(
         resolved: Resolved::default(),
         waiting: Vec::new(),
     };
+    if !erased {
+        let columns = rule.columns.iter().map(|(name, _)| name).chain(&rule.marker).cloned().collect::<Vec<_>>();
+        walker.refuse_carried_on(table, &columns, &rule.place.key("columns"));
+    }
     walker.visit(table, &[], erased, &mut vec![table.name.clone()]);
     walker.report_ambiguous();
     walker.report_unused();
@@ -216,6 +220,7 @@ impl<'a> Walker<'a, '_> {
                     self.found.push(error.label("the column refuses null").help("name it `erase` or `keep`"));
                     return;
                 }
+                self.refuse_carried_on(child, &key.columns, &place);
                 (Disposition::Unlink, unlinked(key, &fixed), None)
             }
             Dependent::Anonymize(columns) => {
@@ -228,6 +233,8 @@ impl<'a> Walker<'a, '_> {
                     return;
                 }
                 let place = place.key("anonymize");
+                let changed = columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+                self.refuse_carried_on(child, &changed, &place);
                 let row = around.dialect.row(&child.name);
                 let Some(found) = changes(around, child, &row, columns, &place, &rule.id, self.found) else { return };
                 if !found.computed.is_empty() {
@@ -313,6 +320,23 @@ impl<'a> Walker<'a, '_> {
             if !self.resolved.guards.contains(&guard) {
                 self.resolved.guards.push(guard);
             }
+        }
+    }
+
+    /// A changed value that others reference would change in their rows too, kept or not.
+    fn refuse_carried_on(&mut self, table: &'a Table, columns: &[String], place: &Place) {
+        use ReferentialAction::{Cascade, SetDefault, SetNull};
+        for (child, key) in self.around.catalog.referencing(&table.name) {
+            let changed = key.referenced_columns.iter().find(|name| columns.contains(name));
+            let Some(column) = changed.filter(|_| matches!(key.on_update, Cascade | SetNull | SetDefault)) else {
+                continue;
+            };
+            let message = format!(
+                "`{}` references `{column}` with foreign key `{}`, and the database would change its rows along",
+                child.name, key.name
+            );
+            let help = "leave the column as it is, or declare the foreign key without an action on update";
+            self.found.push(Diagnostic::error(Code::ReferencingColumn, place.clone(), message).help(help));
         }
     }
 

@@ -53,6 +53,7 @@ fn describe(catalog: &Catalog, schema: &str, name: &str) -> String {
             referenced_columns,
             target,
             on_delete,
+            on_update: _,
             match_full,
         } = key;
         write!(out, "  key {name}: {columns:?} -> {references} {referenced_columns:?} {on_delete:?}").unwrap();

@@ -45,7 +45,7 @@ const FOREIGN_KEYS: &str = "select cast(table_schema as char), cast(table_name a
 
 /// Joined here rather than there: the server would open every table twice.
 const ACTIONS: &str = "select cast(constraint_schema as char), cast(table_name as char), cast(constraint_name as char),
-        cast(delete_rule as char)
+        cast(delete_rule as char), cast(update_rule as char)
     from information_schema.referential_constraints where ";
 
 const TRIGGERS: &str = "select cast(event_object_schema as char), cast(event_object_table as char),
@@ -145,13 +145,14 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
 
     let mut actions = HashMap::new();
     for row in connection.fetch(&within(ACTIONS, "constraint_schema", "table_name", "")).await? {
-        let [schema, table, name, on_delete] = fields(row)?;
-        actions.insert((schema, table, name), action(&on_delete));
+        let [schema, table, name, on_delete, on_update] = fields(row)?;
+        actions.insert((schema, table, name), (action(&on_delete), action(&on_update)));
     }
     let order = " order by table_schema, table_name, constraint_name, ordinal_position";
     for row in connection.fetch(&within(FOREIGN_KEYS, "table_schema", "table_name", order)).await? {
         let [schema, table, name, column, other_schema, other_table, other_column] = fields(row)?;
-        let on_delete = actions.get(&(schema.clone(), table.clone(), name.clone())).copied();
+        let known = actions.get(&(schema.clone(), table.clone(), name.clone())).copied();
+        let (on_delete, on_update) = known.unwrap_or_else(|| (action(""), action("")));
         let references = TableName { schema: other_schema, name: other_table };
         let key = ForeignKey {
             name,
@@ -159,7 +160,8 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
             target: references.clone(),
             references,
             referenced_columns: vec![other_column],
-            on_delete: on_delete.unwrap_or_else(|| action("")),
+            on_delete,
+            on_update,
             match_full: false,
         };
         assembly.foreign_key_column(&schema, &table, key);

@@ -75,7 +75,8 @@ const INDEXES: &str = "select c.nspname::text, c.relname::text, x.relname::text,
 
 /// Rows with a parent are the server's own clones, one for each partition on either side.
 const FOREIGN_KEYS: &str = "select c.nspname::text, c.relname::text, k.conname::text, a.attname::text,
-        rn.nspname::text, r.relname::text, ra.attname::text, k.confdeltype::text, (k.confmatchtype = 'f')::text
+        rn.nspname::text, r.relname::text, ra.attname::text, k.confdeltype::text, k.confupdtype::text,
+        (k.confmatchtype = 'f')::text
     from pg_constraint k
     join relation c on c.oid = k.conrelid
     join pg_class r on r.oid = k.confrelid
@@ -178,7 +179,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         assembly.index_column(&schema, &table, index);
     }
     for row in connection.fetch(&relations(FOREIGN_KEYS)).await? {
-        let [schema, table, name, column, other_schema, other_table, other_column, on_delete, match_full] =
+        let [schema, table, name, column, other_schema, other_table, other_column, on_delete, on_update, match_full] =
             fields(row)?;
         let references = TableName { schema: other_schema, name: other_table };
         let key = ForeignKey {
@@ -188,6 +189,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             references,
             referenced_columns: vec![other_column],
             on_delete: action(&on_delete),
+            on_update: action(&on_update),
             match_full: match_full == "true",
         };
         assembly.foreign_key_column(&schema, &table, key);

@@ -495,6 +495,32 @@ async fn kept_tables_are_seen_whole(bench: Bench) {
     assert_eq!(left, "1 2");
 }
 
+/// What a rule changes of its own rows the database must not carry on to rows that it keeps.
+async fn referenced_values_are_not_carried_on(bench: Bench) {
+    for (action, codes) in [("on update cascade", vec!["E0507"]), ("on update set null", vec!["E0507"]), ("", vec![])] {
+        bench.script("drop table if exists cards; drop table if exists members").await;
+        bench
+            .script(&format!(
+                "create table members (id {{int}} primary key, left_on {{date}}, mail varchar(50) unique);
+                 create table cards (id {{int}} primary key, mail varchar(50),
+                   foreign key (mail) references members (mail) {action});
+                 insert into members values (1, '2001-01-01', 'a'); insert into cards values (1, 'a')"
+            ))
+            .await;
+        bench.rules(
+            "
+- {id: members, table: core.members, starting_point: left_on, retention_period: 5 years, disposition: anonymize,
+   columns: {mail: suppress}, dependents: {core.cards: keep}}",
+        );
+        match codes.is_empty() {
+            false => assert_eq!(bench.refused(), codes.into_iter().map(str::to_owned).collect(), "{action}"),
+            // the database stands against it, aloud
+            true => drop(bench.run(4)),
+        }
+        assert_eq!(bench.list("select mail from cards").await, "a");
+    }
+}
+
 /// A composite key that is to be null as a whole is not cut in half.
 async fn full_matches_are_not_cut_in_half(bench: Bench) {
     if bench.engine != Engine::Postgres {
@@ -549,6 +575,7 @@ on_every_engine!(
     partitions_are_referenced_by_the_keys_of_their_table,
     a_rule_says_whether_it_covers_tables_that_inherit,
     kept_tables_are_seen_whole,
+    referenced_values_are_not_carried_on,
     full_matches_are_not_cut_in_half,
     cascades_are_counted,
 );
