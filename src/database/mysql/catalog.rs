@@ -69,7 +69,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
         let [schema, name, other_schema, other_name] = fields(row)?;
         references.push((TableName { schema, name }, TableName { schema: other_schema, name: other_name }));
     }
-    let referrers = referrers(&references, &[&schema, database]);
+    let referrers = referrers(&references, &[schema.as_str(), database]);
     let within = |select: &str, schema_column: &str, table_column: &str, order: &str| {
         let mut sql = format!("{select}({schema_column} = ?");
         let mut args = vec![text(&schema)];
