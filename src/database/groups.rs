@@ -202,6 +202,7 @@ mod tests {
                 aggregate: None,
                 dependents: Vec::new(),
                 watched: None,
+                guards: Vec::new(),
             };
             let pending = Sql::new(format!("{} is not null", here("town")));
             let work = GroupsWork {

@@ -19,6 +19,7 @@ mod interplay;
 mod k_anonymity;
 mod members;
 mod order;
+mod outlast;
 mod overlap;
 mod pace;
 mod partitions;

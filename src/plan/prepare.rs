@@ -10,7 +10,7 @@ use super::{
     indexes,
     interplay::{self, Because, Precedence},
     k_anonymity::{self, Gate, Passed},
-    members, order, pace, partitions,
+    members, order, outlast, pace, partitions,
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
@@ -198,6 +198,9 @@ pub async fn prepare(
             Err(circle) => found.push(circle),
         }
     }
+    if !has_errors(&found) {
+        found.extend(outlast::check(job.rules(), &databases, &resolved));
+    }
     let (watched, unwatched): (Vec<_>, Vec<_>) =
         pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     found.extend(watched);
@@ -298,6 +301,7 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
     if !has_errors(&diagnostics) {
         let together = interplay::together(&mut databases, &resolved, &job.settings).await?;
         diagnostics.extend(together.found);
+        diagnostics.extend(outlast::check(job.rules(), &databases, &resolved));
         diagnostics.extend(in_order(&resolved, &databases, together.order).err());
     }
     diagnostics.extend(pace::check(job, &databases).await);
