@@ -96,10 +96,7 @@ pub(super) fn changes(
         .key_columns()
         .map(|column| dialect.text(&dialect.column(row, &column.name), &KeyColumn::from(column)))
         .collect();
-    let key_sql = match engine {
-        Engine::Mysql => format!("concat_ws('-', {})", key.join(", ")),
-        _ => key.join(" || '-' || "),
-    };
+    let key_sql = anonymize::key_text(&key, engine);
     let mut changes = Changes { sql: Vec::new(), computed: Vec::new(), undone: Sql::default() };
     let mut undone = Vec::new();
     let errors = found.len();

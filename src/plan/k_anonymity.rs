@@ -178,7 +178,7 @@ impl Resolver<'_, '_> {
                 self.found.push(error.help("leave it out: it is an identifier, and something must become of it"));
                 continue;
             }
-            by.push(anonymize::told_apart(&dialect.column(row, name), column, engine));
+            by.extend(anonymize::told_apart(&dialect.column(row, name), column, engine));
             bare.push(format!("{} is null", dialect.column(row, name)));
         }
         let mut diverse = Vec::new();

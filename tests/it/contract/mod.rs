@@ -19,6 +19,7 @@ mod refusals;
 mod results;
 mod starting_points;
 mod strides;
+mod techniques;
 
 /// Runs to the end; exactly the rows whose fate is to stay are there afterwards, and the report counts the others.
 async fn fates_come_true(bench: &Bench, tables: &[&str]) -> Report {
