@@ -100,8 +100,14 @@ pub(super) fn least(column: &Column, engine: Engine) -> Option<String> {
 const FIRST_YEAR: i128 = 1901;
 const LAST_YEAR: i128 = 2155;
 
-fn is_year(column: &Column, engine: Engine) -> bool {
+pub(super) fn is_year(column: &Column, engine: Engine) -> bool {
     engine == Engine::Mysql && column.sql_type.starts_with("year")
+}
+
+/// A PostgreSQL type of numbers that is not the server's own: nobody knows how many digits it has.
+pub(super) fn is_domain(column: &Column, engine: Engine) -> bool {
+    let own = ["smallint", "integer", "bigint", "oid", "numeric", "real", "double precision"];
+    engine == Engine::Postgres && !own.iter().any(|name| column.sql_type.starts_with(name))
 }
 
 pub(super) fn is_unsigned(column: &Column) -> bool {

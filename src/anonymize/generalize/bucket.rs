@@ -24,8 +24,14 @@ impl Family for Bucket {
 
     fn misfits(&self, column: &Column, _: &Table, engine: Engine) -> Vec<Misfit> {
         let Self(size) = *self;
-        if let Some(misfit) = number::misfit(size, column, engine) {
+        // of years, none is as small as a bucket
+        let is_year = number::is_year(column, engine) && size.fract() == 0.0;
+        if let Some(misfit) = number::misfit(size, column, engine).filter(|_| !is_year) {
             return vec![misfit];
+        }
+        if number::is_domain(column, engine) {
+            let help = "use `suppress`, or make it a column of the domain's own type";
+            return vec![Misfit::kind(column, "a type whose least number is known", help)];
         }
         let double = column.sql_type.to_ascii_lowercase().starts_with("double");
         if size <= 0.0 || size > 1e15 {
