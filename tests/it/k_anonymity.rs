@@ -6,6 +6,7 @@ use crate::support::{
     random::Random,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use sunset::catalog::Engine;
 
 async fn people(bench: &Bench, rows: &[&str]) {
     bench

@@ -194,8 +194,16 @@ async fn every_technique_rests_or_is_refused(bench: Bench) {
             )
             .await;
     }
+    // MySQL lacks some of MariaDB's types and collations
+    let missing: &[&str] = match bench.engine {
+        Engine::Mysql if !bench.list("select version()").await.contains("MariaDB") => &["uuid", "inet6", "nopad"],
+        _ => &[],
+    };
     let mut applied = 0;
     for (sql_type, values) in types(bench.engine) {
+        if missing.iter().any(|missing| sql_type.contains(missing)) {
+            continue;
+        }
         let columns: Vec<_> = (0..TECHNIQUES.len()).map(|index| format!("v{index} {sql_type}")).collect();
         bench.script("drop table if exists t").await;
         bench.script(&format!("create table t (id {{int}} primary key, ended {{date}}, {})", columns.join(", "))).await;
