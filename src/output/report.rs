@@ -12,7 +12,7 @@ use crate::{
     ledger::RuleResult,
     run::{MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces},
 };
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 pub(super) const HEAD: [&str; 7] = ["rule", "table", "result", "disposed", "along", "left", "took"];
 
@@ -25,7 +25,8 @@ pub(super) fn row(rule: &RuleReport) -> Vec<String> {
         result(rule.result).to_owned(),
         count(rule.disposed),
         count(rule.dependents.values().sum()),
-        count(rule.remaining.values().sum()),
+        // nobody could count what cannot be planned
+        if rule.table.is_some() { count(rule.remaining.values().sum()) } else { "unknown".to_owned() },
         seconds(took),
     ]
 }
@@ -45,8 +46,18 @@ pub fn result(result: RuleResult) -> &'static str {
 
 /// `3 held, 5 needed by kept dependents`.
 pub(super) fn remaining(rule: &RuleReport) -> String {
+    by_reason(&rule.remaining)
+}
+
+/// `of the rows that were planned: 2 no longer due`; nothing where all of them went, or the rows that stay tell it.
+pub(super) fn fewer(rule: &RuleReport) -> Option<String> {
+    let told = rule.fewer.iter().all(|(reason, rows)| rule.remaining.get(reason) == Some(rows));
+    (!told).then(|| format!("of the rows that were planned: {}", by_reason(&rule.fewer)))
+}
+
+fn by_reason(rows: &BTreeMap<String, u64>) -> String {
     let parts: Vec<_> =
-        rule.remaining.iter().map(|(reason, rows)| format!("{} {}", count(*rows), reason.replace('_', " "))).collect();
+        rows.iter().map(|(reason, rows)| format!("{} {}", count(*rows), reason.replace('_', " "))).collect();
     parts.join(", ")
 }
 
@@ -142,6 +153,9 @@ pub(super) fn text(report: &RunReport) -> String {
         let left = remaining(rule);
         if !left.is_empty() {
             let _ = writeln!(out, "\n{}: rows stay: {left}", rule.rule);
+        }
+        if let Some(fewer) = fewer(rule) {
+            let _ = writeln!(out, "\n{}: {fewer}", rule.rule);
         }
         if let Some(waited) = waited(rule) {
             let _ = writeln!(out, "\n{}: waited: {waited}", rule.rule);

@@ -380,6 +380,11 @@ impl<'a> Batches<'a> {
         self.change_rows(connection, rows, next, watch).await
     }
 
+    /// Changes these rows in the transaction that is open, and before them what references them; how many changed.
+    pub async fn change_listed(&self, connection: &mut dyn Connection, rows: Vec<Row>) -> Result<u64, Failure> {
+        Ok(self.change_rows(connection, rows, None, Stopwatch::default()).await?.rows)
+    }
+
     /// Changes rows that are locked, and before them what references them.
     async fn change_rows(
         &self,

@@ -22,6 +22,7 @@ mod recover;
 mod report;
 mod retentions;
 mod step;
+mod undone;
 mod verify;
 mod walk;
 mod worker;
@@ -109,6 +110,9 @@ enum Failure {
     /// A trigger or rule of the database keeps rows that were to go.
     #[error("{kept} of {chosen} rows did not change: a trigger or rule of the database keeps them")]
     Kept { kept: u64, chosen: u64 },
+    /// What the run did is undone at once, and would be each night.
+    #[error("{rows} rows {what}: {by} undoes it; take that away or change it, or take the rule away")]
+    Undone { rows: u64, what: String, by: String },
     /// Others let rows become due as fast as the run disposes of them.
     #[error("{left} rows became due while the run was at work; they wait for the next run")]
     Outpaced { left: u64 },
@@ -124,6 +128,15 @@ impl Failure {
     /// There was work left to do, and no time.
     fn is_for_want_of_time(&self) -> bool {
         matches!(self, Self::TimeIsUp(_))
+    }
+
+    /// The database does not answer.
+    fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Database(error) => error.kind == crate::database::ErrorKind::Unreachable,
+            Self::Shared(failure) => failure.is_unreachable(),
+            _ => false,
+        }
     }
 
     /// What it makes of the rule.
@@ -147,7 +160,7 @@ impl Failure {
                 }
             },
             Self::Ledger(error) if error.outcome() == Outcome::Temporary => RuleResult::Temporary,
-            Self::Ledger(_) | Self::Kept { .. } | Self::Stuck => RuleResult::Failed,
+            Self::Ledger(_) | Self::Kept { .. } | Self::Undone { .. } | Self::Stuck => RuleResult::Failed,
         }
     }
 }
@@ -313,6 +326,9 @@ async fn refuse_run(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<Vec<Rule
         report.table = Some(step.table.clone());
         report.message = Some(message.clone());
         report.counts = Some(step.counts.clone());
+        report.remaining = verify::reasons(&step.counts);
+        report.leave(step.counts.disposable());
+        report.explain(&step.counts);
         report
     };
     Ok(plan.steps.iter().map(report).collect())

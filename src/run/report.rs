@@ -18,6 +18,15 @@ use std::{collections::BTreeMap, time::Duration};
 /// The reason of rows that stay because the rule did not come to them.
 pub const BACKLOG: &str = "backlog";
 
+/// The reason of rows that stay because the rule failed.
+const FAILED: &str = "left_by_failure";
+
+/// The reason of rows that stay because they are more than a limit allows.
+const OVER_LIMITS: &str = "over_limits";
+
+/// The reason of rows that the plan counted and that had gone, or were not due any more, when their turn came.
+const NO_LONGER_DUE: &str = "no_longer_due";
+
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
     /// The run's id, as the ledger has it.
@@ -132,6 +141,9 @@ pub struct RuleReport {
     pub recipients: BTreeMap<String, RecipientReport>,
     /// Rows that are due and stay, by reason.
     pub remaining: BTreeMap<String, u64>,
+    /// Rows that the plan counted and this run did not dispose of, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fewer: BTreeMap<String, u64>,
     pub milliseconds: u64,
     /// Milliseconds that its batches waited, by throttle. Where each connection has waits of its own, the average.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -251,6 +263,7 @@ impl RuleReport {
             maintenance: None,
             recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),
+            fewer: BTreeMap::new(),
             milliseconds: 0,
             waited: BTreeMap::new(),
             batches: Durations::default(),
@@ -266,6 +279,37 @@ impl RuleReport {
             Some(message) => format!("{message}; {words}"),
             None => words,
         });
+    }
+
+    /// So many due rows stay, for the reason that the result gives.
+    pub(super) fn leave(&mut self, rows: u64) {
+        let reason = match self.result {
+            RuleResult::Refused => OVER_LIMITS,
+            RuleResult::Backlog | RuleResult::Temporary => BACKLOG,
+            RuleResult::Failed | RuleResult::Done | RuleResult::NothingDue | RuleResult::ExplainedRest => FAILED,
+        };
+        if rows > 0 {
+            self.remaining.entry(reason.to_owned()).or_insert(rows);
+        }
+    }
+
+    /// Says of the rows that the plan counted, and that the run did not dispose of, why: by reason those that stay beyond
+    /// what the plan knew, and those that were not due any more when their turn came.
+    pub(super) fn explain(&mut self, planned: &Counts) {
+        let mut fewer = planned.disposable().saturating_sub(self.disposed);
+        let known = super::verify::reasons(planned);
+        let mut reasons = BTreeMap::new();
+        for (reason, rows) in &self.remaining {
+            let rows = rows.saturating_sub(known.get(reason).copied().unwrap_or(0)).min(fewer);
+            if rows > 0 {
+                fewer -= rows;
+                reasons.insert(reason.clone(), rows);
+            }
+        }
+        if fewer > 0 {
+            reasons.insert(NO_LONGER_DUE.to_owned(), fewer);
+        }
+        self.fewer = reasons;
     }
 
     /// Due rows that the run did not come to.

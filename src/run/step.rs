@@ -7,7 +7,7 @@ use super::{
     chunk::SharedPass,
     k_anonymity, maintenance, milliseconds, outward, partition,
     report::BACKLOG,
-    verify,
+    undone, verify,
     walk::{self, End},
     worker::Workers,
 };
@@ -48,6 +48,9 @@ pub(super) async fn run(
         };
         report.result = RuleResult::Refused;
         report.message = Some(message);
+        report.remaining = verify::reasons(&step.counts);
+        report.leave(step.counts.disposable());
+        report.explain(&step.counts);
         ledger.append(vec![started(step), refusal, finished(&report)], &[]).await?;
         return Ok(report);
     }
@@ -83,14 +86,13 @@ pub(super) async fn run(
     let mut events = Vec::new();
     if let Err(failure) = ended {
         report.result = failure.result();
-        let is_counted = report.k_anonymity.is_some() || report.remaining.contains_key(BACKLOG);
-        if let Some(counts) = report.counts.as_mut().filter(|_| !is_counted) {
-            // nobody counted since: what is gone is known, and the oldest go first
-            counts.due = counts.due.saturating_sub(report.disposed);
-            counts.overdue = counts.overdue.map(|overdue| overdue.saturating_sub(report.disposed));
-        }
-        report.message = Some(failure.to_string());
-        let (rule, message) = (Some(step.rule.clone()), failure.to_string());
+        count_left(around, step, ready, database, &failure, &mut report).await;
+        let message = match &failure {
+            Failure::Kept { .. } => format!("{failure} ({})", undone::triggers(step, ready, database)),
+            _ => failure.to_string(),
+        };
+        report.message = Some(message.clone());
+        let rule = Some(step.rule.clone());
         if failure.is_for_want_of_time() {
             tracing::warn!(rule, reason = message, "rule ended with work left");
         } else {
@@ -100,18 +102,42 @@ pub(super) async fn run(
                 _ => Event::Failure { rule, message },
             });
         }
-        if matches!(report.result, RuleResult::Backlog | RuleResult::Temporary) {
-            let left = step.counts.disposable().saturating_sub(report.disposed);
-            if left > 0 {
-                report.remaining.entry(BACKLOG.to_owned()).or_insert(left);
-            }
-        }
     }
+    report.explain(&step.counts);
     report.milliseconds = milliseconds(began);
     events.push(finished(&report));
     ledger.append(events, &[]).await?;
     tracing::info!(rule = step.rule, disposed = report.disposed, result = ?report.result, "rule finished");
     Ok(report)
+}
+
+/// What is left after a failure is counted like what is left after the work, where that is possible; else it is what the
+/// plan counted without what went.
+async fn count_left(
+    around: &Surroundings<'_>,
+    step: &Step,
+    ready: &PreparedStep,
+    database: &OpenDatabase,
+    failure: &Failure,
+    report: &mut RuleReport,
+) {
+    if report.k_anonymity.is_some() || report.remaining.contains_key(BACKLOG) {
+        // that was counted when the rows had gone
+        return;
+    }
+    let counted = match failure.is_unreachable() || around.stop.is_cancelled() {
+        true => None,
+        false => verify::count(database, &ready.work, &step.counts).await.ok(),
+    };
+    let counts = counted.unwrap_or_else(|| {
+        let due = step.counts.due.saturating_sub(report.disposed);
+        // the oldest go first
+        let overdue = step.counts.overdue.map(|overdue| overdue.saturating_sub(report.disposed));
+        plan::Counts { due, overdue, ..step.counts.clone() }
+    });
+    report.remaining = verify::reasons(&counts);
+    report.leave(counts.disposable());
+    report.counts = Some(counts);
 }
 
 async fn work(
@@ -210,7 +236,8 @@ async fn work(
             break;
         }
         if counts.due >= due && passed.is_whole {
-            return Err(Failure::Outpaced { left });
+            let undone = undone::tried(step, ready, &batches, database).await;
+            return Err(undone.unwrap_or(Failure::Outpaced { left }));
         }
     }
     let announced = book.announced().await;
