@@ -105,6 +105,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
         let _ = writeln!(out, "- {}", cell(line));
     }
     assertions(&mut out, &plan.assertions);
+    for line in text::gone_rules(&plan.gone_rules) {
+        let _ = writeln!(out, "\n{}", cell(&line));
+    }
     for unplanned in &plan.unplanned {
         let _ = writeln!(out, "\n**Not planned**: {} ({})", unplanned.rules.join(", "), cell(&unplanned.reason));
     }
@@ -135,12 +138,18 @@ pub(super) fn report(report: &RunReport) -> String {
         if !left.is_empty() {
             let _ = writeln!(out, "\n- `{}`: rows stay: {left}", rule.rule);
         }
+        if let Some(fewer) = text::fewer(rule) {
+            let _ = writeln!(out, "\n- `{}`: {fewer}", rule.rule);
+        }
         if let Some(waited) = text::waited(rule) {
             let _ = writeln!(out, "\n- `{}`: waited: {waited}", rule.rule);
         }
         if let Some(message) = &rule.message {
             let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(message));
         }
+    }
+    for line in text::gone_rules(&report.gone_rules) {
+        let _ = writeln!(out, "\n- {}", cell(&line));
     }
     assertions(&mut out, &report.assertions);
     if let Some(left) = &report.backlog {

@@ -11,7 +11,7 @@ mod report;
 
 pub use forecast::forecast;
 pub use numbers::{count, persons, seconds};
-pub use report::result;
+pub use report::{gone_rules, result};
 
 use crate::{
     cli::Format,

@@ -101,6 +101,16 @@ pub(super) fn maintenance(rule: &RuleReport) -> Option<String> {
     })
 }
 
+/// One line for each rule that was in a run and is in no file any more.
+pub fn gone_rules(rules: &[String]) -> impl Iterator<Item = String> {
+    rules.iter().map(|rule| {
+        format!(
+            "{rule}: it was in a run and is in no file any more, so that its rows stay: put it back, or add it to `retired` in \
+             sunset.yaml"
+        )
+    })
+}
+
 /// Where bytes are, and until when, one line each.
 pub(super) fn traces(all: &[Traces], title: &str) -> Vec<String> {
     let mut lines = Vec::new();
@@ -163,6 +173,9 @@ pub(super) fn text(report: &RunReport) -> String {
         if let Some(message) = &rule.message {
             let _ = writeln!(out, "\n{}: {message}", rule.rule);
         }
+    }
+    for line in gone_rules(&report.gone_rules) {
+        let _ = writeln!(out, "\n{line}");
     }
     if !report.assertions.is_empty() {
         out.push('\n');

@@ -31,6 +31,8 @@ pub(super) struct Batches<'a> {
     table: String,
     /// Rows that the plan counted.
     pub expected: u64,
+    /// No transaction changes more, dependents included, but for one row with all that belongs to it.
+    most: u64,
     /// The leaf tables' sizes in blocks when the pass began: rows that an update moves behind the end are done.
     leaves: Vec<u64>,
 }
@@ -123,6 +125,7 @@ impl<'a> Batches<'a> {
             tag_key: around.tag_key.clone(),
             table: step.full_table(),
             expected: step.counts.disposable(),
+            most: most_rows(around, step),
             leaves: Vec::new(),
         }
     }
@@ -255,7 +258,7 @@ impl<'a> Batches<'a> {
         failpoint::reach("before_statement");
         let changed = self.rows(connection, stretch, size).await;
         failpoint::reach("after_statement");
-        match changed {
+        match changed.and_then(|changed| self.within_limit(changed)) {
             Ok(Rows { rows, tags, dependents, longest, next }) => {
                 Ok(Changed { rows, tags, dependents, longest, next, began })
             }
@@ -264,6 +267,16 @@ impl<'a> Batches<'a> {
                 let _ = connection.rollback().await;
                 Err(failure)
             }
+        }
+    }
+
+    /// Ranges may have grown since they were cut, keys may be ordered otherwise than ranges say, and nobody knows beforehand
+    /// how many dependents go along.
+    fn within_limit(&self, changed: Rows) -> Result<Rows, Failure> {
+        let rows = changed.rows + changed.dependents.iter().map(|dependent| dependent.rows).sum::<u64>();
+        match rows > self.most && changed.rows > 1 {
+            true => Err(Failure::TooLarge { rows, most: self.most }),
+            false => Ok(changed),
         }
     }
 
@@ -284,7 +297,8 @@ impl<'a> Batches<'a> {
     ) -> Result<(Changed, Vec<usize>), Failure> {
         let began = Instant::now();
         connection.begin().await?;
-        match self.chosen_rows(connection, chosen).await {
+        let changed = self.chosen_rows(connection, chosen).await;
+        match changed.and_then(|(changed, places)| Ok((self.within_limit(changed)?, places))) {
             Ok((Rows { rows, tags, dependents, longest, next }, places)) => {
                 Ok((Changed { rows, tags, dependents, longest, next, began }, places))
             }
@@ -684,6 +698,13 @@ impl<'a> Batches<'a> {
         }
         Ok(Rows { rows: changed, tags, dependents: Vec::new(), longest: watch.longest, next })
     }
+}
+
+/// As the pace of the step's database says.
+fn most_rows(around: &Surroundings<'_>, step: &Step) -> u64 {
+    let settings = &around.job.settings;
+    let pace = settings.databases.get(&step.database);
+    u64::from(pace.map_or(settings.pace.batch_rows, |database| settings.pace.of(database).batch_rows))
 }
 
 /// The statements of a range whose keys are read in one text.

@@ -5,6 +5,7 @@
 //! [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the others.
 
 mod aggregate;
+mod allowance;
 mod batch;
 mod book;
 mod chunk;
@@ -46,6 +47,7 @@ use crate::{
     plan::{Plan, Prepared, Unplanned},
     settings::WhenTimeIsUp,
 };
+use allowance::RunAllowance;
 use jiff::Timestamp;
 use pace::Pace;
 use std::{
@@ -119,6 +121,9 @@ enum Failure {
     /// Others keep changing the rows whose groups are too small.
     #[error("{left} rows of groups that are too small change while the run is at work; they wait for the next run")]
     Restless { left: u64 },
+    /// A batch took more rows than it may.
+    #[error("a batch would change {rows} rows, dependents included; batch_rows allows {most}")]
+    TooLarge { rows: u64, most: u64 },
     /// The next batch would begin where this one did.
     #[error("the database does not order the table's keys in a way that a run can follow")]
     Stuck,
@@ -160,7 +165,9 @@ impl Failure {
                 }
             },
             Self::Ledger(error) if error.outcome() == Outcome::Temporary => RuleResult::Temporary,
-            Self::Ledger(_) | Self::Kept { .. } | Self::Undone { .. } | Self::Stuck => RuleResult::Failed,
+            Self::Ledger(_) | Self::Kept { .. } | Self::Undone { .. } | Self::TooLarge { .. } | Self::Stuck => {
+                RuleResult::Failed
+            }
         }
     }
 }
@@ -176,6 +183,8 @@ struct Surroundings<'a> {
     /// What the run takes for the present time.
     now: Timestamp,
     recipients: &'a Recipients,
+    /// What the run may still change.
+    allowance: RunAllowance,
     /// How many workers a rule has in this process.
     workers: u16,
     pace: Pace<'a>,
@@ -185,10 +194,11 @@ struct Surroundings<'a> {
 ///
 /// # Errors
 /// The ledger cannot be written. Whatever goes wrong with a rule alone is in the report.
-pub async fn execute(
+async fn execute(
     job: &Job,
     prepared: &Prepared,
     group: Option<String>,
+    allowance: RunAllowance,
     recipients: &Recipients,
     ledger: &mut Ledger,
     stop: &CancellationToken,
@@ -203,10 +213,13 @@ pub async fn execute(
         ledger.append(assertions, &[]).await?;
     }
 
+    for rule in &plan.gone_rules {
+        tracing::warn!(rule, "the rule was in a run and is in no file any more: put it back, or add it to `retired`");
+    }
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
     let workers = job.settings.pace.workers;
     let pace = Pace::new(&job.settings, ledger.clock().clone(), prepared.began.into());
-    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, workers, pace };
+    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, allowance, workers, pace };
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
@@ -256,6 +269,7 @@ pub async fn execute(
         milliseconds,
         rules,
         assertions: plan.assertions.clone(),
+        gone_rules: plan.gone_rules.clone(),
         polled,
         traces,
         backlog,

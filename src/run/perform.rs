@@ -1,6 +1,6 @@
 //! One run of a job, from opening the ledger to the report: what `sunset run` and `sunset serve` have in common.
 
-use super::{Progress, Recipients, RunReport, execute, note, note::Together, retentions};
+use super::{Progress, Recipients, RunReport, allowance::RunAllowance, execute, note, note::Together, retentions};
 use crate::{
     catalog::TableName,
     database,
@@ -10,6 +10,7 @@ use crate::{
     outcome::{Outcome, Stop},
     plan::{self, Hold, HoldScope, Options, Plan, Prepared, Said},
     present,
+    standing::Standing,
     store::{self, HoldTarget, Store},
 };
 use anyhow::Context as _;
@@ -125,7 +126,9 @@ async fn perform_on(
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
     let passed = ledger.store().passed_gates().await?;
     let passed = passed.into_iter().map(|(rule, (terms, at))| (rule, plan::Passed { terms, at })).collect();
-    let options = Options { rules, tags, walks, pseudonym_key, said, passed, ..Options::default() };
+    let before = Standing::read(ledger.store()).await?.before();
+    let before = Some(plan::Before { reviewed: reviewed.is_some(), ..before });
+    let options = Options { rules, tags, walks, pseudonym_key, said, passed, before, ..Options::default() };
     let mut prepared = match plan::prepare(job, &holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),
@@ -136,7 +139,8 @@ async fn perform_on(
     }
     let recipients =
         Recipients::open(&job.settings, &keys, &prepared).map_err(|error| Stop::invalid(error.to_string()))?;
-    let report = execute(job, &prepared, group, &recipients, ledger, stop, progress).await?;
+    let allowance = RunAllowance::new(job.settings.limits, reviewed.as_ref(), group.clone());
+    let report = execute(job, &prepared, group, allowance, &recipients, ledger, stop, progress).await?;
     Ok((Performed::Report(Box::new(report)), Some(prepared)))
 }
 

@@ -6,7 +6,7 @@ use crate::{
     database::{dialect, groups::GroupCounts, maintenance::Remains},
     ledger::RuleResult,
     outcome::Outcome,
-    plan::{CheckedAssertion, Counts, DatabaseFacts, PlannedAggregate},
+    plan::{CheckedAssertion, Counts, DatabaseFacts, PlannedAggregate, Starts},
     recipients::Answer,
     rules::{After, Disposition},
     standing::{Durations, RunStanding},
@@ -41,6 +41,9 @@ pub struct RunReport {
     /// What has to hold and no rule can bring about.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<CheckedAssertion>,
+    /// Rules that were in an earlier run and are in no file any more, nor among those that are retired.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone_rules: Vec<String>,
     /// What became of work that recipients had accepted before, by their names.
     #[serde(skip)]
     pub polled: BTreeMap<String, RecipientReport>,
@@ -154,6 +157,12 @@ pub struct RuleReport {
     /// The rows as they were counted last: after the work, or, where it did not come to its end, before it.
     #[serde(skip)]
     pub counts: Option<Counts>,
+    /// Rows with and without a starting point as the plan counted them.
+    #[serde(skip)]
+    pub starts: Option<Starts>,
+    /// More of them have lost theirs since the last run than may.
+    #[serde(skip)]
+    pub has_lost_starts: bool,
     /// Why it ended as it did, where that needs words.
     pub message: Option<String>,
     /// At least this, whatever the result says: credentials that are refused are not a failure of the rule.
@@ -268,6 +277,8 @@ impl RuleReport {
             waited: BTreeMap::new(),
             batches: Durations::default(),
             counts: None,
+            starts: None,
+            has_lost_starts: false,
             message: None,
             outcome: Outcome::Done,
         }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     catalog::TableName,
     ledger::{self, Event, Ledger, RuleResult},
+    outcome::Outcome,
     plan::{self, OpenDatabase, PreparedStep, Step},
     rules::Limits,
 };
@@ -37,6 +38,8 @@ pub(super) async fn run(
     let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Done);
     report.table = Some(step.table.clone());
     report.counts = Some(step.counts.clone());
+    report.starts = step.counts.starts;
+    report.has_lost_starts = step.lost_starts > 0;
 
     if !step.refusals.is_empty() {
         let message = step.refusals.join("; ");
@@ -59,9 +62,11 @@ pub(super) async fn run(
         // the plan's count is the verification: there was nothing to change since
         report.remaining = verify::reasons(&step.counts);
         report.result = if report.remaining.is_empty() { RuleResult::NothingDue } else { RuleResult::ExplainedRest };
+        let lost = lost_starts(step, &mut report);
         tracing::info!(rule = step.rule, "nothing due");
         let mut events = vec![started(step)];
         events.extend(k_anonymity::stands(step, &mut report));
+        events.extend(lost);
         if ready.rule.after.is_some() {
             // an earlier run may have left it undone
             ledger.append(std::mem::take(&mut events), &[]).await?;
@@ -104,11 +109,27 @@ pub(super) async fn run(
         }
     }
     report.explain(&step.counts);
+    events.extend(lost_starts(step, &mut report));
     report.milliseconds = milliseconds(began);
     events.push(finished(&report));
     ledger.append(events, &[]).await?;
     tracing::info!(rule = step.rule, disposed = report.disposed, result = ?report.result, "rule finished");
     Ok(report)
+}
+
+/// Rows that have lost their starting points would stay for ever: whatever else went well, a person has to look.
+fn lost_starts(step: &Step, report: &mut RuleReport) -> Option<Event> {
+    if step.lost_starts == 0 {
+        return None;
+    }
+    let message = plan::lost_words(step.lost_starts);
+    tracing::error!(rule = step.rule, rows = step.lost_starts, "rows have lost their starting points");
+    if matches!(report.result, RuleResult::Done | RuleResult::NothingDue | RuleResult::ExplainedRest) {
+        report.result = RuleResult::Failed;
+    }
+    report.outcome = report.outcome.max(Outcome::Failed);
+    report.add_message(message.clone());
+    Some(Event::Failure { rule: Some(step.rule.clone()), message })
 }
 
 /// What is left after a failure is counted like what is left after the work, where that is possible; else it is what the

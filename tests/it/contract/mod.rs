@@ -5,6 +5,7 @@
 
 use crate::support::bench::{Bench, Report};
 
+mod bounds;
 mod conditions;
 mod dependents;
 mod dispositions;
@@ -16,6 +17,7 @@ mod limits;
 mod names;
 mod present;
 mod refusals;
+mod reports;
 mod results;
 mod starting_points;
 mod strides;
