@@ -150,7 +150,10 @@ pub(super) fn answers(recipient: &str, report: &RecipientReport) -> String {
 }
 
 pub(super) fn text(report: &RunReport) -> String {
-    let mut out = format!("run {}\n\n", report.run);
+    let mut out = match report.rehearsal {
+        Some(_) => format!("rehearsal for {:.0}: nothing was changed\n\n", report.now),
+        None => format!("run {}\n\n", report.run),
+    };
     out.push_str(&table(&HEAD, report.rules.iter().map(row).collect()));
     for rule in &report.rules {
         for (recipient, asked) in &rule.recipients {
@@ -174,6 +177,9 @@ pub(super) fn text(report: &RunReport) -> String {
             let _ = writeln!(out, "\n{}: {message}", rule.rule);
         }
     }
+    for words in report.rehearsal.iter().flatten() {
+        let _ = writeln!(out, "\n{words}");
+    }
     for line in gone_rules(&report.gone_rules) {
         let _ = writeln!(out, "\n{line}");
     }
@@ -195,6 +201,11 @@ pub(super) fn text(report: &RunReport) -> String {
             count(group.disposed),
             format!("{:?}", group.outcome).to_lowercase(),
         );
+    }
+    if report.rehearsal.is_some() {
+        let _ =
+            writeln!(out, "\n{} rows would have been disposed of; all of them are still there", count(report.disposed));
+        return out;
     }
     for line in traces(&report.traces, "what is left of rows that went") {
         let _ = writeln!(out, "{line}");

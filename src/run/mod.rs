@@ -20,6 +20,7 @@ mod partition;
 mod perform;
 mod quotas;
 mod recover;
+mod rehearsal;
 mod report;
 mod retentions;
 mod step;
@@ -39,12 +40,13 @@ pub use report::{
 pub use retentions::retentions;
 
 use crate::{
+    catalog::Engine,
     database::Error as DatabaseError,
     failpoint,
     job::Job,
     ledger::{self, AssertionResult, Event, Ledger, RuleResult, TagKey},
     outcome::Outcome,
-    plan::{Plan, Prepared, Unplanned},
+    plan::{OpenDatabase, Plan, Prepared, Unplanned},
     settings::WhenTimeIsUp,
 };
 use allowance::RunAllowance;
@@ -129,6 +131,13 @@ enum Failure {
     Stuck,
 }
 
+impl Surroundings<'_> {
+    /// Each batch on this database is rolled back.
+    fn undoes(&self, database: &OpenDatabase) -> bool {
+        self.rehearsal && database.catalog.engine != Engine::Sqlite
+    }
+}
+
 impl Failure {
     /// There was work left to do, and no time.
     fn is_for_want_of_time(&self) -> bool {
@@ -185,6 +194,8 @@ struct Surroundings<'a> {
     recipients: &'a Recipients,
     /// What the run may still change.
     allowance: RunAllowance,
+    /// Nothing lasts: servers undo each batch.
+    rehearsal: bool,
     /// How many workers a rule has in this process.
     workers: u16,
     pace: Pace<'a>,
@@ -194,11 +205,13 @@ struct Surroundings<'a> {
 ///
 /// # Errors
 /// The ledger cannot be written. Whatever goes wrong with a rule alone is in the report.
+#[expect(clippy::too_many_arguments, reason = "a run with all that it works with")]
 async fn execute(
     job: &Job,
     prepared: &Prepared,
     group: Option<String>,
     allowance: RunAllowance,
+    rehearsal: bool,
     recipients: &Recipients,
     ledger: &mut Ledger,
     stop: &CancellationToken,
@@ -219,7 +232,8 @@ async fn execute(
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
     let workers = job.settings.pace.workers;
     let pace = Pace::new(&job.settings, ledger.clock().clone(), prepared.began.into());
-    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, allowance, workers, pace };
+    let around =
+        Surroundings { job, stop, progress, holds, tag_key, now, recipients, allowance, rehearsal, workers, pace };
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
@@ -275,6 +289,7 @@ async fn execute(
         backlog,
         group: None,
         checkpoint: checkpoint.note,
+        rehearsal: None,
     })
 }
 

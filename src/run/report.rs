@@ -57,7 +57,11 @@ pub struct RunReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupReport>,
     /// The signed checkpoint: worth keeping somewhere else.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub checkpoint: String,
+    /// Nothing was changed, and this is what a run would have done beside, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<Vec<String>>,
 }
 
 /// What is left of rows in one database, after what rules with the same `after` did.

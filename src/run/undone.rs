@@ -48,6 +48,9 @@ async fn try_rows(
         return Ok(0);
     }
     let changed = batches.change_listed(connection, rows).await?;
+    if let Some(statement) = dialect.deferred() {
+        connection.execute(&statement).await?;
+    }
     match work.change {
         Change::Erase => {
             let after = plan::tally(connection, dialect, work).await?.due;

@@ -17,6 +17,7 @@ mod limits;
 mod names;
 mod present;
 mod refusals;
+mod rehearsal;
 mod reports;
 mod results;
 mod starting_points;

@@ -57,12 +57,32 @@ async fn a_trigger_that_writes_rows_again(bench: Bench) {
     }
 }
 
-/// Values that a trigger changes again never come to rest.
-async fn a_trigger_that_rewrites_values(bench: Bench) {
-    if bench.engine == Engine::Sqlite {
+/// The same at the end of the transaction.
+async fn a_trigger_that_fires_at_the_commit(bench: Bench) {
+    if bench.engine != Engine::Postgres {
         return;
     }
+    rows(&bench).await;
+    bench
+        .script(
+            "create function back() returns trigger language plpgsql as
+               $$ begin insert into t values (old.id + 1000, old.status, old.name, old.ended); return null; end $$;
+             create constraint trigger back after delete on t deferrable initially deferred
+               for each row execute function back()",
+        )
+        .await;
+    rule(&bench, "");
+    let report = bench.run(4);
+    assert!(message(&report).contains("trigger `back`"), "{report:?}");
+    assert_eq!(bench.count("select count(*) from t").await, 3);
+}
+
+/// Values that a trigger changes again never come to rest.
+async fn a_trigger_that_rewrites_values(bench: Bench) {
     for value in ["lower(new.name)", "concat(new.name, '!')", "old.name"] {
+        if bench.engine == Engine::Sqlite && value.starts_with("concat") {
+            continue;
+        }
         rows(&bench).await;
         bench
             .script_for(
@@ -75,7 +95,9 @@ async fn a_trigger_that_rewrites_values(bench: Bench) {
                     "alter table t modify name varchar(80) collate utf8mb4_bin;
                      create trigger again before update on t for each row set new.name = {value}"
                 ),
-                "",
+                &format!(
+                    "create trigger again after update on t begin update t set name = {value} where id = new.id; end"
+                ),
             )
             .await;
         bench.rules(
@@ -272,6 +294,7 @@ async fn an_unreachable_database_is_not_nothing_to_do(bench: Bench) {
 
 on_every_engine!(
     a_trigger_that_writes_rows_again,
+    a_trigger_that_fires_at_the_commit,
     a_trigger_that_rewrites_values,
     rows_that_a_failure_leaves,
     rows_that_are_no_longer_due,
