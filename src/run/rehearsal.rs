@@ -132,7 +132,8 @@ pub(super) fn rehearse(prepared: &mut Prepared) -> Vec<String> {
     let wrap = |(name, open): (String, OpenDatabase)| match open.catalog.engine {
         Engine::Sqlite => (name, open),
         Engine::Postgres | Engine::Mysql => {
-            (name, OpenDatabase { database: Box::new(Rehearsed(open.database)), ..open })
+            let rehearsed = Rehearsed { inner: open.database, dialect: open.dialect };
+            (name, OpenDatabase { database: Box::new(rehearsed), ..open })
         }
     };
     prepared.databases = std::mem::take(&mut prepared.databases).into_iter().map(wrap).collect();
