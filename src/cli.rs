@@ -175,6 +175,10 @@ pub struct RunArgs {
     /// Call this process one of a group that shares a night's work, on whatever machines: report and status sum them up
     #[arg(long, env = "SUNSET_GROUP", value_name = "NAME", value_parser = group)]
     pub group: Option<String>,
+    /// Change nothing: work on copies (SQLite) or undo each batch (servers), ask no recipient, write no ledger; also for a
+    /// --now in the future
+    #[arg(long)]
+    pub rehearsal: bool,
     /// Begin no batch when so long has passed, e.g. 2h or 90min; pace.run_time in sunset.yaml by default
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub run_time: Option<Duration>,

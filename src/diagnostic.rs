@@ -261,5 +261,8 @@ codes! {
     LongSlack "W0607" "the regular deletion period is much longer than the retention period",
     Unwatched "W0608" "something that a run should mind cannot be watched",
     StaleGap "W0609" "a gap was accepted that is none, or no longer",
+    NoSuchValue "W0610" "a condition that no row meets, or a value in it that no row has",
+    GoneRule "W0611" "a rule that was in a run is in no file any more",
+    LostStart "W0612" "rows have no starting point any more",
     HoldInDoubt "W0630" "a hold may not mean the rows that it is applied to, or cannot be applied",
 }

@@ -47,6 +47,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
         pseudonym_key,
         said,
         answers,
+        before: Some(loading::before(&job).await?),
         ..Options::default()
     };
     let prepared = match plan::prepare(&job, &holds, now, &options).await? {

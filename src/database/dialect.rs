@@ -158,6 +158,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// Does what the server would do at the commit: checks and triggers that wait for it.
+    fn deferred(&self) -> Option<Statement> {
+        None
+    }
+
     /// Names of those of these tables that the user may not clean up.
     fn not_maintained(&self, _tables: &[TableName]) -> Option<Statement> {
         None

@@ -252,6 +252,31 @@ pub fn missing(dialect: &dyn Dialect, work: &Work) -> Option<Statement> {
     work.missing.as_ref().map(|missing| count_claimed(dialect, work, missing))
 }
 
+/// Two numbers: governed rows, and those of them without a starting point that can be read.
+pub fn starts(dialect: &dyn Dialect, work: &Work) -> Statement {
+    let mut without = work.unreadable.clone();
+    without.text = dialect.shown(&format!("coalesce(sum(case when {} then 1 else 0 end), 0)", without.text));
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&[Sql::new(dialect.shown("count(*)")), without], ", "));
+    sql.push(&format!(" from {} where ", dialect.target(&work.table))).append(&Sql::all(work.claimed()));
+    dialect.finish(sql)
+}
+
+/// A row when the table has one that meets the condition.
+pub fn any_row(dialect: &dyn Dialect, table: &TableName, condition: Option<&Sql>) -> Statement {
+    let mut sql = select_from(dialect, &dialect.shown("1"), table, &Sql::all(condition));
+    sql.push(" limit 1");
+    dialect.finish(sql)
+}
+
+/// Up to `limit` different values of a column, as text.
+pub fn distinct(dialect: &dyn Dialect, table: &TableName, column: &KeyColumn, limit: usize) -> Statement {
+    let text = dialect.text(&dialect.column(&dialect.row(table), &column.name), column);
+    let mut sql = select_from(dialect, &format!("distinct {text}"), table, &Sql::all([]));
+    sql.push(&format!(" limit {limit}"));
+    dialect.finish(sql)
+}
+
 /// What a rule says of one row: its starting point, then `1` or `0` for each of: the condition holds, it is not yet
 /// carried out, due, overdue, without starting point, held, waiting. No row when there is none with this key.
 pub fn verdict(dialect: &dyn Dialect, work: &Work, key: &[String]) -> Statement {

@@ -12,7 +12,7 @@ mod timeline;
 
 pub use forecast::forecast;
 pub use numbers::{count, persons, seconds};
-pub use report::result;
+pub use report::{gone_rules, result};
 
 use crate::{
     cli::Format,

@@ -45,9 +45,9 @@ pub(super) fn time(plan: &Plan) -> String {
 
 pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
     let mut out = format!("plan of job {} for {}\n\n", plan.job, time(plan));
-    if plan.steps.is_empty() {
+    if plan.steps.is_empty() && plan.unplanned.is_empty() {
         out.push_str("no rules\n");
-    } else {
+    } else if !plan.steps.is_empty() {
         out.push_str(&table(&HEAD, plan.steps.iter().map(row).collect()));
     }
     for step in plan.steps.iter().filter(|_| !style.brief) {
@@ -65,6 +65,9 @@ pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
     }
     for line in assertions::lines(&plan.assertions) {
         let _ = writeln!(out, "assertion {line}");
+    }
+    for line in report::gone_rules(&plan.gone_rules) {
+        let _ = writeln!(out, "\n{line}");
     }
     for unplanned in &plan.unplanned {
         let _ = writeln!(out, "\nnot planned: {} ({})", unplanned.rules.join(", "), unplanned.reason);
@@ -93,13 +96,18 @@ fn summary(plan: &Plan) -> String {
     let rows: u64 = plan.steps.iter().map(|step| step.counts.disposable()).sum();
     let along: u64 = plan.steps.iter().flat_map(|step| &step.dependents).filter_map(|d| d.rows).sum();
     let refused = plan.steps.iter().filter(|step| !step.refusals.is_empty()).count();
+    let unplanned: usize = plan.unplanned.iter().map(|unplanned| unplanned.rules.len()).sum();
     let mut text = match (rows, along) {
+        (0, _) if unplanned > 0 => "0 rows to dispose of under the rules that could be planned".to_owned(),
         (0, _) => "nothing to do".to_owned(),
         (rows, 0) => format!("{} rows to dispose of", count(rows)),
         (rows, along) => format!("{} rows to dispose of, {} dependents go along", count(rows), count(along)),
     };
     if refused > 0 {
         let _ = write!(text, "; {refused} of {} rules refused by a guard rail", plan.steps.len());
+    }
+    if unplanned > 0 {
+        let _ = write!(text, "; what is due under {unplanned} others is not known");
     }
     let _ = write!(text, "\ndigest {}", plan.digest);
     text

@@ -1,7 +1,8 @@
 //! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
 
 use super::{
-    Counts, DatabaseFacts, FORMAT, HeldBy, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
+    Counts, DatabaseFacts, FORMAT, HeldBy, Hold, MissingIndex, Plan, PlannedStatement, Starts, Step, Unplanned,
+    WholePartition,
     access::{self, Walk},
     aggregate,
     assertion::{self, CheckedAssertion, Said},
@@ -13,7 +14,7 @@ use super::{
     members, order, outlast, pace, partitions,
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
-    sample,
+    sample, unmatched,
 };
 use crate::{
     catalog::{Catalog, Engine, Table},
@@ -25,7 +26,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Place, Severity},
     job::Job,
     outcome::Outcome,
-    rules::{Disposition, Rule, shape::nearest},
+    rules::{Disposition, Limits, Rule, shape::nearest},
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -54,6 +55,29 @@ pub struct Options {
     pub answers: Option<Answers>,
     /// Gates that were passed before, by rule.
     pub passed: BTreeMap<String, Passed>,
+    /// What earlier runs have left in the store; `None` where nobody asks what was before.
+    pub before: Option<Before>,
+}
+
+/// What is known of earlier runs.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// Rules that have disposed of rows.
+    pub disposed: BTreeSet<String>,
+    /// Rows with and without a starting point after the last run, by rule.
+    pub starts: BTreeMap<String, Starts>,
+    /// Rules that were in a run.
+    pub ran: BTreeSet<String>,
+    /// What the run executes was reviewed by a person.
+    pub reviewed: bool,
+}
+
+impl Before {
+    /// Rules that were in a run and are in no file any more, although nobody has retired them.
+    pub fn gone(&self, job: &Job) -> Vec<String> {
+        let is_known = |id: &&String| job.rules().all(|rule| rule.id != **id) && !job.settings.retired.contains(*id);
+        self.ran.iter().filter(is_known).cloned().collect()
+    }
 }
 
 /// A database that is connected, with its schema.
@@ -253,7 +277,8 @@ pub async fn prepare(
     let warned = resolved.into_iter().filter(|(rule, _)| rules.iter().any(|chosen| chosen.id == rule.id));
     let doubts = bound.into_values().flat_map(|bound| bound.warnings);
     let warnings = doubts.chain(warned.flat_map(|(_, resolved)| resolved.warnings)).chain(unwatched).collect();
-    let plan = assemble(job, now, steps, &databases, unplanned, assertions)?;
+    let gone = options.before.as_ref().map(|before| before.gone(job)).unwrap_or_default();
+    let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
     Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, began }))
 }
@@ -505,14 +530,22 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
     let gone = || database::Error::new(ErrorKind::Other, format!("table {} is gone", work.table));
     let table: &Table = catalog.get(&work.table).ok_or_else(gone)?;
     let limits = guard::effective(&rule.limits, &job.settings.limits);
-    let counts = count::counts(connection, dialect, table, counted, &limits, options.thorough).await?;
+    let mut counts = count::counts(connection, dialect, table, counted, &limits, options.thorough).await?;
     let held_by = match counts.held {
         0 => Vec::new(),
         _ => held_by(connection, dialect, catalog, table, counted, holds).await?,
     };
+    if options.before.is_some() {
+        counts.starts = count::starts(connection, dialect, table, counted).await?;
+    }
+    let lost_starts = lost_starts(options, rule, &limits, &counts);
+    let is_new = |before: &&Before| !before.reviewed && !before.disposed.contains(&rule.id);
+    let first_run = options.before.as_ref().filter(is_new).is_some();
     let due = counts.disposable();
     let (index, reviewed) = (resolved.index.as_deref(), options.walks.get(&rule.id).map(String::as_str));
-    let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
+    let pace = job.settings.databases.get(&rule.table.database);
+    let pace = pace.map_or_else(|| job.settings.pace.clone(), |database| job.settings.pace.of(database));
+    let walk = access::walk(catalog, table, work, index.is_some(), due, pace.batch_rows, reviewed);
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
     let dependents = count::dependents(connection, dialect, counted, &resolved.dependents, due > 0).await?;
     let known = recipients::Known { members, answers: options.answers.as_ref() };
@@ -538,9 +571,13 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
     let missing_indexes = missing_indexes(resolved, &counts);
     let mut warnings = warnings(resolved);
     warnings.extend(not_maintained(connection, dialect, rule, work).await?);
+    if options.thorough {
+        warnings.extend(unmatched::warnings(connection, dialect, table, rule, work, &counts).await?);
+    }
+    if lost_starts > 0 {
+        warnings.push(lost_words(lost_starts));
+    }
     let erase = rule.disposition == Disposition::Erase;
-    let pace = job.settings.databases.get(&rule.table.database);
-    let pace = pace.map_or_else(|| job.settings.pace.clone(), |database| job.settings.pace.of(database));
     let step = Step {
         rule: rule.id.clone(),
         category: rule.category.clone(),
@@ -552,9 +589,12 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
         techniques: rule.columns.iter().map(|(name, technique)| (name.clone(), technique.label())).collect(),
         cut_off: resolved.cut_off.clone(),
         refusals: (guard::refusals(&limits, &counts).into_iter())
+            .chain(if first_run { guard::first_refusals(&limits, &counts) } else { Vec::new() })
             .chain(doubts)
             .chain(holds.lost.iter().cloned())
             .collect(),
+        first_run: first_run && guard::first(&limits, counts.table_rows).is_some(),
+        lost_starts,
         lost_holds: holds.lost.clone(),
         held_by,
         counts,
@@ -624,6 +664,21 @@ async fn held_by(
 
 /// A statement has room for so many.
 const HOLDS_AT_ONCE: usize = 20;
+/// Rows that have lost their starting points since the rule's last run, beyond what its limits allow.
+fn lost_starts(options: &Options, rule: &Rule, limits: &Limits, counts: &Counts) -> u64 {
+    let then = options.before.as_ref().and_then(|before| before.starts.get(&rule.id));
+    let lost = then.zip(counts.starts).map_or(0, |(then, now)| now.lost_since(then));
+    if lost > limits.lost_starts.unwrap_or(0) { lost } else { 0 }
+}
+
+/// What has happened to them, and the way out.
+pub fn lost_words(rows: u64) -> String {
+    format!(
+        "{}: {rows} rows had a starting point at the rule's last run and have none now: they would stay for ever; find out \
+         what took it away, and when it is all right, allow it: `limits: {{lost_starts: {rows}}}`",
+        Code::LostStart.as_str()
+    )
+}
 
 /// Those that matter now that the rows were counted. Each once: several foreign keys may need the same.
 fn missing_indexes(resolved: &Resolved, counts: &Counts) -> Vec<MissingIndex> {
@@ -787,6 +842,7 @@ fn assemble(
     databases: &BTreeMap<String, OpenDatabase>,
     unplanned: Vec<Unplanned>,
     assertions: Vec<CheckedAssertion>,
+    gone_rules: Vec<String>,
 ) -> anyhow::Result<Plan> {
     let rows = steps
         .iter()
@@ -806,6 +862,7 @@ fn assemble(
         unplanned,
         pace: pace::lines(job, databases),
         assertions,
+        gone_rules,
         limits: job.settings.limits,
         refusals: guard::run_refusals(&job.settings.limits, rows),
         work_digest: String::new(),

@@ -166,7 +166,9 @@ impl Needs {
     fn take(&mut self, catalog: &Catalog, rule: &str, resolved: &Resolved) {
         let work = &resolved.work;
         self.table(&work.table).select.insert(rule.to_owned());
-        let walks = access::walks(catalog, work, resolved.index.is_some());
+        // a job whose batches are small goes another way
+        let [walks, small] = [u32::MAX, 1].map(|rows| access::walks(catalog, work, resolved.index.is_some(), rows));
+        self.take_walk(rule, work, &small.some);
         for walk in walks.few.into_iter().chain([walks.some]).chain(walks.many) {
             self.take_walk(rule, work, &walk);
         }

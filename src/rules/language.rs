@@ -166,7 +166,8 @@ static RULE: MapShape = MapShape::new(
         ),
         optional(
             "limits",
-            "Guard rails: over one of them, nothing is touched.",
+            "Guard rails: over one of them nothing is touched; they bind the run too, whatever has become due since it was \
+             planned.",
             Shape::Map(&LIMITS),
             "{max_rows: 50000, max_share: 5%}",
         ),
@@ -649,7 +650,22 @@ static LIMITS: MapShape = MapShape::new(
             Shape::Integer(within(1.0, 9_007_199_254_740_991.0, Code::BadLimit)),
             "50000",
         ),
-        optional("max_share", "Not more than this share of the table's rows.", Shape::Text(&format::SHARE), "5%"),
+        optional(
+            "max_share",
+            "Not more than this share of the table's rows. Where neither it nor `max_rows` is set, a rule that has not \
+             disposed of anything yet may take half of a table of 10000 rows or more; `run --plan` with a reviewed plan may \
+             take what was reviewed.",
+            Shape::Text(&format::SHARE),
+            "5%",
+        ),
+        optional(
+            "lost_starts",
+            "So many rows may have no starting point any more that had one at the rule's last run, such as contracts that go \
+             on after all; 0 by default. With more of them the rule fails, after its work, until somebody has looked and says \
+             here how many are all right. On tables of up to a million rows.",
+            Shape::Integer(within(0.0, 9_007_199_254_740_991.0, Code::BadLimit)),
+            "20",
+        ),
     ],
 );
 
@@ -687,6 +703,13 @@ static JOB: MapShape = MapShape::new(
             "{data_sim_law: false, loss_fiscal_years: [2024-03-31], fiscal_year_end: 03-31}",
         ),
         optional("limits", "Guard rails for a whole run.", Shape::Map(&LIMITS), "{max_rows: 500000}"),
+        optional(
+            "retired",
+            "Rules that are gone on purpose, by their ids. Any other rule that was in a run and is in no file any more is \
+             named in plans, reports and the status.",
+            Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true },
+            "[closed-branch-visitors]",
+        ),
         optional("pace", "How gently to work.", Shape::Map(&PACE), "{batch_target: 50 ms}"),
         optional(
             "store",

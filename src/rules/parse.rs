@@ -166,6 +166,7 @@ pub(crate) fn limits(at: Option<&At>) -> Limits {
     Limits {
         max_rows: at.and_then(|at| at.get("max_rows")?.integer()),
         max_share_percent: at.and_then(|at| percent(at.get("max_share")?.text()?)),
+        lost_starts: at.and_then(|at| at.get("lost_starts")?.integer()),
     }
 }
 

@@ -374,4 +374,7 @@ pub struct Limits {
     pub max_rows: Option<u64>,
     /// Of the table's rows, 0 to 100.
     pub max_share_percent: Option<f64>,
+    /// Rows that may have lost their starting points since the last run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_starts: Option<u64>,
 }

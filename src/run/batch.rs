@@ -33,6 +33,8 @@ pub(super) struct Batches<'a> {
     table: String,
     /// Rows that the plan counted.
     pub expected: u64,
+    /// No transaction changes more, dependents included, but for one row with all that belongs to it.
+    most: u64,
     /// The leaf tables' sizes in blocks when the pass began: rows that an update moves behind the end are done.
     leaves: Vec<u64>,
 }
@@ -125,6 +127,7 @@ impl<'a> Batches<'a> {
             tag_key: around.tag_key.clone(),
             table: step.full_table(),
             expected: step.counts.disposable(),
+            most: most_rows(around, step),
             leaves: Vec::new(),
         }
     }
@@ -257,7 +260,7 @@ impl<'a> Batches<'a> {
         failpoint::reach("before_statement");
         let changed = self.rows(connection, stretch, size).await;
         failpoint::reach("after_statement");
-        match changed {
+        match changed.and_then(|changed| self.within_limit(changed)) {
             Ok(Rows { rows, tags, dependents, longest, next }) => {
                 Ok(Changed { rows, tags, dependents, longest, next, began })
             }
@@ -266,6 +269,16 @@ impl<'a> Batches<'a> {
                 let _ = connection.rollback().await;
                 Err(failure)
             }
+        }
+    }
+
+    /// Ranges may have grown since they were cut, keys may be ordered otherwise than ranges say, and nobody knows beforehand
+    /// how many dependents go along.
+    fn within_limit(&self, changed: Rows) -> Result<Rows, Failure> {
+        let rows = changed.rows + changed.dependents.iter().map(|dependent| dependent.rows).sum::<u64>();
+        match rows > self.most && changed.rows > 1 {
+            true => Err(Failure::TooLarge { rows, most: self.most }),
+            false => Ok(changed),
         }
     }
 
@@ -286,7 +299,8 @@ impl<'a> Batches<'a> {
     ) -> Result<(Changed, Vec<usize>), Failure> {
         let began = Instant::now();
         connection.begin().await?;
-        match self.chosen_rows(connection, chosen).await {
+        let changed = self.chosen_rows(connection, chosen).await;
+        match changed.and_then(|(changed, places)| Ok((self.within_limit(changed)?, places))) {
             Ok((Rows { rows, tags, dependents, longest, next }, places)) => {
                 Ok((Changed { rows, tags, dependents, longest, next, began }, places))
             }
@@ -383,6 +397,11 @@ impl<'a> Batches<'a> {
         };
         let rows = self.secure(connection, rows, &mut watch).await?;
         self.change_rows(connection, rows, next, watch).await
+    }
+
+    /// Changes these rows in the transaction that is open, and before them what references them; how many changed.
+    pub async fn change_listed(&self, connection: &mut dyn Connection, rows: Vec<Row>) -> Result<u64, Failure> {
+        Ok(self.change_rows(connection, rows, None, Stopwatch::default()).await?.rows)
     }
 
     /// Changes rows that are locked, and before them what references them.
@@ -644,6 +663,13 @@ impl<'a> Batches<'a> {
         }
         Ok(Rows { rows: changed, tags, dependents: Vec::new(), longest: watch.longest, next })
     }
+}
+
+/// As the pace of the step's database says.
+fn most_rows(around: &Surroundings<'_>, step: &Step) -> u64 {
+    let settings = &around.job.settings;
+    let pace = settings.databases.get(&step.database);
+    u64::from(pace.map_or(settings.pace.batch_rows, |database| settings.pace.of(database).batch_rows))
 }
 
 /// The statements of a range whose keys are read in one text.

@@ -225,6 +225,10 @@ impl Dialect for Postgres {
         Some(maintenance::unlimited())
     }
 
+    fn deferred(&self) -> Option<Statement> {
+        Some(Statement::new("set constraints all immediate"))
+    }
+
     fn not_maintained(&self, tables: &[TableName]) -> Option<Statement> {
         Some(maintenance::not_allowed(tables))
     }

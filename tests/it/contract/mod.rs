@@ -5,6 +5,7 @@
 
 use crate::support::bench::{Bench, Report};
 
+mod bounds;
 mod conditions;
 mod dependents;
 mod dispositions;
@@ -17,6 +18,8 @@ mod limits;
 mod names;
 mod present;
 mod refusals;
+mod rehearsal;
+mod reports;
 mod results;
 mod starting_points;
 mod strides;
