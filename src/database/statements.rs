@@ -326,13 +326,6 @@ pub fn find_row(dialect: &dyn Dialect, table: &TableName, key: &[KeyColumn], val
     dialect.finish(select_from(dialect, &KeySelection::names(key).list(dialect, &row), table, &condition))
 }
 
-/// A row when any row meets a condition.
-pub fn any_row(dialect: &dyn Dialect, table: &TableName, condition: &Sql) -> Statement {
-    let mut sql = select_from(dialect, &dialect.shown("1"), table, condition);
-    sql.push(" limit 1");
-    dialect.finish(sql)
-}
-
 /// One number: rows that meet a condition.
 pub fn count_where(dialect: &dyn Dialect, table: &TableName, condition: &Sql) -> Statement {
     dialect.finish(select_from(dialect, &dialect.shown("count(*)"), table, condition))

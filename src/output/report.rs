@@ -12,7 +12,7 @@ use crate::{
     ledger::RuleResult,
     run::{MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces},
 };
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
 pub(super) const HEAD: [&str; 7] = ["rule", "table", "result", "disposed", "along", "left", "took"];
 

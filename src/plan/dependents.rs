@@ -9,7 +9,7 @@ use super::{
 use crate::{
     anonymize::Technique,
     catalog::{Engine, ForeignKey, ReferentialAction, Table, TableName},
-    database::{Change, DependentWork, Guard, KeyColumn, Link, Sql, statements},
+    database::{Change, DependentWork, Dialect, Guard, KeyColumn, Link, Sql, statements},
     diagnostic::{Code, Diagnostic, Place},
     rules::{Covers, Dependent, Disposition, Evidence, Rule, TablePath},
 };
@@ -298,7 +298,7 @@ impl<'a> Walker<'a, '_> {
                 key: Vec::new(),
                 links: chain.to_vec(),
                 disposition: Disposition::Unlink,
-                change: unlinked(key, &fixed),
+                change: unlinked(self.around.dialect, child, key, &fixed),
                 undone: None,
                 own: true,
             });

@@ -313,9 +313,9 @@ impl Binder<'_> {
         let is_key = matches!(rows, Rows::Keys(..));
         let condition = rows.sql(self.dialect, &self.dialect.row(table));
         let statement = match is_key || !is_certain && !was_empty {
-            true => statements::any_row(self.dialect, table, &condition),
+            true => statements::any_row(self.dialect, table, Some(&condition)),
             // it can be read, and nobody waits for a table to be read through
-            false => self.dialect.explain(&statements::any_row(self.dialect, table, &condition)),
+            false => self.dialect.explain(&statements::any_row(self.dialect, table, Some(&condition))),
         };
         let found = match self.connection.fetch(&statement).await {
             Ok(rows) => rows,

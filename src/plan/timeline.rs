@@ -3,7 +3,7 @@
 
 use crate::{
     clock,
-    rules::{Dependent, Disposition, Pick, Rule, RuleFile, Source},
+    rules::{Dependent, Disposition, Pick, Rule, RuleDependent, RuleFile, Source},
     settings::Settings,
 };
 use jiff::civil::Date;
@@ -103,7 +103,15 @@ fn act(rule: &Rule, settings: &Settings, starting_day: Date) -> Act {
         retention_period: period.to_string(),
         conditional: rule.condition.is_some(),
         columns: rule.columns.iter().map(|(name, technique)| (name.clone(), technique.label())).collect(),
-        dependents: rule.dependents.iter().map(|(table, dependent)| (table.to_string(), fate(dependent))).collect(),
+        dependents: rule.dependents.iter().map(|named| (words(named), fate(&named.fate))).collect(),
         recipients: rule.recipients.iter().map(|recipient| recipient.name.clone()).collect(),
+    }
+}
+
+/// The table, and the key where the rule names one.
+fn words(dependent: &RuleDependent) -> String {
+    match dependent.by.is_empty() {
+        true => dependent.table.to_string(),
+        false => format!("{} by {}", dependent.table, dependent.by.join(", ")),
     }
 }

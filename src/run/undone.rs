@@ -57,8 +57,8 @@ async fn try_rows(
             Ok(after.saturating_sub(before.saturating_sub(changed)).min(changed))
         }
         Change::Update(_) | Change::Compute { .. } => {
-            let still = connection.fetch(&statements::count_keys(dialect, work, &keys)).await?;
-            Ok(still.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok()).unwrap_or(0))
+            let still = connection.fetch(&statements::select_disposable(dialect, work, &keys)).await?;
+            Ok(still.len() as u64)
         }
     }
 }

@@ -142,7 +142,7 @@ fn pair(
 
 /// What the files alone can tell of: rows of the rule's own table, and no foreign key that may say otherwise.
 fn is_plain(write: &Write, writer: &Life, reader: &Life, names: &dyn Names) -> bool {
-    !write.along && writer.fate_of(&reader.table, names).is_none()
+    !write.along && writer.fates_of(&reader.table, names).is_empty()
 }
 
 /// A foreign key keeps the rows that tell the reader's starting point for as long as there are rows of the reader, or lets
@@ -151,8 +151,9 @@ fn kept(writer: &Life, write: &Write, reader: &Life, need: &Need, names: &dyn Na
     if !matches!(need.what, What::Telling) || write.column.is_some() {
         return false;
     }
-    let fate = writer.fate_of(&reader.table, names);
-    matches!(fate, Some(Dependent::Keep | Dependent::Erase))
+    let fates = writer.fates_of(&reader.table, names);
+    !fates.is_empty()
+        && fates.iter().all(|fate| matches!(fate, Dependent::Keep | Dependent::Erase))
         && names.is_key(&reader.rule.table, &need.table, &need.path)
 }
 

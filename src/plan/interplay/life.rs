@@ -4,12 +4,12 @@
 use super::names::Names;
 use crate::{
     anonymize::Technique,
-    database::{Change, KeyColumn, Link, Work},
+    database::{Change, DependentWork, KeyColumn, Link, Work},
     diagnostic::Place,
     plan::{condition, resolve::Resolved},
     rules::{
-        AtLast, CalendarUnit, Condition, Dependent, Disposition, Encoding, GroupedBy, Match, Pick, Rule, Source,
-        TablePath, Total,
+        AtLast, CalendarUnit, Condition, Dependent, Disposition, Encoding, GroupedBy, Match, Pick, Rule, RuleDependent,
+        Source, TablePath, Total,
     },
 };
 
@@ -290,9 +290,8 @@ impl<'a> Life<'a> {
         let works: Vec<&Work> = std::iter::once(&resolved.work).chain(measures.map(|measure| &measure.work)).collect();
         for dependent in works.into_iter().flat_map(|work| &work.dependents) {
             let Some(table) = names.by_name(&self.rule.table.database, &dependent.table) else { continue };
-            let named = self.rule.dependents.iter().find(|(path, _)| names.table(path).as_ref() == Some(&table));
-            let place = self.rule.place.key("dependents");
-            let place = named.map_or(place.clone(), |(path, _)| place.key(&path.to_string()));
+            let named = self.named(&table, dependent, names);
+            let place = named.map_or_else(|| self.rule.place.key("dependents"), |named| named.place.clone());
             let write = |column, how, place| Write {
                 table: table.clone(),
                 column,
@@ -301,7 +300,7 @@ impl<'a> Life<'a> {
                 along: true,
                 place,
             };
-            match (&dependent.change, named.map(|(_, dependent)| dependent)) {
+            match (&dependent.change, named.map(|named| &named.fate)) {
                 (Change::Erase, _) => self.writes.push(write(None, How::Erase, place)),
                 (_, Some(Dependent::Anonymize(columns))) => {
                     for (name, technique) in columns {
@@ -325,12 +324,13 @@ impl<'a> Life<'a> {
 
     /// Dependents as far as files tell: which columns are unlinked, only the schema knows.
     fn dependents_on_paper(&mut self, names: &dyn Names) {
-        for (path, dependent) in &self.rule.dependents {
+        for dependent in &self.rule.dependents {
+            let path = &dependent.table;
             let Some(table) = names.table(path) else { continue };
-            let place = self.rule.place.key("dependents").key(&path.to_string());
+            let place = dependent.place.clone();
             let write =
                 |column, how, place| Write { table: table.clone(), column, how, links: Vec::new(), along: true, place };
-            match dependent {
+            match &dependent.fate {
                 Dependent::Erase => self.writes.push(write(None, How::Erase, place)),
                 Dependent::Anonymize(columns) => {
                     for (name, technique) in columns {
@@ -344,10 +344,22 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// What the rule makes of dependents in this table, where it names them.
-    pub fn fate_of(&self, table: &TableId, names: &dyn Names) -> Option<&'a Dependent> {
-        let named = self.rule.dependents.iter().find(|(path, _)| names.table(path).as_ref() == Some(table));
-        named.map(|(_, dependent)| dependent)
+    /// The rule's words for a dependent: those that name its key, before those that name its table alone.
+    fn named(&self, table: &TableId, dependent: &DependentWork, names: &dyn Names) -> Option<&'a RuleDependent> {
+        let key = dependent.links.first().map(|link| &link.columns);
+        let by_key = |named: &&RuleDependent| {
+            key.is_some_and(|key| {
+                named.by.len() == key.len() && key.iter().all(|column| named.by.contains(&column.name))
+            })
+        };
+        let of_table = || self.rule.dependents.iter().filter(|named| names.table(&named.table).as_ref() == Some(table));
+        of_table().find(by_key).or_else(|| of_table().find(|named| named.by.is_empty())).or_else(|| of_table().next())
+    }
+
+    /// What the rule makes of dependents in this table, by each key that it names.
+    pub fn fates_of(&self, table: &TableId, names: &dyn Names) -> Vec<&'a Dependent> {
+        let named = self.rule.dependents.iter().filter(|named| names.table(&named.table).as_ref() == Some(table));
+        named.map(|named| &named.fate).collect()
     }
 
     /// It asks this recipient by that column itself.
