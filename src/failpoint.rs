@@ -50,9 +50,13 @@ pub const AGGREGATE_MOMENTS: &[&str] = &["before_survey", "after_survey", "befor
 /// The same where the groups of anonymized rows are counted.
 pub const GROUP_MOMENTS: &[&str] = &["before_groups", "after_measure", "after_groups"];
 
+/// The same where rows are locked and changed together with their dependents.
+pub const DEPENDENT_MOMENTS: &[&str] =
+    &["before_keys", "after_keys", "dependents_locked", "asked_again", "dependents_changed"];
+
 /// The process is at this moment, one of the lists above.
 pub fn reach(moment: &'static str) {
-    let all = [MOMENTS, PARTITION_MOMENTS, AGGREGATE_MOMENTS, GROUP_MOMENTS];
+    let all = [MOMENTS, PARTITION_MOMENTS, AGGREGATE_MOMENTS, GROUP_MOMENTS, DEPENDENT_MOMENTS];
     debug_assert!(all.iter().any(|moments| moments.contains(&moment)), "{moment} is not listed");
     if cfg!(debug_assertions) {
         die_at(moment);

@@ -40,6 +40,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         ""
     }
 
+    /// What stands after the table's name to have its rows read by this index alone.
+    fn along_index(&self, _index: &str) -> String {
+        String::new()
+    }
+
     /// A value as text.
     fn text(&self, expression: &str, column: &KeyColumn) -> String;
 

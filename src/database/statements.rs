@@ -1,6 +1,8 @@
 //! The statements that plan and run send, made of a [`Work`] and a [`Dialect`]. Pure: no server is asked.
 
-use super::{Change, DependentWork, Dialect, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Value, Work};
+use super::{
+    Change, DependentWork, Dialect, Guard, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Value, Work,
+};
 use crate::catalog::TableName;
 
 /// The rows of one batch, by where they lie.
@@ -129,6 +131,18 @@ impl Work {
     /// Due, neither held nor needed by a kept dependent: what a batch may touch.
     pub fn disposable_rows(&self) -> Sql {
         self.without_obstacles(self.due_rows())
+    }
+
+    /// Whether a row is disposable depends on rows of other tables.
+    pub fn asks_others(&self) -> bool {
+        self.waiting.is_some()
+            || self.point.related
+            || self.held.as_ref().is_some_and(|held| held.text.contains("select "))
+    }
+
+    /// Rows of this dependent are referenced by others that are changed too.
+    pub fn leads_on(&self, dependent: &DependentWork) -> bool {
+        self.dependents.iter().any(|other| other.links[1..] == dependent.links)
     }
 
     /// Holds for every disposable row, and for no other as long as every starting point can be read.
@@ -430,11 +444,14 @@ pub fn count_disposable(dialect: &dyn Dialect, work: &Work, condition: &Sql) -> 
     dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition))
 }
 
-/// One number: how many of the rows with these locators are disposable.
-pub fn count_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
-    let mut condition = dialect.one_of(&dialect.row(&work.table), &work.locator(), keys);
+/// The locators of those of these rows that are disposable: asked anew once they are locked.
+pub fn select_disposable(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&work.table);
+    let locator = work.locator();
+    let mut condition = dialect.one_of(&row, &locator, keys);
     condition.push(" and ").append(&work.disposable_rows());
-    dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition))
+    let list: Vec<_> = locator.iter().map(|column| dialect.text(&dialect.column(&row, &column.name), column)).collect();
+    dialect.finish(select_from(dialect, &list.join(", "), &work.table, &condition))
 }
 
 /// Changes those of the rows with these locators that are still disposable.
@@ -603,26 +620,50 @@ pub fn select_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys:
     let row = dialect.row(&dependent.table);
     let selection = KeySelection::names(&dependent.key);
     let list = selection.packed(dialect, &row).unwrap_or_else(|| selection.list(dialect, &row));
-    let mut sql = select_from(dialect, &list, &dependent.table, &reached_by(dialect, dependent, keys));
+    let mut sql =
+        select_from(dialect, &list, &dependent.table, &reached_by(dialect, dependent, keys, dependent.undone.as_ref()));
     sql.push(dialect.lock_rows());
+    dialect.finish(sql)
+}
+
+/// Keeps the rows of a dependent that lead to these keys of the rule's table from changing until the transaction ends;
+/// one row for each.
+pub fn lock_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+    let condition = reached_by(dialect, dependent, keys, None);
+    let mut sql = select_from(dialect, &dialect.shown("1"), &dependent.table, &condition);
+    sql.push(dialect.lock_rows());
+    dialect.finish(sql)
+}
+
+/// The referenced values of the rows that lead to these keys of the rule's table.
+pub fn guarded_keys(dialect: &dyn Dialect, guard: &Guard, columns: &[KeyColumn], keys: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&guard.table);
+    let list = KeySelection::names(&guard.columns).list(dialect, &row);
+    let condition = match guard.links.is_empty() {
+        true => dialect.one_of(&row, columns, keys),
+        false => chained(dialect, &guard.table, &guard.links, keys),
+    };
+    dialect.finish(select_from(dialect, &list, &guard.table, &condition))
+}
+
+/// Keeps anybody from coming to reference rows with these values, until the transaction ends.
+pub fn lock_guarded(dialect: &dyn Dialect, guard: &Guard, values: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&guard.table);
+    let (one, target, along) = (dialect.shown("1"), dialect.target(&guard.table), dialect.along_index(&guard.index));
+    let mut sql = Sql::new(format!("select {one} from {target}{along} where "));
+    sql.append(&dialect.one_of(&row, &guard.columns, values)).push(dialect.lock_rows());
     dialect.finish(sql)
 }
 
 /// Changes these rows of a dependent; delivers their keys where the engine can and the table has one.
 pub fn change_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
-    let condition = reached_by(dialect, dependent, keys);
+    let condition = reached_by(dialect, dependent, keys, dependent.undone.as_ref());
     let mut sql = changing(dialect, &dependent.table, &dependent.key, &dependent.change, &condition);
     if dialect.returns(matches!(dependent.change, Change::Erase)) && !dependent.key.is_empty() {
         let list = KeySelection::names(&dependent.key).list(dialect, &dialect.row(&dependent.table));
         sql.push(&format!(" returning {list}"));
     }
     dialect.finish(sql)
-}
-
-/// Changes the rows of a dependent with these keys, as selected before.
-pub fn change_dependent_keys(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
-    let condition = dialect.one_of(&dialect.row(&dependent.table), &dependent.key, keys);
-    dialect.finish(changing(dialect, &dependent.table, &dependent.key, &dependent.change, &condition))
 }
 
 /// One number: the rows of a dependent that would be changed together with the disposable rows.
@@ -643,16 +684,21 @@ pub fn count_dependents(dialect: &dyn Dialect, work: &Work, dependent: &Dependen
     dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &dependent.table, &condition))
 }
 
-fn reached_by(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Sql {
-    let row = dialect.row(&dependent.table);
-    let last = &dependent.links[dependent.links.len() - 1];
-    let alias = if dependent.links.len() == 1 { row.clone() } else { format!("d{}", dependent.links.len() - 1) };
-    let mut innermost = |_: &str| dialect.one_of(&alias, &last.columns, keys);
-    let mut condition = linked(dialect, &dependent.links, &row, &mut innermost);
-    if let Some(undone) = &dependent.undone {
-        condition.push(" and ").append(undone);
+/// The rows of a dependent that lead to these keys of the rule's table, as far as `also` holds for them.
+fn reached_by(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>], also: Option<&Sql>) -> Sql {
+    let mut condition = chained(dialect, &dependent.table, &dependent.links, keys);
+    if let Some(also) = also {
+        condition.push(" and ").append(also);
     }
     condition
+}
+
+/// The rows of `table` from which a chain leads to these keys.
+fn chained(dialect: &dyn Dialect, table: &TableName, links: &[Link], keys: &[Vec<String>]) -> Sql {
+    let row = dialect.row(table);
+    let last = &links[links.len() - 1];
+    let alias = if links.len() == 1 { row.clone() } else { format!("d{}", links.len() - 1) };
+    linked(dialect, links, &row, &mut |_: &str| dialect.one_of(&alias, &last.columns, keys))
 }
 
 /// `links[0].columns in (select … from links[0].to as d1 where links[1].columns in (…))`; `innermost` closes the chain

@@ -60,7 +60,9 @@ pub struct Walks {
 }
 
 pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> Walks {
-    let one_by_one = !work.dependents.is_empty() || !work.recipients.is_empty();
+    let mut one_by_one = !work.dependents.is_empty() || !work.recipients.is_empty();
+    // within a statement that waits for a lock, other rows look as they did before it waited
+    one_by_one |= catalog.engine == Engine::Mysql && work.asks_others();
     if one_by_one || matches!(work.change, Change::Compute { .. }) {
         return Walks { few: None, some: Walk::Keys, many: None };
     }

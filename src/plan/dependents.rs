@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     anonymize::Technique,
-    catalog::{ForeignKey, ReferentialAction, Table, TableName},
-    database::{Change, DependentWork, KeyColumn, Link, Sql, statements},
-    diagnostic::{Code, Diagnostic},
-    rules::{Dependent, Disposition, Evidence, Rule},
+    catalog::{Engine, ForeignKey, ReferentialAction, Table, TableName},
+    database::{Change, DependentWork, Guard, KeyColumn, Link, Sql, statements},
+    diagnostic::{Code, Diagnostic, Place},
+    rules::{Dependent, Disposition, Evidence, Rule, TablePath},
 };
 use std::collections::BTreeSet;
 
@@ -37,6 +37,7 @@ pub struct Resolved {
     /// Some kept dependent still needs the row.
     pub waiting: Option<Sql>,
     pub missing_indexes: Vec<MissingIndex>,
+    pub guards: Vec<Guard>,
 }
 
 /// Walks the foreign keys that lead to `table` and holds them against what the rule names.
@@ -95,7 +96,14 @@ impl Walker<'_, '_> {
                 continue;
             };
             self.seen.insert(position);
-            let mut chain = vec![link(child, key, parent)];
+            let Some(link) = link(child, key, parent) else {
+                self.report_broken(position, child, key);
+                continue;
+            };
+            if erased {
+                self.guard(parent, &link.referenced, links);
+            }
+            let mut chain = vec![link];
             chain.extend_from_slice(links);
             self.apply(position, child, key, chain, erased, path);
         }
@@ -121,9 +129,10 @@ impl Walker<'_, '_> {
         let (disposition, change, undone) = match action {
             Dependent::Keep => {
                 if erased {
+                    self.refuse_hidden(child, written, &place);
                     self.warn_without_index(child, key, "each due row is looked for in the whole table");
                     self.resolved.looked_at.push((child.name.clone(), key.columns.clone()));
-                    self.waiting.push(statements::exists_dependent(around.dialect, &self.root.name, &chain, None));
+                    self.keep(child, key, &chain);
                 }
                 self.resolved.named.push(Named {
                     table: child.name.clone(),
@@ -146,22 +155,14 @@ impl Walker<'_, '_> {
                 (Disposition::Erase, Change::Erase, None)
             }
             Dependent::Unlink => {
-                let fixed: Vec<_> = key
-                    .columns
-                    .iter()
-                    .filter(|name| child.column(name).is_none_or(|column| !column.nullable || column.generated))
-                    .cloned()
-                    .collect();
+                let fixed = fixed(child, key);
                 if fixed.len() == key.columns.len() {
                     let message = format!("`{written}.{}` cannot become null", fixed.join(", "));
                     let error = Diagnostic::error(Code::NotNull, place, message);
                     self.found.push(error.label("the column refuses null").help("name it `erase` or `keep`"));
                     return;
                 }
-                // a composite key is unlinked as soon as one of its columns is null
-                let columns = key.columns.iter().filter(|name| !fixed.contains(name));
-                let updates = columns.map(|name| (name.clone(), Sql::new("null"))).collect();
-                (Disposition::Unlink, Change::Update(updates), None)
+                (Disposition::Unlink, unlinked(key, &fixed), None)
             }
             Dependent::Anonymize(columns) => {
                 let unlinks = key.columns.iter().any(|name| columns.contains(&(name.clone(), Technique::Suppress)));
@@ -190,10 +191,7 @@ impl Walker<'_, '_> {
             let message = format!("rows of `{written}` cannot go along: {obstacle}");
             self.found.push(Diagnostic::error(Code::UnsuitedTable, place.clone(), message));
         }
-        if child.row_security {
-            let message = format!("row security hides rows of `{written}` from this database user");
-            self.found.push(Diagnostic::error(Code::RowSecurity, place.clone(), message));
-        }
+        self.refuse_hidden(child, written, &place);
         self.warn(child, key, &change, erased);
         self.resolved.named.push(Named {
             table: child.name.clone(),
@@ -208,7 +206,78 @@ impl Walker<'_, '_> {
             disposition,
             change,
             undone,
+            own: false,
         });
+    }
+
+    /// A row waits for those that are kept and reference it, but not for itself. Where a chain leads from a row over
+    /// others back to itself, or the engine minds a reference of a row to itself, that is cut before the row goes.
+    fn keep(&mut self, child: &Table, key: &ForeignKey, chain: &[Link]) {
+        let (dialect, root) = (self.around.dialect, self.root);
+        let same = child.name == root.name || root.partition_of.as_ref() == Some(&child.name);
+        let fixed = fixed(child, key);
+        let can_be_cut = fixed.len() < key.columns.len();
+        // InnoDB counts a row among those that reference it
+        let must_be_cut = chain.len() > 1
+            || self.around.catalog.engine == Engine::Mysql && key.on_delete != ReferentialAction::Cascade;
+        let others = (same && (can_be_cut || !must_be_cut)).then(|| {
+            let (first, row) = (statements::alias(&root.name, "k0"), dialect.row(&root.name));
+            let own = child
+                .primary_key
+                .iter()
+                .map(|name| Sql::new(format!("{} = {}", dialect.column(&first, name), dialect.column(&row, name))));
+            Sql::all(&own.collect::<Vec<_>>()).negated()
+        });
+        self.waiting.push(statements::exists_dependent(dialect, &root.name, chain, others.as_ref()));
+        if others.is_some() && must_be_cut {
+            self.resolved.work.push(DependentWork {
+                table: child.name.clone(),
+                key: Vec::new(),
+                links: chain.to_vec(),
+                disposition: Disposition::Unlink,
+                change: unlinked(key, &fixed),
+                undone: None,
+                own: true,
+            });
+        }
+    }
+
+    /// On InnoDB whoever comes to reference a row locks it in the index of the referenced columns alone.
+    fn guard(&mut self, parent: &Table, referenced: &[KeyColumn], links: &[Link]) {
+        let leads = |columns: &[String]| {
+            columns.len() >= referenced.len()
+                && referenced.iter().all(|column| columns[..referenced.len()].contains(&column.name))
+        };
+        if self.around.catalog.engine != Engine::Mysql || leads(&parent.primary_key) {
+            return;
+        }
+        let names: Vec<_> = referenced.iter().map(|column| column.name.clone()).collect();
+        for index in parent.indexes_on(&names) {
+            let (table, index) = (parent.name.clone(), index.name.clone());
+            let guard = Guard { table, links: links.to_vec(), columns: referenced.to_vec(), index };
+            if !self.resolved.guards.contains(&guard) {
+                self.resolved.guards.push(guard);
+            }
+        }
+    }
+
+    /// Rows that nobody sees are neither changed along nor waited for, and a cascade takes them all the same.
+    fn refuse_hidden(&mut self, child: &Table, written: &TablePath, place: &Place) {
+        if child.row_security {
+            let message = format!("row security hides rows of `{written}` from this database user");
+            let help = "give the user BYPASSRLS, or a policy that lets it see every row: the database erases or refuses \
+                        what references an erased row, seen or not";
+            self.found.push(Diagnostic::error(Code::RowSecurity, place.clone(), message).help(help));
+        }
+    }
+
+    fn report_broken(&mut self, position: usize, child: &Table, key: &ForeignKey) {
+        let place = self.rule.place.key("dependents").key(&self.rule.dependents[position].0.to_string());
+        let message = format!(
+            "foreign key `{}` of `{}` references columns that `{}` does not have",
+            key.name, child.name, key.references
+        );
+        self.found.push(Diagnostic::error(Code::NotADependent, place, message).help("declare it anew"));
     }
 
     fn warn(&mut self, child: &Table, key: &ForeignKey, change: &Change, erased: bool) {
@@ -285,16 +354,26 @@ impl Walker<'_, '_> {
     }
 }
 
-fn link(child: &Table, key: &ForeignKey, parent: &Table) -> Link {
-    let of = |table: &Table, names: &[String]| {
-        names.iter().filter_map(|name| table.column(name)).map(KeyColumn::from).collect()
+/// `None` where a column is missing: joined by the others alone, rows would match that do not belong together.
+fn link(child: &Table, key: &ForeignKey, parent: &Table) -> Option<Link> {
+    let of = |table: &Table, names: &[String]| -> Option<Vec<KeyColumn>> {
+        names.iter().map(|name| table.column(name).map(KeyColumn::from)).collect()
     };
-    Link {
-        from: child.name.clone(),
-        columns: of(child, &key.columns),
-        to: parent.name.clone(),
-        referenced: of(parent, &key.referenced_columns),
-    }
+    let (columns, referenced) = (of(child, &key.columns)?, of(parent, &key.referenced_columns)?);
+    let (from, to) = (child.name.clone(), parent.name.clone());
+    (columns.len() == referenced.len() && !columns.is_empty()).then_some(Link { from, columns, to, referenced })
+}
+
+/// Columns of the key that cannot become null.
+fn fixed(child: &Table, key: &ForeignKey) -> Vec<String> {
+    let is_fixed = |name: &&String| child.column(name).is_none_or(|column| !column.nullable || column.generated);
+    key.columns.iter().filter(is_fixed).cloned().collect()
+}
+
+/// A composite key is unlinked as soon as one of its columns is null.
+fn unlinked(key: &ForeignKey, fixed: &[String]) -> Change {
+    let columns = key.columns.iter().filter(|name| !fixed.contains(name));
+    Change::Update(columns.map(|name| (name.clone(), Sql::new("null"))).collect())
 }
 
 fn names(columns: &[KeyColumn]) -> String {

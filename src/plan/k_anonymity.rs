@@ -13,7 +13,7 @@ use crate::{
     anonymize::{self, Generalize, Technique},
     catalog::{Column, Table},
     database::{
-        Change, Connection, DependentWork, Dialect, Error, Sql, Statement, Work,
+        Change, Connection, Dialect, Error, Sql, Statement, Work,
         groups::{self, Diverse, GroupCounts, GroupsWork},
         statements::{self, KeySelection},
     },
@@ -210,11 +210,17 @@ impl Resolver<'_, '_> {
             measures.push(suppressing(work, REMOVED.to_owned(), &done, pending, found.change()));
         }
         if terms.at_last == AtLast::Erase {
-            let dependents = self.erased_along(table);
+            let along = self.erased_along(table);
             measures.push(Measure {
                 label: ERASED.to_owned(),
                 disposition: Disposition::Erase,
-                work: Work { undone: Some(done.clone()), change: Change::Erase, dependents, ..measuring(work) },
+                work: Work {
+                    undone: Some(done.clone()),
+                    change: Change::Erase,
+                    dependents: along.work,
+                    guards: along.guards,
+                    ..measuring(work)
+                },
                 pending: None,
             });
         }
@@ -318,7 +324,7 @@ impl Resolver<'_, '_> {
     }
 
     /// What goes with rows that are erased at last. A dependent that is kept stands against that.
-    fn erased_along(&mut self, table: &Table) -> Vec<DependentWork> {
+    fn erased_along(&mut self, table: &Table) -> dependents::Resolved {
         let rule = self.rule;
         let mut again = Vec::new();
         let along = dependents::resolve_for(rule, table, self.around, true, &mut again);
@@ -335,14 +341,14 @@ impl Resolver<'_, '_> {
                     .push(error.help("name it `erase` or `unlink`, or write `at_last: suppress` under `k_anonymity`"));
             }
         }
-        along.work
+        along
     }
 }
 
 /// A measure that changes columns of rows that are done.
 fn suppressing(work: &Work, label: String, done: &Sql, pending: Sql, change: Change) -> Measure {
     let undone = Some(Sql::all([done, &pending]));
-    let work = Work { undone, change, dependents: Vec::new(), ..measuring(work) };
+    let work = Work { undone, change, dependents: Vec::new(), guards: Vec::new(), ..measuring(work) };
     Measure { label, disposition: Disposition::Anonymize, work, pending: Some(pending) }
 }
 

@@ -141,6 +141,7 @@ impl Resolver<'_, '_> {
             aggregate,
             evidence: rule.evidence,
             dependents: dependents.work,
+            guards: dependents.guards,
         };
         let gate = self.k_anonymity(table, &row, &work);
         let words = clock::explain(

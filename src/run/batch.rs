@@ -1,10 +1,12 @@
 //! Batches: each one transaction, with its dependents. This file changes rows inside an open transaction; whether it
 //! commits is up to [`super::book`].
 
+mod dependents;
+
 use super::{Failure, Surroundings};
 use crate::{
     database::{
-        Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work, aggregate,
+        Change, Connection, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work, aggregate,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     failpoint,
@@ -303,7 +305,8 @@ impl<'a> Batches<'a> {
         let keys: Vec<_> = chosen.iter().map(|row| self.selection.locator(row)).collect();
         let statement = statements::select_chosen(self.dialect, self.work, &self.selection, &keys);
         let mut watch = Stopwatch::default();
-        let mut rows = watch.time(connection.fetch(&statement)).await?;
+        let rows = watch.time(connection.fetch(&statement)).await?;
+        let mut rows = self.secure(connection, rows, &mut watch).await?;
         let places: BTreeMap<_, _> = keys.into_iter().enumerate().map(|(place, key)| (key, place)).collect();
         let mut kept = Vec::new();
         rows.retain(|row| {
@@ -365,6 +368,7 @@ impl<'a> Batches<'a> {
             }
         };
         let mut watch = Stopwatch::default();
+        failpoint::reach("before_keys");
         let rows = watch.time(connection.fetch(&statement)).await?;
         let next = match (self.walk, rows.last()) {
             (_, None) => None,
@@ -377,6 +381,7 @@ impl<'a> Batches<'a> {
                 .or(Some(Position::Start)),
             (_, Some(last)) => Some(Position::After(self.selection.locator(last))),
         };
+        let rows = self.secure(connection, rows, &mut watch).await?;
         self.change_rows(connection, rows, next, watch).await
     }
 
@@ -394,17 +399,6 @@ impl<'a> Batches<'a> {
         let (dialect, work) = (self.dialect, self.work);
         let keys: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
         let chosen = rows.len() as u64;
-        // Whoever added a related row just before the lock may have moved a starting point; behind the lock nobody can.
-        // This is the last moment to see it, because dependents go first. Where one writer keeps out all others (SQLite)
-        // there is nothing to see.
-        if work.point.related && !work.dependents.is_empty() && !dialect.lock_rows().is_empty() {
-            let counted = watch.time(connection.fetch(&statements::count_keys(dialect, work, &keys))).await?;
-            let still = counted.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok());
-            if still != Some(chosen) {
-                let message = "starting points moved while their rows were being locked";
-                return Err(Error::new(ErrorKind::Transient, message).into());
-            }
-        }
         let mut evidence = self.evidence();
         if self.tagging() != Tagging::Without {
             for row in &rows {
@@ -417,10 +411,11 @@ impl<'a> Batches<'a> {
         let mut dependents = Vec::new();
         for dependent in &work.dependents {
             let along = watch.time(self.change_dependents(connection, dependent, &rows)).await?;
-            if along.rows > 0 {
+            if along.rows > 0 && !dependent.own {
                 dependents.push(along);
             }
         }
+        failpoint::reach("dependents_changed");
         let changed = match &work.change {
             Change::Compute { .. } => watch.time(self.change_computed(connection, &rows)).await?,
             _ => watch.time(connection.execute(&statements::change_keys(dialect, work, &keys))).await?,
@@ -483,69 +478,6 @@ impl<'a> Batches<'a> {
             count += connection.execute(&statements::change_one(self.dialect, self.work, &key, &values)).await?;
         }
         Ok(count)
-    }
-
-    /// Changes the rows of a dependent that lead to `rows`.
-    async fn change_dependents(
-        &self,
-        connection: &mut dyn Connection,
-        dependent: &DependentWork,
-        rows: &[Row],
-    ) -> Result<ChangedDependents, Failure> {
-        let referenced = &dependent.links[dependent.links.len() - 1].referenced;
-        let keys: Vec<Vec<String>> = rows
-            .iter()
-            .filter_map(|row| {
-                referenced.iter().map(|column| row[self.selection.position(&column.name)?].clone()).collect()
-            })
-            .collect();
-        let table = format!("{}.{}", self.step.database, dependent.table);
-        let selection = KeySelection::names(&dependent.key);
-        let tag_key = &self.tag_key;
-        let mut evidence = BatchEvidence::new(&table, tag_key);
-        let mut count = 0;
-        let erase = matches!(dependent.change, Change::Erase);
-        let chunk = self.dialect.most_keys(referenced).map_or(keys.len(), |most| usize::try_from(most).unwrap_or(1000));
-        for keys in keys.chunks(chunk.max(1)) {
-            let change = statements::change_dependents(self.dialect, dependent, keys);
-            if dependent.key.is_empty() {
-                count += connection.execute(&change).await?;
-                continue;
-            }
-            let mut taken = 0;
-            let mut take = |row: Row| {
-                taken += 1;
-                evidence.push(tag_key.tag(&table, &selection.key(&row)));
-            };
-            if self.dialect.returns(erase) {
-                connection.stream(&change, &mut take).await?;
-            } else {
-                let select = statements::select_dependents(self.dialect, dependent, keys);
-                self.take(connection, &select, &mut take).await?;
-                let changed = if taken > 0 { connection.execute(&change).await? } else { 0 };
-                if changed != taken {
-                    return Err(Failure::Kept { kept: taken.abs_diff(changed), chosen: taken });
-                }
-            }
-            count += taken;
-        }
-        Ok(ChangedDependents { rows: count, disposition: dependent.disposition, tags: finish(evidence).await? })
-    }
-
-    /// Hands over the rows of a select that may be packed.
-    async fn take(
-        &self,
-        connection: &mut dyn Connection,
-        select: &Statement,
-        each: &mut (dyn FnMut(Row) + Send),
-    ) -> Result<(), Error> {
-        if self.dialect.packed(&[], &[]).is_none() {
-            return connection.stream(select, each).await;
-        }
-        let packed = connection.fetch(select).await?.into_iter().flatten().next().flatten().unwrap_or_default();
-        let rows: Vec<Row> = serde_json::from_str(&packed).map_err(|_| unreadable())?;
-        rows.into_iter().for_each(each);
-        Ok(())
     }
 
     /// Changes what is due between two keys.

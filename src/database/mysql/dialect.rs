@@ -119,6 +119,10 @@ impl Dialect for Mysql {
         self.ordered(row, columns, key, '<', true)
     }
 
+    fn along_index(&self, index: &str) -> String {
+        format!(" force index ({})", self.quote(index))
+    }
+
     fn lock_rows(&self) -> &'static str {
         " for update"
     }

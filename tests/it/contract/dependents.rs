@@ -3,6 +3,7 @@
 
 use super::fates_come_true;
 use crate::support::bench::{Bench, on_every_engine};
+use sunset::catalog::Engine;
 
 const CUSTOMERS: &str = "create table customers (id {int} primary key, left_on {date}, name {text}, fate {text});
      insert into customers values (1, '2001-01-01', 'Hanako', 'goes'), (2, '2025-01-01', 'Taro', 'stays'),
@@ -219,6 +220,52 @@ async fn a_table_that_references_itself_is_kept(bench: Bench) {
     assert_eq!(report.line("staff"), "explained_rest 8 needed_by_kept_dependents=1");
 }
 
+/// A row that only itself references waits for nothing; one with an answer waits for that.
+async fn a_row_does_not_wait_for_itself(bench: Bench) {
+    bench
+        .script(
+            "create table notes (id {int} primary key, root {int}, made {date}, fate {text},
+               foreign key (root) references notes (id));
+             insert into notes values (1, 1, '2001-01-01', 'goes'), (2, 2, '2001-01-01', 'stays'),
+               (3, 2, '2025-01-01', 'stays'), (4, 1, '2001-01-01', 'goes'), (5, null, '2001-01-01', 'goes')",
+        )
+        .await;
+    bench.rules(
+        "
+- {id: notes, table: core.notes, starting_point: made, retention_period: 5 years, disposition: erase,
+   dependents: {core.notes: keep}}",
+    );
+    let report = fates_come_true(&bench, &["notes"]).await;
+    assert_eq!(report.line("notes"), "explained_rest 3 needed_by_kept_dependents=1");
+}
+
+/// The same over another table: a customer's last order is one of the customer's own.
+async fn a_row_does_not_wait_for_itself_over_others(bench: Bench) {
+    bench.script(CUSTOMERS).await;
+    bench
+        .script(
+            "create table orders (id {int} primary key, customer_id {int}, fate {text},
+               foreign key (customer_id) references customers (id));
+             alter table customers add column last_order {int} references orders (id)",
+        )
+        .await;
+    if bench.engine == Engine::Mysql {
+        // inline references are words there
+        bench.script("alter table customers add foreign key (last_order) references orders (id)").await;
+    }
+    bench
+        .script(
+            "insert into orders values (10, 1, 'goes'), (11, 1, 'goes'), (20, 2, 'stays'), (30, 3, 'stays');
+             insert into customers values (4, '2025-01-01', 'Saburo', 'stays', 30);
+             update customers set last_order = 11 where id = 1; update customers set fate = 'stays' where id = 3",
+        )
+        .await;
+    erase_customers(&bench, "{core.orders: erase, core.customers: keep}");
+    let report = fates_come_true(&bench, &["customers", "orders"]).await;
+    assert_eq!(report.line("customers"), "explained_rest 1 needed_by_kept_dependents=1");
+    assert_eq!((report.along("customers", "orders"), report.along("customers", "customers")), (2, 0));
+}
+
 /// The foreign key would cascade by itself; what goes is named and counted all the same.
 async fn cascades_are_counted(bench: Bench) {
     bench.script(CUSTOMERS).await;
@@ -244,5 +291,7 @@ on_every_engine!(
     composite_links_are_cut,
     a_table_that_references_itself_is_unlinked,
     a_table_that_references_itself_is_kept,
+    a_row_does_not_wait_for_itself,
+    a_row_does_not_wait_for_itself_over_others,
     cascades_are_counted,
 );
