@@ -33,7 +33,10 @@ fn table(columns: Vec<Column>) -> Table {
             columns: vec!["shop".into()],
             references: name("shops"),
             referenced_columns: vec!["id".into()],
+            target: name("shops"),
             on_delete: ReferentialAction::NoAction,
+            on_update: ReferentialAction::NoAction,
+            match_full: false,
         }],
         indexes: vec![Index {
             name: "unique_email".into(),
@@ -45,6 +48,7 @@ fn table(columns: Vec<Column>) -> Table {
         triggers: Vec::new(),
         partitions: Vec::new(),
         partition_of: None,
+        inherits: Vec::new(),
         owner: None,
         row_security: false,
         holds_copies: false,

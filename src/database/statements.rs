@@ -666,22 +666,35 @@ pub fn change_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys:
     dialect.finish(sql)
 }
 
-/// One number: the rows of a dependent that would be changed together with the disposable rows.
-pub fn count_dependents(dialect: &dyn Dialect, work: &Work, dependent: &DependentWork) -> Statement {
+/// One number: the rows of the dependent at this place that would be changed together with the disposable rows. Those that
+/// others before it erase are gone by then.
+pub fn count_dependents(dialect: &dyn Dialect, work: &Work, place: usize) -> Statement {
+    let dependent = &work.dependents[place];
+    let erased = work.dependents[..place].iter().filter(|other| {
+        other.table == dependent.table && matches!(other.change, Change::Erase) && other.links != dependent.links
+    });
+    let mut condition = leading_to_disposable(dialect, work, dependent);
+    for other in erased {
+        condition.push(" and ").append(&leading_to_disposable(dialect, work, other).negated());
+    }
+    if let Some(undone) = &dependent.undone {
+        condition.push(" and ").append(undone);
+    }
+    dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &dependent.table, &condition))
+}
+
+/// The rows of a dependent that lead to disposable rows.
+fn leading_to_disposable(dialect: &dyn Dialect, work: &Work, dependent: &DependentWork) -> Sql {
     let last = &dependent.links[dependent.links.len() - 1];
     let row = dialect.row(&work.table);
     let mut innermost = Sql::new(format!("select {} from ", columns(dialect, &row, &last.referenced)));
     innermost.push(&dialect.target(&work.table)).push(" where ").append(&work.disposable_rows());
     // inside, the name of the rule's rows hides the dependent's, which is never meant there
-    let mut condition = linked(dialect, &dependent.links, &dialect.row(&dependent.table), &mut |columns| {
+    linked(dialect, &dependent.links, &dialect.row(&dependent.table), &mut |columns| {
         let mut sql = Sql::new(format!("{columns} in ("));
         sql.append(&innermost).push(")");
         sql
-    });
-    if let Some(undone) = &dependent.undone {
-        condition.push(" and ").append(undone);
-    }
-    dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &dependent.table, &condition))
+    })
 }
 
 /// The rows of a dependent that lead to these keys of the rule's table, as far as `also` holds for them.

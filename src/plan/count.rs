@@ -75,7 +75,7 @@ pub async fn dependents(
     for dependent in named {
         let rows = match dependent.work {
             Some(index) if due => {
-                let statement = statements::count_dependents(dialect, work, &work.dependents[index]);
+                let statement = statements::count_dependents(dialect, work, index);
                 Some(number(&connection.fetch(&statement).await?, 0))
             }
             Some(_) => Some(0),

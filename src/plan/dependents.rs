@@ -11,9 +11,9 @@ use crate::{
     catalog::{Engine, ForeignKey, ReferentialAction, Table, TableName},
     database::{Change, DependentWork, Guard, KeyColumn, Link, Sql, statements},
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Dependent, Disposition, Evidence, Rule, TablePath},
+    rules::{Covers, Dependent, Disposition, Evidence, Rule, TablePath},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A dependent as the plan names it.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Named {
     pub through: String,
     /// Its position in the list of works; kept ones have none.
     pub work: Option<usize>,
+    /// Its position in the rule's list.
+    pub entry: usize,
 }
 
 /// The dependents of one rule.
@@ -41,15 +43,20 @@ pub struct Resolved {
 }
 
 /// Walks the foreign keys that lead to `table` and holds them against what the rule names.
-pub fn resolve(rule: &Rule, table: &Table, around: &Surroundings, found: &mut Vec<Diagnostic>) -> Resolved {
+pub fn resolve<'a>(
+    rule: &'a Rule,
+    table: &'a Table,
+    around: &'a Surroundings<'a>,
+    found: &mut Vec<Diagnostic>,
+) -> Resolved {
     resolve_for(rule, table, around, rule.disposition == Disposition::Erase, found)
 }
 
 /// The same for rows that are `erased`, whatever the rule itself does to its rows.
-pub fn resolve_for(
-    rule: &Rule,
-    table: &Table,
-    around: &Surroundings,
+pub fn resolve_for<'a>(
+    rule: &'a Rule,
+    table: &'a Table,
+    around: &'a Surroundings<'a>,
     erased: bool,
     found: &mut Vec<Diagnostic>,
 ) -> Resolved {
@@ -58,11 +65,16 @@ pub fn resolve_for(
         around,
         root: table,
         found,
-        seen: BTreeSet::new(),
+        seen: BTreeMap::new(),
         resolved: Resolved::default(),
         waiting: Vec::new(),
     };
+    if !erased {
+        let columns = rule.columns.iter().map(|(name, _)| name).chain(&rule.marker).cloned().collect::<Vec<_>>();
+        walker.refuse_carried_on(table, &columns, &rule.place.key("columns"));
+    }
     walker.visit(table, &[], erased, &mut vec![table.name.clone()]);
+    walker.report_ambiguous();
     walker.report_unused();
     let Walker { mut resolved, waiting, .. } = walker;
     resolved.waiting = (!waiting.is_empty()).then(|| Sql::join(&waiting, " or ").nested());
@@ -74,28 +86,33 @@ struct Walker<'a, 'b> {
     around: &'a Surroundings<'a>,
     root: &'a Table,
     found: &'b mut Vec<Diagnostic>,
-    /// Positions in the rule's list that a foreign key led to.
-    seen: BTreeSet<usize>,
+    /// The foreign keys that led to each position in the rule's list.
+    seen: BTreeMap<usize, Vec<&'a ForeignKey>>,
     resolved: Resolved,
     waiting: Vec<Sql>,
 }
 
-impl Walker<'_, '_> {
+impl<'a> Walker<'a, '_> {
     /// Handles every foreign key that points at `parent`, whose rows go (`erased`) or stay changed. `links` leads from
     /// `parent` to the rule's table.
-    fn visit(&mut self, parent: &Table, links: &[Link], erased: bool, path: &mut Vec<TableName>) {
-        let keys: Vec<_> = self.around.catalog.referencing(&parent.name).collect();
-        for (child, key) in keys {
-            let named = self.rule.dependents.iter().position(|(table, _)| {
-                table.database == self.rule.table.database
-                    && self.around.catalog.table(table.schema.as_deref(), &table.table).map(|t| &t.name)
-                        == Some(&child.name)
-            });
-            let Some(position) = named else {
+    fn visit(&mut self, parent: &'a Table, links: &[Link], erased: bool, path: &mut Vec<TableName>) {
+        let catalog = self.around.catalog;
+        let mut tables = vec![parent];
+        if links.is_empty() && self.rule.covers == Some(Covers::Tree) {
+            tables.extend(catalog.heirs(&parent.name));
+        }
+        let mut handled: Vec<(&Table, &ForeignKey)> = Vec::new();
+        for (child, key) in tables.iter().flat_map(|table| catalog.referencing(&table.name)) {
+            // a key that is declared twice is one key, and two may differ in what the database does
+            if handled.iter().any(|(other, known)| other.name == child.name && same_key(known, key)) {
+                continue;
+            }
+            handled.push((child, key));
+            let Some(position) = self.entry(child, key) else {
                 self.report_unnamed(parent, child, key);
                 continue;
             };
-            self.seen.insert(position);
+            self.seen.entry(position).or_default().push(key);
             let Some(link) = link(child, key, parent) else {
                 self.report_broken(position, child, key);
                 continue;
@@ -105,28 +122,68 @@ impl Walker<'_, '_> {
             }
             let mut chain = vec![link];
             chain.extend_from_slice(links);
+            self.refuse_vague(position, parent, child, key, links.is_empty());
             self.apply(position, child, key, chain, erased, path);
         }
+    }
+
+    /// What the rule says of a key: where it names the key, that, else what it says of the whole table.
+    fn entry(&self, child: &Table, key: &ForeignKey) -> Option<usize> {
+        let entries = || {
+            self.rule.dependents.iter().enumerate().filter(|(_, entry)| {
+                let table = &entry.table;
+                table.database == self.rule.table.database
+                    && self.around.catalog.table(table.schema.as_deref(), &table.table).map(|t| &t.name)
+                        == Some(&child.name)
+                    && entry.means(key)
+            })
+        };
+        let named = entries().find(|(_, entry)| !entry.by.is_empty());
+        named.or_else(|| entries().next()).map(|(position, _)| position)
+    }
+
+    /// Where a key's value does not tell the row that it points at, only `keep` is safe: it keeps too much.
+    fn refuse_vague(&mut self, position: usize, parent: &Table, child: &Table, key: &ForeignKey, direct: bool) {
+        let catalog = self.around.catalog;
+        let entry = &self.rule.dependents[position];
+        if entry.fate == Dependent::Keep {
+            return;
+        }
+        let written = &entry.table;
+        let tree = direct && self.rule.covers == Some(Covers::Tree);
+        let reason = if tree && !catalog.heirs(&parent.name).is_empty() {
+            format!("`{written}` points at one of the tables of the tree, and its key does not tell at which")
+        } else if !direct && !catalog.heirs(&parent.name).is_empty() {
+            format!("`{written}` points at rows of `{}`, and tables inherit from that", parent.name)
+        } else if !catalog.heirs(&child.name).is_empty() {
+            format!("tables inherit from `{written}`, and its foreign key does not hold for their rows")
+        } else if key.target != key.references && key.target != parent.name && !parent.is_key(&key.referenced_columns) {
+            format!("`{written}` points at partition `{}` by columns that are no key of the whole table", key.target)
+        } else {
+            return;
+        };
+        let error = Diagnostic::error(Code::NotADependent, entry.place.clone(), reason);
+        self.found.push(error.help("name it `keep`, and give its rows a rule of their own"));
     }
 
     fn apply(
         &mut self,
         position: usize,
-        child: &Table,
+        child: &'a Table,
         key: &ForeignKey,
         chain: Vec<Link>,
         erased: bool,
         path: &mut Vec<TableName>,
     ) {
         let (around, rule) = (self.around, self.rule);
-        let (written, action) = &rule.dependents[position];
-        let place = rule.place.key("dependents").key(&written.to_string());
+        let entry = &rule.dependents[position];
+        let (written, place) = (&entry.table, entry.place.clone());
         let through = chain.iter().map(|link| names(&link.columns)).collect::<Vec<_>>().join(" → ");
         let key_columns = || match rule.evidence {
             Evidence::Rows => child.key_columns().map(KeyColumn::from).collect(),
             Evidence::Counts => Vec::new(),
         };
-        let (disposition, change, undone) = match action {
+        let (disposition, change, undone) = match &entry.fate {
             Dependent::Keep => {
                 if erased {
                     self.refuse_hidden(child, written, &place);
@@ -139,6 +196,7 @@ impl Walker<'_, '_> {
                     action: "keep".to_owned(),
                     through,
                     work: None,
+                    entry: position,
                 });
                 return;
             }
@@ -156,12 +214,13 @@ impl Walker<'_, '_> {
             }
             Dependent::Unlink => {
                 let fixed = fixed(child, key);
-                if fixed.len() == key.columns.len() {
+                if fixed.len() == key.columns.len() || key.match_full && !fixed.is_empty() {
                     let message = format!("`{written}.{}` cannot become null", fixed.join(", "));
                     let error = Diagnostic::error(Code::NotNull, place, message);
                     self.found.push(error.label("the column refuses null").help("name it `erase` or `keep`"));
                     return;
                 }
+                self.refuse_carried_on(child, &key.columns, &place);
                 (Disposition::Unlink, unlinked(key, &fixed), None)
             }
             Dependent::Anonymize(columns) => {
@@ -174,6 +233,8 @@ impl Walker<'_, '_> {
                     return;
                 }
                 let place = place.key("anonymize");
+                let changed = columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+                self.refuse_carried_on(child, &changed, &place);
                 let row = around.dialect.row(&child.name);
                 let Some(found) = changes(around, child, &row, columns, &place, &rule.id, self.found) else { return };
                 if !found.computed.is_empty() {
@@ -198,6 +259,7 @@ impl Walker<'_, '_> {
             action: disposition.to_string(),
             through,
             work: Some(self.resolved.work.len()),
+            entry: position,
         });
         self.resolved.work.push(DependentWork {
             table: child.name.clone(),
@@ -261,6 +323,23 @@ impl Walker<'_, '_> {
         }
     }
 
+    /// A changed value that others reference would change in their rows too, kept or not.
+    fn refuse_carried_on(&mut self, table: &'a Table, columns: &[String], place: &Place) {
+        use ReferentialAction::{Cascade, SetDefault, SetNull};
+        for (child, key) in self.around.catalog.referencing(&table.name) {
+            let changed = key.referenced_columns.iter().find(|name| columns.contains(name));
+            let Some(column) = changed.filter(|_| matches!(key.on_update, Cascade | SetNull | SetDefault)) else {
+                continue;
+            };
+            let message = format!(
+                "`{}` references `{column}` with foreign key `{}`, and the database would change its rows along",
+                child.name, key.name
+            );
+            let help = "leave the column as it is, or declare the foreign key without an action on update";
+            self.found.push(Diagnostic::error(Code::ReferencingColumn, place.clone(), message).help(help));
+        }
+    }
+
     /// Rows that nobody sees are neither changed along nor waited for, and a cascade takes them all the same.
     fn refuse_hidden(&mut self, child: &Table, written: &TablePath, place: &Place) {
         if child.row_security {
@@ -272,7 +351,7 @@ impl Walker<'_, '_> {
     }
 
     fn report_broken(&mut self, position: usize, child: &Table, key: &ForeignKey) {
-        let place = self.rule.place.key("dependents").key(&self.rule.dependents[position].0.to_string());
+        let place = self.rule.dependents[position].place.clone();
         let message = format!(
             "foreign key `{}` of `{}` references columns that `{}` does not have",
             key.name, child.name, key.references
@@ -324,16 +403,52 @@ impl Walker<'_, '_> {
             key.columns.join(", "),
             self.rule.id
         );
-        let help = format!("add `{path}: erase`, `keep` or `unlink` under `dependents`");
+        // another key from there is named by itself
+        let by_key = self.rule.dependents.iter().any(|entry| {
+            let named = self.around.catalog.table(entry.table.schema.as_deref(), &entry.table.table);
+            !entry.by.is_empty() && named.map(|table| &table.name) == Some(&child.name)
+        });
+        let help = match by_key {
+            false => format!("add `{path}: erase`, `keep` or `unlink` under `dependents`"),
+            true => format!("add {} to `{path}` under `dependents`, or another fate", by(key)),
+        };
         self.found.push(Diagnostic::error(Code::UnnamedForeignKey, place, message).label(then).help(help));
     }
 
-    fn report_unused(&mut self) {
-        for (position, (table, _)) in self.rule.dependents.iter().enumerate() {
-            if self.seen.contains(&position) {
+    /// Only `keep` may stand for several keys: with any other, a row would go or change by a key that nobody thought of.
+    fn report_ambiguous(&mut self) {
+        for (position, keys) in &self.seen {
+            let entry = &self.rule.dependents[*position];
+            let mut several: Vec<&ForeignKey> = Vec::new();
+            for key in keys {
+                if !several.iter().any(|known| known.name == key.name && same_key(known, key)) {
+                    several.push(key);
+                }
+            }
+            if entry.fate == Dependent::Keep || several.len() < 2 {
                 continue;
             }
-            let place = self.rule.place.key("dependents").key(&table.to_string()).name();
+            let columns: Vec<_> = several.iter().map(|key| format!("`{}`", key.columns.join(", "))).collect();
+            let message = format!(
+                "`{}` references rows that rule `{}` changes by several foreign keys: {}",
+                entry.table,
+                self.rule.id,
+                columns.join(" and ")
+            );
+            let items: Vec<_> = several.iter().map(|key| by(key)).collect();
+            let help = format!("say of each what becomes of a row by it: `{}: [{}]`", entry.table, items.join(", "));
+            let error = Diagnostic::error(Code::UnnamedForeignKey, entry.place.clone(), message);
+            self.found.push(error.label("which one is meant?").help(help));
+        }
+    }
+
+    fn report_unused(&mut self) {
+        for (position, entry) in self.rule.dependents.iter().enumerate() {
+            if self.seen.contains_key(&position) {
+                continue;
+            }
+            let table = &entry.table;
+            let place = if entry.by.is_empty() { entry.place.name() } else { entry.place.key("by") };
             if table.database != self.rule.table.database {
                 let message = format!("`{table}` lies in another database than `{}`", self.rule.table);
                 self.found.push(Diagnostic::error(Code::NotADependent, place, message));
@@ -342,8 +457,12 @@ impl Walker<'_, '_> {
             match find_table(self.around.catalog, table, place.clone()) {
                 Err(diagnostic) => self.found.push(diagnostic),
                 Ok(_) => {
-                    let message =
-                        format!("no foreign key leads from `{table}` to a row that rule `{}` changes", self.rule.id);
+                    let columns = entry.by.join(", ");
+                    let by = if columns.is_empty() { String::new() } else { format!(" by `{columns}`") };
+                    let message = format!(
+                        "no foreign key leads from `{table}`{by} to a row that rule `{}` changes",
+                        self.rule.id
+                    );
                     let help = "leave it out, or declare the foreign key in the database";
                     self.found.push(
                         Diagnostic::error(Code::NotADependent, place, message).label("not a dependent").help(help),
@@ -362,6 +481,23 @@ fn link(child: &Table, key: &ForeignKey, parent: &Table) -> Option<Link> {
     let (columns, referenced) = (of(child, &key.columns)?, of(parent, &key.referenced_columns)?);
     let (from, to) = (child.name.clone(), parent.name.clone());
     (columns.len() == referenced.len() && !columns.is_empty()).then_some(Link { from, columns, to, referenced })
+}
+
+/// Two keys lead from the same columns to the same rows.
+fn same_key(one: &ForeignKey, other: &ForeignKey) -> bool {
+    let pairs = |key: &ForeignKey| {
+        let pairs = key.columns.iter().cloned().zip(key.referenced_columns.iter().cloned());
+        pairs.collect::<BTreeSet<_>>()
+    };
+    (&one.references, &one.target) == (&other.references, &other.target) && pairs(one) == pairs(other)
+}
+
+/// How a rule names a key.
+fn by(key: &ForeignKey) -> String {
+    match key.columns.as_slice() {
+        [column] => format!("{{by: {column}, keep: true}}"),
+        columns => format!("{{by: [{}], keep: true}}", columns.join(", ")),
+    }
 }
 
 /// Columns of the key that cannot become null.

@@ -280,7 +280,7 @@ impl Resolver<'_, '_> {
                 }
             }
             Source::Related { table: related, .. } => {
-                let goes = rule.dependents.iter().any(|(name, fate)| name == related && *fate != Dependent::Keep);
+                let goes = rule.dependents.iter().any(|named| named.table == *related && named.fate != Dependent::Keep);
                 if goes && rule.starting_point.missing != Missing::Due {
                     let message = format!(
                         "the starting point lies in `{related}`, whose rows go along: rows that are done have none, and \
@@ -330,13 +330,13 @@ impl Resolver<'_, '_> {
         let along = dependents::resolve_for(rule, table, self.around, true, &mut again);
         // what stands against the rule itself has been told
         self.found.extend(again.into_iter().filter(|diagnostic| !self.found.contains(diagnostic)).collect::<Vec<_>>());
-        for (written, _) in rule.dependents.iter().filter(|(_, fate)| *fate == Dependent::Keep) {
+        for dependent in rule.dependents.iter().filter(|dependent| dependent.fate == Dependent::Keep) {
+            let written = &dependent.table;
             let kept = self.around.catalog.table(written.schema.as_deref(), &written.table);
             let named = |kept: &&Table| along.named.iter().any(|n| n.work.is_none() && n.table == kept.name);
             if kept.filter(named).is_some() {
                 let message = format!("`{written}` is kept, and points at rows that `k_anonymity` would erase at last");
-                let place = rule.place.key("dependents").key(&written.to_string());
-                let error = Diagnostic::error(Code::KAnonymity, place, message);
+                let error = Diagnostic::error(Code::KAnonymity, dependent.place.clone(), message);
                 self.found
                     .push(error.help("name it `erase` or `unlink`, or write `at_last: suppress` under `k_anonymity`"));
             }

@@ -18,6 +18,7 @@ mod indexes;
 mod k_anonymity;
 mod members;
 mod order;
+mod outlast;
 mod overlap;
 mod pace;
 mod partitions;

@@ -7,7 +7,7 @@ use super::{
     assertion::{self, CheckedAssertion, Said},
     condition, count, guard, indexes,
     k_anonymity::{self, Gate, Passed},
-    members, order, overlap, pace, partitions,
+    members, order, outlast, overlap, pace, partitions,
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
@@ -170,6 +170,7 @@ pub async fn prepare(
         }
     }
     found.extend(ask_for_overlaps(&mut databases, &resolved).await?);
+    found.extend(outlast::check(job.rules(), &databases, &resolved));
     let (watched, unwatched): (Vec<_>, Vec<_>) =
         pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     found.extend(watched);
@@ -249,6 +250,7 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
         }
     }
     diagnostics.extend(ask_for_overlaps(&mut databases, &resolved).await?);
+    diagnostics.extend(outlast::check(job.rules(), &databases, &resolved));
     diagnostics.extend(pace::check(job, &databases).await);
     Ok(Checked { diagnostics, databases: databases.len(), unavailable })
 }

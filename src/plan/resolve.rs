@@ -6,7 +6,7 @@ use crate::{
     clock,
     database::{Dialect, KeyColumn, Point, Sql, Work, statements},
     diagnostic::{Code, Diagnostic},
-    rules::{Disposition, Missing, Rule},
+    rules::{Covers, Disposition, Missing, Rule},
     settings::Settings,
 };
 use jiff::Timestamp;
@@ -123,10 +123,10 @@ impl Resolver<'_, '_> {
             table: table.name.clone(),
             key: table.key_columns().map(KeyColumn::from).collect(),
             rowid: table.rowid.clone(),
-            leaves: if table.partitions.is_empty() { vec![table.name.clone()] } else { table.partitions.clone() },
+            leaves: self.leaves(table),
             point: Point { value: point, kind, related: point_column.is_none() },
             point_column: point_column.filter(|_| rule.starting_point.missing != Missing::Due),
-            condition: condition.flatten(),
+            condition: self.own_rows(table, &row, condition.flatten()),
             undone,
             unreadable,
             due,
@@ -168,9 +168,61 @@ impl Resolver<'_, '_> {
         })
     }
 
+    /// The tables that hold the rows.
+    fn leaves(&self, table: &Table) -> Vec<TableName> {
+        if !table.partitions.is_empty() {
+            return table.partitions.clone();
+        }
+        let heirs = match self.rule.covers {
+            Some(Covers::Tree) => self.around.catalog.heirs(&table.name),
+            _ => Vec::new(),
+        };
+        std::iter::once(table).chain(heirs).map(|table| table.name.clone()).collect()
+    }
+
+    /// The rule's condition, and that the row is the table's own, where it covers only those.
+    fn own_rows(&self, table: &Table, row: &str, condition: Option<Sql>) -> Option<Sql> {
+        let (catalog, dialect) = (self.around.catalog, self.around.dialect);
+        if self.rule.covers != Some(Covers::Only) || catalog.heirs(&table.name).is_empty() {
+            return condition;
+        }
+        let name = dialect.literal(&dialect.table(&table.name));
+        let own = Sql::new(format!("{row}.tableoid = {name}::regclass"));
+        Some(Sql::all(condition.iter().chain([&own])))
+    }
+
+    /// Statements on a table reach the rows of those that inherit from it, whose foreign keys are others.
+    fn check_heirs(&mut self, table: &Table) {
+        let rule = self.rule;
+        let heirs = self.around.catalog.heirs(&table.name);
+        match rule.covers {
+            None if !heirs.is_empty() => {
+                let names: Vec<_> = heirs.iter().map(|heir| format!("`{}`", heir.name)).collect();
+                let message = format!("{} inherit from `{}`", names.join(", "), rule.table);
+                let help = "write `covers: only` for the rows of the table itself, or `covers: tree` for those of all of them; \
+                            tables that inherit can have rules of their own";
+                let error = Diagnostic::error(Code::NotATable, rule.place.key("table"), message);
+                self.found.push(error.label("whose rows are meant?").help(help));
+            }
+            Some(Covers::Tree) => {
+                for heir in heirs.iter().filter(|heir| heir.row_security) {
+                    let message = format!("row security hides rows of `{}` from this database user", heir.name);
+                    self.found.push(Diagnostic::error(Code::RowSecurity, rule.place.key("table"), message));
+                }
+            }
+            Some(_) if heirs.is_empty() => {
+                let message = format!("no table inherits from `{}`", rule.table);
+                let warning = Diagnostic::warning(Code::NothingNamed, rule.place.key("covers").name(), message);
+                self.found.push(warning.help("leave it out"));
+            }
+            _ => {}
+        }
+    }
+
     fn check_table(&mut self, table: &Table) -> Option<()> {
         let rule = self.rule;
         let place = rule.place.key("table");
+        self.check_heirs(table);
         if table.kind == TableKind::View {
             let message = format!("`{}` is a view or foreign table", rule.table);
             let help = "name the table that holds the rows";

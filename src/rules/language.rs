@@ -92,6 +92,12 @@ static RULE: MapShape = MapShape::new(
             Shape::Text(&format::TABLE),
             "core.customers",
         ),
+        optional(
+            "covers",
+            "Which rows, where other tables inherit from the table (PostgreSQL). Without it such a rule is refused.",
+            Shape::Words(COVERS),
+            "only",
+        ),
         required(
             "starting_point",
             "When a row's time begins: a column of the table, or more about it.",
@@ -138,10 +144,16 @@ static RULE: MapShape = MapShape::new(
         k_anonymity::K_ANONYMITY,
         optional(
             "dependents",
-            "What becomes of the rows that reference a disposed row. Every foreign key that points here must be named.",
+            "What becomes of the rows that reference a disposed row. Every foreign key that points here must be named: by its \
+             table, or where several lead from there to rows that the rule changes, each by its columns. `keep` by table holds \
+             for all of them.",
             Shape::Named {
                 key: &format::TABLE,
-                value: &Shape::Either(&[Shape::Words(DEPENDENTS), Shape::Map(&DEPENDENT)]),
+                value: &Shape::Either(&[
+                    Shape::Words(DEPENDENTS),
+                    Shape::Map(&DEPENDENT),
+                    Shape::List { item: &Shape::Map(&DEPENDENT), least: 1, unique: true },
+                ]),
             },
             "{core.addresses: erase, core.orders: keep}",
         ),
@@ -357,6 +369,15 @@ static DISPOSITIONS: &[Word] = &[
     word("unlink", "The row stays and its link to a person goes: the named columns become null."),
 ];
 
+static COVERS: &[Word] = &[
+    word("only", "The rows of the table itself."),
+    word(
+        "tree",
+        "The rows of all tables that inherit from it, too. The foreign keys of all of them are named under `dependents`, and \
+         kept: a key's value does not tell which of the tables holds the row.",
+    ),
+];
+
 static DEPENDENTS: &[Word] = &[
     word("erase", "They go in the same transaction."),
     word("keep", "They stay; with `erase`, the referenced row waits until none is left."),
@@ -365,13 +386,35 @@ static DEPENDENTS: &[Word] = &[
 
 static DEPENDENT: MapShape = MapShape::new(
     "a dependent",
-    &[required(
-        "anonymize",
-        "These columns of theirs are anonymized in the same transaction.",
-        Shape::Named { key: &format::COLUMN, value: &TECHNIQUE },
-        "{recipient_name: suppress}",
-    )],
-);
+    &[
+        optional(
+            "by",
+            "The foreign key that is meant: its column, its columns, or its name. A row goes along by this key alone.",
+            Shape::Either(&[
+                Shape::Text(&format::COLUMN),
+                Shape::List { item: &Shape::Text(&format::COLUMN), least: 1, unique: true },
+            ]),
+            "buyer_id",
+        ),
+        optional("erase", "They go in the same transaction.", Shape::True, "true"),
+        optional("keep", "They stay; with `erase`, the referenced row waits until none is left.", Shape::True, "true"),
+        optional("unlink", "Their referencing columns become null.", Shape::True, "true"),
+        optional(
+            "anonymize",
+            "These columns of theirs are anonymized in the same transaction.",
+            Shape::Named { key: &format::COLUMN, value: &TECHNIQUE },
+            "{recipient_name: suppress}",
+        ),
+        optional(
+            "overrides",
+            "Rules of that table which may keep its rows for longer: here they go all the same. Without it such a rule refuses \
+             the plan.",
+            Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true },
+            "[invoices]",
+        ),
+    ],
+)
+.groups(&[&["erase"], &["keep"], &["unlink"], &["anonymize"]]);
 
 static ENCODINGS: &[Word] = &[
     word("epoch_seconds", "Seconds since 1970-01-01T00:00:00Z."),

@@ -2,8 +2,8 @@
 
 use super::{
     Aggregate, Anchor, Assertion, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal,
-    Match, Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleFile, RuleRecipient, Source,
-    StartingPoint, Switch, TablePath, condition,
+    Match, Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleDependent, RuleFile, RuleRecipient,
+    Source, StartingPoint, Switch, TablePath, condition,
     format::{month_day, percent},
     k_anonymity,
     language::RULE_FILE,
@@ -249,6 +249,7 @@ impl<'a> Reader<'a> {
             purpose: at.text_of("purpose"),
             legal_basis: at.text_of("legal_basis"),
             table: table?,
+            covers: at.get("covers").and_then(|covers| word(&covers)),
             starting_point: starting_point?,
             retention_period: retention_period?,
             regular_deletion_period,
@@ -606,7 +607,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn dependents(&mut self, at: &At, table: Option<&TablePath>) -> Vec<(TablePath, Dependent)> {
+    fn dependents(&mut self, at: &At, table: Option<&TablePath>) -> Vec<RuleDependent> {
         let mut dependents = Vec::new();
         for (path, at) in at.entries() {
             let Ok(path) = path.parse::<TablePath>() else { continue };
@@ -615,22 +616,43 @@ impl<'a> Reader<'a> {
                 let help = "no foreign key connects two databases; give the other table a rule of its own";
                 self.error(Code::NotADependent, at.place.name(), message, help);
             }
-            let dependent = match at.get("anonymize") {
-                Some(columns) => {
-                    let help = "choose another technique, or give the table a rule of its own";
-                    refuse_keyed(&columns, help, self.diagnostics);
-                    Dependent::Anonymize(techniques(&columns))
+            let items: Vec<_> = at.items().collect();
+            let several = items.len() > 1;
+            let items = if items.is_empty() { vec![at] } else { items };
+            for at in items {
+                let Some(dependent) = self.dependent(path.clone(), &at) else { continue };
+                if several && dependent.by.is_empty() {
+                    let message = format!("`{path}` is named more than once, here without a key");
+                    self.error(Code::MissingKey, at.place.clone(), message, "add `by:` with the foreign key's columns");
                 }
-                None => match at.text() {
-                    Some("erase") => Dependent::Erase,
-                    Some("keep") => Dependent::Keep,
-                    Some("unlink") => Dependent::Unlink,
-                    _ => continue,
-                },
-            };
-            dependents.push((path, dependent));
+                dependents.push(dependent);
+            }
         }
         dependents
+    }
+
+    fn dependent(&mut self, table: TablePath, at: &At) -> Option<RuleDependent> {
+        let says = |fate: &str| at.text() == Some(fate) || at.get(fate).is_some();
+        let fate = match at.get("anonymize") {
+            Some(columns) => {
+                let help = "choose another technique, or give the table a rule of its own";
+                refuse_keyed(&columns, help, self.diagnostics);
+                Dependent::Anonymize(techniques(&columns))
+            }
+            None if says("erase") => Dependent::Erase,
+            None if says("keep") => Dependent::Keep,
+            None if says("unlink") => Dependent::Unlink,
+            None => return None,
+        };
+        let texts = |at: &At| at.items().filter_map(|item| item.text().map(str::to_owned)).collect::<Vec<_>>();
+        let by = at.get("by").map(|by| by.text().map_or_else(|| texts(&by), |column| vec![column.to_owned()]));
+        Some(RuleDependent {
+            table,
+            by: by.unwrap_or_default(),
+            fate,
+            overrides: at.get("overrides").as_ref().map(texts).unwrap_or_default(),
+            place: at.place.clone(),
+        })
     }
 }
 

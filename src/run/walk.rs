@@ -134,7 +134,7 @@ impl Pass<'_, '_> {
             match self.batch(worker, chunk).await {
                 Ok(true) => attempt = 0,
                 Ok(false) => return Ok(true),
-                Err(failure) if is_worth_another_try(&failure) && attempt < pace.retries => {
+                Err(failure) if self.is_worth_another_try(&failure) && attempt < pace.retries => {
                     attempt += 1;
                     self.size().shrink();
                     tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
@@ -167,6 +167,12 @@ impl Pass<'_, '_> {
         }
         chunk.stretch.from = next;
         Ok(true)
+    }
+
+    /// A foreign key may stand against it because a row got a kept dependent since the batch began: the next one sees that.
+    fn is_worth_another_try(&self, failure: &Failure) -> bool {
+        let constraint = matches!(failure, Failure::Database(error) if error.kind == ErrorKind::Constraint);
+        is_worth_another_try(failure) || constraint && self.batches.work.waiting.is_some()
     }
 
     async fn has_enough(&self) -> bool {
