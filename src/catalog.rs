@@ -118,6 +118,8 @@ pub struct Column {
     pub nullable: bool,
     /// Computed by the database from other columns (an identity or auto-increment column is not).
     pub generated: bool,
+    /// The database writes the present into it whenever its row changes (MySQL's `on update current_timestamp`).
+    pub touched: bool,
     /// A new row gets a value without being given one, be it from a default or a counter.
     pub has_default: bool,
     /// The greatest number of characters (text) or bytes (binary), where limited.

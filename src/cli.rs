@@ -104,6 +104,8 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Rules are held against each other, too: no rule may destroy what another one still needs. \
+                        `sunset plan --timeline` shows which rule acts on which table when.")]
 pub struct ValidateArgs {
     /// Do not connect to the databases
     #[arg(long)]
@@ -149,6 +151,12 @@ pub struct PlanArgs {
     /// Prove the credentials of every recipient that would be asked; nothing is deleted
     #[arg(long)]
     pub check_recipients: bool,
+    /// Show what each rule does when with rows whose time begins on one day, category by category; no database is asked
+    #[arg(long, conflicts_with_all = ["sql", "sample", "brief", "out", "check_recipients"])]
+    pub timeline: bool,
+    /// With --timeline: the day on which the rows' time begins; today by default
+    #[arg(long, value_name = "DAY", requires = "timeline")]
+    pub starting: Option<jiff::civil::Date>,
     #[command(flatten)]
     pub metrics: MetricsArgs,
 }

@@ -115,14 +115,16 @@ pub struct Diagnostic {
     pub place: Option<Place>,
     /// What stands beside the underlined text.
     pub label: String,
+    /// A further place that has to do with it, with what stands beside its text.
+    pub also: Option<(Place, String)>,
     /// What would be right.
     pub help: Option<String>,
 }
 
 impl Diagnostic {
     pub fn error(code: Code, place: Place, message: impl Into<String>) -> Self {
-        let (place, label, help) = (Some(place), String::new(), None);
-        Self { code, severity: Severity::Error, message: message.into(), place, label, help }
+        let (place, label) = (Some(place), String::new());
+        Self { code, severity: Severity::Error, message: message.into(), place, label, also: None, help: None }
     }
 
     pub fn warning(code: Code, place: Place, message: impl Into<String>) -> Self {
@@ -132,6 +134,12 @@ impl Diagnostic {
     #[must_use]
     pub fn label(self, label: impl Into<String>) -> Self {
         Self { label: label.into(), ..self }
+    }
+
+    /// A second place, which is underlined as well.
+    #[must_use]
+    pub fn also(self, place: Place, label: impl Into<String>) -> Self {
+        Self { also: Some((place, label.into())), ..self }
     }
 
     #[must_use]
@@ -206,6 +214,8 @@ codes! {
     BeyondGrade "E0317" "evidence that the recipient cannot give",
     NoWholePartition "E0318" "whole partitions cannot go under this rule",
     KAnonymity "E0319" "the groups of anonymized rows cannot be kept as large as the rule asks",
+    RuleDestroys "E0320" "a rule destroys what another rule still needs",
+    RuleOrder "E0321" "no order of the rules lets each of them see the rows as they were",
     // E04: rule against live schema
     UnknownDatabase "E0401" "the database is not in the settings",
     UnknownTable "E0402" "the table is not in the database",

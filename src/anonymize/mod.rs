@@ -5,7 +5,8 @@
 //!
 //! # What holds for all of them
 //!
-//! - NULL stays NULL: there is nothing in it to remove.
+//! - NULL stays NULL: there is nothing in it to remove. (`copy` is no technique that removes anything: it keeps a value
+//!   that another column loses.)
 //! - A value that a technique cannot read (a number in an SQLite date column, `unknown` in a column of IP addresses)
 //!   becomes NULL. A column that refuses NULL then fails the statement, loudly; nothing personal is kept in silence.
 //! - The SQL gives the column's type and never shortens a text to make it fit.
@@ -16,11 +17,13 @@ use crate::{
     catalog::{Column, ColumnKind, Engine, Table},
     database::Sql,
     diagnostic::Code,
+    rules::Source,
 };
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 mod code;
+mod copy;
 mod further;
 mod generalize;
 mod keyed;
@@ -57,6 +60,8 @@ pub enum Technique {
     Hash(Hash),
     /// A token of a fixed form, from a keyed hash. Pseudonymization only.
     Tokenize(Tokenize),
+    /// The value of another column of the row, or of related rows, is kept in this one.
+    Copy(Source),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +132,8 @@ pub struct Context<'a> {
     pub pseudonym_key: Option<&'a [u8]>,
     /// Equal values get equal pseudonyms within one scope, and unrelated ones in different scopes.
     pub scope: String,
+    /// SQL for the value that `copy` takes.
+    pub copied: Option<String>,
     /// The job's zone, in which points in time have their month and year.
     pub zone: TimeZone,
 }
@@ -168,6 +175,7 @@ impl Technique {
             Self::BottomCode(limit) => Box::new(code::Coding { side: code::Side::Bottom, limit: *limit }),
             Self::Hash(Hash {}) => Box::new(keyed::Pseudonym::hash()),
             Self::Tokenize(tokenize) => Box::new(keyed::Pseudonym::token(tokenize)),
+            Self::Copy(source) => Box::new(copy::Copying(source)),
         }
     }
 

@@ -140,6 +140,7 @@ mod tests {
             kind,
             nullable,
             generated,
+            touched: false,
             has_default: false,
             max_length: None,
             words: Vec::new(),

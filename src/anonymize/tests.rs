@@ -14,6 +14,7 @@ fn column(name: &str, kind: ColumnKind, sql_type: &str, max_length: Option<u32>)
         kind,
         nullable: true,
         generated: false,
+        touched: false,
         has_default: false,
         max_length,
         words,
@@ -62,6 +63,7 @@ fn context(engine: Engine, key: Option<&[u8]>) -> Context<'_> {
         key_sql: "t.id".into(),
         pseudonym_key: key,
         scope: "customers.email".into(),
+        copied: None,
         zone: TimeZone::get("Asia/Tokyo").unwrap(),
     }
 }

@@ -20,7 +20,7 @@ pub async fn run(global: &Global, args: &ValidateArgs, console: &mut Console) ->
         }
     };
     let mut found = job.diagnostics.clone();
-    found.extend(plan::overlaps(job.rules()));
+    found.extend(plan::check_together(&job));
     plan::chosen(&job, &args.rules, &args.tags, &mut found);
     let mut outcome = Outcome::Done;
     let mut databases = 0;

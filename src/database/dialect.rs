@@ -20,6 +20,9 @@ pub(super) const DIGITS: &str = "٠-٩۰-۹०-९０-９𝟎-𝟿";
 pub trait Dialect: std::fmt::Debug + Send + Sync {
     fn engine(&self) -> Engine;
 
+    /// What the server tells that no other server tells too; on engines whose schemas are not databases, of the database.
+    fn whereabouts(&self) -> &'static str;
+
     /// An identifier, quoted.
     fn quote(&self, identifier: &str) -> String;
 

@@ -201,6 +201,7 @@ mod tests {
                 evidence: Evidence::Rows,
                 aggregate: None,
                 dependents: Vec::new(),
+                watched: None,
             };
             let pending = Sql::new(format!("{} is not null", here("town")));
             let work = GroupsWork {

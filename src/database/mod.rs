@@ -44,7 +44,7 @@ pub use observe::{Observer, Replication, promptly};
 pub use partition::{Partition, Partitioning, Question, Removal};
 pub use postgres::partitions as transactional;
 pub use sql::{PLACEHOLDER, Sql};
-pub use work::{Change, Computed, DependentWork, KeyColumn, Link, MembersWork, Point, RecipientWork, Work};
+pub use work::{Change, Computed, DependentWork, KeyColumn, Link, MembersWork, Point, RecipientWork, Watched, Work};
 
 /// One SQL statement with its bound values: pure data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! The statements that plan and run send, made of a [`Work`] and a [`Dialect`]. Pure: no server is asked.
 
-use super::{Change, DependentWork, Dialect, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Value, Work};
+use super::{
+    Change, DependentWork, Dialect, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Value, Watched, Work,
+};
 use crate::catalog::TableName;
 
 /// The rows of one batch, by where they lie.
@@ -275,9 +277,14 @@ pub fn total(dialect: &dyn Dialect, table: &TableName) -> Statement {
 
 /// A row when a row is governed by both conditions.
 pub fn overlap(dialect: &dyn Dialect, table: &TableName, first: &Sql, second: &Sql) -> Statement {
-    let mut sql = select_from(dialect, &dialect.shown("1"), table, &Sql::all([first, second]));
+    dialect.finish(some_row(dialect, table, &Sql::all([first, second])))
+}
+
+/// A row when a row meets the condition.
+pub fn some_row(dialect: &dyn Dialect, table: &TableName, condition: &Sql) -> Sql {
+    let mut sql = select_from(dialect, &dialect.shown("1"), table, condition);
     sql.push(" limit 1");
-    dialect.finish(sql)
+    sql
 }
 
 /// The statement whose way through the table tells whether an index serves the rule.
@@ -435,6 +442,16 @@ pub fn count_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> S
     let mut condition = dialect.one_of(&dialect.row(&work.table), &work.locator(), keys);
     condition.push(" and ").append(&work.disposable_rows());
     dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition))
+}
+
+/// The locators of these rows, then the watched columns, as texts.
+pub fn watched_columns(dialect: &dyn Dialect, work: &Work, watched: &Watched, keys: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&work.table);
+    let locator = work.locator();
+    let text = |column: &KeyColumn| dialect.text(&dialect.column(&row, &column.name), column);
+    let list: Vec<_> = locator.iter().chain(&watched.columns).map(text).collect();
+    let condition = dialect.one_of(&row, &locator, keys);
+    dialect.finish(select_from(dialect, &list.join(", "), &work.table, &condition))
 }
 
 /// Changes those of the rows with these locators that are still disposable.

@@ -51,6 +51,15 @@ pub struct Work {
     pub evidence: Evidence,
     /// Deepest first: nothing is changed before what references it.
     pub dependents: Vec<DependentWork>,
+    /// What must be the same after a change, where triggers fire.
+    pub watched: Option<Watched>,
+}
+
+/// Columns that rules read and that triggers of the table must leave alone.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    pub triggers: Vec<String>,
+    pub columns: Vec<KeyColumn>,
 }
 
 /// Whom to ask before a row changes, and how that one knows the person.

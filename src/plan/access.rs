@@ -60,7 +60,7 @@ pub struct Walks {
 }
 
 pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> Walks {
-    let one_by_one = !work.dependents.is_empty() || !work.recipients.is_empty();
+    let one_by_one = !work.dependents.is_empty() || !work.recipients.is_empty() || work.watched.is_some();
     if one_by_one || matches!(work.change, Change::Compute { .. }) {
         return Walks { few: None, some: Walk::Keys, many: None };
     }

@@ -1,7 +1,7 @@
 //! What goes along: every foreign key that points at a changed row must be named by the rule.
 
 use super::{
-    change::changes,
+    change::{changes, hold_still},
     find::find_table,
     indexes::{self, MissingIndex},
     resolve::Surroundings,
@@ -160,7 +160,8 @@ impl Walker<'_, '_> {
                 }
                 // a composite key is unlinked as soon as one of its columns is null
                 let columns = key.columns.iter().filter(|name| !fixed.contains(name));
-                let updates = columns.map(|name| (name.clone(), Sql::new("null"))).collect();
+                let mut updates = columns.map(|name| (name.clone(), Sql::new("null"))).collect();
+                hold_still(around.dialect, child, &around.dialect.row(&child.name), &mut updates);
                 (Disposition::Unlink, Change::Update(updates), None)
             }
             Dependent::Anonymize(columns) => {
@@ -183,6 +184,7 @@ impl Walker<'_, '_> {
                     self.found.push(Diagnostic::error(Code::TechniqueType, place, message));
                     return;
                 }
+                self.resolved.looked_at.extend(found.looked_at);
                 (Disposition::Anonymize, Change::Update(found.sql), Some(found.undone))
             }
         };

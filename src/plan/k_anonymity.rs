@@ -359,6 +359,7 @@ fn rests(first: &Technique, constant: &Technique, column: &Column, around: &Surr
         key_sql: String::new(),
         pseudonym_key: None,
         scope: String::new(),
+        copied: None,
         zone: around.settings.time_zone.clone(),
     };
     // the same for any value that is not null

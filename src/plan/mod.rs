@@ -15,6 +15,7 @@ mod find;
 mod guard;
 mod holds;
 mod indexes;
+mod interplay;
 mod k_anonymity;
 mod members;
 mod order;
@@ -28,6 +29,7 @@ mod resolve;
 pub mod row;
 mod sample;
 mod starting_point;
+mod timeline;
 
 pub use access::Walk;
 pub use aggregate::{Groups, PlannedAggregate, groups};
@@ -40,9 +42,9 @@ pub use find::find_table;
 pub use guard::refusals;
 pub use holds::{Hold, HoldScope};
 pub use indexes::MissingIndex;
+pub use interplay::check as check_together;
 pub use k_anonymity::{Gate, Measure, PAGE, Passed, PlannedKAnonymity, gate_refusal};
 pub use members::{PlannedMembers, resolve as members};
-pub use overlap::check as overlaps;
 pub use partitions::{PartitionByRows, PlannedPartition, PlannedPartitions, SetAside, WholePartition};
 pub use prepare::{
     Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, databases_of, open_database,
@@ -51,6 +53,7 @@ pub use prepare::{
 pub use privileges::{Need, privileges};
 pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient};
 pub use resolve::{Resolved, resolve_rule};
+pub use timeline::{Act, CategoryLife, Timeline, timeline};
 
 use crate::{
     catalog::{Engine, TableName},

@@ -5,18 +5,19 @@ use super::{
     access::{self, Walk},
     aggregate,
     assertion::{self, CheckedAssertion, Said},
-    condition, count, guard, indexes,
+    count, guard, indexes,
+    interplay::{self, Because, Precedence},
     k_anonymity::{self, Gate, Passed},
-    members, order, overlap, pace, partitions,
+    members, order, pace, partitions,
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
 };
 use crate::{
-    catalog::{Catalog, Table},
+    catalog::{Catalog, Engine, Table},
     clock,
     database::{
-        self, Change, Connection, Database, Dialect, ErrorKind, MembersWork, Sql, Statement, Work,
+        self, Change, Connection, Database, Dialect, ErrorKind, KeyColumn, MembersWork, Sql, Statement, Watched, Work,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     diagnostic::{Code, Diagnostic, Place, Severity},
@@ -59,6 +60,8 @@ pub struct OpenDatabase {
     pub connection: Box<dyn Connection>,
     pub catalog: Catalog,
     pub dialect: &'static dyn Dialect,
+    /// The same for every entry of the settings that leads to the same database.
+    pub identity: String,
 }
 
 /// Why a database cannot be planned for.
@@ -96,6 +99,8 @@ pub struct PreparedStep {
     pub partitions: Vec<WholePartition>,
     /// An earlier run has set rows of a partition aside, and left them there.
     pub set_aside: bool,
+    /// Rules that have to have done their part before: they need what this one destroys.
+    pub behind: Vec<String>,
 }
 
 /// The databases that these rules' rows, and those who stay with their recipients, are read from.
@@ -135,7 +140,11 @@ pub async fn open_database(
     let mut connection = database.connect_to_count().await?;
     let catalog = database.catalog(connection.as_mut()).await?;
     let dialect = database::dialect(catalog.engine, &catalog.version);
-    Ok(OpenDatabase { database, connection, catalog, dialect })
+    // servers that only speak an engine's protocol may not know what they are asked here
+    let told = connection.named(dialect.whereabouts()).await.unwrap_or_default();
+    let told: Vec<_> = told.into_iter().flatten().filter_map(|(_, value)| value).collect();
+    let identity = if told.is_empty() { settings.name.clone() } else { told.join("/") };
+    Ok(OpenDatabase { database, connection, catalog, dialect, identity })
 }
 
 /// Makes the plan.
@@ -157,24 +166,39 @@ pub async fn prepare(
     }
     let (mut databases, unavailable) = open_databases(job, names).await;
     let members = members::resolve(job, &databases, &rules, &mut found);
-    found.extend(overlap::check(job.rules()));
+    found.extend(interplay::check(job));
     let today = clock::today(now, &job.settings.time_zone);
     let tasks = options.said.as_ref().map(|said| (assertion::resolve(job, &databases, today, &mut found), said));
 
+    // what a rule may do depends on all others, whether they run now or not
     let mut resolved: Vec<(&Rule, Resolved)> = Vec::new();
-    for rule in &rules {
+    for rule in job.rules() {
         let Some(open) = databases.get(&rule.table.database) else { continue };
         match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
             Ok(fits) => resolved.push((rule, fits)),
-            Err(diagnostics) => found.extend(diagnostics),
+            Err(diagnostics) if rules.iter().any(|chosen| chosen.id == rule.id) => found.extend(diagnostics),
+            // whoever runs it is told
+            Err(_) => {}
         }
     }
-    found.extend(ask_for_overlaps(&mut databases, &resolved).await?);
+    let mut order = Order::default();
+    if !has_errors(&found) {
+        let together = interplay::together(&mut databases, &resolved, &job.settings).await?;
+        found.extend(together.found);
+        for ((rule, fits), read) in resolved.iter_mut().zip(&together.read) {
+            watch(rule, fits, &databases, read);
+        }
+        match in_order(&resolved, &databases, together.order) {
+            Ok(decided) => order = decided,
+            Err(circle) => found.push(circle),
+        }
+    }
     let (watched, unwatched): (Vec<_>, Vec<_>) =
         pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     found.extend(watched);
-    if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-        for (_, resolved) in &mut resolved {
+    let is_chosen = |rule: &Rule| rules.iter().any(|chosen| chosen.id == rule.id);
+    if has_errors(&found) {
+        for (_, resolved) in resolved.iter_mut().filter(|(rule, _)| is_chosen(rule)) {
             found.append(&mut resolved.warnings);
         }
         return Ok(Err(found));
@@ -183,14 +207,20 @@ pub async fn prepare(
     let mut unplanned: Vec<_> = unavailable.iter().map(|(name, why)| waiting(job, name, why, &rules)).collect();
     let mut steps = Vec::new();
     let mut prepared = Vec::new();
-    for position in in_order(&resolved, &databases) {
-        let (rule, resolved) = &resolved[position];
+    for &position in order.positions.iter().filter(|position| is_chosen(resolved[**position].0)) {
+        let (rule, fits) = &resolved[position];
         if databases_of(job, &[rule]).into_iter().any(|name| unavailable.contains_key(name)) {
             continue;
         }
+        let (fits, counted) = left_to_others(position, fits, &resolved, &order);
+        let behind = order.behind(position, &resolved);
         let open = databases.get_mut(&rule.table.database).context("a resolved rule has its database open")?;
-        match plan_step(job, rule, resolved, &members, open, options, now).await {
-            Ok((step, ready)) => {
+        let absent = still_to_run(open, &behind, &resolved, &is_chosen).await?;
+        let subject = Subject { job, rule, resolved: &fits, counted: &counted, members: &members, options, now };
+        match plan_step(&subject, open).await {
+            Ok((mut step, mut ready)) => {
+                step.refusals.extend(absent);
+                ready.behind = behind.into_iter().map(|first| resolved[first].0.id.clone()).collect();
                 steps.push(step);
                 prepared.push(ready);
             }
@@ -211,7 +241,8 @@ pub async fn prepare(
         Some((tasks, said)) => assertion::check(tasks, &mut databases, &unavailable, said, today).await,
         None => Vec::new(),
     };
-    let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).chain(unwatched).collect();
+    let warned = resolved.into_iter().filter(|(rule, _)| rules.iter().any(|chosen| chosen.id == rule.id));
+    let warnings = warned.flat_map(|(_, resolved)| resolved.warnings).chain(unwatched).collect();
     let plan = assemble(job, now, steps, &databases, unplanned, assertions)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
     Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, began }))
@@ -248,7 +279,11 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
             Err(found) => diagnostics.extend(found),
         }
     }
-    diagnostics.extend(ask_for_overlaps(&mut databases, &resolved).await?);
+    if !has_errors(&diagnostics) {
+        let together = interplay::together(&mut databases, &resolved, &job.settings).await?;
+        diagnostics.extend(together.found);
+        diagnostics.extend(in_order(&resolved, &databases, together.order).err());
+    }
     diagnostics.extend(pace::check(job, &databases).await);
     Ok(Checked { diagnostics, databases: databases.len(), unavailable })
 }
@@ -291,36 +326,35 @@ pub fn surroundings<'a>(
     }
 }
 
-/// Overlaps that only the rows can tell: one of the conditions is SQL.
-async fn ask_for_overlaps(
-    databases: &mut BTreeMap<String, OpenDatabase>,
-    resolved: &[(&Rule, Resolved)],
-) -> anyhow::Result<Vec<Diagnostic>> {
-    let mut found = Vec::new();
-    for (i, (a, _)) in resolved.iter().enumerate() {
-        for (b, _) in &resolved[i + 1..] {
-            if overlap::overlap(a, b) != overlap::Overlap::Ask {
-                continue;
-            }
-            let Some(open) = databases.get_mut(&a.table.database) else { continue };
-            let Some(table) = open.catalog.table(a.table.schema.as_deref(), &a.table.table) else { continue };
-            let (dialect, row) = (open.dialect, open.dialect.row(&table.name));
-            let condition = |rule: &Rule| match &rule.condition {
-                None => Some(Sql::all([])),
-                // what does not fit has been told
-                Some(condition) => condition::on_rows(dialect, table, &row, condition, &rule.place, &mut Vec::new()),
-            };
-            let (Some(first), Some(second)) = (condition(a), condition(b)) else { continue };
-            let statement = statements::overlap(open.dialect, &table.name, &first, &second);
-            if !open.connection.fetch(&statement).await?.is_empty() {
-                found.push(overlap::diagnostic(a, b));
-            }
-        }
-    }
-    Ok(found)
+fn has_errors(found: &[Diagnostic]) -> bool {
+    found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
-fn in_order(resolved: &[(&Rule, Resolved)], databases: &BTreeMap<String, OpenDatabase>) -> Vec<usize> {
+/// In which order rules go, by their positions, and why.
+#[derive(Default)]
+struct Order {
+    positions: Vec<usize>,
+    precedence: Vec<Precedence>,
+}
+
+impl Order {
+    /// Rules on other tables that need what this one destroys.
+    fn behind(&self, position: usize, resolved: &[(&Rule, Resolved)]) -> Vec<usize> {
+        let own = &resolved[position].1.work.table;
+        let before = self.precedence.iter().filter(|one| one.then == position && one.because == Because::Needed);
+        let mut first: Vec<_> =
+            before.map(|one| one.first).filter(|first| resolved[*first].1.work.table != *own).collect();
+        first.dedup();
+        first
+    }
+}
+
+/// Puts the rules in order, or tells of two of which each would have to go first.
+fn in_order(
+    resolved: &[(&Rule, Resolved)],
+    databases: &BTreeMap<String, OpenDatabase>,
+    precedence: Vec<Precedence>,
+) -> Result<Order, Diagnostic> {
     let items: Vec<_> = resolved
         .iter()
         .map(|(rule, resolved)| order::Item {
@@ -329,33 +363,135 @@ fn in_order(resolved: &[(&Rule, Resolved)], databases: &BTreeMap<String, OpenDat
             table: &resolved.work.table,
         })
         .collect();
+    let mut kept = Vec::new();
+    for (parent, (rule, fits)) in resolved.iter().enumerate().filter(|(_, (_, fits))| fits.work.waiting.is_some()) {
+        for named in fits.dependents.iter().filter(|named| named.work.is_none()) {
+            let erases = |(_, (other, fits)): &(usize, &(&Rule, Resolved))| {
+                other.disposition == Disposition::Erase
+                    && other.table.database == rule.table.database
+                    && fits.work.table == named.table
+            };
+            kept.extend(resolved.iter().enumerate().filter(erases).map(|(child, _)| (child, parent)));
+        }
+    }
     let catalogs = databases.iter().map(|(name, open)| (name.clone(), &open.catalog)).collect();
-    order::order(&items, &catalogs)
+    let circle = |order::Circle(first, then): order::Circle| {
+        let (a, b) = (resolved[first].0, resolved[then].0);
+        let message = format!("rules `{}` and `{}` would each have to go before the other", a.id, b.id);
+        Diagnostic::error(Code::RuleOrder, b.place.key("table"), message)
+            .label(format!("`{}` changes what `{}` still reads, and so comes after it", b.id, a.id))
+            .also(a.place.key("table"), format!("`{}` has to wait for `{}`", a.id, b.id))
+            .help("let one of them count from, ask for, or keep something that the other does not change")
+    };
+    match order::order(&items, &catalogs, &precedence, &kept) {
+        Ok(positions) => Ok(Order { positions, precedence }),
+        Err(found) => Err(circle(found)),
+    }
 }
 
-async fn plan_step(
-    job: &Job,
-    rule: &Rule,
-    resolved: &Resolved,
-    members: &BTreeMap<String, MembersWork>,
+/// Where triggers fire for changed rows, what rules read of these rows is compared before and after.
+fn watch(rule: &Rule, fits: &mut Resolved, databases: &BTreeMap<String, OpenDatabase>, read: &[String]) {
+    let Some(open) = databases.get(&rule.table.database) else { return };
+    let Some(table) = open.catalog.get(&fits.work.table) else { return };
+    let fires = table.triggers.iter().filter(|trigger| trigger.on_update);
+    let triggers: Vec<_> = fires.map(|trigger| trigger.name.clone()).collect();
+    let is_read = |name: &str| match open.catalog.engine {
+        Engine::Postgres => read.iter().any(|column| column == name),
+        Engine::Mysql | Engine::Sqlite => read.contains(&name.to_lowercase()),
+    };
+    let columns = table.columns.iter().filter(|column| is_read(&column.name)).map(KeyColumn::from);
+    let watched = Watched { triggers, columns: columns.collect() };
+    if watched.triggers.is_empty() || watched.columns.is_empty() {
+        return;
+    }
+    let measures = fits.gate.iter_mut().flat_map(|gate| &mut gate.measures).map(|measure| &mut measure.work);
+    for work in measures.chain([&mut fits.work]).filter(|work| !matches!(work.change, Change::Erase)) {
+        work.watched = Some(watched.clone());
+    }
+}
+
+/// A rule leaves rows alone that are due under another rule which still needs what it would change. What is executed, and
+/// the work by which rows are counted: rows that the other rule only changes are still there for this one afterwards.
+fn left_to_others(position: usize, fits: &Resolved, resolved: &[(&Rule, Resolved)], order: &Order) -> (Resolved, Work) {
+    let (mut fits, mut counted) = (fits.clone(), fits.work.clone());
+    let own = resolved[position].0;
+    let erases = |first: usize| resolved[first].0.disposition == Disposition::Erase;
+    let weighty = |one: &&Precedence| {
+        one.then == position
+            && match one.because {
+                Because::Needed => true,
+                // two rules that only change rows would leave them to each other
+                Because::Trigger => erases(one.first),
+                Because::Read | Because::Counted => false,
+            }
+    };
+    let mut first: Vec<_> = order.precedence.iter().filter(weighty).map(|one| one.first).collect();
+    first.sort_unstable();
+    first.dedup();
+    for other in first {
+        let (rule, claimed) = &resolved[other];
+        if claimed.work.table != fits.work.table || rule.table.database != own.table.database {
+            continue;
+        }
+        let spared = claimed.work.due_rows().negated();
+        let without = |work: &mut Work| work.condition = Some(Sql::all(work.condition.iter().chain([&spared])));
+        without(&mut fits.work);
+        if erases(other) {
+            without(&mut counted);
+        }
+    }
+    (fits, counted)
+}
+
+/// Why a rule cannot go now: another one, which needs what it destroys, has rows to dispose of and is not part of this run.
+async fn still_to_run(
     open: &mut OpenDatabase,
-    options: &Options,
+    behind: &[usize],
+    resolved: &[(&Rule, Resolved)],
+    is_chosen: &dyn Fn(&Rule) -> bool,
+) -> Result<Vec<String>, database::Error> {
+    let mut absent = Vec::new();
+    for (rule, fits) in behind.iter().map(|first| &resolved[*first]).filter(|(rule, _)| !is_chosen(rule)) {
+        let statement =
+            open.dialect.finish(statements::some_row(open.dialect, &fits.work.table, &fits.work.disposable_rows()));
+        if !open.connection.fetch(&statement).await?.is_empty() {
+            absent.push(format!(
+                "rule `{}` needs what this one destroys, and has rows to dispose of: run both together",
+                rule.id
+            ));
+        }
+    }
+    Ok(absent)
+}
+
+/// What a step is planned from.
+struct Subject<'a> {
+    job: &'a Job,
+    rule: &'a Rule,
+    resolved: &'a Resolved,
+    /// By which rows are counted.
+    counted: &'a Work,
+    members: &'a BTreeMap<String, MembersWork>,
+    options: &'a Options,
     now: Timestamp,
-) -> Result<(Step, PreparedStep), database::Error> {
-    let OpenDatabase { database, connection, catalog, dialect } = open;
+}
+
+async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(Step, PreparedStep), database::Error> {
+    let &Subject { job, rule, resolved, counted, members, options, now } = subject;
+    let OpenDatabase { database, connection, catalog, dialect, .. } = open;
     let (connection, dialect) = (connection.as_mut(), *dialect);
     let work = &resolved.work;
     let gone = || database::Error::new(ErrorKind::Other, format!("table {} is gone", work.table));
     let table: &Table = catalog.get(&work.table).ok_or_else(gone)?;
     let limits = guard::effective(&rule.limits, &job.settings.limits);
-    let counts = count::counts(connection, dialect, table, work, &limits, options.thorough).await?;
+    let counts = count::counts(connection, dialect, table, counted, &limits, options.thorough).await?;
     let due = counts.disposable();
     let (index, reviewed) = (resolved.index.as_deref(), options.walks.get(&rule.id).map(String::as_str));
     let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
-    let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
+    let dependents = count::dependents(connection, dialect, counted, &resolved.dependents, due > 0).await?;
     let known = recipients::Known { members, answers: options.answers.as_ref() };
-    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, known, &counts).await?;
+    let recipients = recipients::planned(connection, dialect, &job.settings, rule, counted, known, &counts).await?;
     let gate = rule.k_anonymity.as_ref().zip(resolved.gate.as_ref());
     let gate = k_anonymity::plan(connection, dialect, gate, &rule.id, counts.due, options, now).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
@@ -363,8 +499,8 @@ async fn plan_step(
         0 => Vec::new(),
         limit => sample::samples(connection, dialect, table, work, limit).await?,
     };
-    let subject = partitions::Subject { rule, resolved, table, catalog, job: &job.settings, disposable: due > 0 };
-    let partitions = partitions::plan(database.as_ref(), connection, dialect, &subject).await?;
+    let whole = partitions::Subject { rule, resolved, table, catalog, job: &job.settings, disposable: due > 0 };
+    let partitions = partitions::plan(database.as_ref(), connection, dialect, &whole).await?;
     let (partitions, whole) = partitions.map_or((None, Vec::new()), |(planned, whole)| (Some(planned), whole));
     let aggregate = match &rule.aggregate {
         Some(adding) => aggregate::planned(connection, dialect, adding, work, due > 0).await?,
@@ -419,6 +555,7 @@ async fn plan_step(
         index: resolved.index.clone(),
         set_aside: step.partitions.as_ref().is_some_and(|planned| planned.set_aside.is_some()),
         partitions: whole,
+        behind: Vec::new(),
     };
     Ok((step, ready))
 }

@@ -47,7 +47,8 @@ pub struct Resolved {
 /// Everything that stands against it, warnings included.
 pub fn resolve_rule(rule: &Rule, around: &Surroundings) -> Result<Resolved, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let resolved = Resolver { rule, around, found: &mut found, missing_indexes: Vec::new() }.resolve();
+    let resolved =
+        Resolver { rule, around, found: &mut found, missing_indexes: Vec::new(), looked_at: Vec::new() }.resolve();
     let failed = found.iter().any(|diagnostic| diagnostic.severity == crate::diagnostic::Severity::Error);
     match resolved {
         Some(resolved) if !failed => Ok(Resolved { warnings: found, ..resolved }),
@@ -60,6 +61,8 @@ pub(super) struct Resolver<'a, 'b> {
     pub(super) around: &'a Surroundings<'a>,
     pub(super) found: &'b mut Vec<Diagnostic>,
     pub(super) missing_indexes: Vec<MissingIndex>,
+    /// Columns of other tables that the rule's own changes read.
+    pub(super) looked_at: Vec<(TableName, Vec<String>)>,
 }
 
 impl Resolver<'_, '_> {
@@ -85,6 +88,7 @@ impl Resolver<'_, '_> {
         let aggregate = self.aggregate(table, &row);
         let dependents = dependents::resolve(rule, table, around, self.found);
         looked_at.extend(dependents.looked_at.iter().cloned());
+        looked_at.append(&mut self.looked_at);
         let (point, kind, point_column) = point?;
         let (change, undone) = change?;
 
@@ -141,6 +145,7 @@ impl Resolver<'_, '_> {
             aggregate,
             evidence: rule.evidence,
             dependents: dependents.work,
+            watched: None,
         };
         let gate = self.k_anonymity(table, &row, &work);
         let words = clock::explain(
@@ -216,7 +221,8 @@ impl Resolver<'_, '_> {
         let fires = |trigger: &&crate::catalog::Trigger| if erases { trigger.on_delete } else { trigger.on_update };
         for trigger in table.triggers.iter().filter(fires) {
             let message = format!("trigger `{}` fires for each row that changes in `{}`", trigger.name, rule.table);
-            let help = "see that it keeps no copy of what goes";
+            let help = "see that it keeps no copy of what goes, and that it writes into no other table what a rule reads: a \
+                        run compares the rows that it changes itself before and after, and those of no other table";
             self.found.push(Diagnostic::warning(Code::Trigger, place.clone(), message).help(help));
         }
         Some(())

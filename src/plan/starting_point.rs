@@ -160,7 +160,7 @@ impl Resolver<'_, '_> {
 }
 
 /// Column pairs (related, own) that lead from a row of `table` to its related rows.
-fn path_between(
+pub(super) fn path_between(
     table: &Table,
     related: &Table,
     through: &str,

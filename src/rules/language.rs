@@ -430,9 +430,43 @@ static TECHNIQUES: MapShape = MapShape::new(
             Shape::Map(&TOKENIZE),
             "{prefix: cus_, length: 16}",
         ),
+        optional(
+            "copy",
+            "The value of another column of the row, or of related rows, is kept in this column, which is not in use for \
+             anything else: for a rule that counts from it later. It removes nothing: what it is copied from becomes of \
+             another technique, in the same transaction. Where there is no value, the column keeps its own. See \
+             [rules-together.md](rules-together.md).",
+            Shape::Either(&[Shape::Text(&format::COLUMN), Shape::Map(&COPIED)]),
+            "contract_ended_on",
+        ),
     ],
 )
 .count(1, 1);
+
+static COPIED: MapShape = MapShape::new(
+    "a copy",
+    &[
+        optional(
+            "latest",
+            "The latest value among the related rows of another table; none while one of these has none.",
+            Shape::Text(&format::RELATED_COLUMN),
+            "core.customers.ended_on",
+        ),
+        optional(
+            "earliest",
+            "The earliest value among the related rows of another table.",
+            Shape::Text(&format::RELATED_COLUMN),
+            "core.orders.ordered_on",
+        ),
+        required(
+            "through",
+            "The column that leads to these rows, as in a starting point.",
+            Shape::Text(&format::COLUMN),
+            "customer_id",
+        ),
+    ],
+)
+.groups(&[&["latest", "through"], &["earliest", "through"]]);
 
 static MASK: MapShape = MapShape::new(
     "a mask",

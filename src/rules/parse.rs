@@ -236,6 +236,9 @@ impl<'a> Reader<'a> {
         let condition = at.get("where").and_then(|condition| self.condition(&condition, table.as_ref()));
         let disposition = at.get("disposition").and_then(|disposition| word(&disposition));
         let columns = self.columns(at, disposition);
+        if let Some(at) = at.get("columns") {
+            self.check_copies(&at, &columns, table.as_ref());
+        }
         let marker = at.text_of("marker");
         self.check_marker(at, disposition, &columns);
         let gate = at.get("k_anonymity");
@@ -518,6 +521,38 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Copies that cannot be: from another database, or from a column that is itself being written. `at` is the map of
+    /// the columns.
+    fn check_copies(&mut self, at: &At, columns: &[(String, Technique)], table: Option<&TablePath>) {
+        let copies = columns.iter().filter_map(|(column, technique)| match technique {
+            Technique::Copy(source) => Some((column, source)),
+            _ => None,
+        });
+        for (column, source) in copies.clone() {
+            let place = at.place.key(column).key("copy");
+            match source {
+                Source::Related { table: related, .. }
+                    if table.is_some_and(|table| table.database != related.database) =>
+                {
+                    let message = format!("`{related}` is in another database than the rule's table");
+                    let help = "the two are joined in one statement: they must be in one database";
+                    self.error(Code::NoPath, place, message, help);
+                }
+                Source::Column(from) if copies.clone().any(|(other, _)| other.eq_ignore_ascii_case(from)) => {
+                    let message = format!("`{from}` is itself written by `copy`");
+                    let help = "take the column that the value stands in at first";
+                    self.error(Code::BadTechnique, place, message, help);
+                }
+                Source::Related { .. } | Source::Column(_) => {}
+            }
+        }
+        if !columns.is_empty() && copies.count() == columns.len() {
+            let message = "nothing is removed: every column keeps a value";
+            let help = "say what becomes of the columns that are copied from, such as `contract_ended_on: suppress`";
+            self.error(Code::FalseDisposition, at.place.clone(), message, help);
+        }
+    }
+
     fn columns(&mut self, at: &At, disposition: Option<Disposition>) -> Vec<(String, Technique)> {
         let columns = at.get("columns");
         let (Some(disposition), place) = (disposition, at.place.key("disposition")) else { return Vec::new() };
@@ -619,7 +654,9 @@ impl<'a> Reader<'a> {
                 Some(columns) => {
                     let help = "choose another technique, or give the table a rule of its own";
                     refuse_keyed(&columns, help, self.diagnostics);
-                    Dependent::Anonymize(techniques(&columns))
+                    let techniques = techniques(&columns);
+                    self.check_copies(&columns, &techniques, table);
+                    Dependent::Anonymize(techniques)
                 }
                 None => match at.text() {
                     Some("erase") => Dependent::Erase,
@@ -692,7 +729,26 @@ fn technique(at: &At) -> Option<Technique> {
             prefix: argument.text_of("prefix").unwrap_or_default(),
             length: part("length").unwrap_or(TOKEN_LENGTH),
         }),
+        "copy" => Technique::Copy(copied(&argument)?),
         _ => return None,
+    })
+}
+
+/// What `copy` takes.
+fn copied(at: &At) -> Option<Source> {
+    if let Some(column) = at.text() {
+        return Some(Source::Column(column.to_owned()));
+    }
+    let (pick, path) = match (at.get("latest"), at.get("earliest")) {
+        (Some(path), _) => (Pick::Latest, path),
+        (None, path) => (Pick::Earliest, path?),
+    };
+    let (table, column) = path.text()?.rsplit_once('.')?;
+    Some(Source::Related {
+        pick,
+        table: table.parse().ok()?,
+        column: column.to_owned(),
+        through: at.text_of("through")?,
     })
 }
 

@@ -115,8 +115,9 @@ pub struct StartingPoint {
     pub missing: Missing,
 }
 
-/// Where the starting point stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where the starting point stands, or a value that `copy` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     Column(String),
     /// The latest or earliest value of a column in a related table. With `Latest`, a related row without a value

@@ -4,7 +4,8 @@
 use super::{Failure, Surroundings};
 use crate::{
     database::{
-        Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work, aggregate,
+        Change, Connection, DependentWork, Dialect, Error, ErrorKind, KeyColumn, Row, Sql, Statement, Value, Work,
+        aggregate,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     failpoint,
@@ -414,6 +415,7 @@ impl<'a> Batches<'a> {
         // all of them are locked: what is added is what goes, or nothing is
         let add = work.aggregate.as_ref().map(|aggregate| aggregate::add_keys(dialect, work, aggregate, &keys));
         self.add_up(connection, add.as_ref(), &mut watch).await?;
+        let before = watch.time(self.watched(connection, &keys)).await?;
         let mut dependents = Vec::new();
         for dependent in &work.dependents {
             let along = watch.time(self.change_dependents(connection, dependent, &rows)).await?;
@@ -428,7 +430,39 @@ impl<'a> Batches<'a> {
         if changed != chosen {
             return Err(Failure::Kept { kept: chosen.abs_diff(changed), chosen });
         }
+        let after = watch.time(self.watched(connection, &keys)).await?;
+        self.compare(&before, &after)?;
         Ok(Rows { rows: changed, tags: finish(evidence).await?, dependents, longest: watch.longest, next })
+    }
+
+    /// What rules read of these rows, where triggers fire for them; by locator.
+    async fn watched(
+        &self,
+        connection: &mut dyn Connection,
+        keys: &[Vec<String>],
+    ) -> Result<BTreeMap<Vec<Option<String>>, Row>, Error> {
+        let Some(watched) = &self.work.watched else { return Ok(BTreeMap::new()) };
+        let rows = connection.fetch(&statements::watched_columns(self.dialect, self.work, watched, keys)).await?;
+        let locator = self.work.locator().len();
+        Ok(rows.into_iter().map(|mut row| (row.drain(..locator).collect(), row)).collect())
+    }
+
+    /// A trigger has changed what a rule reads: nothing of that may stay.
+    fn compare(
+        &self,
+        before: &BTreeMap<Vec<Option<String>>, Row>,
+        after: &BTreeMap<Vec<Option<String>>, Row>,
+    ) -> Result<(), Failure> {
+        let Some(watched) = &self.work.watched else { return Ok(()) };
+        for (key, was) in before {
+            let differs =
+                |(place, _): &(usize, &KeyColumn)| after.get(key).and_then(|is| is.get(*place)) != was.get(*place);
+            if let Some((_, column)) = watched.columns.iter().enumerate().find(differs) {
+                let (triggers, column) = (watched.triggers.join(", "), column.name.clone());
+                return Err(Failure::Touched { triggers, column });
+            }
+        }
+        Ok(())
     }
 
     /// Adds rows that are about to go to the totals of their groups.

@@ -109,6 +109,9 @@ enum Failure {
     /// A trigger or rule of the database keeps rows that were to go.
     #[error("{kept} of {chosen} rows did not change: a trigger or rule of the database keeps them")]
     Kept { kept: u64, chosen: u64 },
+    /// A trigger changes what rules read of the very rows.
+    #[error("trigger {triggers} changes `{column}`, which rules read, whenever a row changes: the batch was undone")]
+    Touched { triggers: String, column: String },
     /// Others let rows become due as fast as the run disposes of them.
     #[error("{left} rows became due while the run was at work; they wait for the next run")]
     Outpaced { left: u64 },
@@ -147,7 +150,7 @@ impl Failure {
                 }
             },
             Self::Ledger(error) if error.outcome() == Outcome::Temporary => RuleResult::Temporary,
-            Self::Ledger(_) | Self::Kept { .. } | Self::Stuck => RuleResult::Failed,
+            Self::Ledger(_) | Self::Kept { .. } | Self::Touched { .. } | Self::Stuck => RuleResult::Failed,
         }
     }
 }
@@ -206,6 +209,12 @@ pub async fn execute(
             let is_open = open.contains(&step.rule);
             let database = prepared.databases.get(&step.database);
             let Some(database) = database else { continue };
+            if let Some(first) = rules.iter().find(|rule| ready.behind.contains(&rule.rule) && !has_done_its_part(rule))
+            {
+                let report = wait_for(ledger, step, first).await?;
+                rules.push(report);
+                continue;
+            }
             rules.push(step::run(&around, step, ready, database, is_open, ledger).await?);
         }
     } else {
@@ -300,6 +309,33 @@ async fn skip(ledger: &mut Ledger, unplanned: &Unplanned) -> anyhow::Result<Vec<
         reports.push(report);
     }
     Ok(reports)
+}
+
+/// Whatever is left of its rows stays for a reason.
+fn has_done_its_part(rule: &RuleReport) -> bool {
+    matches!(rule.result, RuleResult::Done | RuleResult::NothingDue | RuleResult::ExplainedRest)
+}
+
+/// Writes down a rule that would destroy what an earlier one still needs, which has not come to its end.
+async fn wait_for(ledger: &mut Ledger, step: &crate::plan::Step, first: &RuleReport) -> anyhow::Result<RuleReport> {
+    let message = format!("rule {} still needs what this one would change, and did not come to its end", first.rule);
+    tracing::error!(rule = step.rule, reason = message, "rule waits");
+    let mut report = RuleReport::new(&step.rule, &step.database, first.result);
+    report.table = Some(step.table.clone());
+    report.counts = Some(step.counts.clone());
+    report.message = Some(message.clone());
+    report.remaining.insert(BACKLOG.to_owned(), step.counts.disposable());
+    let failure = Event::Failure { rule: Some(step.rule.clone()), message };
+    let finished = Event::RuleFinished {
+        rule: step.rule.clone(),
+        result: first.result,
+        disposed: 0,
+        remaining: report.remaining.clone(),
+        milliseconds: 0,
+        waited: BTreeMap::new(),
+    };
+    ledger.append(vec![failure, finished], &[]).await?;
+    Ok(report)
 }
 
 /// The run's own guard rail: nothing is touched.

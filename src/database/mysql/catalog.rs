@@ -109,6 +109,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
             nullable: nullable == "YES",
             // `DEFAULT_GENERATED` is only a default that is an expression.
             generated: extra.contains("VIRTUAL GENERATED") || extra.contains("STORED GENERATED"),
+            touched: extra.to_lowercase().contains("on update"),
             has_default: default == "1" || extra.contains("auto_increment"),
             max_length: matches!(kind, ColumnKind::Text | ColumnKind::Bytes).then(|| length.parse().ok()).flatten(),
             words: if matches!(data_type.as_str(), "enum" | "set") { words(&sql_type) } else { Vec::new() },

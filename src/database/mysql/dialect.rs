@@ -28,6 +28,11 @@ impl Dialect for Mysql {
         Engine::Mysql
     }
 
+    fn whereabouts(&self) -> &'static str {
+        "show global variables where variable_name in ('hostname', 'port', 'datadir', 'server_id', 'server_uuid', \
+         'server_uid')"
+    }
+
     fn quote(&self, identifier: &str) -> String {
         quoted(identifier, '`')
     }

@@ -147,6 +147,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             kind: kind(&base),
             nullable: nullable == "true",
             generated: generated == "true",
+            touched: false,
             has_default: default == "true",
             max_length,
             words: words.get(&type_id).cloned().unwrap_or_default(),

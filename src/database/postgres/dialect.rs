@@ -26,6 +26,10 @@ impl Dialect for Postgres {
         Engine::Postgres
     }
 
+    fn whereabouts(&self) -> &'static str {
+        "select pg_postmaster_start_time()::text, current_database()::text"
+    }
+
     fn quote(&self, identifier: &str) -> String {
         quoted(identifier, '"')
     }

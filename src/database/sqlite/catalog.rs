@@ -71,6 +71,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             sql_type,
             // A key's columns can be null in SQLite, save where something else says otherwise; see below.
             nullable: not_null == "0",
+            touched: false,
             has_default: default == "1",
             generated: matches!(hidden.as_str(), "2" | "3"),
             max_length: None,

@@ -39,6 +39,10 @@ impl Dialect for Sqlite {
         Engine::Sqlite
     }
 
+    fn whereabouts(&self) -> &'static str {
+        "select file from pragma_database_list where name = 'main'"
+    }
+
     fn quote(&self, identifier: &str) -> String {
         quoted(identifier, '"')
     }

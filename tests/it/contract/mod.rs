@@ -11,6 +11,7 @@ mod dispositions;
 mod evidence;
 mod holds;
 mod indexes;
+mod interplay;
 mod keys;
 mod limits;
 mod names;
