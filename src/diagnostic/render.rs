@@ -336,8 +336,20 @@ mod tests {
             first.clone().also(rule.key("titel"), "needed in the same file"),
             first.also(Place::root("rules/orders.yaml").key("category"), "needed in another file"),
         ];
-        insta::assert_snapshot!(render_text(&both, &sources, false));
-        insta::assert_snapshot!(render_json(&both, &sources));
+        let text = render_text(&both, &sources, false);
+        for part in
+            ["here", "needed in the same file", "needed in another file", "rules/orders.yaml", "help: look at both"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let json = render_json(&both, &sources);
+        let also: Vec<Value> =
+            json.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["also"].clone()).collect();
+        assert_eq!([&also[0]["file"], &also[0]["line"]], [&json!("rules/customers.yaml"), &json!(3)]);
+        assert_eq!(
+            [&also[1]["file"], &also[1]["label"]],
+            [&json!("rules/orders.yaml"), &json!("needed in another file")]
+        );
         let log: Value = serde_json::from_str(&render_sarif(&both, &sources)).expect("JSON");
         let related = |index: usize| &log["runs"][0]["results"][index]["relatedLocations"][0];
         assert_eq!(related(0)["message"]["text"], "needed in the same file");

@@ -415,6 +415,7 @@ mod tests {
             kind,
             nullable: true,
             generated: false,
+            touched: false,
             has_default: false,
             max_length: None,
             words: Vec::new(),

@@ -35,7 +35,7 @@ pub fn harm(writer: &Life, write: &Write, reader: &Life, need: &Need, settings: 
         (None, None) => Harm::Destroyed,
         // a row that is gone needs nothing; but whoever was to be asked about it is not asked any more
         (None, Some(column)) if !need.related => match &need.what {
-            What::Identifier { .. } if asked_by(writer, need, own_row, column) => Harm::Order,
+            What::Identifier { .. } if asked_by(writer, need, own_row, column) => Harm::None,
             What::Identifier { .. } => Harm::Destroyed,
             _ => Harm::None,
         },
@@ -72,7 +72,8 @@ fn changed(
     let keeps = match &need.what {
         What::Start => keeps_start(technique, reader, settings),
         What::Where(tests) => keeps_decision(technique, tests, &domain(writer, column, own_row)),
-        What::Identifier { .. } => asked_by(writer, need, own_row, column),
+        What::Identifier { .. } if asked_by(writer, need, own_row, column) => return Harm::None,
+        What::Identifier { .. } => false,
         What::Group(Some(unit)) => match technique {
             Technique::Generalize(Generalize::Month) => *unit != CalendarUnit::Day,
             Technique::Generalize(Generalize::Year) => *unit == CalendarUnit::Year,
