@@ -175,7 +175,8 @@ async fn tell_what_belongs(
             },
             Ok(_) => {}
             Err(error) => {
-                console.error(&format!("rows of {name} that belong to it are held too, and cannot be counted: {error}"))
+                console
+                    .error(&format!("rows of {name} that belong to it are held too, and cannot be counted: {error}"));
             }
         }
     }

@@ -362,10 +362,22 @@ fn ties(job: &Job, database: &str, catalog: &Catalog) -> Vec<Tie> {
             let (here, there) = (tells(table, &ours), tells(related, &theirs));
             // where neither tells one row, each may be meant
             if here || !there {
-                ties.extend(tie(related, &[theirs.name.clone()], table, &[ours.name.clone()], false));
+                ties.extend(tie(
+                    related,
+                    std::slice::from_ref(&theirs.name),
+                    table,
+                    std::slice::from_ref(&ours.name),
+                    false,
+                ));
             }
             if there || !here {
-                ties.extend(tie(table, &[ours.name.clone()], related, &[theirs.name.clone()], false));
+                ties.extend(tie(
+                    table,
+                    std::slice::from_ref(&ours.name),
+                    related,
+                    std::slice::from_ref(&theirs.name),
+                    false,
+                ));
             }
         }
     }

@@ -72,16 +72,16 @@ fn exclude(a: &Match, b: &Match) -> Option<bool> {
             passed.iter().all(|passed| *passed == Some(false)).then_some(true)
         }
         (Match::LessThan(low), Match::AtLeast(high)) | (Match::AtLeast(high), Match::LessThan(low)) => {
-            ordered(low, high).map(|order| order.is_le())
+            ordered(low, high).map(std::cmp::Ordering::is_le)
         }
         (Match::AtMost(low), Match::MoreThan(high)) | (Match::MoreThan(high), Match::AtMost(low)) => {
-            ordered(low, high).map(|order| order.is_le())
+            ordered(low, high).map(std::cmp::Ordering::is_le)
         }
         (Match::LessThan(low), Match::MoreThan(high)) | (Match::MoreThan(high), Match::LessThan(low)) => {
-            ordered(low, high).map(|order| order.is_le())
+            ordered(low, high).map(std::cmp::Ordering::is_le)
         }
         (Match::AtMost(low), Match::AtLeast(high)) | (Match::AtLeast(high), Match::AtMost(low)) => {
-            ordered(low, high).map(|order| order.is_lt())
+            ordered(low, high).map(std::cmp::Ordering::is_lt)
         }
         _ => Some(false),
     }
@@ -102,10 +102,10 @@ pub fn holds(test: &Match, value: &Literal) -> Option<bool> {
     match test {
         Match::In(values) => among(values),
         Match::NotIn(values) => among(values).map(|among| !among),
-        Match::LessThan(bound) => ordered(value, bound).map(|order| order.is_lt()),
-        Match::AtMost(bound) => ordered(value, bound).map(|order| order.is_le()),
-        Match::MoreThan(bound) => ordered(value, bound).map(|order| order.is_gt()),
-        Match::AtLeast(bound) => ordered(value, bound).map(|order| order.is_ge()),
+        Match::LessThan(bound) => ordered(value, bound).map(std::cmp::Ordering::is_lt),
+        Match::AtMost(bound) => ordered(value, bound).map(std::cmp::Ordering::is_le),
+        Match::MoreThan(bound) => ordered(value, bound).map(std::cmp::Ordering::is_gt),
+        Match::AtLeast(bound) => ordered(value, bound).map(std::cmp::Ordering::is_ge),
     }
 }
 

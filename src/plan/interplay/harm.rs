@@ -121,11 +121,11 @@ fn domain<'a>(writer: &Life<'a>, column: &str, own_row: bool) -> Option<Vec<&'a 
 /// Every value passes all tests after the technique just if it did before.
 fn keeps_decision(technique: &Technique, tests: &[Match], domain: &Option<Vec<&Literal>>) -> bool {
     let pass = |value: &Literal| {
-        tests.iter().map(|test| holds(test, value)).fold(Some(true), |all, one| match (all, one) {
-            (Some(false), _) | (_, Some(false)) => Some(false),
-            (Some(true), Some(true)) => Some(true),
-            _ => None,
-        })
+        let results: Vec<_> = tests.iter().map(|test| holds(test, value)).collect();
+        if results.contains(&Some(false)) {
+            return Some(false);
+        }
+        results.iter().all(|result| *result == Some(true)).then_some(true)
     };
     if let Some(values) = domain {
         let same = values.iter().all(|value| {

@@ -169,7 +169,7 @@ impl<'a> Life<'a> {
             None => {}
             Some(Condition::Data(terms)) => {
                 let mut seen: Vec<&str> = Vec::new();
-                for (name, _) in terms.iter() {
+                for (name, _) in terms {
                     if seen.contains(&name.as_str()) {
                         continue;
                     }
