@@ -128,6 +128,20 @@ pub struct Column {
     pub comment: String,
 }
 
+/// What tells a table and some of its columns from all others, so that they are found again under other names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The database's own identity, where it has one: only there do tables keep theirs when they are renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// The table's.
+    pub table: String,
+    /// Columns by the names that they had, each with its identity where it has one.
+    pub columns: Vec<(String, Option<String>)>,
+    /// How many rows were meant when it was made.
+    pub rows: u64,
+}
+
 /// What sort of value a column holds, as far as Sunset has to tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -250,6 +250,8 @@ pub enum HoldCommand {
     Add(HoldAddArgs),
     /// End a hold
     Release(HoldReleaseArgs),
+    /// Bind a hold to the table that has its rows now; it gets a new number
+    Move(HoldMoveArgs),
     /// List the holds in force
     List {
         /// Released ones too
@@ -280,6 +282,27 @@ pub struct HoldAddArgs {
     /// The day on which somebody looks at it again
     #[arg(long, value_name = "DATE")]
     pub review: jiff::civil::Date,
+    /// Hold these rows alone, not what belongs to them
+    #[arg(long)]
+    pub only_row: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct HoldMoveArgs {
+    /// The hold's number, from `hold list`
+    pub id: u64,
+    /// The table that has its rows now: database.table or database.schema.table
+    #[arg(long)]
+    pub table: String,
+    /// The row's primary key there, where it is another one than before; repeat it for each key column
+    #[arg(long)]
+    pub key: Vec<String>,
+    /// The condition, where it is another one than before
+    #[arg(long, conflicts_with = "key")]
+    pub r#where: Option<String>,
+    /// Who answers for it
+    #[arg(long)]
+    pub owner: String,
 }
 
 #[derive(Debug, Args)]

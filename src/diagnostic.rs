@@ -250,4 +250,5 @@ codes! {
     LongSlack "W0607" "the regular deletion period is much longer than the retention period",
     Unwatched "W0608" "something that a run should mind cannot be watched",
     StaleGap "W0609" "a gap was accepted that is none, or no longer",
+    HoldInDoubt "W0630" "a hold may not mean the rows that it is applied to, or cannot be applied",
 }

@@ -1,7 +1,7 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
 use super::{
-    KeyColumn, Privilege, Removal, Sql, Statement, Value,
+    KeyColumn, Privilege, Recursion, Removal, Sql, Statement, Value,
     maintenance::{MaintenanceStep, Remains},
     statements::Stride,
 };
@@ -216,6 +216,36 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// The statement that gives a privilege to a user; `None` where the engine knows no such privilege. `database` is
     /// the database's name on its server.
     fn grant(&self, _privilege: &Privilege, _user: &str, _database: &str) -> Option<String> {
+        None
+    }
+
+    /// How a recursive query is written that has several ways to go on.
+    fn recursion(&self) -> Recursion {
+        Recursion::Terms
+    }
+
+    /// One text: what tells this database from every other one, restored copies included, where tables and columns keep
+    /// numbers of their own whatever they are called.
+    fn database_identity(&self) -> Option<Statement> {
+        None
+    }
+
+    /// One text, which changes when the table is made anew. Where [`Dialect::database_identity`] is known, it stays the
+    /// same for as long as the table is there; elsewhere a rebuild may change it too.
+    fn table_identity(&self, table: &TableName) -> Statement;
+
+    /// Schema and name of the table with that identity; no row when there is none.
+    fn table_with_identity(&self, _identity: &str) -> Option<Statement> {
+        None
+    }
+
+    /// Name and identity of each column of a table, where columns keep one.
+    fn column_identities(&self, _table: &TableName) -> Option<Statement> {
+        None
+    }
+
+    /// Schema and name of each table that inherits from another one, partitions left out, and of that one.
+    fn inheritance(&self) -> Option<Statement> {
         None
     }
 

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use std::{net::IpAddr, time::Duration};
 
 pub mod aggregate;
+mod belonging;
 mod catalog;
 pub mod dialect;
 mod driver;
@@ -36,6 +37,7 @@ pub mod statements;
 mod work;
 
 pub use aggregate::{AddedUp, AggregateWork, Arithmetic};
+pub use belonging::{Belonging, HeldRows, Recursion, Rows};
 pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
 pub use grants::Privilege;

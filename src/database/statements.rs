@@ -216,6 +216,22 @@ pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
     dialect.finish(sql)
 }
 
+/// A number for each of these conditions: due and held rows that meet it.
+pub fn held_by(dialect: &dyn Dialect, work: &Work, conditions: &[Sql]) -> Statement {
+    let counts: Vec<_> = conditions
+        .iter()
+        .map(|condition| {
+            let mut sum = condition.clone();
+            sum.text = dialect.shown(&format!("coalesce(sum(case when {} then 1 else 0 end), 0)", sum.text));
+            sum
+        })
+        .collect();
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&counts, ", ")).push(&format!(" from {} where ", dialect.target(&work.table)));
+    sql.append(&Sql::all(std::iter::once(&work.due_rows()).chain(&work.held)));
+    dialect.finish(sql)
+}
+
 /// One number: governed rows whose starting point is not there or cannot be read.
 pub fn missing(dialect: &dyn Dialect, work: &Work) -> Option<Statement> {
     work.missing.as_ref().map(|missing| count_claimed(dialect, work, missing))
@@ -246,11 +262,37 @@ pub fn verdict(dialect: &dyn Dialect, work: &Work, key: &[String]) -> Statement 
     dialect.finish(sql)
 }
 
+/// `1` or `0` for each of these conditions on the row with a key.
+pub fn flags(
+    dialect: &dyn Dialect,
+    table: &TableName,
+    (columns, key): (&[KeyColumn], &[String]),
+    conditions: &[Sql],
+) -> Statement {
+    let flags: Vec<_> = conditions
+        .iter()
+        .map(|condition| {
+            condition.clone().inside(|text| dialect.shown(&format!("case when {text} then 1 else 0 end")))
+        })
+        .collect();
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&flags, ", ")).push(&format!(" from {} where ", dialect.target(table)));
+    sql.append(&dialect.one_of(&dialect.row(table), columns, &[key.to_vec()]));
+    dialect.finish(sql)
+}
+
 /// The key of a row as the server prints it; no row when there is none.
 pub fn find_row(dialect: &dyn Dialect, table: &TableName, key: &[KeyColumn], values: &[String]) -> Statement {
     let row = dialect.row(table);
     let condition = dialect.one_of(&row, key, &[values.to_vec()]);
     dialect.finish(select_from(dialect, &KeySelection::names(key).list(dialect, &row), table, &condition))
+}
+
+/// A row when any row meets a condition.
+pub fn any_row(dialect: &dyn Dialect, table: &TableName, condition: &Sql) -> Statement {
+    let mut sql = select_from(dialect, &dialect.shown("1"), table, condition);
+    sql.push(" limit 1");
+    dialect.finish(sql)
 }
 
 /// One number: rows that meet a condition.
@@ -705,7 +747,8 @@ pub fn exists_dependent(dialect: &dyn Dialect, table: &TableName, links: &[Link]
     sql
 }
 
-fn equal(
+/// The columns of one row equal those of another.
+pub fn equal(
     dialect: &dyn Dialect,
     left: &str,
     left_columns: &[KeyColumn],

@@ -70,8 +70,8 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
         for text in plan::k_anonymity(step) {
             item("k-anonymity", &text);
         }
-        for hold in &step.holds {
-            item("hold", hold);
+        for hold in plan::holds(step) {
+            item("hold", &hold);
         }
         for text in step.aggregate.iter().flat_map(|planned| plan::added_up(planned, &step.database)) {
             item("added up", &text);

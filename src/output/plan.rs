@@ -105,6 +105,17 @@ fn summary(plan: &Plan) -> String {
     text
 }
 
+/// Holds that can concern the step, with the number of due rows that each of them keeps.
+pub(super) fn holds(step: &Step) -> Vec<String> {
+    let keeps = |name: &String| step.held_by.iter().find(|held| name.starts_with(&format!("{} (", held.hold)));
+    let words = |name: &String| match keeps(name) {
+        Some(held) if held.rows == 1 => format!("{name}: keeps 1 due row"),
+        Some(held) => format!("{name}: keeps {} due rows", count(held.rows)),
+        None => name.clone(),
+    };
+    step.holds.iter().map(words).collect()
+}
+
 fn describe(out: &mut String, step: &Step, style: PlanStyle) {
     let mut line = |name: &str, text: &str| {
         let _ = writeln!(out, "  {name:<14}{text}");
@@ -137,8 +148,8 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
     for (i, text) in k_anonymity(step).iter().enumerate() {
         line(if i == 0 { "k-anonymity" } else { "" }, text);
     }
-    for hold in &step.holds {
-        line("hold", hold);
+    for hold in holds(step) {
+        line("hold", &hold);
     }
     for (number, text) in step.aggregate.iter().flat_map(|planned| added_up(planned, &step.database)).enumerate() {
         line(if number == 0 { "added up" } else { "" }, &text);

@@ -43,12 +43,21 @@ pub fn result(result: RuleResult) -> &'static str {
     }
 }
 
-/// `3 held, 5 needed by kept dependents`.
+/// `3 held (hold 1 (2026-17) on public.customers), 5 needed by kept dependents`.
 pub(super) fn remaining(rule: &RuleReport) -> String {
-    let parts: Vec<_> =
-        rule.remaining.iter().map(|(reason, rows)| format!("{} {}", count(*rows), reason.replace('_', " "))).collect();
-    parts.join(", ")
+    let holds: Vec<_> = rule.held_by.iter().map(|held| format!("{} ({}) on {}", held.hold, held.matter, held.table)).collect();
+    let part = |(reason, rows): (&String, &u64)| {
+        let words = format!("{} {}", count(*rows), reason.replace('_', " "));
+        match reason.as_str() {
+            HELD if !holds.is_empty() => format!("{words} by hold {}", holds.join(", ")),
+            _ => words,
+        }
+    };
+    rule.remaining.iter().map(part).collect::<Vec<_>>().join(", ")
 }
+
+/// The reason of rows that a hold keeps.
+const HELD: &str = "held";
 
 /// `added up in core.public.usage_monthly: 12 groups`.
 pub(super) fn added_up(rule: &RuleReport) -> Option<String> {

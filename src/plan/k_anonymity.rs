@@ -211,10 +211,11 @@ impl Resolver<'_, '_> {
         }
         if terms.at_last == AtLast::Erase {
             let dependents = self.erased_along(table);
+            let held = self.held(table, row, &Change::Erase, &dependents);
             measures.push(Measure {
                 label: ERASED.to_owned(),
                 disposition: Disposition::Erase,
-                work: Work { undone: Some(done.clone()), change: Change::Erase, dependents, ..measuring(work) },
+                work: Work { undone: Some(done.clone()), change: Change::Erase, dependents, held, ..measuring(work) },
                 pending: None,
             });
         }

@@ -38,7 +38,7 @@ pub use count::tally;
 pub use coverage::{Accepted, Coverage, Finding, PersonalColumn, Reference, Stale, TableGap, coverage};
 pub use find::find_table;
 pub use guard::refusals;
-pub use holds::{Hold, HoldScope};
+pub use holds::{Bound, Hold, HoldScope, bind, bind_in, binding};
 pub use indexes::MissingIndex;
 pub use k_anonymity::{Gate, Measure, PAGE, Passed, PlannedKAnonymity, gate_refusal};
 pub use members::{PlannedMembers, resolve as members};
@@ -158,14 +158,31 @@ pub struct Step {
     pub after: Option<After>,
     /// Why a guard rail refuses the step; empty when none does.
     pub refusals: Vec<String>,
+    /// Those of them that are about holds which cannot be applied any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_holds: Vec<String>,
     /// What a reviewer should look at.
     pub warnings: Vec<String>,
-    /// Holds that concern the table: number and matter.
+    /// Holds that can concern the table's rows: number and matter, and the hold's table where that is another one.
     pub holds: Vec<String>,
+    /// Holds that keep due rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<HeldBy>,
     /// The exact statements, in the order of their first use.
     pub statements: Vec<PlannedStatement>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
+}
+
+/// A hold that keeps rows of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBy {
+    pub hold: u64,
+    pub matter: String,
+    /// What the hold is on; the rows belong to rows of it, or are rows of it.
+    pub table: TableName,
+    /// Due rows that it keeps. One row may be kept by several.
+    pub rows: u64,
 }
 
 /// Since when rows are due.

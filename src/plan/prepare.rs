@@ -1,11 +1,13 @@
 //! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
 
 use super::{
-    Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
+    Counts, DatabaseFacts, FORMAT, HeldBy, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
     access::{self, Walk},
     aggregate,
     assertion::{self, CheckedAssertion, Said},
-    condition, count, guard, indexes,
+    condition, count, guard,
+    holds::{self, Bound},
+    indexes,
     k_anonymity::{self, Gate, Passed},
     members, order, overlap, pace, partitions,
     recipients::{self, Answers},
@@ -161,9 +163,12 @@ pub async fn prepare(
     let today = clock::today(now, &job.settings.time_zone);
     let tasks = options.said.as_ref().map(|said| (assertion::resolve(job, &databases, today, &mut found), said));
 
+    let bound = holds::bind(job, &mut databases, holds).await?;
     let mut resolved: Vec<(&Rule, Resolved)> = Vec::new();
     for rule in &rules {
-        let Some(open) = databases.get(&rule.table.database) else { continue };
+        let (Some(open), Some(holds)) = (databases.get(&rule.table.database), bound.get(&rule.table.database)) else {
+            continue;
+        };
         match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
             Ok(fits) => resolved.push((rule, fits)),
             Err(diagnostics) => found.extend(diagnostics),
@@ -189,7 +194,8 @@ pub async fn prepare(
             continue;
         }
         let open = databases.get_mut(&rule.table.database).context("a resolved rule has its database open")?;
-        match plan_step(job, rule, resolved, &members, open, options, now).await {
+        let holds = bound.get(&rule.table.database).context("holds are found in every open database")?;
+        match plan_step(job, rule, resolved, &members, open, holds, options, now).await {
             Ok((step, ready)) => {
                 steps.push(step);
                 prepared.push(ready);
@@ -211,7 +217,9 @@ pub async fn prepare(
         Some((tasks, said)) => assertion::check(tasks, &mut databases, &unavailable, said, today).await,
         None => Vec::new(),
     };
-    let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).chain(unwatched).collect();
+    let doubts = bound.into_values().flat_map(|bound| bound.warnings);
+    let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).chain(unwatched);
+    let warnings = doubts.chain(warnings).collect();
     let plan = assemble(job, now, steps, &databases, unplanned, assertions)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
     Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, began }))
@@ -238,8 +246,16 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
     let (mut databases, unavailable) = open_databases(job, names).await;
     assertion::resolve(job, &databases, clock::today(now, &job.settings.time_zone), &mut diagnostics);
     members::resolve(job, &databases, &rules, &mut diagnostics);
+    let bound = holds::bind(job, &mut databases, holds).await?;
+    for bound in bound.values() {
+        diagnostics.extend(bound.warnings.iter().cloned());
+        let lost = bound.lost.iter().map(|lost| Diagnostic::warning(Code::HoldInDoubt, Place::file("holds"), lost.clone()));
+        diagnostics.extend(lost);
+    }
     for rule in rules {
-        let Some(open) = databases.get(&rule.table.database) else { continue };
+        let (Some(open), Some(holds)) = (databases.get(&rule.table.database), bound.get(&rule.table.database)) else {
+            continue;
+        };
         match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
             Ok(fits) => {
                 diagnostics.extend(fits.warnings.iter().cloned());
@@ -277,7 +293,7 @@ pub fn chosen<'a>(job: &'a Job, rules: &[String], tags: &[String], found: &mut V
 pub fn surroundings<'a>(
     job: &'a Job,
     open: &'a OpenDatabase,
-    holds: &'a [Hold],
+    holds: &'a Bound,
     now: Timestamp,
     options: &'a Options,
 ) -> Surroundings<'a> {
@@ -339,6 +355,7 @@ async fn plan_step(
     resolved: &Resolved,
     members: &BTreeMap<String, MembersWork>,
     open: &mut OpenDatabase,
+    holds: &Bound,
     options: &Options,
     now: Timestamp,
 ) -> Result<(Step, PreparedStep), database::Error> {
@@ -349,6 +366,10 @@ async fn plan_step(
     let table: &Table = catalog.get(&work.table).ok_or_else(gone)?;
     let limits = guard::effective(&rule.limits, &job.settings.limits);
     let counts = count::counts(connection, dialect, table, work, &limits, options.thorough).await?;
+    let held_by = match counts.held {
+        0 => Vec::new(),
+        _ => held_by(connection, dialect, catalog, table, work, holds).await?,
+    };
     let due = counts.disposable();
     let (index, reviewed) = (resolved.index.as_deref(), options.walks.get(&rule.id).map(String::as_str));
     let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
@@ -390,7 +411,13 @@ async fn plan_step(
         disposition: rule.disposition,
         techniques: rule.columns.iter().map(|(name, technique)| (name.clone(), technique.label())).collect(),
         cut_off: resolved.cut_off.clone(),
-        refusals: guard::refusals(&limits, &counts).into_iter().chain(doubts).collect(),
+        refusals: guard::refusals(&limits, &counts)
+            .into_iter()
+            .chain(doubts)
+            .chain(holds.lost.iter().cloned())
+            .collect(),
+        lost_holds: holds.lost.clone(),
+        held_by,
         counts,
         dependents,
         recipients,
@@ -422,6 +449,41 @@ async fn plan_step(
     };
     Ok((step, ready))
 }
+
+/// How many of the due rows each hold keeps.
+async fn held_by(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    catalog: &Catalog,
+    table: &Table,
+    work: &Work,
+    holds: &Bound,
+) -> Result<Vec<HeldBy>, database::Error> {
+    let row = dialect.row(&work.table);
+    let mut concerned = Vec::new();
+    for hold in &holds.holds {
+        let one = Some(hold.id);
+        let concerns = holds.concerns(dialect, catalog, (table, &row), &work.change, &work.dependents, one);
+        concerned.extend(concerns.map(|concerns| (hold, concerns)));
+    }
+    let mut found = Vec::new();
+    for some in concerned.chunks(HOLDS_AT_ONCE) {
+        let conditions: Vec<_> = some.iter().map(|(_, concerns)| concerns.clone()).collect();
+        let rows = connection.fetch(&statements::held_by(dialect, work, &conditions)).await?;
+        let counts = rows.into_iter().flatten().map(|text| text.and_then(|text| text.parse().ok()).unwrap_or(0));
+        let held = some.iter().zip(counts).filter(|(_, rows)| *rows > 0);
+        found.extend(held.map(|((hold, _), rows)| HeldBy {
+            hold: hold.id,
+            matter: hold.matter.clone(),
+            table: hold.table.clone(),
+            rows,
+        }));
+    }
+    Ok(found)
+}
+
+/// A statement has room for so many.
+const HOLDS_AT_ONCE: usize = 20;
 
 /// Those that matter now that the rows were counted. Each once: several foreign keys may need the same.
 fn missing_indexes(resolved: &Resolved, counts: &Counts) -> Vec<MissingIndex> {

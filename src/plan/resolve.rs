@@ -1,10 +1,15 @@
 //! One rule against the live schema: a [`Work`] to do, or diagnostics that say why not.
 
-use super::{condition, dependents, find::find_table, holds, holds::Hold, indexes::MissingIndex};
+use super::{
+    condition, dependents,
+    find::find_table,
+    holds::Bound,
+    indexes::{self, MissingIndex},
+};
 use crate::{
     catalog::{Catalog, Engine, Table, TableKind, TableName},
     clock,
-    database::{Dialect, KeyColumn, Point, Sql, Work, statements},
+    database::{Change, DependentWork, Dialect, KeyColumn, Point, Sql, Work},
     diagnostic::{Code, Diagnostic},
     rules::{Disposition, Missing, Rule},
     settings::Settings,
@@ -16,7 +21,7 @@ pub struct Surroundings<'a> {
     pub settings: &'a Settings,
     pub catalog: &'a Catalog,
     pub dialect: &'static dyn Dialect,
-    pub holds: &'a [Hold],
+    pub holds: &'a Bound,
     pub now: Timestamp,
     /// The secret of keyed techniques, where the settings give one.
     pub pseudonym_key: Option<&'a [u8]>,
@@ -117,7 +122,10 @@ impl Resolver<'_, '_> {
         self.warn_without_index(table, point_column.as_ref(), kind);
         self.missing_indexes.extend(dependents.missing_indexes.iter().cloned());
         let recipients = self.recipients(table, &point, kind);
-        let (held, hold_names) = self.held(table, &row, &dependents)?;
+        let held = self.held(table, &row, &change, &dependents.work);
+        let children = dependents.work.iter().filter_map(|dependent| catalog.get(&dependent.table));
+        let tables: Vec<_> = std::iter::once(table).chain(children).collect();
+        let hold_names = self.concerned(&tables, &mut looked_at);
         let own_column = point_column.clone();
         let work = Work {
             table: table.name.clone(),
@@ -222,41 +230,37 @@ impl Resolver<'_, '_> {
         Some(())
     }
 
-    /// Rows under a hold, and rows with a dependent under a hold that would be changed along.
-    fn held(
-        &mut self,
-        table: &Table,
-        row: &str,
-        dependents: &dependents::Resolved,
-    ) -> Option<(Option<Sql>, Vec<String>)> {
-        let around = self.around;
-        let of = |name: &TableName| -> Vec<&Hold> {
-            let here = |hold: &&Hold| hold.database == self.rule.table.database && hold.table == *name;
-            around.holds.iter().filter(here).collect()
-        };
-        let mut names = Vec::new();
-        let mut pieces = Vec::new();
+    /// Rows that a hold keeps, be it on them, on what they belong to, or on what would be changed along with them.
+    pub(super) fn held(&mut self, table: &Table, row: &str, change: &Change, along: &[DependentWork]) -> Option<Sql> {
+        let (holds, dialect, catalog) = (self.around.holds, self.around.dialect, self.around.catalog);
+        holds.concerns(dialect, catalog, (table, row), change, along, None)
+    }
+
+    /// The holds that can concern rows of these tables, what is read to tell, and the indexes that this takes.
+    fn concerned(&mut self, tables: &[&Table], looked_at: &mut Vec<(TableName, Vec<String>)>) -> Vec<String> {
+        let (holds, dialect, catalog) = (self.around.holds, self.around.dialect, self.around.catalog);
+        if holds.is_empty() {
+            return Vec::new();
+        }
+        let names = |columns: &[KeyColumn]| -> Vec<String> { columns.iter().map(|column| column.name.clone()).collect() };
         let place = self.rule.place.key("table");
-        let own = of(&table.name);
-        names.extend(own.iter().map(|hold| format!("{} ({})", hold.id, hold.matter)));
-        let refuse = |message| Diagnostic::error(Code::BadCondition, place.clone(), message);
-        let held = holds::held(around.dialect, around.catalog, table, &own, row).map_err(refuse);
-        pieces.extend(self.keep(held)?);
-        for dependent in &dependents.work {
-            let holds = of(&dependent.table);
-            let Some(child) = around.catalog.get(&dependent.table).filter(|_| !holds.is_empty()) else { continue };
-            names.extend(holds.iter().map(|hold| format!("{} ({})", hold.id, hold.matter)));
-            let refuse = |message| Diagnostic::error(Code::BadCondition, place.clone(), message);
-            let held =
-                holds::held(around.dialect, around.catalog, child, &holds, &statements::alias(&table.name, "k0"))
-                    .map_err(refuse);
-            if let Some(held) = self.keep(held)? {
-                let links = &dependent.links;
-                pieces.push(statements::exists_dependent(around.dialect, &table.name, links, Some(&held)));
+        for (link, is_downwards) in holds.links(dialect, catalog, tables) {
+            let (Some(from), Some(to)) = (catalog.get(&link.from), catalog.get(&link.to)) else { continue };
+            let mut read = names(&link.referenced);
+            read.extend(to.primary_key.iter().cloned().chain(holds.columns(&to.name)));
+            looked_at.push((to.name.clone(), read));
+            looked_at.push((from.name.clone(), names(&link.columns)));
+            let why = "to see what belongs to a held row, each batch reads the whole table";
+            let mut missing: Vec<_> = indexes::missing(self.around, to, &names(&link.referenced), why).into_iter().collect();
+            if is_downwards {
+                missing.extend(indexes::missing(self.around, from, &names(&link.columns), why));
+            }
+            for missing in missing {
+                let message = format!("no index of `{}` tells what belongs to rows under a hold", missing.table);
+                self.found.push(missing.warning(Code::NoDependentIndex, place.clone(), message));
+                self.missing_indexes.push(missing);
             }
         }
-        names.sort();
-        names.dedup();
-        Some(((!pieces.is_empty()).then(|| Sql::join(&pieces, " or ").nested()), names))
+        holds.on(dialect, catalog, tables)
     }
 }

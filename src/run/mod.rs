@@ -29,7 +29,7 @@ mod worker;
 pub use forecast::{Behind, Forecast, Progress as RuleProgress};
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
-pub use perform::{Performed, Request, check_present, holds_in, outcome_of, perform};
+pub use perform::{Performed, Request, check_present, holds_in, outcome_of, perform, planned_hold};
 pub use report::{
     BACKLOG, GroupReport, KAnonymityReport, MaintenanceReport, MeasureReport, PartitionReport, RecipientReport,
     RuleReport, RunReport, Traces,

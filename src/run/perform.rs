@@ -230,10 +230,11 @@ async fn check_clocks(job: &Job, prepared: &mut Prepared) -> anyhow::Result<()> 
 /// # Errors
 /// The store cannot be read.
 pub async fn holds_in(store: &mut Store) -> Result<Vec<Hold>, store::Error> {
-    Ok(store.holds().await?.into_iter().filter_map(hold).collect())
+    Ok(store.holds().await?.into_iter().filter_map(planned_hold).collect())
 }
 
-fn hold(stored: store::Hold) -> Option<Hold> {
+/// A stored hold as planning knows it; `None` once it is released.
+pub fn planned_hold(stored: store::Hold) -> Option<Hold> {
     let mut parts = stored.table.splitn(3, '.');
     let (database, schema, name) = (parts.next()?, parts.next()?, parts.next()?);
     Some(Hold {
@@ -245,6 +246,8 @@ fn hold(stored: store::Hold) -> Option<Hold> {
             HoldTarget::Condition(condition) => HoldScope::Condition(condition),
         },
         matter: stored.matter,
+        only_row: stored.only_row,
+        binding: stored.binding,
     })
 }
 

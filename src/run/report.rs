@@ -6,7 +6,7 @@ use crate::{
     database::{dialect, groups::GroupCounts, maintenance::Remains},
     ledger::RuleResult,
     outcome::Outcome,
-    plan::{CheckedAssertion, Counts, DatabaseFacts, PlannedAggregate},
+    plan::{CheckedAssertion, Counts, DatabaseFacts, HeldBy, PlannedAggregate},
     recipients::Answer,
     rules::{After, Disposition},
     standing::{Durations, RunStanding},
@@ -132,6 +132,9 @@ pub struct RuleReport {
     pub recipients: BTreeMap<String, RecipientReport>,
     /// Rows that are due and stay, by reason.
     pub remaining: BTreeMap<String, u64>,
+    /// Holds that kept due rows when the plan counted them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<HeldBy>,
     pub milliseconds: u64,
     /// Milliseconds that its batches waited, by throttle. Where each connection has waits of its own, the average.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -251,6 +254,7 @@ impl RuleReport {
             maintenance: None,
             recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),
+            held_by: Vec::new(),
             milliseconds: 0,
             waited: BTreeMap::new(),
             batches: Durations::default(),

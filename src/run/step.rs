@@ -37,13 +37,14 @@ pub(super) async fn run(
     let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Done);
     report.table = Some(step.table.clone());
     report.counts = Some(step.counts.clone());
+    report.held_by.clone_from(&step.held_by);
 
     if !step.refusals.is_empty() {
         let message = step.refusals.join("; ");
         tracing::error!(rule = step.rule, reason = message, "rule refused");
         let refusal = Event::Refusal {
             rule: Some(step.rule.clone()),
-            reason_code: "limits".to_owned(),
+            reason_code: if step.lost_holds.is_empty() { "limits" } else { "holds" }.to_owned(),
             message: message.clone(),
         };
         report.result = RuleResult::Refused;

@@ -259,6 +259,8 @@ fn hold(target: HoldTarget) -> NewHold {
         reason: "claim of Jane Doe".into(),
         owner: "legal@example.com".into(),
         review: "2027-01-31".parse().unwrap(),
+        only_row: false,
+        binding: None,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     catalog::{Column, ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{
-        Dialect, KeyColumn, PLACEHOLDER, Privilege, Removal, Sql, Statement, Value,
+        Dialect, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
         dialect::{DIGITS, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
@@ -307,6 +307,19 @@ impl Dialect for Mysql {
         let mut sql = Sql::new(format!("update {} as {row} join ", self.table(table)));
         sql.append(source).push(&format!(" as {other} on {on} set {}", columns.join(", ")));
         sql
+    }
+
+    fn recursion(&self) -> Recursion {
+        if self.mariadb { Recursion::Joined } else { Recursion::Lateral }
+    }
+
+    fn table_identity(&self, table: &TableName) -> Statement {
+        let sql = format!(
+            "select cast(create_time as char) from information_schema.tables \
+             where table_schema = {PLACEHOLDER} and table_name = {PLACEHOLDER}"
+        );
+        let args = vec![Value::Text(table.schema.clone()), Value::Text(table.name.clone())];
+        self.finish(Sql { text: sql, args })
     }
 
     fn explain(&self, statement: &Statement) -> Statement {

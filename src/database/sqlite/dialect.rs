@@ -232,6 +232,11 @@ impl Dialect for Sqlite {
         (kind == PointKind::IsoText).then(|| Sql::new(format!("(case when {readable} then {day} end)")))
     }
 
+    fn table_identity(&self, table: &TableName) -> Statement {
+        let sql = format!("select cast(rootpage as text) from sqlite_schema where type = 'table' and name = {PLACEHOLDER}");
+        self.finish(Sql::bound(sql, Value::Text(table.name.clone())))
+    }
+
     fn explain(&self, statement: &Statement) -> Statement {
         Statement { sql: format!("explain query plan {}", statement.sql), args: statement.args.clone() }
     }
