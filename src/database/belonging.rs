@@ -6,7 +6,7 @@
 
 use super::{Dialect, KeyColumn, Link, Sql, statements::equal};
 use crate::{
-    catalog::{Table, TableName},
+    catalog::{Engine, Table, TableName},
     rules::condition::Expression,
 };
 use std::{
@@ -216,13 +216,18 @@ impl<'a> Belonging<'a> {
 
     /// A hold concerns the row of `table` called `row`, or one that it belongs to. `None` where none can.
     pub fn stays(&self, table: &'a TableName, row: &str) -> Option<Sql> {
+        self.stays_but(table, row, None)
+    }
+
+    /// The same; what the row references over one of its links is asked about elsewhere.
+    pub fn stays_but(&self, table: &'a TableName, row: &str, but: Option<&Link>) -> Option<Sql> {
         let most = match self.dialect.recursion() {
             Recursion::Joined => MOST_LEVELS_RATHER_THAN_JOINS,
             Recursion::Lateral | Recursion::Terms => MOST_LEVELS,
         };
         self.gathered.set(self.levels(table, &mut BTreeMap::new()) > most);
         let own = self.held.get(table).into_iter().flatten().map(|held| held.rows.sql(self.dialect, row));
-        let through: Vec<_> = self.upwards(table).collect();
+        let through: Vec<_> = self.upwards(table).filter(|link| Some(*link) != but).collect();
         let pieces: Vec<_> = own.chain(through.into_iter().map(|link| self.through(link, row))).collect();
         (!pieces.is_empty()).then(|| Sql::join(&pieces, " or ").nested())
     }
@@ -297,6 +302,12 @@ impl<'a> Belonging<'a> {
 
     /// The row called `row` references a row that is held with what belongs to it.
     fn through(&self, link: &'a Link, row: &str) -> Sql {
+        // MySQL takes the table that a statement changes inside of what it has to work out first, and nowhere else; its
+        // foreign keys compare as their columns do
+        let circle = if self.dialect.engine() == Engine::Mysql { self.circle(&link.to) } else { Vec::new() };
+        if !circle.is_empty() && self.handle(&link.to) == link.referenced {
+            return self.among(&circle, &link.to, row, &link.columns);
+        }
         let name = self.name();
         let on = equal(self.dialect, &name, &link.referenced, row, &link.columns);
         let mut sql = Sql::new(format!("exists (select 1 from {} as {name} where {on} and ", self.table(&link.to)));
@@ -308,7 +319,7 @@ impl<'a> Belonging<'a> {
     fn shares(&self, table: &'a TableName, row: &str) -> Sql {
         let circle = self.circle(table);
         if !circle.is_empty() {
-            return self.among(&circle, table, row);
+            return self.among(&circle, table, row, &self.handle(table));
         }
         let mut pieces = self.own(table, row);
         let upwards: Vec<_> = self.upwards(table).collect();
@@ -322,8 +333,8 @@ impl<'a> Belonging<'a> {
         shared.map(|held| held.rows.sql(self.dialect, row)).collect()
     }
 
-    /// The row is among those that a recursive query finds from the held rows down.
-    fn among(&self, circle: &[&'a TableName], table: &TableName, row: &str) -> Sql {
+    /// These columns of the row are a key of those that a recursive query finds from the held rows down.
+    fn among(&self, circle: &[&'a TableName], table: &TableName, row: &str, key_columns: &[KeyColumn]) -> Sql {
         let query = self.name();
         let mut places = Vec::new();
         let keys: Vec<_> = circle.iter().map(|table| self.handle(table)).collect();
@@ -414,7 +425,7 @@ impl<'a> Belonging<'a> {
         });
         let place = position(table).unwrap_or_default();
         recursive.push(&format!(") select {} from {query} where place = {place}", columns(place, "").join(", ")));
-        let here: Vec<_> = keys[place].iter().map(|column| self.dialect.column(row, &column.name)).collect();
+        let here: Vec<_> = key_columns.iter().map(|column| self.dialect.column(row, &column.name)).collect();
         let here = if here.len() == 1 { here.join("") } else { format!("({})", here.join(", ")) };
         let mut sql = Sql::new(format!("{here} in ("));
         sql.append(&recursive).push(")");

@@ -457,11 +457,13 @@ impl Bound {
         }
         let held = self.rows(only);
         let belonging = self.belonging(dialect, catalog, &held);
-        let mut pieces: Vec<_> = self.untouchable(&belonging, dialect, catalog, &table.name, (table, row), change);
+        let mut pieces: Vec<_> = self.untouchable(&belonging, dialect, catalog, &table.name, (table, row), (change, None));
         for dependent in dependents {
             let Some(child) = catalog.get(&dependent.table) else { continue };
             let name = statements::alias(&table.name, "k0");
-            let along = self.untouchable(&belonging, dialect, catalog, &table.name, (child, &name), &dependent.change);
+            // the row over which it goes along is the rule's own, or another dependent
+            let changed = (&dependent.change, dependent.links.first());
+            let along = self.untouchable(&belonging, dialect, catalog, &table.name, (child, &name), changed);
             if !along.is_empty() {
                 let along = Sql::join(&along, " or ").nested();
                 pieces.push(statements::exists_dependent(dialect, &table.name, &dependent.links, Some(&along)));
@@ -477,10 +479,10 @@ impl Bound {
         catalog: &'a Catalog,
         target: &TableName,
         (table, row): (&'a Table, &str),
-        change: &Change,
+        (change, over): (&Change, Option<&Link>),
     ) -> Vec<Sql> {
         let name = &root(catalog, table).name;
-        let mut pieces: Vec<_> = belonging.stays(name, row).into_iter().collect();
+        let mut pieces: Vec<_> = belonging.stays_but(name, row, over).into_iter().collect();
         for tie in self.links.iter().filter(|tie| tie.link.to == *name && cuts(change, tie)) {
             let below = statements::alias(target, "linked");
             let Some(stays) = belonging.stays(&tie.link.from, &below) else { continue };
