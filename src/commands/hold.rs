@@ -52,12 +52,7 @@ async fn add(job: &Job, args: &HoldAddArgs, console: &mut Console) -> anyhow::Re
     let mut ledger = ledger(job).await?;
     let hold = ledger.add_hold(new).await?;
     ledger.into_store().close().await?;
-    console.note(&format!(
-        "hold {} is in force: {} in {} whatever the rules say",
-        hold.id,
-        staying(rows),
-        hold.table
-    ));
+    console.note(&format!("hold {} is in force: {} in {} whatever the rules say", hold.id, staying(rows), hold.table));
     tell_what_belongs(job, &path.database, &mut open, &hold, console).await;
     console.print(&format!("{}\n", hold.id))?;
     Ok(Outcome::Done)
@@ -123,7 +118,8 @@ async fn meant(
     let (target, columns, rows, table) = match target {
         HoldTarget::Condition(text) => {
             if let Some(root) = &root {
-                console.note(&format!("{} is a partition: the condition holds for all rows of {}", named.name, root.name));
+                console
+                    .note(&format!("{} is a partition: the condition holds for all rows of {}", named.name, root.name));
             }
             let table = root.unwrap_or_else(|| named.clone());
             let (columns, rows) = rows_that_meet(open, &table, &text).await?;
@@ -178,9 +174,9 @@ async fn tell_what_belongs(
                 rows => found.push(format!("{} of {name}", output::count(rows))),
             },
             Ok(_) => {}
-            Err(error) => console.error(&format!(
-                "rows of {name} that belong to it are held too, and cannot be counted: {error}"
-            )),
+            Err(error) => {
+                console.error(&format!("rows of {name} that belong to it are held too, and cannot be counted: {error}"))
+            }
         }
     }
     if hold.only_row {
@@ -191,7 +187,8 @@ async fn tell_what_belongs(
         [] => console.note("no row belongs to it now; those that come to belong to it will stay"),
         found => console.note(&format!("rows that belong to it stay too: {}", found.join(", "))),
     }
-    let elsewhere: Vec<_> = job.settings.databases.keys().map(String::as_str).filter(|name| *name != database).collect();
+    let elsewhere: Vec<_> =
+        job.settings.databases.keys().map(String::as_str).filter(|name| *name != database).collect();
     if !elsewhere.is_empty() {
         let names = elsewhere.join(", ");
         console.note(&format!("keys do not connect databases: what is in {names} needs holds of its own"));

@@ -121,7 +121,9 @@ fn joined(
         let ways: Vec<_> = group
             .iter()
             .map(|step| {
-                let through = || format!("exists (select 1 from {} as {} where {} and {})", step.to, step.above, step.same, step.on);
+                let through = || {
+                    format!("exists (select 1 from {} as {} where {} and {})", step.to, step.above, step.same, step.on)
+                };
                 let on = step.direct.clone().unwrap_or_else(through);
                 let on = on.replace(&format!("{}.", step.below), &format!("{name}."));
                 format!("({found}.place = {} and {on})", step.upper)
@@ -195,7 +197,8 @@ impl<'a> Belonging<'a> {
         while tables.iter().any(|table| table.name.name.to_lowercase().starts_with(&prefix)) {
             prefix.push('_');
         }
-        let keys = tables.iter().map(|table| (&table.name, table.key_columns().map(KeyColumn::from).collect())).collect();
+        let keys =
+            tables.iter().map(|table| (&table.name, table.key_columns().map(KeyColumn::from).collect())).collect();
         let all: Vec<_> = links.into_iter().collect();
         let shared = by_table.iter().filter(|(_, rows)| rows.iter().any(|rows| !rows.alone));
         let mut live: BTreeSet<_> = shared.map(|(table, _)| *table).collect();
@@ -246,7 +249,10 @@ impl<'a> Belonging<'a> {
     /// All links over which rows of `table` can come to be held.
     pub fn reach(&self, table: &'a TableName) -> Vec<&'a Link> {
         let above = self.above(table);
-        std::iter::once(table).chain(above.iter().copied().filter(|other| *other != table)).flat_map(|table| self.upwards(table)).collect()
+        std::iter::once(table)
+            .chain(above.iter().copied().filter(|other| *other != table))
+            .flat_map(|table| self.upwards(table))
+            .collect()
     }
 
     /// The table's rows are gone through from the held ones down.
@@ -394,11 +400,23 @@ impl<'a> Belonging<'a> {
                         let same = same(upper, &above, &here);
                         let direct = (keys[upper] == link.referenced).then(|| {
                             let pairs = columns(upper, &here).into_iter().zip(&link.columns);
-                            let pairs =
-                                pairs.map(|(found, column)| format!("{found} = {}", self.dialect.column(&below, &column.name)));
+                            let pairs = pairs.map(|(found, column)| {
+                                format!("{found} = {}", self.dialect.column(&below, &column.name))
+                            });
                             pairs.collect::<Vec<_>>().join(" and ")
                         });
-                        steps.push(Step { place, upper, list, from: self.table(from), below, to, above, on, same, direct });
+                        steps.push(Step {
+                            place,
+                            upper,
+                            list,
+                            from: self.table(from),
+                            below,
+                            to,
+                            above,
+                            on,
+                            same,
+                            direct,
+                        });
                     }
                 }
             }

@@ -271,9 +271,7 @@ pub fn flags(
 ) -> Statement {
     let flags: Vec<_> = conditions
         .iter()
-        .map(|condition| {
-            condition.clone().inside(|text| dialect.shown(&format!("case when {text} then 1 else 0 end")))
-        })
+        .map(|condition| condition.clone().inside(|text| dialect.shown(&format!("case when {text} then 1 else 0 end"))))
         .collect();
     let mut sql = Sql::new("select ");
     sql.append(&Sql::join(&flags, ", ")).push(&format!(" from {} where ", dialect.target(table)));

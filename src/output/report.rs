@@ -45,7 +45,8 @@ pub fn result(result: RuleResult) -> &'static str {
 
 /// `3 held (hold 1 (2026-17) on public.customers), 5 needed by kept dependents`.
 pub(super) fn remaining(rule: &RuleReport) -> String {
-    let holds: Vec<_> = rule.held_by.iter().map(|held| format!("{} ({}) on {}", held.hold, held.matter, held.table)).collect();
+    let holds: Vec<_> =
+        rule.held_by.iter().map(|held| format!("{} ({}) on {}", held.hold, held.matter, held.table)).collect();
     let part = |(reason, rows): (&String, &u64)| {
         let words = format!("{} {}", count(*rows), reason.replace('_', " "));
         match reason.as_str() {

@@ -7,8 +7,8 @@ use super::{OpenDatabase, starting_point};
 use crate::{
     catalog::{Binding, Catalog, Table, TableKind, TableName},
     database::{
-        Belonging, Change, DependentWork, Dialect, Error, ErrorKind, HeldRows, KeyColumn, Link, Row, Rows, Sql, Statement,
-        statements,
+        Belonging, Change, DependentWork, Dialect, Error, ErrorKind, HeldRows, KeyColumn, Link, Row, Rows, Sql,
+        Statement, statements,
     },
     diagnostic::{Code, Diagnostic, Place},
     job::Job,
@@ -294,10 +294,10 @@ impl Binder<'_> {
             other.name,
             if fits { ": it is applied to both" } else { "" }
         );
-        warnings.push(Diagnostic::warning(Code::HoldInDoubt, Place::file("holds"), message).help(format!(
-            "`sunset hold move {} --table …` names the one that is meant",
-            hold.id
-        )));
+        warnings.push(
+            Diagnostic::warning(Code::HoldInDoubt, Place::file("holds"), message)
+                .help(format!("`sunset hold move {} --table …` names the one that is meant", hold.id)),
+        );
         fits.then(|| (other.name.clone(), held))
     }
 
@@ -353,7 +353,10 @@ fn ties(job: &Job, database: &str, catalog: &Catalog) -> Vec<Tie> {
         let (table, related) = (root(catalog, table), root(catalog, related));
         let tells = |of: &Table, column: &KeyColumn| {
             of.primary_key == [column.name.clone()]
-                || of.indexes.iter().any(|index| index.unique && !index.partial && index.columns == [column.name.clone()])
+                || of
+                    .indexes
+                    .iter()
+                    .any(|index| index.unique && !index.partial && index.columns == [column.name.clone()])
         };
         for (theirs, ours) in pairs {
             let (here, there) = (tells(table, &ours), tells(related, &theirs));
@@ -387,7 +390,8 @@ fn inherit(bound: &mut Bound, catalog: &Catalog, inherited: &[(TableName, TableN
             hold.held.extend(above.into_iter().map(|(_, rows)| (child.clone(), rows)));
         }
     }
-    let own: Vec<_> = bound.links.iter().filter(|tie| inherited.iter().any(|(_, above)| tie.link.from == *above)).cloned().collect();
+    let own: Vec<_> =
+        bound.links.iter().filter(|tie| inherited.iter().any(|(_, above)| tie.link.from == *above)).cloned().collect();
     for (child, parent) in inherited {
         let copies = own.iter().filter(|tie| tie.link.from == *parent).cloned();
         bound.links.extend(copies.map(|mut tie| {
@@ -406,7 +410,12 @@ impl Bound {
     }
 
     /// What one hold, or all of them, say.
-    fn belonging<'a>(&'a self, dialect: &'a dyn Dialect, catalog: &'a Catalog, held: &'a [(&'a TableName, HeldRows)]) -> Belonging<'a> {
+    fn belonging<'a>(
+        &'a self,
+        dialect: &'a dyn Dialect,
+        catalog: &'a Catalog,
+        held: &'a [(&'a TableName, HeldRows)],
+    ) -> Belonging<'a> {
         let held = held.iter().map(|(table, rows)| (*table, rows));
         Belonging::new(dialect, held, self.links.iter().map(|tie| &tie.link), &catalog.tables)
     }
@@ -430,7 +439,14 @@ impl Bound {
     }
 
     /// Rows of a table called `row` that stay: a hold is on them, or they belong to a held row. `None`: no row can.
-    pub fn stays(&self, dialect: &dyn Dialect, catalog: &Catalog, table: &Table, row: &str, only: Option<u64>) -> Option<Sql> {
+    pub fn stays(
+        &self,
+        dialect: &dyn Dialect,
+        catalog: &Catalog,
+        table: &Table,
+        row: &str,
+        only: Option<u64>,
+    ) -> Option<Sql> {
         let held = self.rows(only);
         self.belonging(dialect, catalog, &held).stays(&root(catalog, table).name, row)
     }
@@ -457,7 +473,8 @@ impl Bound {
         }
         let held = self.rows(only);
         let belonging = self.belonging(dialect, catalog, &held);
-        let mut pieces: Vec<_> = self.untouchable(&belonging, dialect, catalog, &table.name, (table, row), (change, None));
+        let mut pieces: Vec<_> =
+            self.untouchable(&belonging, dialect, catalog, &table.name, (table, row), (change, None));
         for dependent in dependents {
             let Some(child) = catalog.get(&dependent.table) else { continue };
             let name = statements::alias(&table.name, "k0");
@@ -487,10 +504,8 @@ impl Bound {
             let below = statements::alias(target, "linked");
             let Some(stays) = belonging.stays(&tie.link.from, &below) else { continue };
             let on = statements::equal(dialect, row, &tie.link.referenced, &below, &tie.link.columns);
-            let mut sql = Sql::new(format!(
-                "exists (select 1 from {} as {below} where {on} and ",
-                dialect.table(&tie.link.from)
-            ));
+            let mut sql =
+                Sql::new(format!("exists (select 1 from {} as {below} where {on} and ", dialect.table(&tie.link.from)));
             sql.append(&stays).push(")");
             pieces.push(sql);
         }

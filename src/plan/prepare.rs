@@ -249,7 +249,8 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
     let bound = holds::bind(job, &mut databases, holds).await?;
     for bound in bound.values() {
         diagnostics.extend(bound.warnings.iter().cloned());
-        let lost = bound.lost.iter().map(|lost| Diagnostic::warning(Code::HoldInDoubt, Place::file("holds"), lost.clone()));
+        let lost =
+            bound.lost.iter().map(|lost| Diagnostic::warning(Code::HoldInDoubt, Place::file("holds"), lost.clone()));
         diagnostics.extend(lost);
     }
     for rule in rules {

@@ -242,7 +242,8 @@ impl Resolver<'_, '_> {
         if holds.is_empty() {
             return Vec::new();
         }
-        let names = |columns: &[KeyColumn]| -> Vec<String> { columns.iter().map(|column| column.name.clone()).collect() };
+        let names =
+            |columns: &[KeyColumn]| -> Vec<String> { columns.iter().map(|column| column.name.clone()).collect() };
         let place = self.rule.place.key("table");
         for (link, is_downwards) in holds.links(dialect, catalog, tables) {
             let (Some(from), Some(to)) = (catalog.get(&link.from), catalog.get(&link.to)) else { continue };
@@ -251,7 +252,8 @@ impl Resolver<'_, '_> {
             looked_at.push((to.name.clone(), read));
             looked_at.push((from.name.clone(), names(&link.columns)));
             let why = "to see what belongs to a held row, each batch reads the whole table";
-            let mut missing: Vec<_> = indexes::missing(self.around, to, &names(&link.referenced), why).into_iter().collect();
+            let mut missing: Vec<_> =
+                indexes::missing(self.around, to, &names(&link.referenced), why).into_iter().collect();
             if is_downwards {
                 missing.extend(indexes::missing(self.around, from, &names(&link.columns), why));
             }

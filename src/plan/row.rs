@@ -7,8 +7,8 @@ use super::{
     resolve::{self, Resolved},
 };
 use crate::{
-    clock::{self, PointKind, Until},
     catalog::{Table, TableName},
+    clock::{self, PointKind, Until},
     database::{Change, DependentWork, Error, KeyColumn, Sql, statements},
     diagnostic::Diagnostic,
     job::Job,
@@ -146,9 +146,8 @@ pub async fn concerns(
         let none = || Sql::new("1 = 0");
         let itself = holds.names(dialect, catalog, table, &row, hold.id);
         let belongs = holds.stays(dialect, catalog, table, &row, Some(hold.id));
-        let along = changed.and_then(|(change, along)| {
-            holds.concerns(dialect, catalog, (table, &row), change, along, Some(hold.id))
-        });
+        let along = changed
+            .and_then(|(change, along)| holds.concerns(dialect, catalog, (table, &row), change, along, Some(hold.id)));
         if belongs.is_none() && along.is_none() {
             continue;
         }

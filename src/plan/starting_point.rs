@@ -166,7 +166,8 @@ pub(super) fn undeclared<'a>(
     catalog: &'a Catalog,
 ) -> Option<(&'a Table, Vec<(KeyColumn, KeyColumn)>)> {
     let Source::Related { table: path, through, .. } = &rule.starting_point.source else { return None };
-    let related = catalog.table(path.schema.as_deref(), &path.table).filter(|_| path.database == rule.table.database)?;
+    let related =
+        catalog.table(path.schema.as_deref(), &path.table).filter(|_| path.database == rule.table.database)?;
     let leads = |from: &Table, to: &Table| {
         from.foreign_keys.iter().any(|key| key.references == to.name && key.columns.contains(through))
     };

@@ -233,7 +233,8 @@ impl Dialect for Sqlite {
     }
 
     fn table_identity(&self, table: &TableName) -> Statement {
-        let sql = format!("select cast(rootpage as text) from sqlite_schema where type = 'table' and name = {PLACEHOLDER}");
+        let sql =
+            format!("select cast(rootpage as text) from sqlite_schema where type = 'table' and name = {PLACEHOLDER}");
         self.finish(Sql::bound(sql, Value::Text(table.name.clone())))
     }
 

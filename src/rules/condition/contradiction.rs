@@ -108,7 +108,8 @@ impl Expression {
             }
             Node::Term(Term::Between(term, "BETWEEN", low, high)) => {
                 let Term::Column(column) = &**term else { return Ok(Vec::new()) };
-                let bound = |term, make: fn(Written<'a>, bool) -> Fact<'a>| written(term).map(|value| make(value, true));
+                let bound =
+                    |term, make: fn(Written<'a>, bool) -> Fact<'a>| written(term).map(|value| make(value, true));
                 let bounds = [bound(low, Fact::Above), bound(high, Fact::Below)];
                 Ok(bounds.into_iter().flatten().chain([Fact::Present]).map(|fact| (*column, fact)).collect())
             }
@@ -117,7 +118,12 @@ impl Expression {
         }
     }
 
-    fn comparison<'a>(&self, left: &'a Term, operator: &str, right: &'a Term) -> Result<Vec<(usize, Fact<'a>)>, String> {
+    fn comparison<'a>(
+        &self,
+        left: &'a Term,
+        operator: &str,
+        right: &'a Term,
+    ) -> Result<Vec<(usize, Fact<'a>)>, String> {
         if !["=", "<>", "<", "<=", ">", ">="].contains(&operator) {
             return Ok(Vec::new());
         }

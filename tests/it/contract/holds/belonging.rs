@@ -106,7 +106,9 @@ async fn conditions_hold_what_belongs(bench: Bench) {
                (99, null, '2001-01-01')",
         )
         .await;
-    bench.rules("- {id: visits, table: core.visit, starting_point: ended, retention_period: 1 year, disposition: erase}");
+    bench.rules(
+        "- {id: visits, table: core.visit, starting_point: ended, retention_period: 1 year, disposition: erase}",
+    );
     hold(&bench, "core.person", &["--where", "status = 'sued'"]);
     bench.script("update person set status = 'sued' where id = 3").await;
     bench.run_to_the_end();
@@ -191,7 +193,9 @@ async fn many_ways_lead_to_a_held_row(bench: Bench) {
         let columns: String = (0..table).map(|to| format!(", r{to} {{int}}")).collect();
         let keys: String = (0..table).map(|to| format!(", foreign key (r{to}) references t{to} (id)")).collect();
         bench
-            .script(&format!("create table t{table} (id {{int}} primary key, ended {{date}}, note {{text}}{columns}{keys})"))
+            .script(&format!(
+                "create table t{table} (id {{int}} primary key, ended {{date}}, note {{text}}{columns}{keys})"
+            ))
             .await;
         // row 1 leads to row 1 of the table before alone, row 2 nowhere
         let first: String = (0..table).map(|to| if to + 1 == table { ", 1" } else { ", null" }).collect();

@@ -128,8 +128,11 @@ async fn build(bench: &Bench, tables: &[Table]) {
             for (place, (to, referenced)) in table.keys.iter().zip(&facts.references).enumerate() {
                 let Some(referenced) = referenced else { continue };
                 let set = columns(&tables[*to], &format!("r{place}_"));
-                let set: Vec<_> =
-                    set.iter().zip(values(&tables[*to], *referenced)).map(|(name, value)| format!("{name} = {value}")).collect();
+                let set: Vec<_> = set
+                    .iter()
+                    .zip(values(&tables[*to], *referenced))
+                    .map(|(name, value)| format!("{name} = {value}"))
+                    .collect();
                 let this: Vec<_> = columns(table, "k")
                     .iter()
                     .zip(values(table, row))

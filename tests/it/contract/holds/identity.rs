@@ -4,7 +4,8 @@ use super::hold;
 use crate::support::bench::{Bench, Call, on_every_engine};
 use sunset::catalog::Engine;
 
-const RULE: &str = "- {id: orders, table: core.TABLE, starting_point: ended, retention_period: 1 year, disposition: erase}
+const RULE: &str =
+    "- {id: orders, table: core.TABLE, starting_point: ended, retention_period: 1 year, disposition: erase}
 - {id: others, table: core.other, starting_point: ended, retention_period: 1 year, disposition: erase}";
 
 async fn two_tables(bench: &Bench) {
@@ -76,7 +77,9 @@ async fn a_table_that_took_the_name_is_not_mistaken(bench: Bench) {
         if bench.engine == Engine::Mysql && what[0] == "--where" {
             // its tables are told apart by the second in which they were made
             std::thread::sleep(std::time::Duration::from_secs(1));
-            bench.script("drop table orders; create table orders (id {int} primary key, kind {text}, ended {date})").await;
+            bench
+                .script("drop table orders; create table orders (id {int} primary key, kind {text}, ended {date})")
+                .await;
         }
         refused(&bench, &id, "").await;
         assert_eq!(bench.count("select count(*) from sales").await, 2);
@@ -112,7 +115,9 @@ async fn a_table_made_anew_or_without_the_row_is_refused(bench: Bench) {
     bench.script("insert into other values (1, '2001-01-01'); update orders set id = 7").await;
     refused(&bench, &id, "no row with its key").await;
     bench.script("drop table orders").await;
-    bench.rules("- {id: others, table: core.other, starting_point: ended, retention_period: 1 year, disposition: erase}");
+    bench.rules(
+        "- {id: others, table: core.other, starting_point: ended, retention_period: 1 year, disposition: erase}",
+    );
     refused(&bench, &id, "no longer there").await;
     bench.sunset(&["hold", "release", &id, "--reason", "gone", "--owner", "legal"]).expect(0);
     bench.run_to_the_end();

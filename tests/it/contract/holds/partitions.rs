@@ -25,7 +25,9 @@ async fn partitioned() -> Bench {
 }
 
 fn rule(table: &str, more: &str) -> String {
-    format!("- {{id: events, table: core.{table}, starting_point: ended, retention_period: 1 year, disposition: erase{more}}}")
+    format!(
+        "- {{id: events, table: core.{table}, starting_point: ended, retention_period: 1 year, disposition: erase{more}}}"
+    )
 }
 
 #[tokio::test]
