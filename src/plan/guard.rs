@@ -5,8 +5,8 @@ use crate::rules::Limits;
 
 /// A rule that has not disposed of anything yet may have the wrong column, the wrong unit or the wrong table: without
 /// limits of its own it may take this share of a table that has at least so many rows.
-const FIRST_SHARE_PERCENT: f64 = 50.0;
-pub(super) const FIRST_ROWS: u64 = 10_000;
+const FIRST_SHARE_PERCENT: f64 = 80.0;
+pub(super) const FIRST_ROWS: u64 = 100_000;
 
 /// Why a rule's counts are over its limits, in words; empty when they are not.
 pub fn refusals(limits: &Limits, counts: &Counts) -> Vec<String> {
