@@ -82,6 +82,8 @@ pub struct Table {
     pub partitions: Vec<TableName>,
     /// The root table when this is a partition.
     pub partition_of: Option<TableName>,
+    /// PostgreSQL: the tables that it inherits from, directly; partitions do not count.
+    pub inherits: Vec<TableName>,
     /// PostgreSQL: whose it is.
     pub owner: Option<Owner>,
     /// Row security applies to the connected user: rows may be invisible.
@@ -118,6 +120,8 @@ pub struct Column {
     pub nullable: bool,
     /// Computed by the database from other columns (an identity or auto-increment column is not).
     pub generated: bool,
+    /// The database writes the present into it whenever its row changes (MySQL's `on update current_timestamp`).
+    pub touched: bool,
     /// A new row gets a value without being given one, be it from a default or a counter.
     pub has_default: bool,
     /// The greatest number of characters (text) or bytes (binary), where limited.
@@ -126,6 +130,20 @@ pub struct Column {
     pub words: Vec<String>,
     /// What its author says of it; empty where nothing is said.
     pub comment: String,
+}
+
+/// What tells a table and some of its columns from all others, so that they are found again under other names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The database's own identity, where it has one: only there do tables keep theirs when they are renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// The table's.
+    pub table: String,
+    /// Columns by the names that they had, each with its identity where it has one.
+    pub columns: Vec<(String, Option<String>)>,
+    /// How many rows were meant when it was made.
+    pub rows: u64,
 }
 
 /// What sort of value a column holds, as far as Sunset has to tell them apart.
@@ -153,7 +171,7 @@ pub enum ColumnKind {
     Other,
 }
 
-/// What the database does to a row when the row it references goes.
+/// What the database does to a row when the row it references goes, or changes the referenced value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReferentialAction {
@@ -171,7 +189,12 @@ pub struct ForeignKey {
     pub references: TableName,
     /// Same length and order as `columns`.
     pub referenced_columns: Vec<String>,
+    /// The partition of `references` that the key is declared to point at; that table itself elsewhere.
+    pub target: TableName,
     pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
+    /// `match full`: either all columns have a value or none has.
+    pub match_full: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,11 +228,44 @@ impl Catalog {
         self.tables.iter().find(|table| table.name == *name)
     }
 
-    /// Foreign keys of other tables (and of this one) that point at `name`, partitions left out.
+    /// Foreign keys of other tables (and of this one) that point at rows of `name`, partitions left out. Those of a
+    /// partitioned table point at the rows of its partitions.
     pub fn referencing<'a>(&'a self, name: &'a TableName) -> impl Iterator<Item = (&'a Table, &'a ForeignKey)> {
-        self.tables.iter().filter(|table| table.partition_of.is_none()).flat_map(move |table| {
-            table.foreign_keys.iter().filter(move |key| key.references == *name).map(move |key| (table, key))
-        })
+        let table = self.get(name);
+        let root = table.and_then(|table| table.partition_of.as_ref());
+        let points_here = move |key: &&ForeignKey| match root {
+            None => key.references == *name,
+            Some(root) => key.references == *root && (key.target == *root || self.share_rows(&key.target, name)),
+        };
+        let tables = self.tables.iter().filter(|table| table.partition_of.is_none());
+        tables.flat_map(move |table| table.foreign_keys.iter().filter(points_here).map(move |key| (table, key)))
+    }
+
+    /// One of two partitions of the same table is the other, or lies in it.
+    fn share_rows(&self, one: &TableName, other: &TableName) -> bool {
+        let holds = |outer: &TableName, inner: &TableName| {
+            self.get(outer).is_some_and(|table| {
+                let leaves = self.get(inner).map(|inner| inner.partitions.as_slice()).unwrap_or_default();
+                table.partitions.contains(inner)
+                    || !leaves.is_empty() && leaves.iter().all(|leaf| table.partitions.contains(leaf))
+            })
+        };
+        one == other || holds(one, other) || holds(other, one)
+    }
+
+    /// The tables that inherit from this one, directly or over others.
+    pub fn heirs<'a>(&'a self, name: &'a TableName) -> Vec<&'a Table> {
+        let mut heirs: Vec<&Table> = Vec::new();
+        let mut open = vec![name];
+        while let Some(name) = open.pop() {
+            for table in self.tables.iter().filter(|table| table.inherits.contains(name)) {
+                if !heirs.iter().any(|known| known.name == table.name) {
+                    heirs.push(table);
+                    open.push(&table.name);
+                }
+            }
+        }
+        heirs
     }
 }
 
@@ -235,6 +291,13 @@ impl Table {
                 && index.columns.len() >= columns.len()
                 && columns.iter().all(|column| index.columns[..columns.len()].contains(column))
         })
+    }
+
+    /// No two rows have the same values in these columns.
+    pub fn is_key(&self, columns: &[String]) -> bool {
+        self.indexes
+            .iter()
+            .any(|index| index.unique && !index.partial && index.columns.iter().all(|column| columns.contains(column)))
     }
 
     /// A unique index or the primary key has this column in it.

@@ -104,6 +104,8 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Rules are held against each other, too: no rule may destroy what another one still needs. \
+                        `sunset plan --timeline` shows which rule acts on which table when.")]
 pub struct ValidateArgs {
     /// Do not connect to the databases
     #[arg(long)]
@@ -149,6 +151,12 @@ pub struct PlanArgs {
     /// Prove the credentials of every recipient that would be asked; nothing is deleted
     #[arg(long)]
     pub check_recipients: bool,
+    /// Show what each rule does when with rows whose time begins on one day, category by category; no database is asked
+    #[arg(long, conflicts_with_all = ["sql", "sample", "brief", "out", "check_recipients"])]
+    pub timeline: bool,
+    /// With --timeline: the day on which the rows' time begins; today by default
+    #[arg(long, value_name = "DAY", requires = "timeline")]
+    pub starting: Option<jiff::civil::Date>,
     #[command(flatten)]
     pub metrics: MetricsArgs,
 }
@@ -167,6 +175,10 @@ pub struct RunArgs {
     /// Call this process one of a group that shares a night's work, on whatever machines: report and status sum them up
     #[arg(long, env = "SUNSET_GROUP", value_name = "NAME", value_parser = group)]
     pub group: Option<String>,
+    /// Change nothing: work on copies (SQLite) or undo each batch (servers), ask no recipient, write no ledger; also for a
+    /// --now in the future
+    #[arg(long)]
+    pub rehearsal: bool,
     /// Begin no batch when so long has passed, e.g. 2h or 90min; pace.run_time in sunset.yaml by default
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub run_time: Option<Duration>,
@@ -250,6 +262,8 @@ pub enum HoldCommand {
     Add(HoldAddArgs),
     /// End a hold
     Release(HoldReleaseArgs),
+    /// Bind a hold to the table that has its rows now; it gets a new number
+    Move(HoldMoveArgs),
     /// List the holds in force
     List {
         /// Released ones too
@@ -280,6 +294,27 @@ pub struct HoldAddArgs {
     /// The day on which somebody looks at it again
     #[arg(long, value_name = "DATE")]
     pub review: jiff::civil::Date,
+    /// Hold these rows alone, not what belongs to them
+    #[arg(long)]
+    pub only_row: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct HoldMoveArgs {
+    /// The hold's number, from `hold list`
+    pub id: u64,
+    /// The table that has its rows now: database.table or database.schema.table
+    #[arg(long)]
+    pub table: String,
+    /// The row's primary key there, where it is another one than before; repeat it for each key column
+    #[arg(long)]
+    pub key: Vec<String>,
+    /// The condition, where it is another one than before
+    #[arg(long, conflicts_with = "key")]
+    pub r#where: Option<String>,
+    /// Who answers for it
+    #[arg(long)]
+    pub owner: String,
 }
 
 #[derive(Debug, Args)]

@@ -337,7 +337,11 @@ impl Drafter<'_> {
             let loosens = |key: &&ForeignKey| {
                 key.columns.iter().any(|name| child.column(name).is_some_and(|column| column.nullable))
             };
-            let choice = if keys.iter().all(loosens) { "or erase, or unlink" } else { "or erase" };
+            let choice = match keys.len() {
+                1 if keys.iter().all(loosens) => "or erase, or unlink",
+                1 => "or erase",
+                _ => "or something else for each key: docs/dependents.md",
+            };
             let own = if looks_personal(child) { "; it looks personal itself" } else { "" };
             let columns = one_line(&columns.join(", "));
             let _ = writeln!(out, "      {}: keep  # by {columns}{own}; {choice}", scalar(&path));

@@ -1,14 +1,18 @@
-//! Moments at which a debug build can be made to die, so that tests can see what the next run makes of it.
+//! Moments at which a debug build can be made to die or to wait, so that tests can see what the next run makes of it, or
+//! what it makes of others that come between.
 //!
 //! `SUNSET_FAILPOINT=after_intent:2` ends the process, as a power cut would, when it reaches that moment for the second
-//! time. Release builds have nothing of this.
+//! time. `SUNSET_STOP=after_keys:/path` makes the file when it reaches that moment for the first time, and goes on when
+//! the file is gone. Release builds have nothing of this.
 
 use std::{
     env,
+    path::PathBuf,
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// All moments, in the order in which a run comes to them.
@@ -50,12 +54,33 @@ pub const AGGREGATE_MOMENTS: &[&str] = &["before_survey", "after_survey", "befor
 /// The same where the groups of anonymized rows are counted.
 pub const GROUP_MOMENTS: &[&str] = &["before_groups", "after_measure", "after_groups"];
 
+/// The same where rows are locked and changed together with their dependents.
+pub const DEPENDENT_MOMENTS: &[&str] =
+    &["before_keys", "after_keys", "dependents_locked", "asked_again", "dependents_changed"];
+
 /// The process is at this moment, one of the lists above.
 pub fn reach(moment: &'static str) {
-    let all = [MOMENTS, PARTITION_MOMENTS, AGGREGATE_MOMENTS, GROUP_MOMENTS];
+    let all = [MOMENTS, PARTITION_MOMENTS, AGGREGATE_MOMENTS, GROUP_MOMENTS, DEPENDENT_MOMENTS];
     debug_assert!(all.iter().any(|moments| moments.contains(&moment)), "{moment} is not listed");
     if cfg!(debug_assertions) {
         die_at(moment);
+        stop_at(moment);
+    }
+}
+
+fn stop_at(moment: &str) {
+    /// The moment, and the file; taken when it has been passed.
+    static ARMED: OnceLock<Mutex<Option<(String, PathBuf)>>> = OnceLock::new();
+    let armed = ARMED.get_or_init(|| {
+        let text = env::var("SUNSET_STOP").ok();
+        let armed = text.and_then(|text| text.split_once(':').map(|(moment, file)| (moment.to_owned(), file.into())));
+        Mutex::new(armed)
+    });
+    let mut armed = armed.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((_, file)) = armed.take_if(|armed| armed.0 == moment) else { return };
+    let made = std::fs::write(&file, "");
+    while made.is_ok() && file.exists() {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Settings {
     pub serve: ServeSettings,
     /// What `sunset coverage` finds and somebody answers for.
     pub accepted_gaps: Vec<AcceptedGap>,
+    /// Rules that are gone on purpose.
+    pub retired: BTreeSet<String>,
     /// Databases whose URL is not known because its variable is not there. Only with [`Severity::Warning`] for absent
     /// variables, that is, without connecting; [`Settings::databases`] has none of them.
     pub unresolved: BTreeSet<String>,
@@ -322,6 +324,12 @@ impl Reader<'_> {
             schedule: root.text_of("schedule"),
             serve: serve(root.get("serve").as_ref()),
             accepted_gaps: accepted_gap::read_all(root.get("accepted_gaps").as_ref()),
+            retired: root
+                .get("retired")
+                .iter()
+                .flat_map(At::items)
+                .filter_map(|rule| rule.text().map(str::to_owned))
+                .collect(),
             unresolved,
         })
     }
@@ -671,7 +679,7 @@ mod tests {
         );
         assert_eq!(settings.parameters["law"], Parameter::Flag(true));
         assert_eq!(settings.parameters["none"], Parameter::Days(Vec::new()));
-        assert_eq!(settings.limits, Limits { max_rows: Some(10), max_share_percent: Some(0.5) });
+        assert_eq!(settings.limits, Limits { max_rows: Some(10), max_share_percent: Some(0.5), lost_starts: None });
         assert_eq!(settings.pace.batch_target, Duration::from_millis(20));
         assert_eq!(settings.pace.lock_timeout, Duration::from_secs(120));
         let catch_up = Duration::from_secs(90 * 60);

@@ -7,6 +7,7 @@
 use crate::{
     ledger::{self, AssertionResult, RuleResult},
     outcome::Outcome,
+    plan::{Before, Starts},
     rules::Attestation,
     settings::StoreSettings,
     store::{self, Backlog, Pause, RecipientCount, Store, StoredNotice},
@@ -61,6 +62,9 @@ pub struct RuleStanding {
     pub disposed: BTreeMap<String, u64>,
     /// Runs that did not end well, by result.
     pub failures: BTreeMap<RuleResult, u64>,
+    /// Rows with and without a starting point after the last run that lost none of them, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts: Option<Starts>,
 }
 
 /// Rows of a rule, as they were counted last.
@@ -263,6 +267,18 @@ impl Standing {
         let Some(document) = store.standing().await? else { return Ok(Self::default()) };
         serde_json::from_str(&document)
             .map_err(|_| store::Error::Damaged("the standing of the job cannot be read".to_owned()))
+    }
+
+    /// What planning asks of earlier runs.
+    pub fn before(&self) -> Before {
+        let rules = || self.rules.iter();
+        let disposed = |rule: &RuleStanding| rule.disposed.values().any(|rows| *rows > 0);
+        Before {
+            disposed: rules().filter(|(_, rule)| disposed(rule)).map(|(id, _)| id.clone()).collect(),
+            starts: rules().filter_map(|(id, rule)| Some((id.clone(), rule.starts?))).collect(),
+            ran: rules().filter(|(_, rule)| rule.last.is_some()).map(|(id, _)| id.clone()).collect(),
+            reviewed: false,
+        }
     }
 
     /// Adds a run, to its group where that is known.

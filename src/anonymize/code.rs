@@ -28,7 +28,8 @@ impl Family for Coding {
     }
 
     fn expression(&self, column: &Column, context: &Context) -> Option<Sql> {
-        let (value, limit) = (&context.column_sql, number::literal(self.limit));
+        let value = &context.column_sql;
+        let limit = number::literal(number::stored(self.limit, column, context.engine));
         let comparison = if self.side == Side::Top { ">" } else { "<" };
         // Not `least` and `greatest`: in PostgreSQL they make the limit of NULL.
         let coded = format!("case when {value} {comparison} {limit} then {limit} else {value} end");
@@ -39,10 +40,12 @@ impl Family for Coding {
         }))
     }
 
-    fn apply(&self, value: &str, column: &Column, _: &str, _: &Context) -> Option<String> {
-        let limit = number::literal(self.limit);
+    fn apply(&self, value: &str, column: &Column, _: &str, context: &Context) -> Option<String> {
+        let stored = number::stored(self.limit, column, context.engine);
+        let limit = number::literal(stored);
         let ordering = match column.kind {
-            ColumnKind::Float => value.parse::<f64>().ok()?.partial_cmp(&self.limit)?,
+            // a server prints fewer digits than a value has
+            ColumnKind::Float => number::stored(value.parse().ok()?, column, context.engine).partial_cmp(&stored)?,
             _ => number::compare(value, &limit)?,
         };
         let beyond = if self.side == Side::Top { Ordering::Greater } else { Ordering::Less };

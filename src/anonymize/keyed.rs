@@ -5,7 +5,7 @@
 //! given the two pads of a key that is derived for one scope, never the pseudonym key itself. The pads are secrets all
 //! the same; they travel as [`Value::Bytes`], which no plan file holds.
 
-use super::{Context, Family, Misfit, Sql, Tokenize, text_only};
+use super::{Context, Family, Misfit, Sql, Tokenize, kept_as_text, text_only};
 use crate::{
     catalog::{Column, Engine, Table},
     database::Value,
@@ -44,10 +44,11 @@ impl Family for Pseudonym<'_> {
         }
     }
 
-    fn misfits(&self, column: &Column, table: &Table, _: Engine) -> Vec<Misfit> {
+    fn misfits(&self, column: &Column, table: &Table, engine: Engine) -> Vec<Misfit> {
         let longest = self.prefix.chars().count() + self.digits as usize;
         let help = "widen the column, or use `tokenize` with fewer digits";
         let mut misfits: Vec<_> = text_only(column).into_iter().chain(Misfit::length(column, longest, help)).collect();
+        misfits.extend(kept_as_text(column, engine));
         if table.is_unique(&column.name) && self.digits < UNIQUE_DIGITS {
             let problem = format!("column `{}` is unique, and short tokens can be equal", column.name);
             let help = format!("use at least {UNIQUE_DIGITS} digits");

@@ -5,7 +5,8 @@
 //!
 //! # What holds for all of them
 //!
-//! - NULL stays NULL: there is nothing in it to remove.
+//! - NULL stays NULL: there is nothing in it to remove. (`copy` is no technique that removes anything: it keeps a value
+//!   that another column loses.)
 //! - A value that a technique cannot read (a number in an SQLite date column, `unknown` in a column of IP addresses)
 //!   becomes NULL. A column that refuses NULL then fails the statement, loudly; nothing personal is kept in silence.
 //! - The SQL gives the column's type and never shortens a text to make it fit.
@@ -16,11 +17,13 @@ use crate::{
     catalog::{Column, ColumnKind, Engine, Table},
     database::Sql,
     diagnostic::Code,
+    rules::Source,
 };
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 mod code;
+mod copy;
 mod further;
 mod generalize;
 mod keyed;
@@ -57,6 +60,8 @@ pub enum Technique {
     Hash(Hash),
     /// A token of a fixed form, from a keyed hash. Pseudonymization only.
     Tokenize(Tokenize),
+    /// The value of another column of the row, or of related rows, is kept in this one.
+    Copy(Source),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,12 +126,14 @@ pub struct Context<'a> {
     pub engine: Engine,
     /// The column in SQL, quoted and qualified.
     pub column_sql: String,
-    /// SQL for the row's primary key as text, the parts of a composite key joined with `-`.
+    /// SQL for the row's primary key as text: see [`key_text`].
     pub key_sql: String,
     /// The secret of keyed techniques.
     pub pseudonym_key: Option<&'a [u8]>,
     /// Equal values get equal pseudonyms within one scope, and unrelated ones in different scopes.
     pub scope: String,
+    /// SQL for the value that `copy` takes.
+    pub copied: Option<String>,
     /// The job's zone, in which points in time have their month and year.
     pub zone: TimeZone,
 }
@@ -168,6 +175,7 @@ impl Technique {
             Self::BottomCode(limit) => Box::new(code::Coding { side: code::Side::Bottom, limit: *limit }),
             Self::Hash(Hash {}) => Box::new(keyed::Pseudonym::hash()),
             Self::Tokenize(tokenize) => Box::new(keyed::Pseudonym::token(tokenize)),
+            Self::Copy(source) => Box::new(copy::Copying(source)),
         }
     }
 
@@ -262,17 +270,20 @@ pub fn differs(old: &str, new: &str, column: &Column, engine: Engine) -> String 
     }
 }
 
-/// A value in a form in which what differs is told apart when rows are grouped by it, whatever the collation; nulls stay
-/// null.
-pub fn told_apart(value: &str, column: &Column, engine: Engine) -> String {
+/// A value in forms by which rows are grouped so that what differs is told apart, whatever the collation; nulls stay null.
+/// Numbers are told apart by their value: what a server prints may leave digits out.
+pub fn told_apart(value: &str, column: &Column, engine: Engine) -> Vec<String> {
     use ColumnKind::{Enumeration, Inet, Json, Other, Text, Uuid};
     match (engine, column.kind) {
-        (Engine::Postgres, Text | Json | Other) => format!(r#"({value})::text collate "C""#),
+        (Engine::Postgres, Text | Json | Other) => vec![format!(r#"({value})::text collate "C""#)],
+        // bits and shapes are no text
+        (Engine::Mysql, Other) if column.words.is_empty() => vec![format!("hex({value})")],
         (Engine::Mysql, Text | Json | Other | Enumeration | Uuid | Inet) => {
-            format!("cast(convert({value} using utf8mb4) as binary)")
+            vec![format!("cast(convert({value} using utf8mb4) as binary)")]
         }
-        (Engine::Postgres | Engine::Mysql, _) => value.to_owned(),
-        (Engine::Sqlite, _) => format!("cast({value} as blob)"),
+        (Engine::Postgres | Engine::Mysql, _) => vec![value.to_owned()],
+        // 1 and 1.0 are equal, and can be told apart
+        (Engine::Sqlite, _) => vec![format!("{value} collate binary"), format!("typeof({value})")],
     }
 }
 
@@ -282,6 +293,24 @@ pub fn counted_as_one(value: &str, column: &Column, engine: Engine) -> String {
         // these have no equality of their own
         (Engine::Postgres, ColumnKind::Json | ColumnKind::Other) => format!("({value})::text"),
         _ => value.to_owned(),
+    }
+}
+
+/// A row's key as one text, of its parts as texts. A single part stays as it is. Of several, `~` becomes `~0` and `-` becomes
+/// `~1` in each before a `-` joins them: no two keys give the same text.
+pub fn key_text(parts: &[String], engine: Engine) -> String {
+    let parts = parts.iter().map(|part| {
+        if parts.len() == 1 {
+            return part.clone();
+        }
+        // not by a collation under which other characters are equal to these
+        let part = if engine == Engine::Postgres { format!(r#"({part}) collate "C""#) } else { part.clone() };
+        format!("replace(replace({part}, '~', '~0'), '-', '~1')")
+    });
+    let parts: Vec<_> = parts.collect();
+    match engine {
+        Engine::Mysql => format!("concat_ws('-', {})", parts.join(", ")),
+        Engine::Postgres | Engine::Sqlite => parts.join(" || '-' || "),
     }
 }
 
@@ -305,11 +334,31 @@ impl Misfit {
 
     /// The new text can be longer than the column.
     fn length(column: &Column, longest: usize, help: &str) -> Option<Self> {
-        let most = column.max_length.filter(|most| longest > *most as usize)?;
+        let most = most_characters(column).filter(|most| longest > *most as usize)?;
         let name = &column.name;
         let problem = format!("column `{name}` holds at most {most} characters, and the new value can have {longest}");
         Some(Self { code: Code::TooLong, problem, help: help.to_owned() })
     }
+}
+
+/// The greatest number of characters that a column takes, where limited. PostgreSQL's `name` and `"char"` cut off what is
+/// longer, in silence; a character may take four bytes of `name`.
+fn most_characters(column: &Column) -> Option<u32> {
+    match column.sql_type.as_str() {
+        "name" => Some(15),
+        "\"char\"" => Some(1),
+        _ => column.max_length,
+    }
+}
+
+/// The misfit of a technique that gives texts which may read as numbers: SQLite turns these into numbers in a column that was
+/// declared with a word such as `uuid`, which means nothing to it.
+fn kept_as_text(column: &Column, engine: Engine) -> Option<Misfit> {
+    let declared = column.sql_type.to_ascii_uppercase();
+    let is_text = ["CHAR", "CLOB", "TEXT", "BLOB"].iter().any(|word| declared.contains(word)) || declared.is_empty();
+    let needed = "a column that keeps texts of digits as texts";
+    (engine == Engine::Sqlite && column.kind == ColumnKind::Text && !is_text)
+        .then(|| Misfit::kind(column, needed, "declare it `text`, or use `suppress` or `mask`"))
 }
 
 /// The misfit of a technique that works on text, if the column holds none.

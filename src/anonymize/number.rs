@@ -17,6 +17,26 @@ pub(super) fn literal(number: f64) -> String {
     format!("{}", if number == 0.0 { 0.0 } else { number })
 }
 
+/// A rule's number as the column stores it: single precision makes a little more or less of most decimals.
+pub(super) fn stored(number: f64, column: &Column, engine: Engine) -> f64 {
+    match is_single(column, engine) {
+        #[expect(clippy::cast_possible_truncation, reason = "that is what the column does")]
+        true => f64::from(number as f32),
+        false => number,
+    }
+}
+
+/// A floating-point column of single precision. SQLite has none.
+pub(super) fn is_single(column: &Column, engine: Engine) -> bool {
+    let sql_type = column.sql_type.to_ascii_lowercase();
+    let starts = |name: &str| sql_type.starts_with(name);
+    match (engine, column.kind) {
+        (Engine::Postgres, ColumnKind::Float) => starts("real") || starts("float4"),
+        (Engine::Mysql, ColumnKind::Float) => starts("float"),
+        _ => false,
+    }
+}
+
 /// What stands against storing `number` in the column, if anything does.
 pub(super) fn misfit(number: f64, column: &Column, engine: Engine) -> Option<Misfit> {
     if !matches!(column.kind, ColumnKind::Integer | ColumnKind::Decimal | ColumnKind::Float) {
@@ -31,15 +51,67 @@ pub(super) fn misfit(number: f64, column: &Column, engine: Engine) -> Option<Mis
 pub(super) fn fits(text: &str, column: &Column, engine: Engine) -> bool {
     let Some(number) = Decimal::parse(text) else { return false };
     match column.kind {
+        ColumnKind::Integer if is_year(column, engine) => {
+            number.whole().is_some_and(|year| year == 0 || (FIRST_YEAR..=LAST_YEAR).contains(&year))
+        }
         ColumnKind::Integer => number.whole().is_some_and(|whole| range(column, engine).contains(&whole)),
-        ColumnKind::Decimal => match precision(&column.sql_type) {
-            Some((digits, scale)) => number
-                .at_scale(scale)
-                .is_some_and(|number| 10_i128.checked_pow(digits).is_none_or(|limit| number.units.abs() < limit)),
-            None => true,
-        },
+        ColumnKind::Decimal | ColumnKind::Float if number.units < 0 && is_unsigned(column) => false,
+        ColumnKind::Decimal => has_places(number, column),
+        // MySQL rounds what it stores in a `float(7,4)`
+        ColumnKind::Float if engine == Engine::Mysql && !has_places(number, column) => false,
+        ColumnKind::Float => !is_single(column, engine) || text.parse::<f32>().is_ok_and(f32::is_finite),
         _ => true,
     }
+}
+
+/// The number has no more digits than the column keeps, before the point and after.
+fn has_places(number: Decimal, column: &Column) -> bool {
+    let Some((digits, scale)) = precision(&column.sql_type) else { return true };
+    let Ok(places) = u32::try_from(scale) else {
+        // tens or hundreds are all that it keeps
+        let unit = 10_i128.checked_pow(scale.unsigned_abs());
+        let whole =
+            number.whole().zip(unit).filter(|(whole, unit)| whole % unit == 0).map(|(whole, unit)| whole / unit);
+        return whole.is_some_and(|whole| 10_i128.checked_pow(digits).is_none_or(|limit| whole.abs() < limit));
+    };
+    let number = number.at_scale(places);
+    number.is_some_and(|number| 10_i128.checked_pow(digits).is_none_or(|limit| number.units.abs() < limit))
+}
+
+/// The least number that the column can hold, where it has one: as SQL and Rust read it.
+pub(super) fn least(column: &Column, engine: Engine) -> Option<String> {
+    match column.kind {
+        ColumnKind::Integer if is_year(column, engine) => Some(FIRST_YEAR.to_string()),
+        ColumnKind::Integer => Some(range(column, engine).start().to_string()),
+        ColumnKind::Decimal if engine != Engine::Sqlite => {
+            let (digits, scale) = precision(&column.sql_type)?;
+            let units = 10_i128.checked_pow(digits)? - 1;
+            match u32::try_from(scale) {
+                _ if is_unsigned(column) => Some("0".into()),
+                Ok(scale) => Some(Decimal { units: -units, scale }.to_string()),
+                Err(_) => Some((-units).checked_mul(10_i128.checked_pow(scale.unsigned_abs())?)?.to_string()),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// MySQL's `year` holds these, and 0.
+const FIRST_YEAR: i128 = 1901;
+const LAST_YEAR: i128 = 2155;
+
+pub(super) fn is_year(column: &Column, engine: Engine) -> bool {
+    engine == Engine::Mysql && column.sql_type.starts_with("year")
+}
+
+/// A PostgreSQL type of numbers that is not the server's own: nobody knows how many digits it has.
+pub(super) fn is_domain(column: &Column, engine: Engine) -> bool {
+    let own = ["smallint", "integer", "bigint", "oid", "numeric", "real", "double precision"];
+    engine == Engine::Postgres && !own.iter().any(|name| column.sql_type.starts_with(name))
+}
+
+pub(super) fn is_unsigned(column: &Column) -> bool {
+    column.sql_type.ends_with("unsigned") || column.sql_type.ends_with("unsigned zerofill")
 }
 
 /// Which of two numbers is greater; `None` when one of the texts is not a number of at most 38 digits.
@@ -66,14 +138,14 @@ fn range(column: &Column, engine: Engine) -> RangeInclusive<i128> {
         (_, "integer" | "int" | "int4") => 32,
         _ => 64,
     };
-    match column.sql_type.ends_with("unsigned") {
+    match is_unsigned(column) && engine == Engine::Mysql {
         true => 0..=(1_i128 << bits) - 1,
         false => -(1_i128 << (bits - 1))..=(1_i128 << (bits - 1)) - 1,
     }
 }
 
-/// Digits and scale of `numeric(10,2)`; `None` where the type has no limits.
-fn precision(sql_type: &str) -> Option<(u32, u32)> {
+/// Digits and scale of `numeric(10,2)`; `None` where the type has no limits. PostgreSQL's scale can be below zero.
+fn precision(sql_type: &str) -> Option<(u32, i32)> {
     let (_, arguments) = sql_type.split_once('(')?;
     let (arguments, _) = arguments.split_once(')')?;
     let (digits, scale) = arguments.split_once(',').unwrap_or((arguments, "0"));
@@ -140,6 +212,7 @@ mod tests {
             kind,
             nullable,
             generated,
+            touched: false,
             has_default: false,
             max_length: None,
             words: Vec::new(),
@@ -160,6 +233,31 @@ mod tests {
         let decimal = |sql_type, text| fits(text, &column(ColumnKind::Decimal, sql_type), Engine::Postgres);
         assert!(decimal("numeric(5,2)", "999.99") && !decimal("numeric(5,2)", "1000"));
         assert!(!decimal("numeric(5,2)", "0.125") && decimal("numeric", "0.125"));
+        assert!(decimal("numeric(5,-2)", "300") && !decimal("numeric(5,-2)", "90"));
+        assert!(decimal("numeric(3,5)", "0.00999") && !decimal("numeric(3,5)", "0.01"));
+        let mysql = |kind, sql_type, text| fits(text, &column(kind, sql_type), Engine::Mysql);
+        assert!(
+            !mysql(ColumnKind::Decimal, "decimal(5,2) unsigned", "-1")
+                && !mysql(ColumnKind::Float, "float unsigned", "-1")
+        );
+        assert!(!mysql(ColumnKind::Float, "double(10,2)", "0.005") && mysql(ColumnKind::Float, "double(10,2)", "0.05"));
+        assert!(mysql(ColumnKind::Integer, "year(4)", "1990") && !mysql(ColumnKind::Integer, "year(4)", "5"));
+        assert!(!fits(&literal(1e300), &column(ColumnKind::Float, "real"), Engine::Postgres));
+    }
+
+    #[test]
+    fn the_least_number_is_that_of_the_type() {
+        let least = |kind, sql_type, engine| least(&column(kind, sql_type), engine);
+        let integer = |sql_type| least(ColumnKind::Integer, sql_type, Engine::Mysql);
+        assert_eq!(integer("tinyint(4)").as_deref(), Some("-128"));
+        assert_eq!(integer("bigint(20) unsigned").as_deref(), Some("0"));
+        assert_eq!(integer("year(4)").as_deref(), Some("1901"));
+        assert_eq!(least(ColumnKind::Integer, "INT", Engine::Sqlite).as_deref(), Some("-9223372036854775808"));
+        let decimal = |sql_type| least(ColumnKind::Decimal, sql_type, Engine::Postgres);
+        assert_eq!(decimal("numeric(4,2)").as_deref(), Some("-99.99"));
+        assert_eq!(decimal("numeric(3,-2)").as_deref(), Some("-99900"));
+        assert_eq!(decimal("numeric"), None);
+        assert_eq!(least(ColumnKind::Float, "real", Engine::Postgres), None);
     }
 
     #[test]

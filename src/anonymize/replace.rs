@@ -3,7 +3,7 @@
 //! In columns of other types than text the constant must be a value of that type; it is brought to the form in which
 //! servers print it, so that the comparison with what is stored comes to rest.
 
-use super::{Context, Family, Misfit, Sql, number};
+use super::{Context, Family, Misfit, Sql, kept_as_text, number};
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table},
     database::PLACEHOLDER,
@@ -31,8 +31,10 @@ impl Replacement<'_> {
             ColumnKind::Integer => needs("a whole number within the column's range"),
             ColumnKind::Decimal => needs("a number of the column's precision"),
             ColumnKind::Float => match text.parse::<f64>() {
-                Ok(number) if number.is_finite() => Ok(number::literal(number)),
-                _ => needs("a number"),
+                Ok(number) if number.is_finite() && number::fits(&number::literal(number), column, engine) => {
+                    Ok(number::literal(number::stored(number, column, engine)))
+                }
+                _ => needs("a number that the column can hold"),
             },
             ColumnKind::Boolean => match (text, engine) {
                 ("true" | "false", Engine::Postgres) => Ok(text.to_owned()),
@@ -98,6 +100,11 @@ impl Family for Replacement<'_> {
                 Err(needed) => refuse(needed, "use "),
                 Ok(_) => Vec::new(),
             };
+        }
+        if let Some(misfit) = kept_as_text(column, engine)
+            .filter(|_| text.bytes().any(|byte| byte.is_ascii_digit()) || text.contains(KEY))
+        {
+            return vec![misfit];
         }
         // Such columns lose trailing spaces, so the stored value would never be the replacement.
         let sql_type = column.sql_type.to_ascii_lowercase();
@@ -184,18 +191,23 @@ fn typed(column: &Column, engine: Engine) -> String {
     }
 }
 
-/// The greatest number of characters that a row's key has as text, its parts joined with `-`; `None` when unknown.
+/// The greatest number of characters that a row's key has as text ([`key_text`](super::key_text)); `None` when unknown.
 fn key_length(table: &Table, engine: Engine) -> Option<usize> {
+    let is_composite = table.primary_key.len() > 1;
     let part = |column: &Column| match (column.kind, column.max_length) {
+        (_, Some(length)) if is_composite => Some(2 * length as usize),
         (_, Some(length)) => Some(length as usize),
-        (ColumnKind::Integer, None) => Some(match column.sql_type.to_ascii_lowercase().as_str() {
-            "smallint" if engine == Engine::Postgres => 6,
-            "integer" if engine == Engine::Postgres => 11,
-            other if engine == Engine::Mysql && other.starts_with("int") => 11,
-            _ => 20,
-        }),
-        (ColumnKind::Uuid, None) => Some(36),
-        (ColumnKind::Date, None) => Some(10),
+        (ColumnKind::Integer, None) => Some(
+            match column.sql_type.to_ascii_lowercase().as_str() {
+                "smallint" if engine == Engine::Postgres => 6,
+                "integer" if engine == Engine::Postgres => 11,
+                other if engine == Engine::Mysql && other.starts_with("int") => 11,
+                _ => 20,
+            } + usize::from(is_composite),
+        ),
+        // four hyphens, and two
+        (ColumnKind::Uuid, None) => Some(if is_composite { 40 } else { 36 }),
+        (ColumnKind::Date, None) => Some(if is_composite { 12 } else { 10 }),
         _ => None,
     };
     let parts: Vec<_> = table.key_columns().map(part).collect::<Option<_>>()?;

@@ -14,6 +14,7 @@ fn column(name: &str, kind: ColumnKind, sql_type: &str, max_length: Option<u32>)
         kind,
         nullable: true,
         generated: false,
+        touched: false,
         has_default: false,
         max_length,
         words,
@@ -33,7 +34,10 @@ fn table(columns: Vec<Column>) -> Table {
             columns: vec!["shop".into()],
             references: name("shops"),
             referenced_columns: vec!["id".into()],
+            target: name("shops"),
             on_delete: ReferentialAction::NoAction,
+            on_update: ReferentialAction::NoAction,
+            match_full: false,
         }],
         indexes: vec![Index {
             name: "unique_email".into(),
@@ -45,6 +49,7 @@ fn table(columns: Vec<Column>) -> Table {
         triggers: Vec::new(),
         partitions: Vec::new(),
         partition_of: None,
+        inherits: Vec::new(),
         owner: None,
         row_security: false,
         holds_copies: false,
@@ -62,6 +67,7 @@ fn context(engine: Engine, key: Option<&[u8]>) -> Context<'_> {
         key_sql: "t.id".into(),
         pseudonym_key: key,
         scope: "customers.email".into(),
+        copied: None,
         zone: TimeZone::get("Asia/Tokyo").unwrap(),
     }
 }

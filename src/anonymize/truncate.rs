@@ -1,6 +1,6 @@
 //! Truncation: the first characters stay, the rest goes. Characters are Unicode code points.
 
-use super::{Context, Family, Misfit, Sql, count, text_only};
+use super::{Context, Family, Misfit, Sql, count, kept_as_text, text_only};
 use crate::catalog::{Column, Engine, Table};
 
 pub(super) struct Truncation {
@@ -18,8 +18,8 @@ impl Family for Truncation {
         }
     }
 
-    fn misfits(&self, column: &Column, _: &Table, _: Engine) -> Vec<Misfit> {
-        text_only(column).into_iter().collect()
+    fn misfits(&self, column: &Column, _: &Table, engine: Engine) -> Vec<Misfit> {
+        text_only(column).into_iter().chain(kept_as_text(column, engine)).collect()
     }
 
     fn expression(&self, _: &Column, context: &Context) -> Option<Sql> {

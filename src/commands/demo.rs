@@ -60,7 +60,7 @@ pub async fn run(global: &Global, args: &DemoArgs, console: &mut Console) -> any
         &review,
     ];
     let steps: [(&str, &[&str]); 5] = [
-        ("One customer is suing: whatever the rules say, the row stays", &hold),
+        ("One customer is suing: whatever the rules say, the row stays, and with it what belongs to it", &hold),
         ("What would go? (a dry run; without --brief it explains each rule)", &["plan", "--brief"]),
         ("Do it", &["run"]),
         ("Is the evidence whole?", &["ledger", "verify"]),
@@ -168,6 +168,11 @@ fn what_is_left(before: &Snapshot, after: &Snapshot, customer: u32) -> String {
     let both = before.customer.iter().zip(&after.customer);
     let rows = both.map(|((column, before), (_, after))| vec![(*column).to_owned(), shown(before), shown(after)]);
     out.push_str(&output::table(&["column", "before", "now"], rows.collect()));
+    let suing = Story::Lawsuit.customer_id();
+    let _ = writeln!(out, "\nCustomer {suing} left six years ago and is suing. The evidence is still there:\n");
+    let both = before.evidence.iter().zip(&after.evidence);
+    let rows = both.map(|((table, before), (_, after))| vec![(*table).to_owned(), count(*before), count(*after)]);
+    out.push_str(&output::table(&["rows of the customer in", "before", "now"], rows.collect()));
     out
 }
 

@@ -53,7 +53,7 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
     let mut names = plan::databases_of(&job, &rules);
     names.extend(plan::databases_of_assertions(&job));
     names.retain(|name| args.database.as_ref().is_none_or(|database| database == name));
-    let (databases, unavailable) = plan::open_databases(&job, names).await;
+    let (mut databases, unavailable) = plan::open_databases(&job, names).await;
     let mut found = Vec::new();
     let members = plan::members(&job, &databases, &rules, &mut found);
     let today = clock::today(now, &job.settings.time_zone);
@@ -63,12 +63,13 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
         console.error(&format!("database {database} is not available: {}", unavailable.reason));
         outcome = outcome.max(if unavailable.temporary { Outcome::Temporary } else { Outcome::Invalid });
     }
+    let holds = plan::bind(&job, &mut databases, &loading::holds(&job).await?).await?;
     let mut all = Vec::new();
     for (name, open) in &databases {
+        let Some(holds) = holds.get(name) else { continue };
         let mut resolved: Vec<(&Rule, Resolved)> = Vec::new();
         for rule in rules.iter().filter(|rule| rule.table.database == *name) {
-            // holds only narrow what is found by columns of tables that are read anyway
-            match plan::resolve_rule(rule, &plan::surroundings(&job, open, &[], now, &options)) {
+            match plan::resolve_rule(rule, &plan::surroundings(&job, open, holds, now, &options)) {
                 Ok(fits) => resolved.push((rule, fits)),
                 Err(diagnostics) => found.extend(diagnostics),
             }

@@ -1,17 +1,21 @@
-//! `sunset hold add|release|list`: suspensions of the deletion.
+//! `sunset hold add|release|move|list`: suspensions of the deletion.
 
 use super::{Stop, console::Console, job as loading};
 use crate::{
-    catalog::Table,
-    cli::{Format, Global, HoldAddArgs, HoldCommand, HoldReleaseArgs},
-    database::{KeyColumn, statements},
+    catalog::{Binding, Column, ColumnKind, Engine, Table, TableKind},
+    cli::{Format, Global, HoldAddArgs, HoldCommand, HoldMoveArgs, HoldReleaseArgs},
+    database::{ErrorKind, KeyColumn, Row, statements},
     diagnostic::Place,
     job::Job,
     ledger::{Keys, Ledger},
     outcome::Outcome,
     output,
     plan::{self, OpenDatabase},
-    rules::{TablePath, condition},
+    rules::{
+        TablePath,
+        condition::{self, Written},
+    },
+    run,
     store::{self, HoldTarget, NewHold, Store},
 };
 use jiff::Timestamp;
@@ -22,41 +26,178 @@ pub async fn run(global: &Global, command: &HoldCommand, console: &mut Console) 
     match command {
         HoldCommand::Add(args) => add(&job, args, console).await,
         HoldCommand::Release(args) => release(&job, args, console).await,
+        HoldCommand::Move(args) => r#move(&job, args, console).await,
         HoldCommand::List { all } => list(global, &job, *all, console).await,
     }
 }
 
 async fn add(job: &Job, args: &HoldAddArgs, console: &mut Console) -> anyhow::Result<Outcome> {
     let Located { path, mut open, table } = locate(job, &args.table).await?;
-    let full_table = format!("{}.{}", path.database, table.name);
-    let (target, rows) = match &args.r#where {
-        Some(text) => {
-            let rows = rows_that_meet(&mut open, &table, text).await?;
-            (HoldTarget::Condition(text.clone()), rows)
-        }
-        None => {
-            check_key(&table, &args.key)?;
-            let Some(key) = plan::row::find(&mut open, &table, &args.key).await? else {
-                return Err(Stop::invalid(format!("{full_table} has no row with this key")));
-            };
-            (HoldTarget::Key(key), 1)
-        }
+    let what = match &args.r#where {
+        Some(text) => HoldTarget::Condition(text.clone()),
+        None => HoldTarget::Key(args.key.clone()),
     };
-    let mut ledger = ledger(job).await?;
+    let Meant { table, target, binding } = meant(&mut open, &table, what, console).await?;
+    let rows = binding.rows;
     let new = NewHold {
-        table: full_table.clone(),
+        table: format!("{}.{}", path.database, table.name),
         target,
         matter: args.matter.clone(),
         reason: args.reason.clone(),
         owner: args.owner.clone(),
         review: args.review,
+        only_row: args.only_row,
+        binding: Some(binding),
     };
+    let mut ledger = ledger(job).await?;
     let hold = ledger.add_hold(new).await?;
     ledger.into_store().close().await?;
-    let stay = if rows == 1 { "1 row stays".to_owned() } else { format!("{} rows stay", output::count(rows)) };
-    console.note(&format!("hold {} is in force: {stay} in {full_table} whatever the rules say", hold.id));
+    console.note(&format!("hold {} is in force: {} in {} whatever the rules say", hold.id, staying(rows), hold.table));
+    tell_what_belongs(job, &path.database, &mut open, &hold, console).await;
     console.print(&format!("{}\n", hold.id))?;
     Ok(Outcome::Done)
+}
+
+async fn r#move(job: &Job, args: &HoldMoveArgs, console: &mut Console) -> anyhow::Result<Outcome> {
+    let mut ledger = ledger(job).await?;
+    let known = ledger.store().holds().await?.into_iter().find(|hold| hold.id == args.id);
+    let Some(known) = known else {
+        let message = format!("no hold {} is in force: `sunset hold list` shows those that are", args.id);
+        return Err(Stop::invalid(message));
+    };
+    let what = match (&args.r#where, args.key.as_slice(), known.target) {
+        (Some(text), ..) => HoldTarget::Condition(text.clone()),
+        (None, [], Some(target)) => target,
+        (None, key, _) => HoldTarget::Key(key.to_vec()),
+    };
+    let Located { path, mut open, table } = locate(job, &args.table).await?;
+    let Meant { table, target, binding } = meant(&mut open, &table, what, console).await?;
+    let rows = binding.rows;
+    let new = NewHold {
+        table: format!("{}.{}", path.database, table.name),
+        target,
+        matter: known.matter,
+        reason: known.reason,
+        owner: known.owner,
+        review: known.review,
+        only_row: known.only_row,
+        binding: Some(binding),
+    };
+    let hold = ledger.move_hold(args.id, new, &args.owner).await?;
+    ledger.into_store().close().await?;
+    let (id, table) = (hold.id, &hold.table);
+    console.note(&format!("hold {id} is in force in the place of hold {}: {} in {table}", args.id, staying(rows)));
+    tell_what_belongs(job, &path.database, &mut open, &hold, console).await;
+    console.print(&format!("{id}\n"))?;
+    Ok(Outcome::Done)
+}
+
+fn staying(rows: u64) -> String {
+    if rows == 1 { "1 row stays".to_owned() } else { format!("{} rows stay", output::count(rows)) }
+}
+
+/// What a hold is about, after the check that it can hold something.
+struct Meant {
+    /// The partitioned table for a partition.
+    table: Table,
+    target: HoldTarget,
+    binding: Binding,
+}
+
+async fn meant(
+    open: &mut OpenDatabase,
+    named: &Table,
+    target: HoldTarget,
+    console: &mut Console,
+) -> anyhow::Result<Meant> {
+    if named.kind == TableKind::View {
+        let message = format!("{} is a view or foreign table, which has no rows to hold: name the table", named.name);
+        return Err(Stop::invalid(message));
+    }
+    let root = named.partition_of.as_ref().and_then(|root| open.catalog.get(root)).cloned();
+    let (target, columns, rows, table) = match target {
+        HoldTarget::Condition(text) => {
+            if let Some(root) = &root {
+                console
+                    .note(&format!("{} is a partition: the condition holds for all rows of {}", named.name, root.name));
+            }
+            let table = root.unwrap_or_else(|| named.clone());
+            let (columns, rows) = rows_that_meet(open, &table, &text).await?;
+            if rows == 0 {
+                let name = &table.name;
+                console.note(&format!("no row of {name} meets the condition now; rows that come to meet it will stay"));
+            }
+            (HoldTarget::Condition(text), columns, rows, table)
+        }
+        HoldTarget::Key(key) => {
+            check_key(named, &key)?;
+            let none = || Stop::invalid(format!("{} has no row with this key", named.name));
+            let key = match plan::row::find(open, named, &key).await {
+                Ok(key) => key.ok_or_else(none)?,
+                // the server cannot read it as a key
+                Err(error) if error.kind == ErrorKind::Other => return Err(none()),
+                Err(error) => return Err(error.into()),
+            };
+            (HoldTarget::Key(key), named.primary_key.clone(), 1, root.unwrap_or_else(|| named.clone()))
+        }
+    };
+    let binding = plan::binding(open, &table, &columns, rows).await?;
+    Ok(Meant { table, target, binding })
+}
+
+/// The hold is in force; what goes wrong while its rows are counted does not change that.
+async fn tell_what_belongs(
+    job: &Job,
+    database: &str,
+    open: &mut OpenDatabase,
+    hold: &store::Hold,
+    console: &mut Console,
+) {
+    let Some(planned) = run::planned_hold(hold.clone()) else { return };
+    let table = planned.table.clone();
+    let bound = match plan::bind_in(job, database, open, &[&planned]).await {
+        Ok(bound) => bound,
+        Err(error) => {
+            console.error(&format!("what belongs to its rows cannot be counted: {error}"));
+            return;
+        }
+    };
+    bound.lost.iter().for_each(|lost| console.error(lost));
+    let mut found = Vec::new();
+    let (dialect, catalog) = (open.dialect, &open.catalog);
+    for name in bound.tables(dialect, catalog).into_iter().filter(|name| *name != table || hold.only_row) {
+        let Some(other) = catalog.get(&name) else { continue };
+        let Some(stays) = bound.stays(dialect, catalog, other, &dialect.row(&name), None) else { continue };
+        match open.connection.fetch(&statements::count_where(dialect, &name, &stays)).await {
+            Ok(rows) if name != table => match number(rows) {
+                0 => {}
+                rows => found.push(format!("{} of {name}", output::count(rows))),
+            },
+            Ok(_) => {}
+            Err(error) => {
+                console
+                    .error(&format!("rows of {name} that belong to it are held too, and cannot be counted: {error}"));
+            }
+        }
+    }
+    if hold.only_row {
+        console.note("what belongs to it is not held (--only-row)");
+        return;
+    }
+    match found.as_slice() {
+        [] => console.note("no row belongs to it now; those that come to belong to it will stay"),
+        found => console.note(&format!("rows that belong to it stay too: {}", found.join(", "))),
+    }
+    let elsewhere: Vec<_> =
+        job.settings.databases.keys().map(String::as_str).filter(|name| *name != database).collect();
+    if !elsewhere.is_empty() {
+        let names = elsewhere.join(", ");
+        console.note(&format!("keys do not connect databases: what is in {names} needs holds of its own"));
+    }
+}
+
+fn number(rows: Vec<Row>) -> u64 {
+    rows.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 async fn release(job: &Job, args: &HoldReleaseArgs, console: &mut Console) -> anyhow::Result<Outcome> {
@@ -98,8 +239,9 @@ fn text(holds: &[store::Hold], today: jiff::civil::Date) -> String {
             Some(HoldTarget::Condition(condition)) => format!("rows where {condition}"),
             None => "released".to_owned(),
         };
+        let alone = if hold.only_row { ", and not what belongs to them" } else { "" };
         let late = if hold.release.is_none() && hold.review < today { " (past)" } else { "" };
-        let _ = writeln!(out, "{}  {}: {scope}", hold.id, hold.table);
+        let _ = writeln!(out, "{}  {}: {scope}{alone}", hold.id, hold.table);
         let _ = writeln!(out, "   matter {}; {}", hold.matter, hold.reason);
         let _ = writeln!(out, "   owner {}; review on {}{late}", hold.owner, hold.review);
         if let Some(release) = &hold.release {
@@ -109,19 +251,92 @@ fn text(holds: &[store::Hold], today: jiff::civil::Date) -> String {
     out
 }
 
-async fn rows_that_meet(open: &mut OpenDatabase, table: &Table, text: &str) -> anyhow::Result<u64> {
+/// The columns that a condition names, and how many rows meet it.
+async fn rows_that_meet(open: &mut OpenDatabase, table: &Table, text: &str) -> anyhow::Result<(Vec<String>, u64)> {
     let expression = condition::check(text, open.catalog.engine).map_err(|errors| {
         let problems: Vec<_> = errors.iter().map(|error| error.problem.as_str()).collect();
         Stop::invalid(format!("--where cannot be used: {}", problems.join("; ")))
     })?;
+    if expression.stranger(&table.name.name).is_some() {
+        return Err(Stop::invalid(format!("--where knows only the columns of {}", table.name)));
+    }
     if let Some(unknown) = expression.columns().iter().find(|column| !open.dialect.has_column(table, &column.name)) {
         return Err(Stop::invalid(format!("column `{}` is not in {}", unknown.name, table.name)));
+    }
+    let engine = open.catalog.engine;
+    let column = |name: &str| table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+    let misfit = |name: &str, value: Written| column(name).and_then(|column| misfit(column, value, engine));
+    if let Some(why) = expression.contradiction(&misfit) {
+        return Err(Stop::invalid(format!("no row can ever meet the condition: {why}")));
     }
     let dialect = open.dialect;
     let condition = dialect.condition(&expression, &dialect.row(&table.name));
     let statement = statements::count_where(dialect, &table.name, &condition);
-    let rows = open.connection.fetch(&statement).await?;
-    Ok(rows.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok()).unwrap_or(0))
+    let rows = open.connection.fetch(&statement).await.map_err(|error| match error.kind {
+        // the server does not understand it, or a value in it
+        ErrorKind::Other | ErrorKind::Constraint => Stop::invalid(format!("--where cannot be used: {error}")),
+        _ => error.into(),
+    })?;
+    let mut columns: Vec<_> = expression.columns().iter().map(|column| column.name.clone()).collect();
+    columns.sort();
+    columns.dedup();
+    Ok((columns, number(rows)))
+}
+
+/// Why a column cannot hold a value. SQLite's columns can hold any.
+fn misfit(column: &Column, value: Written, engine: Engine) -> Option<String> {
+    let because = |why: &str| Some(format!("`{}` ({}) cannot be {value}: {why}", column.name, column.sql_type));
+    let text = match value {
+        _ if engine == Engine::Sqlite => return None,
+        Written::Text(text) | Written::Number(text) => text.trim_end(),
+        Written::Boolean(_) => return None,
+    };
+    match column.kind {
+        ColumnKind::Enumeration if !column.words.is_empty() && !text.is_empty() => {
+            let known = |word: &str| column.words.iter().any(|known| known.trim_end().eq_ignore_ascii_case(word));
+            let is_known = match column.sql_type.starts_with("set") {
+                true => text.split(',').all(known),
+                false => known(text),
+            };
+            // MySQL also knows words by their numbers
+            let is_number = matches!(value, Written::Number(_)) && engine == Engine::Mysql;
+            (!is_known && !is_number).then(|| because(&format!("it knows {}", column.words.join(", "))))?
+        }
+        ColumnKind::Integer => {
+            let Ok(number) = text.parse::<f64>() else { return because("it is no number") };
+            let within = whole_numbers(&column.sql_type).is_none_or(|(least, most)| number >= least && number <= most);
+            let is_whole = number.fract().abs() < f64::EPSILON;
+            if is_whole && within { None } else { because("it takes whole numbers of its size") }
+        }
+        ColumnKind::Decimal | ColumnKind::Float if text.parse::<f64>().is_err() => because("it is no number"),
+        ColumnKind::Text => {
+            let most = column.max_length.and_then(|most| usize::try_from(most).ok())?;
+            (text.chars().count() > most).then(|| because("it is too long"))?
+        }
+        ColumnKind::Date | ColumnKind::DateTime | ColumnKind::Instant if engine == Engine::Mysql => {
+            let is_day = text.get(..10).is_some_and(|day| day.parse::<jiff::civil::Date>().is_ok());
+            let is_close = text.starts_with(|c: char| c.is_ascii_digit());
+            if is_day || is_close { None } else { because("it is no date") }
+        }
+        _ => None,
+    }
+}
+
+/// The least and the greatest number that a type holds.
+fn whole_numbers(sql_type: &str) -> Option<(f64, f64)> {
+    let name = sql_type.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let bits = match name {
+        "tinyint" => 8,
+        "smallint" | "year" => 16,
+        "mediumint" => 24,
+        "int" | "integer" => 32,
+        "bigint" => 64,
+        _ => return None,
+    };
+    match sql_type.contains("unsigned") {
+        true => Some((0.0, 2_f64.powi(bits))),
+        false => Some((-(2_f64.powi(bits - 1)), 2_f64.powi(bits - 1))),
+    }
 }
 
 /// A table that an argument names, in its open database.

@@ -7,10 +7,11 @@ use crate::{
     diagnostic::Severity,
     job::{self, Job},
     ledger::Keys,
-    plan::{Answered, Answers, Hold},
+    plan::{Answered, Answers, Before, Hold},
     push::{Otlp, Targets},
     rules::Attestation,
     run,
+    standing::Standing,
     store::{self, Remembered, Store},
 };
 use jiff::{Timestamp, civil, tz::TimeZone};
@@ -116,6 +117,22 @@ pub async fn answers(job: &Job, keys: &Keys, now: Timestamp) -> anyhow::Result<O
         Err(error) => return Err(error.into()),
     }
     Ok(Some(Answers { tag_key, known }))
+}
+
+/// What earlier runs have left in the store; nothing when the job has none yet.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn before(job: &Job) -> anyhow::Result<Before> {
+    match Store::open_existing(&job.settings.store).await {
+        Ok(mut store) => {
+            let standing = Standing::read(&mut store).await?;
+            store.close().await?;
+            Ok(standing.before())
+        }
+        Err(store::Error::Absent(_)) => Ok(Before::default()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What people have attested; nothing when the job has no store yet.

@@ -4,6 +4,7 @@
 use super::{Stop, console::Console, job as loading};
 use crate::{
     cli::{Format, Global, PlanArgs},
+    clock,
     job::Job,
     ledger::Keys,
     outcome::Outcome,
@@ -11,6 +12,7 @@ use crate::{
     plan::{self, Options, Plan, Prepared, Said},
     push::Targets,
     recipients::Checked,
+    rules::Rule,
     run::{self, Recipients},
     settings::Settings,
     standing::Snapshot,
@@ -22,6 +24,9 @@ use jiff::Timestamp;
 pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> anyhow::Result<Outcome> {
     let job = loading::load(global, console)?;
     let now = loading::now(global, &job)?;
+    if args.timeline {
+        return timeline(&job, args, now, console);
+    }
     let holds = loading::holds(&job).await?;
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
@@ -42,6 +47,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
         pseudonym_key,
         said,
         answers,
+        before: Some(loading::before(&job).await?),
         ..Options::default()
     };
     let prepared = match plan::prepare(&job, &holds, now, &options).await? {
@@ -72,6 +78,21 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
         Outcome::Done
     };
     Ok(outcome(plan).max(checked))
+}
+
+/// Shows what rules do when. No database is asked.
+fn timeline(job: &Job, args: &PlanArgs, now: Timestamp, console: &mut Console) -> anyhow::Result<Outcome> {
+    let mut found = Vec::new();
+    let chosen: Vec<_> =
+        plan::chosen(job, &args.rules, &args.tags, &mut found).into_iter().map(|rule| rule.id.clone()).collect();
+    if !found.is_empty() {
+        console.diagnostics(&found, &job.sources)?;
+        return Ok(Outcome::Invalid);
+    }
+    let starting_day = args.starting.unwrap_or_else(|| clock::today(now, &job.settings.time_zone));
+    let timeline = plan::timeline(&job.files, &|rule: &Rule| chosen.contains(&rule.id), &job.settings, starting_day);
+    console.print(&output::timeline(&timeline, console.format)?)?;
+    Ok(Outcome::Done)
 }
 
 /// Tells what was counted to who collects metrics, also where there is no store yet to note it in.

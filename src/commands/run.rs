@@ -23,14 +23,25 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
         (Some(plan), None) => plan.now,
         (None, _) => loading::now(global, &job)?,
     };
-    let group = args.group.clone().filter(|group| !group.is_empty());
+    let group = args.group.clone().filter(|group| !group.is_empty() && !args.rehearsal);
     let (rules, tags) = (args.rules.clone(), args.tags.clone());
     // who asks for some rules asks for these
     let assertions = rules.is_empty() && tags.is_empty();
-    let request = Request { rules, tags, group, assertions, reviewed, now, clock: Arc::new(Timestamp::now) };
+    let request = Request {
+        rules,
+        tags,
+        group,
+        assertions,
+        reviewed,
+        now,
+        clock: Arc::new(Timestamp::now),
+        rehearsal: args.rehearsal,
+    };
     let progress = console.progress();
     let performed = run::perform(&job, request, &stop, progress.as_ref()).await;
-    loading::targets(&args.metrics).push_standing(&job, Timestamp::now()).await;
+    if !args.rehearsal {
+        loading::targets(&args.metrics).push_standing(&job, Timestamp::now()).await;
+    }
     match performed? {
         Performed::Report(report) => {
             console.print(&output::report(&report, global.format)?)?;

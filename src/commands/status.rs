@@ -29,6 +29,8 @@ struct Status {
     /// Newest first.
     runs: Vec<RunStatus>,
     rules: BTreeMap<String, RuleStatus>,
+    /// Rules that were in a run and are in no file any more, nor among those that are retired.
+    gone_rules: Vec<String>,
     /// What the last run of each rule left, and when that clears.
     backlog: Option<Forecast>,
     /// No run begins a batch.
@@ -219,6 +221,7 @@ async fn read(store: &mut Store, job: &Job, now: Timestamp, today: Date) -> anyh
     let snapshot = Snapshot::read(store).await?;
     status.recipients = recipients(&snapshot, now);
     status.assertions = assertions(job, &snapshot, today);
+    status.gone_rules = snapshot.standing.before().gone(job);
     let Standing { rules, runs: groups, .. } = snapshot.standing;
     for (rule, standing) in rules {
         if let Some(counted) = standing.counted {
@@ -363,6 +366,9 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
     out.push_str(&output::table(&head, rules.collect()));
     if let Some(left) = &status.backlog {
         let _ = writeln!(out, "\n{}", output::forecast(left));
+    }
+    for line in output::gone_rules(&status.gone_rules) {
+        let _ = writeln!(out, "\n{line}");
     }
     if !status.recipients.is_empty() {
         out.push('\n');

@@ -3,7 +3,7 @@
 use super::{console::Console, job as loading};
 use crate::{
     cli::{Format, Global, ValidateArgs},
-    diagnostic::{Diagnostic, Severity},
+    diagnostic::{Code, Diagnostic, Place, Severity},
     job,
     ledger::Keys,
     outcome::Outcome,
@@ -20,7 +20,7 @@ pub async fn run(global: &Global, args: &ValidateArgs, console: &mut Console) ->
         }
     };
     let mut found = job.diagnostics.clone();
-    found.extend(plan::overlaps(job.rules()));
+    found.extend(plan::check_together(&job));
     plan::chosen(&job, &args.rules, &args.tags, &mut found);
     let mut outcome = Outcome::Done;
     let mut databases = 0;
@@ -28,6 +28,12 @@ pub async fn run(global: &Global, args: &ValidateArgs, console: &mut Console) ->
         let pseudonym_key = Keys::parse(&job.settings.keys)?.pseudonym.map(|key| key.secret().to_vec());
         let options = Options { pseudonym_key, ..Options::default() };
         let holds = loading::holds(&job).await?;
+        let gone = loading::before(&job).await?.gone(&job);
+        found.extend(gone.iter().map(|rule| {
+            let message = format!("rule `{rule}` was in a run and is in no file any more: its rows stay");
+            let warning = Diagnostic::warning(Code::GoneRule, Place::file(job::RULES_DIRECTORY), message);
+            warning.help(format!("put it back, or add it to `retired` in {}", job::SETTINGS_FILE))
+        }));
         let checked = plan::check(&job, &holds, loading::now(global, &job)?, &options).await?;
         found.extend(checked.diagnostics);
         databases = checked.databases;

@@ -12,8 +12,8 @@ use crate::{
     ledger::{Keys, TagKey},
     outcome::Outcome,
     plan::{
-        Hold, HoldScope, Options,
-        row::{Person, State, Verdict, verdicts},
+        self, Options,
+        row::{Concern, How, Person, State, Verdict, concerns, verdicts},
     },
     recipients::{Grade, Subject},
     rules::Rule,
@@ -74,6 +74,11 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let options = Options { pseudonym_key, ..Options::default() };
+    let own: Vec<_> = holds.iter().filter(|hold| hold.database == path.database).collect();
+    let holds = plan::bind_in(&job, &path.database, &mut open, &own).await?;
+    for lost in &holds.lost {
+        console.error(lost);
+    }
     let verdicts = match verdicts(&job, &mut open, &rules, &holds, &args.key, now, &options).await? {
         Ok(Some(verdicts)) => verdicts,
         Ok(None) => {
@@ -88,14 +93,15 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
         }
     };
     let found = look_up(&job, verdicts, &keys.tag, now).await?;
-    let concerned: Vec<&Hold> = holds
-        .iter()
-        .filter(|hold| hold.database == path.database && hold.table == table.name && concerns(hold, &args.key))
-        .collect();
+    let mut concerned = concerns(&mut open, &holds, &table, &args.key, None).await?;
+    for concern in found.iter().flat_map(|found| &found.verdict.holds) {
+        if !concerned.iter().any(|known| known.hold == concern.hold) {
+            concerned.push(concern.clone());
+        }
+    }
     match global.format {
         Format::Json => {
-            let matters: Vec<_> = concerned.iter().map(|hold| (hold.id, &hold.matter)).collect();
-            let value = serde_json::json!({"table": args.table, "rules": found, "holds": matters});
+            let value = serde_json::json!({"table": args.table, "rules": found, "holds": concerned});
             console.print(&(serde_json::to_string_pretty(&value)? + "\n"))?;
         }
         Format::Text | Format::Markdown | Format::Sarif => {
@@ -195,18 +201,22 @@ impl AtRecipient {
     }
 }
 
-/// Holds on conditions may concern the row; the verdict's `held` says whether one does.
-fn concerns(hold: &Hold, key: &[String]) -> bool {
-    match &hold.scope {
-        HoldScope::Key(held) => held == key,
-        HoldScope::Condition(_) => true,
+fn hold_words(concern: &Concern) -> String {
+    let Concern { hold, matter, table, how } = concern;
+    match how {
+        How::Itself => format!("{hold} ({matter})"),
+        How::Belongs => format!("{hold} ({matter}): it belongs to a held row of {table}"),
+        How::Dependent => format!("{hold} ({matter}): a row that depends on it is held, by a hold on {table}"),
     }
 }
 
-fn text(job: &Job, table: &str, found: &[Found], holds: &[&Hold]) -> String {
+fn text(job: &Job, table: &str, found: &[Found], holds: &[Concern]) -> String {
     let mut out = String::new();
     if found.is_empty() {
         let _ = writeln!(out, "no rule governs {table}");
+        for concern in holds {
+            let _ = writeln!(out, "  hold            {}", hold_words(concern));
+        }
     }
     for Found { verdict, recipients } in found {
         let _ = writeln!(out, "rule {} ({}): {}", verdict.rule, verdict.disposition, words(verdict));
@@ -228,13 +238,8 @@ fn text(job: &Job, table: &str, found: &[Found], holds: &[&Hold]) -> String {
             let words = recipient.words(&job.settings.time_zone);
             let _ = writeln!(out, "  recipient       {}: {words}", recipient.recipient);
         }
-        if verdict.held {
-            for hold in holds {
-                let _ = writeln!(out, "  hold            {} ({})", hold.id, hold.matter);
-            }
-            if holds.is_empty() {
-                let _ = writeln!(out, "  hold            on a dependent of it");
-            }
+        for concern in &verdict.holds {
+            let _ = writeln!(out, "  hold            {}", hold_words(concern));
         }
     }
     out

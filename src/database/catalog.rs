@@ -31,6 +31,7 @@ impl Assembly {
             triggers: Vec::new(),
             partitions: Vec::new(),
             partition_of: None,
+            inherits: Vec::new(),
             owner: None,
             row_security: false,
             holds_copies: false,

@@ -1,7 +1,7 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
 use super::{
-    KeyColumn, Privilege, Removal, Sql, Statement, Value,
+    KeyColumn, Privilege, Recursion, Removal, Sql, Statement, Value,
     maintenance::{MaintenanceStep, Remains},
     statements::Stride,
 };
@@ -19,6 +19,9 @@ pub(super) const DIGITS: &str = "٠-٩۰-۹०-९０-９𝟎-𝟿";
 /// One engine's SQL.
 pub trait Dialect: std::fmt::Debug + Send + Sync {
     fn engine(&self) -> Engine;
+
+    /// What the server tells that no other server tells too; on engines whose schemas are not databases, of the database.
+    fn whereabouts(&self) -> &'static str;
 
     /// An identifier, quoted.
     fn quote(&self, identifier: &str) -> String;
@@ -38,6 +41,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// What stands after the table's name to keep a walk along the key from straying to another index.
     fn along_key(&self) -> &'static str {
         ""
+    }
+
+    /// What stands after the table's name to have its rows read by this index alone.
+    fn along_index(&self, _index: &str) -> String {
+        String::new()
     }
 
     /// A value as text.
@@ -150,6 +158,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// Does what the server would do at the commit: checks and triggers that wait for it.
+    fn deferred(&self) -> Option<Statement> {
+        None
+    }
+
     /// Names of those of these tables that the user may not clean up.
     fn not_maintained(&self, _tables: &[TableName]) -> Option<Statement> {
         None
@@ -216,6 +229,36 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// The statement that gives a privilege to a user; `None` where the engine knows no such privilege. `database` is
     /// the database's name on its server.
     fn grant(&self, _privilege: &Privilege, _user: &str, _database: &str) -> Option<String> {
+        None
+    }
+
+    /// How a recursive query is written that has several ways to go on.
+    fn recursion(&self) -> Recursion {
+        Recursion::Terms
+    }
+
+    /// One text: what tells this database from every other one, restored copies included, where tables and columns keep
+    /// numbers of their own whatever they are called.
+    fn database_identity(&self) -> Option<Statement> {
+        None
+    }
+
+    /// One text, which changes when the table is made anew. Where [`Dialect::database_identity`] is known, it stays the
+    /// same for as long as the table is there; elsewhere a rebuild may change it too.
+    fn table_identity(&self, table: &TableName) -> Statement;
+
+    /// Schema and name of the table with that identity; no row when there is none.
+    fn table_with_identity(&self, _identity: &str) -> Option<Statement> {
+        None
+    }
+
+    /// Name and identity of each column of a table, where columns keep one.
+    fn column_identities(&self, _table: &TableName) -> Option<Statement> {
+        None
+    }
+
+    /// Schema and name of each table that inherits from another one, partitions left out, and of that one.
+    fn inheritance(&self) -> Option<Statement> {
         None
     }
 

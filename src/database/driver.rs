@@ -24,6 +24,9 @@ pub(super) trait Driver: sqlx::Database + HasStatementCache {
 
     fn affected(result: &Self::QueryResult) -> u64;
 
+    /// The server prepares every statement that can be executed.
+    const PREPARES_ALL: bool = true;
+
     /// A rollback failed only because there is no transaction any more.
     fn has_ended(_error: &sqlx::Error) -> bool {
         false
@@ -49,6 +52,8 @@ impl Driver for Postgres {
 
 impl Driver for MySql {
     const BEGIN: &'static str = "start transaction";
+    /// MySQL: not `lock tables`.
+    const PREPARES_ALL: bool = false;
 
     fn bind_texts(_: &mut Self::Arguments, _: &[Option<String>]) -> Result<(), BoxDynError> {
         Err("MySQL has no arrays".into())
@@ -185,6 +190,10 @@ where
     }
 
     async fn execute(&mut self, statement: &Statement) -> Result<u64, Error> {
+        if statement.args.is_empty() && !DB::PREPARES_ALL {
+            let result = (&mut self.0).execute(sqlx::raw_sql(AssertSqlSafe(statement.sql.clone()))).await?;
+            return Ok(DB::affected(&result));
+        }
         let arguments = arguments::<DB>(&statement.args)?;
         let result = (&mut self.0).execute(query::<DB>(statement, arguments)).await?;
         Ok(DB::affected(&result))

@@ -201,6 +201,8 @@ mod tests {
                 evidence: Evidence::Rows,
                 aggregate: None,
                 dependents: Vec::new(),
+                watched: None,
+                guards: Vec::new(),
             };
             let pending = Sql::new(format!("{} is not null", here("town")));
             let work = GroupsWork {

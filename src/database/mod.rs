@@ -15,9 +15,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 pub mod aggregate;
+mod belonging;
 mod catalog;
 pub mod dialect;
 mod driver;
@@ -29,6 +30,7 @@ mod mysql;
 mod observe;
 pub mod partition;
 mod postgres;
+pub mod rehearsal;
 pub mod scan;
 mod sql;
 mod sqlite;
@@ -36,6 +38,7 @@ pub mod statements;
 mod work;
 
 pub use aggregate::{AddedUp, AggregateWork, Arithmetic};
+pub use belonging::{Belonging, HeldRows, Recursion, Rows};
 pub use dialect::{Dialect, dialect};
 pub use error::{Error, ErrorKind};
 pub use grants::Privilege;
@@ -44,7 +47,9 @@ pub use observe::{Observer, Replication, promptly};
 pub use partition::{Partition, Partitioning, Question, Removal};
 pub use postgres::partitions as transactional;
 pub use sql::{PLACEHOLDER, Sql};
-pub use work::{Change, Computed, DependentWork, KeyColumn, Link, MembersWork, Point, RecipientWork, Work};
+pub use work::{
+    Change, Computed, DependentWork, Guard, KeyColumn, Link, MembersWork, Point, RecipientWork, Watched, Work,
+};
 
 /// One SQL statement with its bound values: pure data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -222,6 +227,21 @@ pub fn open(settings: &DatabaseSettings, pace: &Pace) -> Result<Box<dyn Database
         Engine::Sqlite => sqlite::open(settings, url, pace).map(|database| Box::new(database) as _),
     };
     opened.map_err(|error| error.at(format_args!("database {}", settings.name)))
+}
+
+/// Copies a whole SQLite database into an empty file.
+///
+/// # Errors
+/// It cannot be read, or the file cannot be written. Databases on servers are not copied.
+pub async fn copy(settings: &DatabaseSettings, pace: &Pace, to: &Path) -> Result<(), Error> {
+    let database = open(settings, pace)?;
+    if database.engine() != Engine::Sqlite {
+        return Err(Error::new(ErrorKind::Refused, "only SQLite databases are copied"));
+    }
+    let mut connection = database.connect().await?;
+    connection.execute(&sqlite::copy(to)).await?;
+    connection.close().await;
+    Ok(())
 }
 
 /// Fails unless every parameter of the URL is in `known`: the drivers ignore what they do not know, and a misspelt

@@ -1,6 +1,9 @@
 //! The statements that plan and run send, made of a [`Work`] and a [`Dialect`]. Pure: no server is asked.
 
-use super::{Change, DependentWork, Dialect, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Value, Work};
+use super::{
+    Change, DependentWork, Dialect, Guard, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Value, Watched,
+    Work,
+};
 use crate::catalog::TableName;
 
 /// The rows of one batch, by where they lie.
@@ -131,6 +134,18 @@ impl Work {
         self.without_obstacles(self.due_rows())
     }
 
+    /// Whether a row is disposable depends on rows of other tables.
+    pub fn asks_others(&self) -> bool {
+        self.waiting.is_some()
+            || self.point.related
+            || self.held.as_ref().is_some_and(|held| held.text.contains("select "))
+    }
+
+    /// Rows of this dependent are referenced by others that are changed too.
+    pub fn leads_on(&self, dependent: &DependentWork) -> bool {
+        self.dependents.iter().any(|other| other.links[1..] == dependent.links)
+    }
+
     /// Holds for every disposable row, and for no other as long as every starting point can be read.
     fn plainly_disposable_rows(&self) -> Option<Sql> {
         let due = self.plainly_due.as_ref()?;
@@ -216,9 +231,50 @@ pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
     dialect.finish(sql)
 }
 
+/// A number for each of these conditions: due and held rows that meet it.
+pub fn held_by(dialect: &dyn Dialect, work: &Work, conditions: &[Sql]) -> Statement {
+    let counts: Vec<_> = conditions
+        .iter()
+        .map(|condition| {
+            let mut sum = condition.clone();
+            sum.text = dialect.shown(&format!("coalesce(sum(case when {} then 1 else 0 end), 0)", sum.text));
+            sum
+        })
+        .collect();
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&counts, ", ")).push(&format!(" from {} where ", dialect.target(&work.table)));
+    sql.append(&Sql::all(std::iter::once(&work.due_rows()).chain(&work.held)));
+    dialect.finish(sql)
+}
+
 /// One number: governed rows whose starting point is not there or cannot be read.
 pub fn missing(dialect: &dyn Dialect, work: &Work) -> Option<Statement> {
     work.missing.as_ref().map(|missing| count_claimed(dialect, work, missing))
+}
+
+/// Two numbers: governed rows, and those of them without a starting point that can be read.
+pub fn starts(dialect: &dyn Dialect, work: &Work) -> Statement {
+    let mut without = work.unreadable.clone();
+    without.text = dialect.shown(&format!("coalesce(sum(case when {} then 1 else 0 end), 0)", without.text));
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&[Sql::new(dialect.shown("count(*)")), without], ", "));
+    sql.push(&format!(" from {} where ", dialect.target(&work.table))).append(&Sql::all(work.claimed()));
+    dialect.finish(sql)
+}
+
+/// A row when the table has one that meets the condition.
+pub fn any_row(dialect: &dyn Dialect, table: &TableName, condition: Option<&Sql>) -> Statement {
+    let mut sql = select_from(dialect, &dialect.shown("1"), table, &Sql::all(condition));
+    sql.push(" limit 1");
+    dialect.finish(sql)
+}
+
+/// Up to `limit` different values of a column, as text.
+pub fn distinct(dialect: &dyn Dialect, table: &TableName, column: &KeyColumn, limit: usize) -> Statement {
+    let text = dialect.text(&dialect.column(&dialect.row(table), &column.name), column);
+    let mut sql = select_from(dialect, &format!("distinct {text}"), table, &Sql::all([]));
+    sql.push(&format!(" limit {limit}"));
+    dialect.finish(sql)
 }
 
 /// What a rule says of one row: its starting point, then `1` or `0` for each of: the condition holds, it is not yet
@@ -243,6 +299,23 @@ pub fn verdict(dialect: &dyn Dialect, work: &Work, key: &[String]) -> Statement 
     let mut sql = Sql::new("select ");
     sql.append(&Sql::join(&columns, ", ")).push(&format!(" from {} where ", dialect.target(&work.table)));
     sql.append(&dialect.one_of(&row, &work.key, &[key.to_vec()]));
+    dialect.finish(sql)
+}
+
+/// `1` or `0` for each of these conditions on the row with a key.
+pub fn flags(
+    dialect: &dyn Dialect,
+    table: &TableName,
+    (columns, key): (&[KeyColumn], &[String]),
+    conditions: &[Sql],
+) -> Statement {
+    let flags: Vec<_> = conditions
+        .iter()
+        .map(|condition| condition.clone().inside(|text| dialect.shown(&format!("case when {text} then 1 else 0 end"))))
+        .collect();
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&flags, ", ")).push(&format!(" from {} where ", dialect.target(table)));
+    sql.append(&dialect.one_of(&dialect.row(table), columns, &[key.to_vec()]));
     dialect.finish(sql)
 }
 
@@ -275,9 +348,14 @@ pub fn total(dialect: &dyn Dialect, table: &TableName) -> Statement {
 
 /// A row when a row is governed by both conditions.
 pub fn overlap(dialect: &dyn Dialect, table: &TableName, first: &Sql, second: &Sql) -> Statement {
-    let mut sql = select_from(dialect, &dialect.shown("1"), table, &Sql::all([first, second]));
+    dialect.finish(some_row(dialect, table, &Sql::all([first, second])))
+}
+
+/// A row when a row meets the condition.
+pub fn some_row(dialect: &dyn Dialect, table: &TableName, condition: &Sql) -> Sql {
+    let mut sql = select_from(dialect, &dialect.shown("1"), table, condition);
     sql.push(" limit 1");
-    dialect.finish(sql)
+    sql
 }
 
 /// The statement whose way through the table tells whether an index serves the rule.
@@ -430,11 +508,24 @@ pub fn count_disposable(dialect: &dyn Dialect, work: &Work, condition: &Sql) -> 
     dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition))
 }
 
-/// One number: how many of the rows with these locators are disposable.
-pub fn count_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
-    let mut condition = dialect.one_of(&dialect.row(&work.table), &work.locator(), keys);
+/// The locators of those of these rows that are disposable: asked anew once they are locked.
+pub fn select_disposable(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&work.table);
+    let locator = work.locator();
+    let mut condition = dialect.one_of(&row, &locator, keys);
     condition.push(" and ").append(&work.disposable_rows());
-    dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &work.table, &condition))
+    let list: Vec<_> = locator.iter().map(|column| dialect.text(&dialect.column(&row, &column.name), column)).collect();
+    dialect.finish(select_from(dialect, &list.join(", "), &work.table, &condition))
+}
+
+/// The locators of these rows, then the watched columns, as texts.
+pub fn watched_columns(dialect: &dyn Dialect, work: &Work, watched: &Watched, keys: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&work.table);
+    let locator = work.locator();
+    let text = |column: &KeyColumn| dialect.text(&dialect.column(&row, &column.name), column);
+    let list: Vec<_> = locator.iter().chain(&watched.columns).map(text).collect();
+    let condition = dialect.one_of(&row, &locator, keys);
+    dialect.finish(select_from(dialect, &list.join(", "), &work.table, &condition))
 }
 
 /// Changes those of the rows with these locators that are still disposable.
@@ -603,14 +694,44 @@ pub fn select_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys:
     let row = dialect.row(&dependent.table);
     let selection = KeySelection::names(&dependent.key);
     let list = selection.packed(dialect, &row).unwrap_or_else(|| selection.list(dialect, &row));
-    let mut sql = select_from(dialect, &list, &dependent.table, &reached_by(dialect, dependent, keys));
+    let mut sql =
+        select_from(dialect, &list, &dependent.table, &reached_by(dialect, dependent, keys, dependent.undone.as_ref()));
     sql.push(dialect.lock_rows());
+    dialect.finish(sql)
+}
+
+/// Keeps the rows of a dependent that lead to these keys of the rule's table from changing until the transaction ends;
+/// one row for each.
+pub fn lock_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+    let condition = reached_by(dialect, dependent, keys, None);
+    let mut sql = select_from(dialect, &dialect.shown("1"), &dependent.table, &condition);
+    sql.push(dialect.lock_rows());
+    dialect.finish(sql)
+}
+
+/// The referenced values of the rows that lead to these keys of the rule's table.
+pub fn guarded_keys(dialect: &dyn Dialect, guard: &Guard, columns: &[KeyColumn], keys: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&guard.table);
+    let list = KeySelection::names(&guard.columns).list(dialect, &row);
+    let condition = match guard.links.is_empty() {
+        true => dialect.one_of(&row, columns, keys),
+        false => chained(dialect, &guard.table, &guard.links, keys),
+    };
+    dialect.finish(select_from(dialect, &list, &guard.table, &condition))
+}
+
+/// Keeps anybody from coming to reference rows with these values, until the transaction ends.
+pub fn lock_guarded(dialect: &dyn Dialect, guard: &Guard, values: &[Vec<String>]) -> Statement {
+    let row = dialect.row(&guard.table);
+    let (one, target, along) = (dialect.shown("1"), dialect.target(&guard.table), dialect.along_index(&guard.index));
+    let mut sql = Sql::new(format!("select {one} from {target}{along} where "));
+    sql.append(&dialect.one_of(&row, &guard.columns, values)).push(dialect.lock_rows());
     dialect.finish(sql)
 }
 
 /// Changes these rows of a dependent; delivers their keys where the engine can and the table has one.
 pub fn change_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
-    let condition = reached_by(dialect, dependent, keys);
+    let condition = reached_by(dialect, dependent, keys, dependent.undone.as_ref());
     let mut sql = changing(dialect, &dependent.table, &dependent.key, &dependent.change, &condition);
     if dialect.returns(matches!(dependent.change, Change::Erase)) && !dependent.key.is_empty() {
         let list = KeySelection::names(&dependent.key).list(dialect, &dialect.row(&dependent.table));
@@ -619,40 +740,52 @@ pub fn change_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys:
     dialect.finish(sql)
 }
 
-/// Changes the rows of a dependent with these keys, as selected before.
-pub fn change_dependent_keys(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
-    let condition = dialect.one_of(&dialect.row(&dependent.table), &dependent.key, keys);
-    dialect.finish(changing(dialect, &dependent.table, &dependent.key, &dependent.change, &condition))
-}
-
-/// One number: the rows of a dependent that would be changed together with the disposable rows.
-pub fn count_dependents(dialect: &dyn Dialect, work: &Work, dependent: &DependentWork) -> Statement {
-    let last = &dependent.links[dependent.links.len() - 1];
-    let row = dialect.row(&work.table);
-    let mut innermost = Sql::new(format!("select {} from ", columns(dialect, &row, &last.referenced)));
-    innermost.push(&dialect.target(&work.table)).push(" where ").append(&work.disposable_rows());
-    // inside, the name of the rule's rows hides the dependent's, which is never meant there
-    let mut condition = linked(dialect, &dependent.links, &dialect.row(&dependent.table), &mut |columns| {
-        let mut sql = Sql::new(format!("{columns} in ("));
-        sql.append(&innermost).push(")");
-        sql
+/// One number: the rows of the dependent at this place that would be changed together with the disposable rows. Those that
+/// others before it erase are gone by then.
+pub fn count_dependents(dialect: &dyn Dialect, work: &Work, place: usize) -> Statement {
+    let dependent = &work.dependents[place];
+    let erased = work.dependents[..place].iter().filter(|other| {
+        other.table == dependent.table && matches!(other.change, Change::Erase) && other.links != dependent.links
     });
+    let mut condition = leading_to_disposable(dialect, work, dependent);
+    for other in erased {
+        condition.push(" and ").append(&leading_to_disposable(dialect, work, other).negated());
+    }
     if let Some(undone) = &dependent.undone {
         condition.push(" and ").append(undone);
     }
     dialect.finish(select_from(dialect, &dialect.shown("count(*)"), &dependent.table, &condition))
 }
 
-fn reached_by(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Sql {
-    let row = dialect.row(&dependent.table);
+/// The rows of a dependent that lead to disposable rows.
+fn leading_to_disposable(dialect: &dyn Dialect, work: &Work, dependent: &DependentWork) -> Sql {
     let last = &dependent.links[dependent.links.len() - 1];
-    let alias = if dependent.links.len() == 1 { row.clone() } else { format!("d{}", dependent.links.len() - 1) };
-    let mut innermost = |_: &str| dialect.one_of(&alias, &last.columns, keys);
-    let mut condition = linked(dialect, &dependent.links, &row, &mut innermost);
-    if let Some(undone) = &dependent.undone {
-        condition.push(" and ").append(undone);
+    let row = dialect.row(&work.table);
+    let mut innermost = Sql::new(format!("select {} from ", columns(dialect, &row, &last.referenced)));
+    innermost.push(&dialect.target(&work.table)).push(" where ").append(&work.disposable_rows());
+    // inside, the name of the rule's rows hides the dependent's, which is never meant there
+    linked(dialect, &dependent.links, &dialect.row(&dependent.table), &mut |columns| {
+        let mut sql = Sql::new(format!("{columns} in ("));
+        sql.append(&innermost).push(")");
+        sql
+    })
+}
+
+/// The rows of a dependent that lead to these keys of the rule's table, as far as `also` holds for them.
+fn reached_by(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>], also: Option<&Sql>) -> Sql {
+    let mut condition = chained(dialect, &dependent.table, &dependent.links, keys);
+    if let Some(also) = also {
+        condition.push(" and ").append(also);
     }
     condition
+}
+
+/// The rows of `table` from which a chain leads to these keys.
+fn chained(dialect: &dyn Dialect, table: &TableName, links: &[Link], keys: &[Vec<String>]) -> Sql {
+    let row = dialect.row(table);
+    let last = &links[links.len() - 1];
+    let alias = if links.len() == 1 { row.clone() } else { format!("d{}", links.len() - 1) };
+    linked(dialect, links, &row, &mut |_: &str| dialect.one_of(&alias, &last.columns, keys))
 }
 
 /// `links[0].columns in (select … from links[0].to as d1 where links[1].columns in (…))`; `innermost` closes the chain
@@ -705,7 +838,8 @@ pub fn exists_dependent(dialect: &dyn Dialect, table: &TableName, links: &[Link]
     sql
 }
 
-fn equal(
+/// The columns of one row equal those of another.
+pub fn equal(
     dialect: &dyn Dialect,
     left: &str,
     left_columns: &[KeyColumn],

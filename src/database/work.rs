@@ -51,6 +51,29 @@ pub struct Work {
     pub evidence: Evidence,
     /// Deepest first: nothing is changed before what references it.
     pub dependents: Vec<DependentWork>,
+    /// What must be the same after a change, where triggers fire.
+    pub watched: Option<Watched>,
+    /// What has to be locked beside the rows, so that nobody comes to reference them.
+    pub guards: Vec<Guard>,
+}
+
+/// Columns that rules read and that triggers of the table must leave alone.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    pub triggers: Vec<String>,
+    pub columns: Vec<KeyColumn>,
+}
+
+/// An index by which rows are referenced and that is not their primary key. InnoDB locks a row that is being referenced
+/// in this index alone, where a lock on the row by its primary key is not seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    pub table: TableName,
+    /// From the table to the rule's own; none when it is that.
+    pub links: Vec<Link>,
+    /// The columns that are referenced.
+    pub columns: Vec<KeyColumn>,
+    pub index: String,
 }
 
 /// Whom to ask before a row changes, and how that one knows the person.
@@ -131,6 +154,15 @@ pub struct DependentWork {
     pub change: Change,
     /// For `Update`: not yet carried out on it.
     pub undone: Option<Sql>,
+    /// It is the rule's rows themselves, which lose their link to themselves before they go: nothing that goes along.
+    pub own: bool,
+}
+
+impl DependentWork {
+    /// The columns of the rule's own table that the chain leads to.
+    pub fn referenced(&self) -> &[KeyColumn] {
+        self.links.last().map_or(&[], |link| &link.referenced)
+    }
 }
 
 /// One foreign key between two tables.

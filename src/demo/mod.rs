@@ -79,6 +79,8 @@ pub struct Snapshot {
     pub rows: Vec<(&'static str, i64)>,
     /// One customer, column by column.
     pub customer: Vec<(&'static str, Option<String>)>,
+    /// Rows of the customer who is suing, by table.
+    pub evidence: Vec<(&'static str, i64)>,
 }
 
 /// Looks at the company's tables, and at the customer with this id.
@@ -99,9 +101,24 @@ pub async fn look_at(directory: &Path, customer: u32) -> anyhow::Result<Snapshot
         let value = sqlx::query_scalar(AssertSqlSafe(sql)).bind(customer).fetch_optional(&mut connection).await?;
         values.push((*column, value.flatten()));
     }
+    let suing = Story::Lawsuit.customer_id();
+    let mut evidence = Vec::with_capacity(EVIDENCE.len());
+    for (what, condition) in EVIDENCE {
+        let sql = format!("select count(*) from {condition}");
+        evidence.push((*what, sqlx::query_scalar(AssertSqlSafe(sql)).bind(suing).fetch_one(&mut connection).await?));
+    }
     connection.close().await?;
-    Ok(Snapshot { rows, customer: values })
+    Ok(Snapshot { rows, customer: values, evidence })
 }
+
+/// What belongs to the customer who is suing: the tables, and their rows of the customer with a number.
+const EVIDENCE: &[(&str, &str)] = &[
+    ("contracts", "contracts where customer_id = ?"),
+    ("contract_changes", "contract_changes where contract_id in (select id from contracts where customer_id = ?)"),
+    ("invoices", "invoices where customer_id = ?"),
+    ("invoice_lines", "invoice_lines where invoice_id in (select id from invoices where customer_id = ?)"),
+    ("addresses", "addresses where customer_id = ?"),
+];
 
 /// The columns of a customer that the demo shows.
 const SHOWN_COLUMNS: &[&str] = &[

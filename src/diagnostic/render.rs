@@ -24,6 +24,15 @@ struct Located<'a> {
     /// Empty when the file was not read.
     source: &'a str,
     range: Range<usize>,
+    also: Option<Also<'a>>,
+}
+
+/// A further place, worked out too.
+struct Also<'a> {
+    file: &'a str,
+    source: &'a str,
+    range: Range<usize>,
+    label: &'a str,
 }
 
 /// In the order of files and positions.
@@ -32,7 +41,11 @@ fn located<'a>(diagnostics: &'a [Diagnostic], sources: &'a Sources) -> Vec<Locat
         let file = diagnostic.place.as_ref().map(|place| place.file.as_str());
         let source = file.and_then(|file| sources.get(file)).map_or("", String::as_str);
         let range = diagnostic.place.as_ref().map_or(0..0, |place| locate(source, &place.spot));
-        Located { diagnostic, file, source, range }
+        let also = diagnostic.also.as_ref().map(|(place, label)| {
+            let source = sources.get(&place.file).map_or("", String::as_str);
+            Also { file: &place.file, source, range: locate(source, &place.spot), label }
+        });
+        Located { diagnostic, file, source, range, also }
     };
     let mut all: Vec<_> = diagnostics.iter().map(locate).collect();
     all.sort_by(|a, b| {
@@ -49,7 +62,7 @@ pub fn render_text(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) 
     }
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
-    for Located { diagnostic, file, source, range } in located(diagnostics, sources) {
+    for Located { diagnostic, file, source, range, also } in located(diagnostics, sources) {
         let level = match diagnostic.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -59,6 +72,14 @@ pub fn render_text(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) 
         let help = diagnostic.help.as_deref().map(harmless);
         let title = level.primary_title(message).id(diagnostic.code.as_str());
         let mut group = annotate_snippets::Group::with_title(title);
+        let (also_here, also_elsewhere) = match also {
+            Some(also) if Some(also.file) == file => (Some(also), None),
+            also => (None, also),
+        };
+        let further = |also: &Also| {
+            let label = harmless(also.label);
+            AnnotationKind::Context.span(also.range.clone()).label((!label.is_empty()).then_some(label))
+        };
         match file {
             Some(file) if range.is_empty() && range.start == 0 => {
                 group = group.element(annotate_snippets::Origin::path(harmless(file)));
@@ -66,9 +87,13 @@ pub fn render_text(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) 
             Some(file) => {
                 let annotation = AnnotationKind::Primary.span(range).label((!label.is_empty()).then_some(label));
                 let snippet = Snippet::source(harmless_source(source)).path(harmless(file)).annotation(annotation);
-                group = group.element(snippet);
+                group = group.element(snippet.annotations(also_here.as_ref().map(further)));
             }
             None => {}
+        }
+        if let Some(also) = &also_elsewhere {
+            let snippet = Snippet::source(harmless_source(also.source)).path(harmless(also.file));
+            group = group.element(snippet.annotation(further(also)));
         }
         group = group.elements(help.map(|help| Level::HELP.message(help)));
         let _ = writeln!(text, "{}\n", renderer.render(&[group]));
@@ -89,16 +114,18 @@ pub fn summary(diagnostics: &[Diagnostic]) -> String {
 }
 
 /// One JSON object per line. Lines and columns begin with 1; columns count characters (Unicode code points), and the
-/// end's column is that of the first character behind. Without a place in a file they are `null`.
+/// end's column is that of the first character behind. Without a place in a file they are `null`. `also` is there where
+/// a second place has to do with it.
 pub fn render_json(diagnostics: &[Diagnostic], sources: &Sources) -> String {
     let mut text = String::new();
     for found in located(diagnostics, sources) {
-        let Located { diagnostic, file, source, range } = &found;
-        let position =
-            |index: usize| if source.is_empty() { [Value::Null, Value::Null] } else { position(source, index) };
-        let [line, column] = position(range.start);
-        let [end_line, end_column] = position(range.end);
-        let object = json!({
+        let Located { diagnostic, file, source, range, also } = &found;
+        let ends = |source: &str, range: &Range<usize>| match source.is_empty() {
+            true => [[Value::Null, Value::Null], [Value::Null, Value::Null]],
+            false => [position(source, range.start), position(source, range.end)],
+        };
+        let [[line, column], [end_line, end_column]] = ends(source, range);
+        let mut object = json!({
             "code": diagnostic.code.as_str(),
             "severity": diagnostic.severity.as_str(),
             "message": diagnostic.message,
@@ -110,6 +137,17 @@ pub fn render_json(diagnostics: &[Diagnostic], sources: &Sources) -> String {
             "label": diagnostic.label,
             "help": diagnostic.help,
         });
+        if let Some(also) = also {
+            let [[line, column], [end_line, end_column]] = ends(also.source, &also.range);
+            object["also"] = json!({
+                "file": also.file,
+                "line": line,
+                "column": column,
+                "end_line": end_line,
+                "end_column": end_column,
+                "label": also.label,
+            });
+        }
         let _ = writeln!(text, "{object}");
     }
     text
@@ -130,7 +168,7 @@ pub fn render_sarif(diagnostics: &[Diagnostic], sources: &Sources) -> String {
         })
         .collect();
     let result = |found: Located| {
-        let Located { diagnostic, file, source, range } = found;
+        let Located { diagnostic, file, source, range, also } = found;
         let detail = [Some(diagnostic.label.as_str()).filter(|label| !label.is_empty()), diagnostic.help.as_deref()];
         let text =
             [Some(diagnostic.message.as_str())].into_iter().chain(detail).flatten().collect::<Vec<_>>().join("\n");
@@ -140,7 +178,7 @@ pub fn render_sarif(diagnostics: &[Diagnostic], sources: &Sources) -> String {
             "level": diagnostic.severity.as_str(),
             "message": { "text": text },
         });
-        if let Some(file) = file {
+        let physical = |file: &str, source: &str, range: &Range<usize>| {
             let mut place = json!({ "artifactLocation": { "uri": uri(file) } });
             if !source.is_empty() {
                 let [line, column] = position(source, range.start);
@@ -148,7 +186,14 @@ pub fn render_sarif(diagnostics: &[Diagnostic], sources: &Sources) -> String {
                 place["region"] =
                     json!({ "startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column });
             }
-            result["locations"] = json!([{ "physicalLocation": place }]);
+            place
+        };
+        if let Some(file) = file {
+            result["locations"] = json!([{ "physicalLocation": physical(file, source, &range) }]);
+        }
+        if let Some(also) = also {
+            let place = physical(also.file, also.source, &also.range);
+            result["relatedLocations"] = json!([{ "physicalLocation": place, "message": { "text": also.label } }]);
         }
         result
     };
@@ -276,6 +321,39 @@ mod tests {
         for (index, code) in Code::ALL.iter().enumerate() {
             assert!(!Code::ALL[..index].iter().any(|other| other.as_str() == code.as_str()), "{code:?} stands twice");
         }
+    }
+
+    #[test]
+    fn a_second_place_is_underlined_in_its_own_file_or_another() {
+        let mut sources = source();
+        sources.values_mut().for_each(|text| *text = text.replace(['\u{1b}', '\u{9b}'], ""));
+        sources.insert("rules/orders.yaml".to_owned(), "category: orders\n".to_owned());
+        let rule = Place::root("rules/customers.yaml").key("rules").item(0);
+        let first = Diagnostic::error(Code::RuleDestroys, rule.key("tabel"), "rule `a` destroys what rule `b` needs")
+            .label("here")
+            .help("look at both");
+        let both = [
+            first.clone().also(rule.key("titel"), "needed in the same file"),
+            first.also(Place::root("rules/orders.yaml").key("category"), "needed in another file"),
+        ];
+        let text = render_text(&both, &sources, false);
+        for part in
+            ["here", "needed in the same file", "needed in another file", "rules/orders.yaml", "help: look at both"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let json = render_json(&both, &sources);
+        let also: Vec<Value> =
+            json.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["also"].clone()).collect();
+        assert_eq!([&also[0]["file"], &also[0]["line"]], [&json!("rules/customers.yaml"), &json!(3)]);
+        assert_eq!(
+            [&also[1]["file"], &also[1]["label"]],
+            [&json!("rules/orders.yaml"), &json!("needed in another file")]
+        );
+        let log: Value = serde_json::from_str(&render_sarif(&both, &sources)).expect("JSON");
+        let related = |index: usize| &log["runs"][0]["results"][index]["relatedLocations"][0];
+        assert_eq!(related(0)["message"]["text"], "needed in the same file");
+        assert_eq!(related(1)["physicalLocation"]["artifactLocation"]["uri"], "rules/orders.yaml");
     }
 
     #[test]

@@ -263,6 +263,9 @@ pub enum Event {
         subject: HoldSubject,
         owner: String,
         review: jiff::civil::Date,
+        /// What belongs to its rows is not held with them.
+        #[serde(default, skip_serializing_if = "is_false")]
+        only_row: bool,
     },
     /// No run begins a batch from here on.
     Paused {
@@ -466,6 +469,11 @@ mod microseconds {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         Timestamp::deserialize(deserializer)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[cfg(test)]

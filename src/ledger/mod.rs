@@ -228,13 +228,24 @@ impl Ledger {
 
     /// Adds a hold: what it is about goes into the store, that there is one into the ledger.
     pub async fn add_hold(&mut self, new: NewHold) -> Result<Hold> {
-        let (tag, subject) = match &new.target {
-            HoldTarget::Key(key) => (self.tag_key.tag(&new.table, key), HoldSubject::Row),
-            HoldTarget::Condition(sql) => (self.tag_key.condition_tag(&new.table, sql), HoldSubject::Condition),
-        };
         self.store.begin().await?;
-        let added = self.write_hold(new, hex::encode(tag), subject).await;
+        let added = self.write_hold(new).await;
         self.end(added).await
+    }
+
+    /// Puts a hold in the place of another one, with nothing between them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when no such hold is in force.
+    pub async fn move_hold(&mut self, id: u64, new: NewHold, owner: &str) -> Result<Hold> {
+        self.store.begin().await?;
+        let moved = async {
+            let hold = self.write_hold(new).await?;
+            self.write_release(id, &format!("moved: see hold {}", hold.id), owner).await?;
+            Ok(hold)
+        };
+        let moved = moved.await;
+        self.end(moved).await
     }
 
     /// Ends a hold; its row's key is forgotten.
@@ -291,17 +302,22 @@ impl Ledger {
         self.end(destroyed).await
     }
 
-    async fn write_hold(&mut self, new: NewHold, tag: String, subject: HoldSubject) -> Result<Hold> {
+    async fn write_hold(&mut self, new: NewHold) -> Result<Hold> {
+        let (tag, subject) = match &new.target {
+            HoldTarget::Key(key) => (self.tag_key.tag(&new.table, key), HoldSubject::Row),
+            HoldTarget::Condition(sql) => (self.tag_key.condition_tag(&new.table, sql), HoldSubject::Condition),
+        };
         let hold = self.store.add_hold(new, (self.clock)()).await?;
         let event = Event::HoldAdded {
             hold: hold.id,
             table: hold.table.clone(),
             matter: hold.matter.clone(),
-            tag,
+            tag: hex::encode(tag),
             tag_key: self.tag_key.id().to_owned(),
             subject,
             owner: hold.owner.clone(),
             review: hold.review,
+            only_row: hold.only_row,
         };
         self.write(vec![event], &[]).await?;
         Ok(hold)

@@ -70,8 +70,8 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
         for text in plan::k_anonymity(step) {
             item("k-anonymity", &text);
         }
-        for hold in &step.holds {
-            item("hold", hold);
+        for hold in plan::holds(step) {
+            item("hold", &hold);
         }
         for text in step.aggregate.iter().flat_map(|planned| plan::added_up(planned, &step.database)) {
             item("added up", &text);
@@ -105,6 +105,9 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
         let _ = writeln!(out, "- {}", cell(line));
     }
     assertions(&mut out, &plan.assertions);
+    for line in text::gone_rules(&plan.gone_rules) {
+        let _ = writeln!(out, "\n{}", cell(&line));
+    }
     for unplanned in &plan.unplanned {
         let _ = writeln!(out, "\n**Not planned**: {} ({})", unplanned.rules.join(", "), cell(&unplanned.reason));
     }
@@ -124,7 +127,10 @@ fn traces(all: &[Traces], title: &str) -> String {
 }
 
 pub(super) fn report(report: &RunReport) -> String {
-    let mut out = format!("# Run {}\n\n", report.run);
+    let mut out = match report.rehearsal {
+        Some(_) => format!("# Rehearsal for {:.0}: nothing was changed\n\n", report.now),
+        None => format!("# Run {}\n\n", report.run),
+    };
     out.push_str(&table(&text::HEAD, report.rules.iter().map(text::row)));
     for rule in &report.rules {
         let words = text::added_up(rule).into_iter().chain(text::partitions(rule));
@@ -135,6 +141,9 @@ pub(super) fn report(report: &RunReport) -> String {
         if !left.is_empty() {
             let _ = writeln!(out, "\n- `{}`: rows stay: {left}", rule.rule);
         }
+        if let Some(fewer) = text::fewer(rule) {
+            let _ = writeln!(out, "\n- `{}`: {fewer}", rule.rule);
+        }
         if let Some(waited) = text::waited(rule) {
             let _ = writeln!(out, "\n- `{}`: waited: {waited}", rule.rule);
         }
@@ -142,9 +151,19 @@ pub(super) fn report(report: &RunReport) -> String {
             let _ = writeln!(out, "\n- `{}`: {}", rule.rule, cell(message));
         }
     }
+    for words in report.rehearsal.iter().flatten() {
+        let _ = writeln!(out, "\n- {}", cell(words));
+    }
+    for line in text::gone_rules(&report.gone_rules) {
+        let _ = writeln!(out, "\n- {}", cell(&line));
+    }
     assertions(&mut out, &report.assertions);
     if let Some(left) = &report.backlog {
         let _ = writeln!(out, "\n{}", cell(&forecast(left)));
+    }
+    if report.rehearsal.is_some() {
+        let _ = writeln!(out, "\n{} rows would have been disposed of.", count(report.disposed));
+        return out;
     }
     out.push_str(&traces(&report.traces, "What is left of rows that went"));
     let _ =

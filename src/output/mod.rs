@@ -8,14 +8,15 @@ pub mod metrics;
 mod numbers;
 mod plan;
 mod report;
+mod timeline;
 
 pub use forecast::forecast;
 pub use numbers::{count, persons, seconds};
-pub use report::result;
+pub use report::{gone_rules, result};
 
 use crate::{
     cli::Format,
-    plan::{Coverage, Plan},
+    plan::{Coverage, Plan, Timeline},
     run::RunReport,
 };
 
@@ -40,6 +41,18 @@ pub fn plan(plan: &Plan, format: Format, style: PlanStyle) -> anyhow::Result<Str
         Format::Json => Ok(serde_json::to_string_pretty(plan)? + "\n"),
         Format::Markdown => Ok(markdown::plan(plan, style)),
         Format::Sarif => anyhow::bail!("a plan can be shown as text, json or markdown"),
+    }
+}
+
+/// The lives of categories, in the asked format.
+///
+/// # Errors
+/// The format is not one that timelines know, in words.
+pub fn timeline(timeline: &Timeline, format: Format) -> anyhow::Result<String> {
+    match format {
+        Format::Text => Ok(timeline::text(timeline)),
+        Format::Json => Ok(serde_json::to_string_pretty(timeline)? + "\n"),
+        Format::Markdown | Format::Sarif => anyhow::bail!("a timeline can be shown as text or json"),
     }
 }
 

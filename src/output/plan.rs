@@ -45,9 +45,9 @@ pub(super) fn time(plan: &Plan) -> String {
 
 pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
     let mut out = format!("plan of job {} for {}\n\n", plan.job, time(plan));
-    if plan.steps.is_empty() {
+    if plan.steps.is_empty() && plan.unplanned.is_empty() {
         out.push_str("no rules\n");
-    } else {
+    } else if !plan.steps.is_empty() {
         out.push_str(&table(&HEAD, plan.steps.iter().map(row).collect()));
     }
     for step in plan.steps.iter().filter(|_| !style.brief) {
@@ -65,6 +65,9 @@ pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
     }
     for line in assertions::lines(&plan.assertions) {
         let _ = writeln!(out, "assertion {line}");
+    }
+    for line in report::gone_rules(&plan.gone_rules) {
+        let _ = writeln!(out, "\n{line}");
     }
     for unplanned in &plan.unplanned {
         let _ = writeln!(out, "\nnot planned: {} ({})", unplanned.rules.join(", "), unplanned.reason);
@@ -93,7 +96,9 @@ fn summary(plan: &Plan) -> String {
     let rows: u64 = plan.steps.iter().map(|step| step.counts.disposable()).sum();
     let along: u64 = plan.steps.iter().flat_map(|step| &step.dependents).filter_map(|d| d.rows).sum();
     let refused = plan.steps.iter().filter(|step| !step.refusals.is_empty()).count();
+    let unplanned: usize = plan.unplanned.iter().map(|unplanned| unplanned.rules.len()).sum();
     let mut text = match (rows, along) {
+        (0, _) if unplanned > 0 => "0 rows to dispose of under the rules that could be planned".to_owned(),
         (0, _) => "nothing to do".to_owned(),
         (rows, 0) => format!("{} rows to dispose of", count(rows)),
         (rows, along) => format!("{} rows to dispose of, {} dependents go along", count(rows), count(along)),
@@ -101,8 +106,22 @@ fn summary(plan: &Plan) -> String {
     if refused > 0 {
         let _ = write!(text, "; {refused} of {} rules refused by a guard rail", plan.steps.len());
     }
+    if unplanned > 0 {
+        let _ = write!(text, "; what is due under {unplanned} others is not known");
+    }
     let _ = write!(text, "\ndigest {}", plan.digest);
     text
+}
+
+/// Holds that can concern the step, with the number of due rows that each of them keeps.
+pub(super) fn holds(step: &Step) -> Vec<String> {
+    let keeps = |name: &String| step.held_by.iter().find(|held| name.starts_with(&format!("{} (", held.hold)));
+    let words = |name: &String| match keeps(name) {
+        Some(held) if held.rows == 1 => format!("{name}: keeps 1 due row"),
+        Some(held) => format!("{name}: keeps {} due rows", count(held.rows)),
+        None => name.clone(),
+    };
+    step.holds.iter().map(words).collect()
 }
 
 fn describe(out: &mut String, step: &Step, style: PlanStyle) {
@@ -137,8 +156,8 @@ fn describe(out: &mut String, step: &Step, style: PlanStyle) {
     for (i, text) in k_anonymity(step).iter().enumerate() {
         line(if i == 0 { "k-anonymity" } else { "" }, text);
     }
-    for hold in &step.holds {
-        line("hold", hold);
+    for hold in holds(step) {
+        line("hold", &hold);
     }
     for (number, text) in step.aggregate.iter().flat_map(|planned| added_up(planned, &step.database)).enumerate() {
         line(if number == 0 { "added up" } else { "" }, &text);

@@ -25,7 +25,8 @@ pub(super) fn row(rule: &RuleReport) -> Vec<String> {
         result(rule.result).to_owned(),
         count(rule.disposed),
         count(rule.dependents.values().sum()),
-        count(rule.remaining.values().sum()),
+        // nobody could count what cannot be planned
+        if rule.table.is_some() { count(rule.remaining.values().sum()) } else { "unknown".to_owned() },
         seconds(took),
     ]
 }
@@ -43,12 +44,34 @@ pub fn result(result: RuleResult) -> &'static str {
     }
 }
 
-/// `3 held, 5 needed by kept dependents`.
+/// `3 held (hold 1 (2026-17) on public.customers), 5 needed by kept dependents`.
 pub(super) fn remaining(rule: &RuleReport) -> String {
-    let parts: Vec<_> =
-        rule.remaining.iter().map(|(reason, rows)| format!("{} {}", count(*rows), reason.replace('_', " "))).collect();
-    parts.join(", ")
+    let holds: Vec<_> =
+        rule.held_by.iter().map(|held| format!("{} ({}) on {}", held.hold, held.matter, held.table)).collect();
+    let part = |(reason, rows): (&String, &u64)| {
+        let words = by_reason_and_count(reason, *rows);
+        match reason.as_str() {
+            HELD if !holds.is_empty() => format!("{words} by hold {}", holds.join(", ")),
+            _ => words,
+        }
+    };
+    rule.remaining.iter().map(part).collect::<Vec<_>>().join(", ")
 }
+
+/// `of the rows that were planned: 2 no longer due`; nothing where all of them went, or the rows that stay tell it.
+pub(super) fn fewer(rule: &RuleReport) -> Option<String> {
+    let told = rule.fewer.iter().all(|(reason, rows)| rule.remaining.get(reason) == Some(rows));
+    let parts: Vec<_> = rule.fewer.iter().map(|(reason, rows)| by_reason_and_count(reason, *rows)).collect();
+    (!told).then(|| format!("of the rows that were planned: {}", parts.join(", ")))
+}
+
+/// `2 no longer due`.
+fn by_reason_and_count(reason: &str, rows: u64) -> String {
+    format!("{} {}", count(rows), reason.replace('_', " "))
+}
+
+/// The reason of rows that a hold keeps.
+const HELD: &str = "held";
 
 /// `added up in core.public.usage_monthly: 12 groups`.
 pub(super) fn added_up(rule: &RuleReport) -> Option<String> {
@@ -87,6 +110,16 @@ pub(super) fn maintenance(rule: &RuleReport) -> Option<String> {
         (true, _) => format!("{step} done"),
         (false, Some(why)) => format!("{step} is not through, the next run tries again: {why}"),
         (false, None) => format!("{step} is not through, the next run tries again"),
+    })
+}
+
+/// One line for each rule that was in a run and is in no file any more.
+pub fn gone_rules(rules: &[String]) -> impl Iterator<Item = String> {
+    rules.iter().map(|rule| {
+        format!(
+            "{rule}: it was in a run and is in no file any more, so that its rows stay: put it back, or add it to `retired` in \
+             sunset.yaml"
+        )
     })
 }
 
@@ -129,7 +162,10 @@ pub(super) fn answers(recipient: &str, report: &RecipientReport) -> String {
 }
 
 pub(super) fn text(report: &RunReport) -> String {
-    let mut out = format!("run {}\n\n", report.run);
+    let mut out = match report.rehearsal {
+        Some(_) => format!("rehearsal for {:.0}: nothing was changed\n\n", report.now),
+        None => format!("run {}\n\n", report.run),
+    };
     out.push_str(&table(&HEAD, report.rules.iter().map(row).collect()));
     for rule in &report.rules {
         for (recipient, asked) in &rule.recipients {
@@ -143,12 +179,21 @@ pub(super) fn text(report: &RunReport) -> String {
         if !left.is_empty() {
             let _ = writeln!(out, "\n{}: rows stay: {left}", rule.rule);
         }
+        if let Some(fewer) = fewer(rule) {
+            let _ = writeln!(out, "\n{}: {fewer}", rule.rule);
+        }
         if let Some(waited) = waited(rule) {
             let _ = writeln!(out, "\n{}: waited: {waited}", rule.rule);
         }
         if let Some(message) = &rule.message {
             let _ = writeln!(out, "\n{}: {message}", rule.rule);
         }
+    }
+    for words in report.rehearsal.iter().flatten() {
+        let _ = writeln!(out, "\n{words}");
+    }
+    for line in gone_rules(&report.gone_rules) {
+        let _ = writeln!(out, "\n{line}");
     }
     if !report.assertions.is_empty() {
         out.push('\n');
@@ -168,6 +213,11 @@ pub(super) fn text(report: &RunReport) -> String {
             count(group.disposed),
             format!("{:?}", group.outcome).to_lowercase(),
         );
+    }
+    if report.rehearsal.is_some() {
+        let _ =
+            writeln!(out, "\n{} rows would have been disposed of; all of them are still there", count(report.disposed));
+        return out;
     }
     for line in traces(&report.traces, "what is left of rows that went") {
         let _ = writeln!(out, "{line}");

@@ -40,10 +40,18 @@ const FEW: f64 = 0.05;
 const MANY: u64 = 50_000;
 
 /// The cheapest way that fits, or the one that was reviewed, while that fits: statistics change from hour to hour.
-pub fn walk(catalog: &Catalog, table: &Table, work: &Work, index: bool, due: u64, reviewed: Option<&str>) -> Walk {
+pub fn walk(
+    catalog: &Catalog,
+    table: &Table,
+    work: &Work,
+    index: bool,
+    due: u64,
+    batch_rows: u32,
+    reviewed: Option<&str>,
+) -> Walk {
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
     let share = due as f64 / table.estimated_rows.max(due).max(1) as f64;
-    let Walks { few, some, many } = walks(catalog, work, index);
+    let Walks { few, some, many } = walks(catalog, work, index, batch_rows);
     if let Some(walk) = few.iter().chain([&some]).chain(&many).find(|walk| reviewed == Some(&walk.words())) {
         return walk.clone();
     }
@@ -59,8 +67,10 @@ pub struct Walks {
     pub many: Option<Walk>,
 }
 
-pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> Walks {
-    let one_by_one = !work.dependents.is_empty() || !work.recipients.is_empty();
+pub fn walks(catalog: &Catalog, work: &Work, index: bool, batch_rows: u32) -> Walks {
+    let mut one_by_one = !work.dependents.is_empty() || !work.recipients.is_empty() || work.watched.is_some();
+    // within a statement that waits for a lock, other rows look as they did before it waited
+    one_by_one |= catalog.engine == Engine::Mysql && work.asks_others();
     if one_by_one || matches!(work.change, Change::Compute { .. }) {
         return Walks { few: None, some: Walk::Keys, many: None };
     }
@@ -69,7 +79,9 @@ pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> Walks {
     if work.aggregate.is_some() && catalog.engine == Engine::Mysql {
         return Walks { few, some: Walk::Keys, many: None };
     }
-    match catalog.engine == Engine::Postgres && has_tid_ranges(&catalog.version) {
+    // a block cannot be shared between batches
+    let by_blocks = batch_rows >= FULL_BLOCK || work.key.is_empty();
+    match catalog.engine == Engine::Postgres && has_tid_ranges(&catalog.version) && by_blocks {
         true => {
             let many = stays_in_place(catalog, work).then_some(Walk::Blocks { strides: STRIDES });
             Walks { few, some: Walk::Blocks { strides: 1 }, many }
@@ -77,6 +89,9 @@ pub fn walks(catalog: &Catalog, work: &Work, index: bool) -> Walks {
         false => Walks { few, some: Walk::KeyRanges, many: None },
     }
 }
+
+/// No block of 32 KiB, which is the largest that servers are built with, holds more rows.
+const FULL_BLOCK: u32 = 1200;
 
 /// Enough that the first stride, which finds no old versions, needs little room.
 const STRIDES: u32 = 8;

@@ -313,6 +313,10 @@ impl Resolver<'_, '_> {
                 _ => "take a decimal with at least as many places (of a domain nobody knows how many it has)",
             };
             self.misfit(place.name(), into, &problem, help);
+        } else if column.kind == ColumnKind::Float {
+            let message = format!("`{}` holds floating-point numbers, whose sum depends on their order", column.name);
+            let warning = Diagnostic::warning(Code::AggregateType, place.key("sum"), message);
+            self.found.push(warning.help("make it a decimal column where the total has to be exact"));
         }
         let arithmetic = arithmetic?;
         Some(AddedUp { into: name.to_owned(), summed: Some(KeyColumn::from(column)), arithmetic })
@@ -411,6 +415,7 @@ mod tests {
             kind,
             nullable: true,
             generated: false,
+            touched: false,
             has_default: false,
             max_length: None,
             words: Vec::new(),

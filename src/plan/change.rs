@@ -1,15 +1,16 @@
 //! What a disposition makes of a row's columns, as SQL, and the condition that it is still to be done.
 
 use super::{
-    find::find_column,
+    find::{find_column, find_table},
     resolve::{Resolver, Surroundings},
+    starting_point::path_between,
 };
 use crate::{
-    anonymize::{self, Technique},
-    catalog::{Column, ColumnKind, Engine, Table},
-    database::{Change, Computed, KeyColumn, Sql},
+    anonymize::{self, Certainty, Technique},
+    catalog::{Column, ColumnKind, Engine, Table, TableName},
+    database::{Change, Computed, Dialect, KeyColumn, Sql, statements},
     diagnostic::{Code, Diagnostic, Place},
-    rules::Disposition,
+    rules::{Disposition, Pick, Source},
 };
 
 impl Resolver<'_, '_> {
@@ -20,7 +21,8 @@ impl Resolver<'_, '_> {
             return Some((Change::Erase, None));
         }
         let place = rule.place.key("columns");
-        let found = changes(self.around, table, row, &rule.columns, &place, &rule.id, self.found)?;
+        let mut found = changes(self.around, table, row, &rule.columns, &place, &rule.id, self.found)?;
+        self.looked_at.append(&mut found.looked_at);
         if matches!(rule.disposition, Disposition::Anonymize) {
             self.warn_remaining(table);
         }
@@ -69,6 +71,8 @@ pub(super) struct Changes {
     pub computed: Vec<Computed>,
     /// At least one of them is not yet at its fixpoint.
     pub undone: Sql,
+    /// Columns of other tables that values are copied from.
+    pub looked_at: Vec<(TableName, Vec<String>)>,
 }
 
 impl Changes {
@@ -96,11 +100,8 @@ pub(super) fn changes(
         .key_columns()
         .map(|column| dialect.text(&dialect.column(row, &column.name), &KeyColumn::from(column)))
         .collect();
-    let key_sql = match engine {
-        Engine::Mysql => format!("concat_ws('-', {})", key.join(", ")),
-        _ => key.join(" || '-' || "),
-    };
-    let mut changes = Changes { sql: Vec::new(), computed: Vec::new(), undone: Sql::default() };
+    let key_sql = anonymize::key_text(&key, engine);
+    let mut changes = Changes { sql: Vec::new(), computed: Vec::new(), undone: Sql::default(), looked_at: Vec::new() };
     let mut undone = Vec::new();
     let errors = found.len();
     for (name, technique) in columns {
@@ -126,24 +127,105 @@ pub(super) fn changes(
         if !fits {
             continue;
         }
+        let copied = match technique {
+            Technique::Copy(source) => match copied(around, table, row, column, source, &place.key("copy")) {
+                Ok(copied) => Some(copied),
+                Err(diagnostic) => {
+                    found.push(diagnostic);
+                    continue;
+                }
+            },
+            _ => None,
+        };
+        let copied = copied.map(|Copied { sql, looked_at }| {
+            changes.looked_at.extend(looked_at);
+            sql
+        });
         let context = anonymize::Context {
             engine,
             column_sql: dialect.column(row, name),
             key_sql: key_sql.clone(),
             pseudonym_key: around.pseudonym_key,
             scope: format!("{}/{name}", table.name),
+            copied,
             zone: around.settings.time_zone.clone(),
         };
         match technique.expression(column, &context) {
             Some(sql) => {
                 undone.extend(technique.pending(column, &context));
-                changes.sql.push((name.clone(), sql.hidden_if(technique.is_keyed())));
+                // an engine that assigns from left to right (MySQL) must have copied a value before it empties the column
+                let place = if matches!(technique, Technique::Copy(_)) { 0 } else { changes.sql.len() };
+                changes.sql.insert(place, (name.clone(), sql.hidden_if(technique.is_keyed())));
             }
             None => changes.computed.push(computed(technique, column, &context)),
         }
     }
     changes.undone = Sql::join(&undone, " or ").nested();
+    hold_still(dialect, table, row, &mut changes.sql);
     (found.len() == errors).then_some(changes)
+}
+
+/// Columns into which the database writes the present whenever a row changes keep what they have: another rule may count
+/// from it.
+pub(super) fn hold_still(dialect: &dyn Dialect, table: &Table, row: &str, updates: &mut Vec<(String, Sql)>) {
+    let touched = table.columns.iter().filter(|column| column.touched);
+    let untold: Vec<_> = touched.filter(|column| !updates.iter().any(|(name, _)| *name == column.name)).collect();
+    updates.extend(untold.into_iter().map(|column| (column.name.clone(), Sql::new(dialect.column(row, &column.name)))));
+}
+
+/// The value that `copy` takes.
+struct Copied {
+    sql: String,
+    looked_at: Option<(TableName, Vec<String>)>,
+}
+
+/// The value that `copy` takes for rows called `row`, if `column` can hold it.
+fn copied(
+    around: &Surroundings,
+    table: &Table,
+    row: &str,
+    column: &Column,
+    source: &Source,
+    place: &Place,
+) -> Result<Copied, Diagnostic> {
+    let dialect = around.dialect;
+    let (from, copied) = match source {
+        Source::Column(name) => {
+            let from = find_column(table, name, place.clone())?;
+            (from, Copied { sql: dialect.column(row, &from.name), looked_at: None })
+        }
+        Source::Related { pick, table: path, column: name, through } => {
+            let (key, latest) = if *pick == Pick::Latest { ("latest", true) } else { ("earliest", false) };
+            let related = find_table(around.catalog, path, place.key(key))?;
+            let from = find_column(related, name, place.key(key))?;
+            if related.name == table.name && around.catalog.engine == Engine::Mysql {
+                let message = format!("{} cannot read `{path}` while it changes it", around.catalog.engine);
+                let error = Diagnostic::error(Code::BadTechnique, place.key(key), message);
+                return Err(error.help("copy a column of the row itself"));
+            }
+            let pairs = path_between(table, related, through, place.key("through"))?;
+            let theirs = pairs.iter().map(|(theirs, _)| theirs.name.clone()).chain([name.clone()]).collect();
+            let sql = statements::related_point(dialect, &table.name, &related.name, &pairs, name, latest);
+            (from, Copied { sql: sql.text, looked_at: Some((related.name.clone(), theirs)) })
+        }
+    };
+    let shorter = column.max_length.is_some_and(|most| from.max_length.is_none_or(|longest| longest > most));
+    let same_words = column.words == from.words;
+    if column.kind != from.kind || shorter || !same_words {
+        let message = format!(
+            "`{}` of type {} cannot hold every value of `{}` of type {}",
+            column.name, column.sql_type, from.name, from.sql_type
+        );
+        let error = Diagnostic::error(Code::TechniqueType, place.clone(), message);
+        return Err(error.help(format!("make `{}` a column of type {}", column.name, from.sql_type)));
+    }
+    if let Some(what) = anonymize::personal(&from.name).filter(|what| what.certainty == Certainty::Sure) {
+        let message =
+            format!("`{}` looks personal ({}), and `{}` would keep it", from.name, what.data_category, column.name);
+        let error = Diagnostic::error(Code::FalseDisposition, place.clone(), message);
+        return Err(error.help("copy what another rule has to know: a date, a status; not what tells of the person"));
+    }
+    Ok(copied)
 }
 
 /// A value that the engine cannot compute.
@@ -158,6 +240,7 @@ fn computed(technique: &Technique, column: &Column, context: &anonymize::Context
             key_sql: String::new(),
             pseudonym_key: key.as_deref(),
             scope: scope.clone(),
+            copied: None,
             zone: zone.clone(),
         };
         // what cannot be computed is not kept

@@ -1,6 +1,6 @@
 //! How many rows a step is about.
 
-use super::{Access, Counts, DependentCount, access, dependents::Named};
+use super::{Access, Counts, DependentCount, Starts, access, dependents::Named};
 use crate::{
     catalog::{Engine, Table},
     database::{Connection, Dialect, Error, Row, Work, statements},
@@ -22,11 +22,29 @@ pub async fn counts(
     let mut counts = recount(connection, dialect, work, thorough).await?;
     counts.table_rows = table.estimated_rows;
     let judged = limits.max_share_percent.is_some() && counts.due > 0;
-    if judged || counts.due > table.estimated_rows || (counts.due > 0 && table.estimated_rows < SMALL) {
+    // a share is only judged by what was counted
+    let many = counts.due > table.estimated_rows / 4;
+    if judged || many || (counts.due > 0 && table.estimated_rows < SMALL) {
         counts.table_rows = number(&connection.fetch(&statements::total(dialect, &work.table)).await?, 0);
         counts.table_rows_exact = true;
     }
     Ok(counts)
+}
+
+/// Governed rows with a starting point and without one, in a table that is small enough to be read each night.
+pub async fn starts(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    table: &Table,
+    work: &Work,
+) -> Result<Option<Starts>, Error> {
+    const MOST: u64 = 1_000_000;
+    if table.estimated_rows > MOST {
+        return Ok(None);
+    }
+    let rows = connection.fetch(&statements::starts(dialect, work)).await?;
+    let (all, without) = (number(&rows, 0), number(&rows, 1));
+    Ok(Some(Starts { with: all.saturating_sub(without), without }))
 }
 
 /// Due, overdue, held and waiting rows, and the oldest, in one pass over the due rows; and those without starting point.
@@ -75,7 +93,7 @@ pub async fn dependents(
     for dependent in named {
         let rows = match dependent.work {
             Some(index) if due => {
-                let statement = statements::count_dependents(dialect, work, &work.dependents[index]);
+                let statement = statements::count_dependents(dialect, work, index);
                 Some(number(&connection.fetch(&statement).await?, 0))
             }
             Some(_) => Some(0),

@@ -295,12 +295,13 @@ impl<'a> Schema<'a> {
             // a path that is not there is a dependent that no foreign key connects, which planning refuses
             let find = |path: &TablePath| catalog.table(path.schema.as_deref(), &path.table);
             let of_rule: Vec<_> =
-                rule.dependents.iter().filter_map(|(path, dependent)| Some((find(path)?, dependent))).collect();
+                rule.dependents.iter().filter_map(|dependent| Some((find(&dependent.table)?, dependent))).collect();
             let changed: BTreeSet<_> =
                 of_rule.iter().map(|(child, _)| &child.name).chain([&table.name]).cloned().collect();
             for (child, dependent) in of_rule {
-                let links = child.foreign_keys.iter().filter(|key| changed.contains(&key.references));
-                match dependent {
+                let meant = |key: &&ForeignKey| changed.contains(&key.references) && dependent.means(key);
+                let links = child.foreign_keys.iter().filter(meant);
+                match &dependent.fate {
                     Dependent::Erase => schema.governance(&child.name, &rule.id).whole = true,
                     Dependent::Unlink => {
                         let columns = links.flat_map(|key| key.columns.clone());

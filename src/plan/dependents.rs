@@ -1,19 +1,19 @@
 //! What goes along: every foreign key that points at a changed row must be named by the rule.
 
 use super::{
-    change::changes,
+    change::{changes, hold_still},
     find::find_table,
     indexes::{self, MissingIndex},
     resolve::Surroundings,
 };
 use crate::{
     anonymize::Technique,
-    catalog::{ForeignKey, ReferentialAction, Table, TableName},
-    database::{Change, DependentWork, KeyColumn, Link, Sql, statements},
-    diagnostic::{Code, Diagnostic},
-    rules::{Dependent, Disposition, Evidence, Rule},
+    catalog::{Engine, ForeignKey, ReferentialAction, Table, TableName},
+    database::{Change, DependentWork, Dialect, Guard, KeyColumn, Link, Sql, statements},
+    diagnostic::{Code, Diagnostic, Place},
+    rules::{Covers, Dependent, Disposition, Evidence, Rule, TablePath},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A dependent as the plan names it.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Named {
     pub through: String,
     /// Its position in the list of works; kept ones have none.
     pub work: Option<usize>,
+    /// Its position in the rule's list.
+    pub entry: usize,
 }
 
 /// The dependents of one rule.
@@ -37,18 +39,24 @@ pub struct Resolved {
     /// Some kept dependent still needs the row.
     pub waiting: Option<Sql>,
     pub missing_indexes: Vec<MissingIndex>,
+    pub guards: Vec<Guard>,
 }
 
 /// Walks the foreign keys that lead to `table` and holds them against what the rule names.
-pub fn resolve(rule: &Rule, table: &Table, around: &Surroundings, found: &mut Vec<Diagnostic>) -> Resolved {
+pub fn resolve<'a>(
+    rule: &'a Rule,
+    table: &'a Table,
+    around: &'a Surroundings<'a>,
+    found: &mut Vec<Diagnostic>,
+) -> Resolved {
     resolve_for(rule, table, around, rule.disposition == Disposition::Erase, found)
 }
 
 /// The same for rows that are `erased`, whatever the rule itself does to its rows.
-pub fn resolve_for(
-    rule: &Rule,
-    table: &Table,
-    around: &Surroundings,
+pub fn resolve_for<'a>(
+    rule: &'a Rule,
+    table: &'a Table,
+    around: &'a Surroundings<'a>,
     erased: bool,
     found: &mut Vec<Diagnostic>,
 ) -> Resolved {
@@ -57,11 +65,16 @@ pub fn resolve_for(
         around,
         root: table,
         found,
-        seen: BTreeSet::new(),
+        seen: BTreeMap::new(),
         resolved: Resolved::default(),
         waiting: Vec::new(),
     };
+    if !erased {
+        let columns = rule.columns.iter().map(|(name, _)| name).chain(&rule.marker).cloned().collect::<Vec<_>>();
+        walker.refuse_carried_on(table, &columns, &rule.place.key("columns"));
+    }
     walker.visit(table, &[], erased, &mut vec![table.name.clone()]);
+    walker.report_ambiguous();
     walker.report_unused();
     let Walker { mut resolved, waiting, .. } = walker;
     resolved.waiting = (!waiting.is_empty()).then(|| Sql::join(&waiting, " or ").nested());
@@ -73,63 +86,117 @@ struct Walker<'a, 'b> {
     around: &'a Surroundings<'a>,
     root: &'a Table,
     found: &'b mut Vec<Diagnostic>,
-    /// Positions in the rule's list that a foreign key led to.
-    seen: BTreeSet<usize>,
+    /// The foreign keys that led to each position in the rule's list.
+    seen: BTreeMap<usize, Vec<&'a ForeignKey>>,
     resolved: Resolved,
     waiting: Vec<Sql>,
 }
 
-impl Walker<'_, '_> {
+impl<'a> Walker<'a, '_> {
     /// Handles every foreign key that points at `parent`, whose rows go (`erased`) or stay changed. `links` leads from
     /// `parent` to the rule's table.
-    fn visit(&mut self, parent: &Table, links: &[Link], erased: bool, path: &mut Vec<TableName>) {
-        let keys: Vec<_> = self.around.catalog.referencing(&parent.name).collect();
-        for (child, key) in keys {
-            let named = self.rule.dependents.iter().position(|(table, _)| {
-                table.database == self.rule.table.database
-                    && self.around.catalog.table(table.schema.as_deref(), &table.table).map(|t| &t.name)
-                        == Some(&child.name)
-            });
-            let Some(position) = named else {
+    fn visit(&mut self, parent: &'a Table, links: &[Link], erased: bool, path: &mut Vec<TableName>) {
+        let catalog = self.around.catalog;
+        let mut tables = vec![parent];
+        if links.is_empty() && self.rule.covers == Some(Covers::Tree) {
+            tables.extend(catalog.heirs(&parent.name));
+        }
+        let mut handled: Vec<(&Table, &ForeignKey)> = Vec::new();
+        for (child, key) in tables.iter().flat_map(|table| catalog.referencing(&table.name)) {
+            // a key that is declared twice is one key, and two may differ in what the database does
+            if handled.iter().any(|(other, known)| other.name == child.name && same_key(known, key)) {
+                continue;
+            }
+            handled.push((child, key));
+            let Some(position) = self.entry(child, key) else {
                 self.report_unnamed(parent, child, key);
                 continue;
             };
-            self.seen.insert(position);
-            let mut chain = vec![link(child, key, parent)];
+            self.seen.entry(position).or_default().push(key);
+            let Some(link) = link(child, key, parent) else {
+                self.report_broken(position, child, key);
+                continue;
+            };
+            if erased {
+                self.guard(parent, &link.referenced, links);
+            }
+            let mut chain = vec![link];
             chain.extend_from_slice(links);
+            self.refuse_vague(position, parent, child, key, links.is_empty());
             self.apply(position, child, key, chain, erased, path);
         }
+    }
+
+    /// What the rule says of a key: where it names the key, that, else what it says of the whole table.
+    fn entry(&self, child: &Table, key: &ForeignKey) -> Option<usize> {
+        let entries = || {
+            self.rule.dependents.iter().enumerate().filter(|(_, entry)| {
+                let table = &entry.table;
+                table.database == self.rule.table.database
+                    && self.around.catalog.table(table.schema.as_deref(), &table.table).map(|t| &t.name)
+                        == Some(&child.name)
+                    && entry.means(key)
+            })
+        };
+        let named = entries().find(|(_, entry)| !entry.by.is_empty());
+        named.or_else(|| entries().next()).map(|(position, _)| position)
+    }
+
+    /// Where a key's value does not tell the row that it points at, only `keep` is safe: it keeps too much.
+    fn refuse_vague(&mut self, position: usize, parent: &Table, child: &Table, key: &ForeignKey, direct: bool) {
+        let catalog = self.around.catalog;
+        let entry = &self.rule.dependents[position];
+        if entry.fate == Dependent::Keep {
+            return;
+        }
+        let written = &entry.table;
+        let tree = direct && self.rule.covers == Some(Covers::Tree);
+        let reason = if tree && !catalog.heirs(&parent.name).is_empty() {
+            format!("`{written}` points at one of the tables of the tree, and its key does not tell at which")
+        } else if !direct && !catalog.heirs(&parent.name).is_empty() {
+            format!("`{written}` points at rows of `{}`, and tables inherit from that", parent.name)
+        } else if !catalog.heirs(&child.name).is_empty() {
+            format!("tables inherit from `{written}`, and its foreign key does not hold for their rows")
+        } else if key.target != key.references && key.target != parent.name && !parent.is_key(&key.referenced_columns) {
+            format!("`{written}` points at partition `{}` by columns that are no key of the whole table", key.target)
+        } else {
+            return;
+        };
+        let error = Diagnostic::error(Code::NotADependent, entry.place.clone(), reason);
+        self.found.push(error.help("name it `keep`, and give its rows a rule of their own"));
     }
 
     fn apply(
         &mut self,
         position: usize,
-        child: &Table,
+        child: &'a Table,
         key: &ForeignKey,
         chain: Vec<Link>,
         erased: bool,
         path: &mut Vec<TableName>,
     ) {
         let (around, rule) = (self.around, self.rule);
-        let (written, action) = &rule.dependents[position];
-        let place = rule.place.key("dependents").key(&written.to_string());
+        let entry = &rule.dependents[position];
+        let (written, place) = (&entry.table, entry.place.clone());
         let through = chain.iter().map(|link| names(&link.columns)).collect::<Vec<_>>().join(" → ");
         let key_columns = || match rule.evidence {
             Evidence::Rows => child.key_columns().map(KeyColumn::from).collect(),
             Evidence::Counts => Vec::new(),
         };
-        let (disposition, change, undone) = match action {
+        let (disposition, change, undone) = match &entry.fate {
             Dependent::Keep => {
                 if erased {
+                    self.refuse_hidden(child, written, &place);
                     self.warn_without_index(child, key, "each due row is looked for in the whole table");
                     self.resolved.looked_at.push((child.name.clone(), key.columns.clone()));
-                    self.waiting.push(statements::exists_dependent(around.dialect, &self.root.name, &chain, None));
+                    self.keep(child, key, &chain);
                 }
                 self.resolved.named.push(Named {
                     table: child.name.clone(),
                     action: "keep".to_owned(),
                     through,
                     work: None,
+                    entry: position,
                 });
                 return;
             }
@@ -146,22 +213,15 @@ impl Walker<'_, '_> {
                 (Disposition::Erase, Change::Erase, None)
             }
             Dependent::Unlink => {
-                let fixed: Vec<_> = key
-                    .columns
-                    .iter()
-                    .filter(|name| child.column(name).is_none_or(|column| !column.nullable || column.generated))
-                    .cloned()
-                    .collect();
-                if fixed.len() == key.columns.len() {
+                let fixed = fixed(child, key);
+                if fixed.len() == key.columns.len() || key.match_full && !fixed.is_empty() {
                     let message = format!("`{written}.{}` cannot become null", fixed.join(", "));
                     let error = Diagnostic::error(Code::NotNull, place, message);
                     self.found.push(error.label("the column refuses null").help("name it `erase` or `keep`"));
                     return;
                 }
-                // a composite key is unlinked as soon as one of its columns is null
-                let columns = key.columns.iter().filter(|name| !fixed.contains(name));
-                let updates = columns.map(|name| (name.clone(), Sql::new("null"))).collect();
-                (Disposition::Unlink, Change::Update(updates), None)
+                self.refuse_carried_on(child, &key.columns, &place);
+                (Disposition::Unlink, unlinked(around.dialect, child, key, &fixed), None)
             }
             Dependent::Anonymize(columns) => {
                 let unlinks = key.columns.iter().any(|name| columns.contains(&(name.clone(), Technique::Suppress)));
@@ -173,6 +233,8 @@ impl Walker<'_, '_> {
                     return;
                 }
                 let place = place.key("anonymize");
+                let changed = columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+                self.refuse_carried_on(child, &changed, &place);
                 let row = around.dialect.row(&child.name);
                 let Some(found) = changes(around, child, &row, columns, &place, &rule.id, self.found) else { return };
                 if !found.computed.is_empty() {
@@ -183,6 +245,7 @@ impl Walker<'_, '_> {
                     self.found.push(Diagnostic::error(Code::TechniqueType, place, message));
                     return;
                 }
+                self.resolved.looked_at.extend(found.looked_at);
                 (Disposition::Anonymize, Change::Update(found.sql), Some(found.undone))
             }
         };
@@ -190,16 +253,14 @@ impl Walker<'_, '_> {
             let message = format!("rows of `{written}` cannot go along: {obstacle}");
             self.found.push(Diagnostic::error(Code::UnsuitedTable, place.clone(), message));
         }
-        if child.row_security {
-            let message = format!("row security hides rows of `{written}` from this database user");
-            self.found.push(Diagnostic::error(Code::RowSecurity, place.clone(), message));
-        }
+        self.refuse_hidden(child, written, &place);
         self.warn(child, key, &change, erased);
         self.resolved.named.push(Named {
             table: child.name.clone(),
             action: disposition.to_string(),
             through,
             work: Some(self.resolved.work.len()),
+            entry: position,
         });
         self.resolved.work.push(DependentWork {
             table: child.name.clone(),
@@ -208,7 +269,95 @@ impl Walker<'_, '_> {
             disposition,
             change,
             undone,
+            own: false,
         });
+    }
+
+    /// A row waits for those that are kept and reference it, but not for itself. Where a chain leads from a row over
+    /// others back to itself, or the engine minds a reference of a row to itself, that is cut before the row goes.
+    fn keep(&mut self, child: &Table, key: &ForeignKey, chain: &[Link]) {
+        let (dialect, root) = (self.around.dialect, self.root);
+        let same = child.name == root.name || root.partition_of.as_ref() == Some(&child.name);
+        let fixed = fixed(child, key);
+        let can_be_cut = fixed.len() < key.columns.len();
+        // InnoDB counts a row among those that reference it
+        let must_be_cut = chain.len() > 1
+            || self.around.catalog.engine == Engine::Mysql && key.on_delete != ReferentialAction::Cascade;
+        let others = (same && (can_be_cut || !must_be_cut)).then(|| {
+            let (first, row) = (statements::alias(&root.name, "k0"), dialect.row(&root.name));
+            let own = child
+                .primary_key
+                .iter()
+                .map(|name| Sql::new(format!("{} = {}", dialect.column(&first, name), dialect.column(&row, name))));
+            Sql::all(&own.collect::<Vec<_>>()).negated()
+        });
+        self.waiting.push(statements::exists_dependent(dialect, &root.name, chain, others.as_ref()));
+        if others.is_some() && must_be_cut {
+            self.resolved.work.push(DependentWork {
+                table: child.name.clone(),
+                key: Vec::new(),
+                links: chain.to_vec(),
+                disposition: Disposition::Unlink,
+                change: unlinked(self.around.dialect, child, key, &fixed),
+                undone: None,
+                own: true,
+            });
+        }
+    }
+
+    /// On InnoDB whoever comes to reference a row locks it in the index of the referenced columns alone.
+    fn guard(&mut self, parent: &Table, referenced: &[KeyColumn], links: &[Link]) {
+        let leads = |columns: &[String]| {
+            columns.len() >= referenced.len()
+                && referenced.iter().all(|column| columns[..referenced.len()].contains(&column.name))
+        };
+        if self.around.catalog.engine != Engine::Mysql || leads(&parent.primary_key) {
+            return;
+        }
+        let names: Vec<_> = referenced.iter().map(|column| column.name.clone()).collect();
+        for index in parent.indexes_on(&names) {
+            let (table, index) = (parent.name.clone(), index.name.clone());
+            let guard = Guard { table, links: links.to_vec(), columns: referenced.to_vec(), index };
+            if !self.resolved.guards.contains(&guard) {
+                self.resolved.guards.push(guard);
+            }
+        }
+    }
+
+    /// A changed value that others reference would change in their rows too, kept or not.
+    fn refuse_carried_on(&mut self, table: &'a Table, columns: &[String], place: &Place) {
+        use ReferentialAction::{Cascade, SetDefault, SetNull};
+        for (child, key) in self.around.catalog.referencing(&table.name) {
+            let changed = key.referenced_columns.iter().find(|name| columns.contains(name));
+            let Some(column) = changed.filter(|_| matches!(key.on_update, Cascade | SetNull | SetDefault)) else {
+                continue;
+            };
+            let message = format!(
+                "`{}` references `{column}` with foreign key `{}`, and the database would change its rows along",
+                child.name, key.name
+            );
+            let help = "leave the column as it is, or declare the foreign key without an action on update";
+            self.found.push(Diagnostic::error(Code::ReferencingColumn, place.clone(), message).help(help));
+        }
+    }
+
+    /// Rows that nobody sees are neither changed along nor waited for, and a cascade takes them all the same.
+    fn refuse_hidden(&mut self, child: &Table, written: &TablePath, place: &Place) {
+        if child.row_security {
+            let message = format!("row security hides rows of `{written}` from this database user");
+            let help = "give the user BYPASSRLS, or a policy that lets it see every row: the database erases or refuses \
+                        what references an erased row, seen or not";
+            self.found.push(Diagnostic::error(Code::RowSecurity, place.clone(), message).help(help));
+        }
+    }
+
+    fn report_broken(&mut self, position: usize, child: &Table, key: &ForeignKey) {
+        let place = self.rule.dependents[position].place.clone();
+        let message = format!(
+            "foreign key `{}` of `{}` references columns that `{}` does not have",
+            key.name, child.name, key.references
+        );
+        self.found.push(Diagnostic::error(Code::NotADependent, place, message).help("declare it anew"));
     }
 
     fn warn(&mut self, child: &Table, key: &ForeignKey, change: &Change, erased: bool) {
@@ -255,16 +404,52 @@ impl Walker<'_, '_> {
             key.columns.join(", "),
             self.rule.id
         );
-        let help = format!("add `{path}: erase`, `keep` or `unlink` under `dependents`");
+        // another key from there is named by itself
+        let by_key = self.rule.dependents.iter().any(|entry| {
+            let named = self.around.catalog.table(entry.table.schema.as_deref(), &entry.table.table);
+            !entry.by.is_empty() && named.map(|table| &table.name) == Some(&child.name)
+        });
+        let help = match by_key {
+            false => format!("add `{path}: erase`, `keep` or `unlink` under `dependents`"),
+            true => format!("add {} to `{path}` under `dependents`, or another fate", by(key)),
+        };
         self.found.push(Diagnostic::error(Code::UnnamedForeignKey, place, message).label(then).help(help));
     }
 
-    fn report_unused(&mut self) {
-        for (position, (table, _)) in self.rule.dependents.iter().enumerate() {
-            if self.seen.contains(&position) {
+    /// Only `keep` may stand for several keys: with any other, a row would go or change by a key that nobody thought of.
+    fn report_ambiguous(&mut self) {
+        for (position, keys) in &self.seen {
+            let entry = &self.rule.dependents[*position];
+            let mut several: Vec<&ForeignKey> = Vec::new();
+            for key in keys {
+                if !several.iter().any(|known| known.name == key.name && same_key(known, key)) {
+                    several.push(key);
+                }
+            }
+            if entry.fate == Dependent::Keep || several.len() < 2 {
                 continue;
             }
-            let place = self.rule.place.key("dependents").key(&table.to_string()).name();
+            let columns: Vec<_> = several.iter().map(|key| format!("`{}`", key.columns.join(", "))).collect();
+            let message = format!(
+                "`{}` references rows that rule `{}` changes by several foreign keys: {}",
+                entry.table,
+                self.rule.id,
+                columns.join(" and ")
+            );
+            let items: Vec<_> = several.iter().map(|key| by(key)).collect();
+            let help = format!("say of each what becomes of a row by it: `{}: [{}]`", entry.table, items.join(", "));
+            let error = Diagnostic::error(Code::UnnamedForeignKey, entry.place.clone(), message);
+            self.found.push(error.label("which one is meant?").help(help));
+        }
+    }
+
+    fn report_unused(&mut self) {
+        for (position, entry) in self.rule.dependents.iter().enumerate() {
+            if self.seen.contains_key(&position) {
+                continue;
+            }
+            let table = &entry.table;
+            let place = if entry.by.is_empty() { entry.place.name() } else { entry.place.key("by") };
             if table.database != self.rule.table.database {
                 let message = format!("`{table}` lies in another database than `{}`", self.rule.table);
                 self.found.push(Diagnostic::error(Code::NotADependent, place, message));
@@ -273,8 +458,12 @@ impl Walker<'_, '_> {
             match find_table(self.around.catalog, table, place.clone()) {
                 Err(diagnostic) => self.found.push(diagnostic),
                 Ok(_) => {
-                    let message =
-                        format!("no foreign key leads from `{table}` to a row that rule `{}` changes", self.rule.id);
+                    let columns = entry.by.join(", ");
+                    let by = if columns.is_empty() { String::new() } else { format!(" by `{columns}`") };
+                    let message = format!(
+                        "no foreign key leads from `{table}`{by} to a row that rule `{}` changes",
+                        self.rule.id
+                    );
                     let help = "leave it out, or declare the foreign key in the database";
                     self.found.push(
                         Diagnostic::error(Code::NotADependent, place, message).label("not a dependent").help(help),
@@ -285,16 +474,45 @@ impl Walker<'_, '_> {
     }
 }
 
-fn link(child: &Table, key: &ForeignKey, parent: &Table) -> Link {
-    let of = |table: &Table, names: &[String]| {
-        names.iter().filter_map(|name| table.column(name)).map(KeyColumn::from).collect()
+/// `None` where a column is missing: joined by the others alone, rows would match that do not belong together.
+fn link(child: &Table, key: &ForeignKey, parent: &Table) -> Option<Link> {
+    let of = |table: &Table, names: &[String]| -> Option<Vec<KeyColumn>> {
+        names.iter().map(|name| table.column(name).map(KeyColumn::from)).collect()
     };
-    Link {
-        from: child.name.clone(),
-        columns: of(child, &key.columns),
-        to: parent.name.clone(),
-        referenced: of(parent, &key.referenced_columns),
+    let (columns, referenced) = (of(child, &key.columns)?, of(parent, &key.referenced_columns)?);
+    let (from, to) = (child.name.clone(), parent.name.clone());
+    (columns.len() == referenced.len() && !columns.is_empty()).then_some(Link { from, columns, to, referenced })
+}
+
+/// Two keys lead from the same columns to the same rows.
+fn same_key(one: &ForeignKey, other: &ForeignKey) -> bool {
+    let pairs = |key: &ForeignKey| {
+        let pairs = key.columns.iter().cloned().zip(key.referenced_columns.iter().cloned());
+        pairs.collect::<BTreeSet<_>>()
+    };
+    (&one.references, &one.target) == (&other.references, &other.target) && pairs(one) == pairs(other)
+}
+
+/// How a rule names a key.
+fn by(key: &ForeignKey) -> String {
+    match key.columns.as_slice() {
+        [column] => format!("{{by: {column}, keep: true}}"),
+        columns => format!("{{by: [{}], keep: true}}", columns.join(", ")),
     }
+}
+
+/// Columns of the key that cannot become null.
+fn fixed(child: &Table, key: &ForeignKey) -> Vec<String> {
+    let is_fixed = |name: &&String| child.column(name).is_none_or(|column| !column.nullable || column.generated);
+    key.columns.iter().filter(is_fixed).cloned().collect()
+}
+
+/// A composite key is unlinked as soon as one of its columns is null.
+fn unlinked(dialect: &dyn Dialect, child: &Table, key: &ForeignKey, fixed: &[String]) -> Change {
+    let columns = key.columns.iter().filter(|name| !fixed.contains(name));
+    let mut updates = columns.map(|name| (name.clone(), Sql::new("null"))).collect();
+    hold_still(dialect, child, &dialect.row(&child.name), &mut updates);
+    Change::Update(updates)
 }
 
 fn names(columns: &[KeyColumn]) -> String {

@@ -1,19 +1,34 @@
-//! Holds: suspensions of the deletion, as conditions on rows.
+//! Holds: suspensions of the deletion, as conditions on rows and on what belongs to them.
+//!
+//! [`bind`] finds the tables of holds in a live schema, under new names too where the engine can tell, and notices those
+//! that are gone. The [`Bound`] holds of a database then say of each table which of its rows stay.
 
+use super::{OpenDatabase, starting_point};
 use crate::{
-    catalog::{Catalog, Table, TableName},
-    database::{Dialect, KeyColumn, Sql},
+    catalog::{Binding, Catalog, Table, TableKind, TableName},
+    database::{
+        Belonging, Change, DependentWork, Dialect, Error, ErrorKind, HeldRows, KeyColumn, Link, Row, Rows, Sql,
+        Statement, statements,
+    },
+    diagnostic::{Code, Diagnostic, Place},
+    job::Job,
     rules::condition,
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A hold in force, as far as planning needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     pub id: u64,
     pub database: String,
+    /// As it was called when the hold was added.
     pub table: TableName,
     pub scope: HoldScope,
     pub matter: String,
+    /// What belongs to the rows is not held with them.
+    pub only_row: bool,
+    /// What the table is found again by; older holds have none.
+    pub binding: Option<Binding>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,41 +39,557 @@ pub enum HoldScope {
     Condition(String),
 }
 
-/// One of the holds concerns the row called `row`; `None` when there are none on the table. Keys are hidden from plans.
+impl Hold {
+    /// Its number and matter.
+    pub fn name(&self) -> String {
+        format!("{} ({})", self.id, self.matter)
+    }
+}
+
+/// The holds of one database, found in its schema.
+#[derive(Clone, Debug, Default)]
+pub struct Bound {
+    pub holds: Vec<BoundHold>,
+    /// Why holds cannot be applied any more, in words. No rule of the database may do anything then.
+    pub lost: Vec<String>,
+    /// What somebody should look at.
+    pub warnings: Vec<Diagnostic>,
+    links: Vec<Tie>,
+}
+
+/// A hold and the tables whose rows it names.
+#[derive(Clone, Debug)]
+pub struct BoundHold {
+    pub id: u64,
+    pub matter: String,
+    /// Its table, as it is called now; the partitioned one for a partition.
+    pub table: TableName,
+    held: Vec<(TableName, HeldRows)>,
+}
+
+/// How rows belong to others.
+#[derive(Clone, Debug)]
+struct Tie {
+    link: Link,
+    /// A foreign key of the database says so: it knows of it when the row that is referenced goes.
+    is_declared: bool,
+}
+
+/// Finds the tables of all holds in the schemas of open databases.
 ///
 /// # Errors
-/// A hold's condition no longer fits the table: its number and what is wrong.
-pub fn held(
-    dialect: &dyn Dialect,
-    catalog: &Catalog,
-    table: &Table,
-    holds: &[&Hold],
-    row: &str,
-) -> Result<Option<Sql>, String> {
-    let key: Vec<KeyColumn> = table.key_columns().map(KeyColumn::from).collect();
-    let mut keys = Vec::new();
-    let mut pieces = Vec::new();
+/// A database fails while it is asked.
+pub async fn bind(
+    job: &Job,
+    databases: &mut BTreeMap<String, OpenDatabase>,
+    holds: &[Hold],
+) -> Result<BTreeMap<String, Bound>, Error> {
+    let nowhere = |hold: &&Hold| !job.settings.databases.contains_key(&hold.database);
+    let nowhere: Vec<_> = holds
+        .iter()
+        .filter(nowhere)
+        .map(|hold| lost(hold, &format!("its database `{}` is not in sunset.yaml", hold.database)))
+        .collect();
+    let mut all = BTreeMap::new();
+    for (name, open) in databases {
+        let own: Vec<_> = holds.iter().filter(|hold| hold.database == *name).collect();
+        let mut bound = bind_in(job, name, open, &own).await?;
+        bound.lost.extend(nowhere.iter().cloned());
+        all.insert(name.clone(), bound);
+    }
+    Ok(all)
+}
+
+/// The same for holds of one database.
+pub async fn bind_in(job: &Job, database: &str, open: &mut OpenDatabase, holds: &[&Hold]) -> Result<Bound, Error> {
+    let mut bound = Bound::default();
+    if holds.is_empty() {
+        return Ok(bound);
+    }
+    let OpenDatabase { connection, catalog, dialect, .. } = open;
+    let mut binder = Binder { connection: connection.as_mut(), catalog, dialect: *dialect, identity: None };
+    binder.identity = binder.database_identity().await;
     for hold in holds {
-        match &hold.scope {
-            HoldScope::Key(values) if values.len() == key.len() => keys.push(values.clone()),
-            HoldScope::Key(_) => {
-                return Err(format!("hold {} does not fit the primary key of {}", hold.id, table.name));
+        match binder.find(hold, &mut bound.warnings).await? {
+            Ok(found) => bound.holds.push(found),
+            Err(why) => bound.lost.push(lost(hold, &why)),
+        }
+    }
+    let inherited = binder.inheritance().await?;
+    bound.links = ties(job, database, catalog);
+    inherit(&mut bound, catalog, &inherited);
+    Ok(bound)
+}
+
+/// What a hold on these columns of a table is found again by, and how many rows it is about.
+///
+/// # Errors
+/// The database fails while it is asked.
+pub async fn binding(open: &mut OpenDatabase, table: &Table, columns: &[String], rows: u64) -> Result<Binding, Error> {
+    let OpenDatabase { connection, catalog, dialect, .. } = open;
+    let mut binder = Binder { connection: connection.as_mut(), catalog, dialect: *dialect, identity: None };
+    let database = binder.database_identity().await;
+    let identity = binder.text(&dialect.table_identity(&table.name)).await?.unwrap_or_default();
+    let known = binder.columns(&table.name).await?;
+    let columns = columns.iter().map(|name| (name.clone(), known.get(name).cloned())).collect();
+    Ok(Binding { database, table: identity, columns, rows })
+}
+
+fn lost(hold: &Hold, why: &str) -> String {
+    format!(
+        "hold {} on {}.{}: {why}; nothing is done in the database until `sunset hold move {} --table …` names the table \
+         that has its rows now, or `sunset hold release {}` ends it",
+        hold.name(),
+        hold.database,
+        hold.table,
+        hold.id,
+        hold.id
+    )
+}
+
+/// The table that holds of a partition are about.
+fn root<'a>(catalog: &'a Catalog, table: &'a Table) -> &'a Table {
+    table.partition_of.as_ref().and_then(|root| catalog.get(root)).unwrap_or(table)
+}
+
+struct Binder<'a> {
+    connection: &'a mut dyn crate::database::Connection,
+    catalog: &'a Catalog,
+    dialect: &'static dyn Dialect,
+    /// The database's.
+    identity: Option<String>,
+}
+
+impl Binder<'_> {
+    /// A server that does not tell it is one without.
+    async fn database_identity(&mut self) -> Option<String> {
+        let statement = self.dialect.database_identity()?;
+        self.text(&statement).await.ok().flatten()
+    }
+
+    async fn text(&mut self, statement: &Statement) -> Result<Option<String>, Error> {
+        Ok(self.connection.fetch(statement).await?.into_iter().flatten().next().flatten())
+    }
+
+    /// Identities of a table's columns by name.
+    async fn columns(&mut self, table: &TableName) -> Result<BTreeMap<String, String>, Error> {
+        let Some(statement) = self.dialect.column_identities(table) else { return Ok(BTreeMap::new()) };
+        let rows = self.connection.fetch(&statement).await?;
+        Ok(rows.into_iter().filter_map(|row| pair(&row, 0)).collect())
+    }
+
+    /// Which tables inherit from which.
+    async fn inheritance(&mut self) -> Result<Vec<(TableName, TableName)>, Error> {
+        let Some(statement) = self.dialect.inheritance() else { return Ok(Vec::new()) };
+        let name = |(schema, name)| TableName { schema, name };
+        let rows = self.connection.fetch(&statement).await?;
+        Ok(rows.iter().filter_map(|row| Some((name(pair(row, 0)?), name(pair(row, 2)?)))).collect())
+    }
+
+    /// The table with an identity of this database.
+    async fn with_identity(&mut self, identity: &str) -> Result<Option<&'_ Table>, Error> {
+        let Some(statement) = self.dialect.table_with_identity(identity) else { return Ok(None) };
+        let rows = self.connection.fetch(&statement).await?;
+        let name = rows.first().and_then(|row| pair(row, 0));
+        Ok(name.and_then(|(schema, name)| self.catalog.get(&TableName { schema, name })))
+    }
+
+    /// The hold's table and columns as they are called now, or why it cannot be applied.
+    async fn find(&mut self, hold: &Hold, warnings: &mut Vec<Diagnostic>) -> Result<Result<BoundHold, String>, Error> {
+        let catalog = self.catalog;
+        let binding = hold.binding.as_ref();
+        let named = catalog.get(&hold.table).filter(|table| table.kind != TableKind::View);
+        let follows = binding.filter(|binding| binding.database.is_some() && binding.database == self.identity);
+        let followed = match follows {
+            Some(binding) => self.with_identity(&binding.table).await?.map(|table| table.name.clone()),
+            None => None,
+        };
+        let followed = followed.and_then(|name| catalog.get(&name));
+        let Some(table) = followed.or(named) else { return Ok(Err("the table is no longer there".to_owned())) };
+        // what stands under the name may be another table than the one that was meant
+        let mut is_certain = match (binding, follows) {
+            (_, Some(_)) => followed.is_some(),
+            (Some(binding), None) => {
+                let identity = self.text(&self.dialect.table_identity(&table.name)).await?;
+                binding.database.is_none() && identity.as_deref() == Some(&binding.table)
             }
-            HoldScope::Condition(text) => {
-                let expression = condition::check(text, catalog.engine)
-                    .map_err(|errors| format!("hold {}: {}", hold.id, errors.first().map_or("", |e| &e.problem)))?;
-                let unknown = expression.columns().iter().find(|column| !dialect.has_column(table, &column.name));
-                if let Some(column) = unknown {
-                    return Err(format!("hold {}: column `{}` is not in {}", hold.id, column.name, table.name));
+            (None, None) => false,
+        };
+
+        let key: Vec<_> = table.primary_key.iter().map(|name| (name.clone(), None)).collect();
+        let mut expression = None;
+        let mut columns = binding.map(|binding| binding.columns.clone());
+        match &hold.scope {
+            HoldScope::Key(_) => columns = columns.or(Some(key)),
+            HoldScope::Condition(text) => match condition::check(text, catalog.engine) {
+                Ok(checked) => {
+                    let names = || checked.columns().iter().map(|column| (column.name.clone(), None)).collect();
+                    columns = columns.or_else(|| Some(names()));
+                    expression = Some(checked);
                 }
-                let mut condition = dialect.condition(&expression, row);
-                condition.text = format!("coalesce({}, false)", condition.text);
-                pieces.push(condition);
+                Err(errors) => {
+                    let problem = errors.first().map_or("", |error| &error.problem);
+                    return Ok(Err(format!("its condition cannot be read: {problem}")));
+                }
+            },
+        }
+        let known = if followed.is_some() { self.columns(&table.name).await? } else { BTreeMap::new() };
+        let mut names = Vec::new();
+        for (name, identity) in columns.unwrap_or_default() {
+            let same = known.iter().find(|(_, known)| Some(*known) == identity.as_ref()).map(|(name, _)| name.clone());
+            is_certain &= same.is_some() || known.is_empty();
+            let by_name = || self.dialect.has_column(table, &name).then(|| name.clone());
+            match same.or_else(by_name) {
+                Some(now) => names.push((name, now)),
+                None => return Ok(Err(format!("column `{name}` of {} is no longer there", table.name))),
+            }
+        }
+        let table = root(catalog, table);
+        let rows = match (&hold.scope, expression) {
+            (HoldScope::Key(values), _) => {
+                let columns: Vec<_> =
+                    names.iter().filter_map(|(_, now)| table.column(now)).map(KeyColumn::from).collect();
+                if columns.len() != values.len() || columns.is_empty() {
+                    return Ok(Err(format!("it does not fit the primary key of {}", table.name)));
+                }
+                Rows::Keys(columns, vec![values.clone()])
+            }
+            (HoldScope::Condition(_), Some(expression)) => {
+                Rows::Condition(expression, names.into_iter().filter(|(old, now)| old != now).collect())
+            }
+            (HoldScope::Condition(_), None) => return Ok(Err("its condition cannot be read".to_owned())),
+        };
+        if let Some(why) = self.holds_nothing(hold, &table.name, &rows, is_certain).await? {
+            return Ok(Err(why));
+        }
+        let held = HeldRows { rows, alone: hold.only_row };
+        let mut tables = vec![(table.name.clone(), held.clone())];
+        if let Some(other) = named.map(|named| root(catalog, named)).filter(|named| named.name != table.name) {
+            tables.extend(self.namesake(hold, table, other, held, warnings));
+        }
+        let (id, matter) = (hold.id, hold.matter.clone());
+        Ok(Ok(BoundHold { id, matter, table: table.name.clone(), held: tables }))
+    }
+
+    /// The hold's table has another name now, and another table has the old one: one of them has the rows.
+    fn namesake(
+        &self,
+        hold: &Hold,
+        table: &Table,
+        other: &Table,
+        held: HeldRows,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Option<(TableName, HeldRows)> {
+        let fits = match &held.rows {
+            Rows::Keys(columns, _) => columns.iter().all(|column| other.column(&column.name).is_some()),
+            Rows::Condition(expression, renamed) => {
+                let now = |name: &String| renamed.get(name).unwrap_or(name).clone();
+                expression.columns().iter().all(|column| self.dialect.has_column(other, &now(&column.name)))
+            }
+        };
+        let message = format!(
+            "hold {}: its table is called {} now, and {} is another one{}",
+            hold.name(),
+            table.name,
+            other.name,
+            if fits { ": it is applied to both" } else { "" }
+        );
+        warnings.push(
+            Diagnostic::warning(Code::HoldInDoubt, Place::file("holds"), message)
+                .help(format!("`sunset hold move {} --table …` names the one that is meant", hold.id)),
+        );
+        fits.then(|| (other.name.clone(), held))
+    }
+
+    /// Why nothing is held any more that was meant; `is_certain`: the table is the one that was meant.
+    async fn holds_nothing(
+        &mut self,
+        hold: &Hold,
+        table: &TableName,
+        rows: &Rows,
+        is_certain: bool,
+    ) -> Result<Option<String>, Error> {
+        let was_empty = hold.binding.as_ref().is_none_or(|binding| binding.rows == 0);
+        let is_key = matches!(rows, Rows::Keys(..));
+        let condition = rows.sql(self.dialect, &self.dialect.row(table));
+        let statement = match is_key || !is_certain && !was_empty {
+            true => statements::any_row(self.dialect, table, Some(&condition)),
+            // it can be read, and nobody waits for a table to be read through
+            false => self.dialect.explain(&statements::any_row(self.dialect, table, Some(&condition))),
+        };
+        let found = match self.connection.fetch(&statement).await {
+            Ok(rows) => rows,
+            Err(error) if matches!(error.kind, ErrorKind::Other | ErrorKind::Constraint) => {
+                return Ok(Some(format!("it cannot be applied to {table} any more: {error}")));
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(match (found.is_empty(), is_key) {
+            (false, _) => None,
+            (true, true) => Some(format!("{table} has no row with its key any more")),
+            (true, false) => Some(format!(
+                "{table} may be another table than the one that was meant, and no row of it meets the condition"
+            )),
+        })
+    }
+}
+
+fn pair(row: &Row, at: usize) -> Option<(String, String)> {
+    Some((row.get(at)?.clone()?, row.get(at + 1)?.clone()?))
+}
+
+/// How rows belong to others: by foreign keys, and by what rules look through.
+fn ties(job: &Job, database: &str, catalog: &Catalog) -> Vec<Tie> {
+    let mut ties = Vec::new();
+    for table in catalog.tables.iter().filter(|table| table.partition_of.is_none() && table.kind != TableKind::View) {
+        for key in &table.foreign_keys {
+            let Some(to) = catalog.get(&key.references).map(|to| root(catalog, to)) else { continue };
+            ties.extend(tie(table, &key.columns, to, &key.referenced_columns, true));
+        }
+    }
+    for rule in job.rules().filter(|rule| rule.table.database == database) {
+        let Some(table) = catalog.table(rule.table.schema.as_deref(), &rule.table.table) else { continue };
+        let Some((related, pairs)) = starting_point::undeclared(rule, table, catalog) else { continue };
+        let (table, related) = (root(catalog, table), root(catalog, related));
+        let tells = |of: &Table, column: &KeyColumn| {
+            of.primary_key == [column.name.clone()]
+                || of
+                    .indexes
+                    .iter()
+                    .any(|index| index.unique && !index.partial && index.columns == [column.name.clone()])
+        };
+        for (theirs, ours) in pairs {
+            let (here, there) = (tells(table, &ours), tells(related, &theirs));
+            // where neither tells one row, each may be meant
+            if here || !there {
+                ties.extend(tie(
+                    related,
+                    std::slice::from_ref(&theirs.name),
+                    table,
+                    std::slice::from_ref(&ours.name),
+                    false,
+                ));
+            }
+            if there || !here {
+                ties.extend(tie(
+                    table,
+                    std::slice::from_ref(&ours.name),
+                    related,
+                    std::slice::from_ref(&theirs.name),
+                    false,
+                ));
             }
         }
     }
-    if !keys.is_empty() {
-        pieces.insert(0, dialect.one_of(row, &key, &keys).hidden());
+    ties
+}
+
+fn tie(from: &Table, columns: &[String], to: &Table, referenced: &[String], is_declared: bool) -> Option<Tie> {
+    let of = |table: &Table, names: &[String]| -> Option<Vec<KeyColumn>> {
+        names.iter().map(|name| table.column(name).map(KeyColumn::from)).collect()
+    };
+    let (columns, referenced) = (of(from, columns)?, of(to, referenced)?);
+    let link = Link { from: from.name.clone(), columns, to: to.name.clone(), referenced };
+    (link.columns.len() == link.referenced.len() && !link.columns.is_empty()).then_some(Tie { link, is_declared })
+}
+
+/// Rows of a table that inherits from another one are rows of that one too: what holds there, holds for them, and what
+/// holds them, holds where they are seen through the other one.
+fn inherit(bound: &mut Bound, catalog: &Catalog, inherited: &[(TableName, TableName)]) {
+    for (child, parent) in inherited {
+        for hold in &mut bound.holds {
+            let above: Vec<_> = hold.held.iter().filter(|(table, _)| table == parent).cloned().collect();
+            hold.held.extend(above.into_iter().map(|(_, rows)| (child.clone(), rows)));
+        }
     }
-    Ok((!pieces.is_empty()).then(|| Sql::join(&pieces, " or ").nested()))
+    let own: Vec<_> =
+        bound.links.iter().filter(|tie| inherited.iter().any(|(_, above)| tie.link.from == *above)).cloned().collect();
+    for (child, parent) in inherited {
+        let copies = own.iter().filter(|tie| tie.link.from == *parent).cloned();
+        bound.links.extend(copies.map(|mut tie| {
+            tie.link.from = child.clone();
+            tie
+        }));
+        let (Some(below), Some(above)) = (catalog.get(child), catalog.get(parent)) else { continue };
+        bound.links.extend(tie(above, &above.primary_key, below, &above.primary_key, true));
+    }
+}
+
+impl Bound {
+    /// There are none that concern anything.
+    pub fn is_empty(&self) -> bool {
+        self.holds.is_empty()
+    }
+
+    /// What one hold, or all of them, say.
+    fn belonging<'a>(
+        &'a self,
+        dialect: &'a dyn Dialect,
+        catalog: &'a Catalog,
+        held: &'a [(&'a TableName, HeldRows)],
+    ) -> Belonging<'a> {
+        let held = held.iter().map(|(table, rows)| (*table, rows));
+        Belonging::new(dialect, held, self.links.iter().map(|tie| &tie.link), &catalog.tables)
+    }
+
+    /// Rows of these holds; single keys of a table are asked for together.
+    fn rows(&self, only: Option<u64>) -> Vec<(&TableName, HeldRows)> {
+        let mut all: Vec<(&TableName, HeldRows)> = Vec::new();
+        let chosen = self.holds.iter().filter(|hold| only.is_none_or(|id| hold.id == id));
+        for (table, held) in chosen.flat_map(|hold| &hold.held) {
+            let same = all.iter_mut().find(|(other, known)| {
+                *other == table
+                    && known.alone == held.alone
+                    && matches!((&known.rows, &held.rows), (Rows::Keys(a, _), Rows::Keys(b, _)) if a == b)
+            });
+            match (same.map(|(_, known)| &mut known.rows), &held.rows) {
+                (Some(Rows::Keys(_, keys)), Rows::Keys(_, more)) => keys.extend(more.iter().cloned()),
+                _ => all.push((table, held.clone())),
+            }
+        }
+        all
+    }
+
+    /// Rows of a table called `row` that stay: a hold is on them, or they belong to a held row. `None`: no row can.
+    pub fn stays(
+        &self,
+        dialect: &dyn Dialect,
+        catalog: &Catalog,
+        table: &Table,
+        row: &str,
+        only: Option<u64>,
+    ) -> Option<Sql> {
+        let held = self.rows(only);
+        self.belonging(dialect, catalog, &held).stays(&root(catalog, table).name, row)
+    }
+
+    /// Rows that this hold names itself.
+    pub fn names(&self, dialect: &dyn Dialect, catalog: &Catalog, table: &Table, row: &str, id: u64) -> Option<Sql> {
+        let held = self.rows(Some(id));
+        self.belonging(dialect, catalog, &held).names(&root(catalog, table).name, row)
+    }
+
+    /// Rows that a change must leave alone: they stay, or a row does that would be changed along with them, or the change
+    /// would cut the link of a row that stays.
+    pub fn concerns(
+        &self,
+        dialect: &dyn Dialect,
+        catalog: &Catalog,
+        (table, row): (&Table, &str),
+        change: &Change,
+        dependents: &[DependentWork],
+        only: Option<u64>,
+    ) -> Option<Sql> {
+        if self.holds.is_empty() {
+            return None;
+        }
+        let held = self.rows(only);
+        let belonging = self.belonging(dialect, catalog, &held);
+        let mut pieces: Vec<_> =
+            self.untouchable(&belonging, dialect, catalog, &table.name, (table, row), (change, None));
+        for dependent in dependents {
+            let Some(child) = catalog.get(&dependent.table) else { continue };
+            let name = statements::alias(&table.name, "k0");
+            // the row over which it goes along is the rule's own, or another dependent
+            let changed = (&dependent.change, dependent.links.first());
+            let along = self.untouchable(&belonging, dialect, catalog, &table.name, (child, &name), changed);
+            if !along.is_empty() {
+                let along = Sql::join(&along, " or ").nested();
+                pieces.push(statements::exists_dependent(dialect, &table.name, &dependent.links, Some(&along)));
+            }
+        }
+        (!pieces.is_empty()).then(|| Sql::join(&pieces, " or ").nested())
+    }
+
+    fn untouchable<'a>(
+        &'a self,
+        belonging: &Belonging<'a>,
+        dialect: &dyn Dialect,
+        catalog: &'a Catalog,
+        target: &TableName,
+        (table, row): (&'a Table, &str),
+        (change, over): (&Change, Option<&Link>),
+    ) -> Vec<Sql> {
+        let name = &root(catalog, table).name;
+        let mut pieces: Vec<_> = belonging.stays_but(name, row, over).into_iter().collect();
+        for tie in self.links.iter().filter(|tie| tie.link.to == *name && cuts(change, tie)) {
+            let below = statements::alias(target, "linked");
+            let Some(stays) = belonging.stays(&tie.link.from, &below) else { continue };
+            let on = statements::equal(dialect, row, &tie.link.referenced, &below, &tie.link.columns);
+            let mut sql =
+                Sql::new(format!("exists (select 1 from {} as {below} where {on} and ", dialect.table(&tie.link.from)));
+            sql.append(&stays).push(")");
+            pieces.push(sql);
+        }
+        pieces
+    }
+
+    /// Holds that can concern rows of these tables: those on the tables themselves, and those that rows come under because
+    /// they belong to others.
+    pub fn on(&self, dialect: &dyn Dialect, catalog: &Catalog, tables: &[&Table]) -> Vec<String> {
+        let mut names = Vec::new();
+        for hold in &self.holds {
+            let held = self.rows(Some(hold.id));
+            let belonging = self.belonging(dialect, catalog, &held);
+            let tables: Vec<_> = tables.iter().map(|table| &root(catalog, table).name).collect();
+            let itself = hold.held.iter().any(|(table, _)| tables.contains(&table));
+            if itself || tables.iter().any(|table| belonging.upwards(table).next().is_some()) {
+                let on = if itself { String::new() } else { format!(" on {}", hold.table) };
+                names.push(format!("{} ({}){on}", hold.id, hold.matter));
+            }
+        }
+        names
+    }
+
+    /// Links over which rows of these tables can come to be held, and whether the query goes along them downwards.
+    pub fn links(&self, dialect: &dyn Dialect, catalog: &Catalog, tables: &[&Table]) -> Vec<(Link, bool)> {
+        let held = self.rows(None);
+        let belonging = self.belonging(dialect, catalog, &held);
+        let mut links: Vec<(Link, bool)> = Vec::new();
+        for table in tables {
+            for link in belonging.reach(&root(catalog, table).name) {
+                if !links.iter().any(|(known, _)| known == link) {
+                    links.push((link.clone(), belonging.leads_back(&link.to)));
+                }
+            }
+        }
+        links
+    }
+
+    /// Columns that tell which rows of a table are held.
+    pub fn columns(&self, table: &TableName) -> BTreeSet<String> {
+        let held = self.holds.iter().flat_map(|hold| &hold.held).filter(|(held, _)| held == table);
+        held.flat_map(|(_, held)| -> Vec<String> {
+            match &held.rows {
+                Rows::Keys(columns, _) => columns.iter().map(|column| column.name.clone()).collect(),
+                Rows::Condition(expression, renamed) => {
+                    let now = |name: &String| renamed.get(name).unwrap_or(name).clone();
+                    expression.columns().iter().map(|column| now(&column.name)).collect()
+                }
+            }
+        })
+        .collect()
+    }
+
+    /// Tables that have rows which a hold keeps, as far as the schema can tell.
+    pub fn tables(&self, dialect: &dyn Dialect, catalog: &Catalog) -> Vec<TableName> {
+        let held = self.rows(None);
+        self.belonging(dialect, catalog, &held).tables().into_iter().cloned().collect()
+    }
+}
+
+/// A change of a row takes from rows that reference it what they reference. What foreign keys say is seen to: a dependent
+/// is named, and goes along or stands against it.
+fn cuts(change: &Change, tie: &Tie) -> bool {
+    let touched = |columns: &[(String, Sql)]| {
+        columns.iter().any(|(name, _)| tie.link.referenced.iter().any(|column| column.name == *name))
+    };
+    match change {
+        Change::Erase => !tie.is_declared,
+        Change::Update(columns) => touched(columns),
+        Change::Compute { computed, sql } => {
+            let computed = || computed.iter().map(|column| &column.column.name);
+            touched(sql) || computed().any(|name| tie.link.referenced.iter().any(|column| column.name == *name))
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
     anonymize::{self, Generalize, Technique},
     catalog::{Column, Table},
     database::{
-        Change, Connection, DependentWork, Dialect, Error, Sql, Statement, Work,
+        Change, Connection, Dialect, Error, Sql, Statement, Work,
         groups::{self, Diverse, GroupCounts, GroupsWork},
         statements::{self, KeySelection},
     },
@@ -178,7 +178,7 @@ impl Resolver<'_, '_> {
                 self.found.push(error.help("leave it out: it is an identifier, and something must become of it"));
                 continue;
             }
-            by.push(anonymize::told_apart(&dialect.column(row, name), column, engine));
+            by.extend(anonymize::told_apart(&dialect.column(row, name), column, engine));
             bare.push(format!("{} is null", dialect.column(row, name)));
         }
         let mut diverse = Vec::new();
@@ -210,11 +210,19 @@ impl Resolver<'_, '_> {
             measures.push(suppressing(work, REMOVED.to_owned(), &done, pending, found.change()));
         }
         if terms.at_last == AtLast::Erase {
-            let dependents = self.erased_along(table);
+            let along = self.erased_along(table);
+            let held = self.held(table, row, &Change::Erase, &along.work);
             measures.push(Measure {
                 label: ERASED.to_owned(),
                 disposition: Disposition::Erase,
-                work: Work { undone: Some(done.clone()), change: Change::Erase, dependents, ..measuring(work) },
+                work: Work {
+                    undone: Some(done.clone()),
+                    change: Change::Erase,
+                    dependents: along.work,
+                    guards: along.guards,
+                    held,
+                    ..measuring(work)
+                },
                 pending: None,
             });
         }
@@ -274,7 +282,7 @@ impl Resolver<'_, '_> {
                 }
             }
             Source::Related { table: related, .. } => {
-                let goes = rule.dependents.iter().any(|(name, fate)| name == related && *fate != Dependent::Keep);
+                let goes = rule.dependents.iter().any(|named| named.table == *related && named.fate != Dependent::Keep);
                 if goes && rule.starting_point.missing != Missing::Due {
                     let message = format!(
                         "the starting point lies in `{related}`, whose rows go along: rows that are done have none, and \
@@ -318,31 +326,31 @@ impl Resolver<'_, '_> {
     }
 
     /// What goes with rows that are erased at last. A dependent that is kept stands against that.
-    fn erased_along(&mut self, table: &Table) -> Vec<DependentWork> {
+    fn erased_along(&mut self, table: &Table) -> dependents::Resolved {
         let rule = self.rule;
         let mut again = Vec::new();
         let along = dependents::resolve_for(rule, table, self.around, true, &mut again);
         // what stands against the rule itself has been told
         self.found.extend(again.into_iter().filter(|diagnostic| !self.found.contains(diagnostic)).collect::<Vec<_>>());
-        for (written, _) in rule.dependents.iter().filter(|(_, fate)| *fate == Dependent::Keep) {
+        for dependent in rule.dependents.iter().filter(|dependent| dependent.fate == Dependent::Keep) {
+            let written = &dependent.table;
             let kept = self.around.catalog.table(written.schema.as_deref(), &written.table);
             let named = |kept: &&Table| along.named.iter().any(|n| n.work.is_none() && n.table == kept.name);
             if kept.filter(named).is_some() {
                 let message = format!("`{written}` is kept, and points at rows that `k_anonymity` would erase at last");
-                let place = rule.place.key("dependents").key(&written.to_string());
-                let error = Diagnostic::error(Code::KAnonymity, place, message);
+                let error = Diagnostic::error(Code::KAnonymity, dependent.place.clone(), message);
                 self.found
                     .push(error.help("name it `erase` or `unlink`, or write `at_last: suppress` under `k_anonymity`"));
             }
         }
-        along.work
+        along
     }
 }
 
 /// A measure that changes columns of rows that are done.
 fn suppressing(work: &Work, label: String, done: &Sql, pending: Sql, change: Change) -> Measure {
     let undone = Some(Sql::all([done, &pending]));
-    let work = Work { undone, change, dependents: Vec::new(), ..measuring(work) };
+    let work = Work { undone, change, dependents: Vec::new(), guards: Vec::new(), ..measuring(work) };
     Measure { label, disposition: Disposition::Anonymize, work, pending: Some(pending) }
 }
 
@@ -359,6 +367,7 @@ fn rests(first: &Technique, constant: &Technique, column: &Column, around: &Surr
         key_sql: String::new(),
         pseudonym_key: None,
         scope: String::new(),
+        copied: None,
         zone: around.settings.time_zone.clone(),
     };
     // the same for any value that is not null

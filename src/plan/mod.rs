@@ -15,9 +15,11 @@ mod find;
 mod guard;
 mod holds;
 mod indexes;
+mod interplay;
 mod k_anonymity;
 mod members;
 mod order;
+mod outlast;
 mod overlap;
 mod pace;
 mod partitions;
@@ -28,6 +30,8 @@ mod resolve;
 pub mod row;
 mod sample;
 mod starting_point;
+mod timeline;
+mod unmatched;
 
 pub use access::Walk;
 pub use aggregate::{Groups, PlannedAggregate, groups};
@@ -37,20 +41,21 @@ pub use assertion::{
 pub use count::tally;
 pub use coverage::{Accepted, Coverage, Finding, PersonalColumn, Reference, Stale, TableGap, coverage};
 pub use find::find_table;
-pub use guard::refusals;
-pub use holds::{Hold, HoldScope};
+pub use guard::{binds, over_limits, refusals, run_refusals};
+pub use holds::{Bound, Hold, HoldScope, bind, bind_in, binding};
 pub use indexes::MissingIndex;
+pub use interplay::check as check_together;
 pub use k_anonymity::{Gate, Measure, PAGE, Passed, PlannedKAnonymity, gate_refusal};
 pub use members::{PlannedMembers, resolve as members};
-pub use overlap::check as overlaps;
 pub use partitions::{PartitionByRows, PlannedPartition, PlannedPartitions, SetAside, WholePartition};
 pub use prepare::{
-    Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, databases_of, open_database,
-    open_databases, prepare, surroundings,
+    Before, Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, databases_of,
+    lost_words, open_database, open_databases, prepare, surroundings,
 };
 pub use privileges::{Need, privileges};
 pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient};
 pub use resolve::{Resolved, resolve_rule};
+pub use timeline::{Act, CategoryLife, Timeline, timeline};
 
 use crate::{
     catalog::{Engine, TableName},
@@ -91,6 +96,9 @@ pub struct Plan {
     /// What has to hold and no rule can bring about, as it was found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<CheckedAssertion>,
+    /// Rules that were in a run and are in no file any more, nor among those that are retired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone_rules: Vec<String>,
     /// The limits of the whole run.
     pub limits: Limits,
     /// Guard rails of the whole run that refuse it.
@@ -151,6 +159,9 @@ pub struct Step {
     /// A rough guess, in seconds.
     pub estimated_seconds: f64,
     pub limits: Limits,
+    /// The rule has not disposed of anything yet, and nobody has reviewed what it would.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub first_run: bool,
     #[serde(default, skip_serializing_if = "Evidence::is_rows")]
     pub evidence: Evidence,
     /// What is done about the bytes of rows that went.
@@ -158,14 +169,34 @@ pub struct Step {
     pub after: Option<After>,
     /// Why a guard rail refuses the step; empty when none does.
     pub refusals: Vec<String>,
+    /// Those of them that are about holds which cannot be applied any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_holds: Vec<String>,
+    /// Rows that had a starting point at the rule's last run and have none now, beyond what its limits allow.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_starts: u64,
     /// What a reviewer should look at.
     pub warnings: Vec<String>,
-    /// Holds that concern the table: number and matter.
+    /// Holds that can concern the table's rows: number and matter, and the hold's table where that is another one.
     pub holds: Vec<String>,
+    /// Holds that keep due rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<HeldBy>,
     /// The exact statements, in the order of their first use.
     pub statements: Vec<PlannedStatement>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
+}
+
+/// A hold that keeps rows of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBy {
+    pub hold: u64,
+    pub matter: String,
+    /// What the hold is on; the rows belong to rows of it, or are rows of it.
+    pub table: TableName,
+    /// Due rows that it keeps. One row may be kept by several.
+    pub rows: u64,
 }
 
 /// Since when rows are due.
@@ -204,6 +235,24 @@ pub struct Counts {
     /// All rows of the table: counted where a limit needs it, the server's estimate otherwise.
     pub table_rows: u64,
     pub table_rows_exact: bool,
+    /// Governed rows with a starting point and without one, where they were counted: what the next run compares with.
+    #[serde(skip)]
+    pub starts: Option<Starts>,
+}
+
+/// Governed rows that are still to be dealt with, due or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Starts {
+    pub with: u64,
+    pub without: u64,
+}
+
+impl Starts {
+    /// Rows that had a starting point then and have none now, at least: there are fewer with one than can be explained, and
+    /// more without.
+    pub fn lost_since(&self, then: &Self) -> u64 {
+        then.with.saturating_sub(self.with).min(self.without.saturating_sub(then.without))
+    }
 }
 
 impl Step {
@@ -211,6 +260,11 @@ impl Step {
     pub fn full_table(&self) -> String {
         format!("{}.{}", self.database, self.table)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]

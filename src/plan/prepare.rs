@@ -1,28 +1,32 @@
 //! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
 
 use super::{
-    Counts, DatabaseFacts, FORMAT, Hold, MissingIndex, Plan, PlannedStatement, Step, Unplanned, WholePartition,
+    Counts, DatabaseFacts, FORMAT, HeldBy, Hold, MissingIndex, Plan, PlannedStatement, Starts, Step, Unplanned,
+    WholePartition,
     access::{self, Walk},
     aggregate,
     assertion::{self, CheckedAssertion, Said},
-    condition, count, guard, indexes,
+    count, guard,
+    holds::{self, Bound},
+    indexes,
+    interplay::{self, Because, Precedence},
     k_anonymity::{self, Gate, Passed},
-    members, order, overlap, pace, partitions,
+    members, order, outlast, pace, partitions,
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
-    sample,
+    sample, unmatched,
 };
 use crate::{
-    catalog::{Catalog, Table},
+    catalog::{Catalog, Engine, Table},
     clock,
     database::{
-        self, Change, Connection, Database, Dialect, ErrorKind, MembersWork, Sql, Statement, Work,
+        self, Change, Connection, Database, Dialect, ErrorKind, KeyColumn, MembersWork, Sql, Statement, Watched, Work,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     diagnostic::{Code, Diagnostic, Place, Severity},
     job::Job,
     outcome::Outcome,
-    rules::{Disposition, Rule, shape::nearest},
+    rules::{Disposition, Limits, Rule, shape::nearest},
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -51,6 +55,29 @@ pub struct Options {
     pub answers: Option<Answers>,
     /// Gates that were passed before, by rule.
     pub passed: BTreeMap<String, Passed>,
+    /// What earlier runs have left in the store; `None` where nobody asks what was before.
+    pub before: Option<Before>,
+}
+
+/// What is known of earlier runs.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// Rules that have disposed of rows.
+    pub disposed: BTreeSet<String>,
+    /// Rows with and without a starting point after the last run, by rule.
+    pub starts: BTreeMap<String, Starts>,
+    /// Rules that were in a run.
+    pub ran: BTreeSet<String>,
+    /// What the run executes was reviewed by a person.
+    pub reviewed: bool,
+}
+
+impl Before {
+    /// Rules that were in a run and are in no file any more, although nobody has retired them.
+    pub fn gone(&self, job: &Job) -> Vec<String> {
+        let is_known = |id: &&String| job.rules().all(|rule| rule.id != **id) && !job.settings.retired.contains(*id);
+        self.ran.iter().filter(is_known).cloned().collect()
+    }
 }
 
 /// A database that is connected, with its schema.
@@ -59,6 +86,8 @@ pub struct OpenDatabase {
     pub connection: Box<dyn Connection>,
     pub catalog: Catalog,
     pub dialect: &'static dyn Dialect,
+    /// The same for every entry of the settings that leads to the same database.
+    pub identity: String,
 }
 
 /// Why a database cannot be planned for.
@@ -96,6 +125,8 @@ pub struct PreparedStep {
     pub partitions: Vec<WholePartition>,
     /// An earlier run has set rows of a partition aside, and left them there.
     pub set_aside: bool,
+    /// Rules that have to have done their part before: they need what this one destroys.
+    pub behind: Vec<String>,
 }
 
 /// The databases that these rules' rows, and those who stay with their recipients, are read from.
@@ -135,7 +166,11 @@ pub async fn open_database(
     let mut connection = database.connect_to_count().await?;
     let catalog = database.catalog(connection.as_mut()).await?;
     let dialect = database::dialect(catalog.engine, &catalog.version);
-    Ok(OpenDatabase { database, connection, catalog, dialect })
+    // servers that only speak an engine's protocol may not know what they are asked here
+    let told = connection.named(dialect.whereabouts()).await.unwrap_or_default();
+    let told: Vec<_> = told.into_iter().flatten().filter_map(|(_, value)| value).collect();
+    let identity = if told.is_empty() { settings.name.clone() } else { told.join("/") };
+    Ok(OpenDatabase { database, connection, catalog, dialect, identity })
 }
 
 /// Makes the plan.
@@ -157,24 +192,45 @@ pub async fn prepare(
     }
     let (mut databases, unavailable) = open_databases(job, names).await;
     let members = members::resolve(job, &databases, &rules, &mut found);
-    found.extend(overlap::check(job.rules()));
+    found.extend(interplay::check(job));
     let today = clock::today(now, &job.settings.time_zone);
     let tasks = options.said.as_ref().map(|said| (assertion::resolve(job, &databases, today, &mut found), said));
 
+    let bound = holds::bind(job, &mut databases, holds).await?;
+    // what a rule may do depends on all others, whether they run now or not
     let mut resolved: Vec<(&Rule, Resolved)> = Vec::new();
-    for rule in &rules {
-        let Some(open) = databases.get(&rule.table.database) else { continue };
+    for rule in job.rules() {
+        let (Some(open), Some(holds)) = (databases.get(&rule.table.database), bound.get(&rule.table.database)) else {
+            continue;
+        };
         match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
             Ok(fits) => resolved.push((rule, fits)),
-            Err(diagnostics) => found.extend(diagnostics),
+            Err(diagnostics) if rules.iter().any(|chosen| chosen.id == rule.id) => found.extend(diagnostics),
+            // whoever runs it is told
+            Err(_) => {}
         }
     }
-    found.extend(ask_for_overlaps(&mut databases, &resolved).await?);
+    let mut order = Order::default();
+    if !has_errors(&found) {
+        let together = interplay::together(&mut databases, &resolved, &job.settings).await?;
+        found.extend(together.found);
+        for ((rule, fits), read) in resolved.iter_mut().zip(&together.read) {
+            watch(rule, fits, &databases, read);
+        }
+        match in_order(&resolved, &databases, together.order) {
+            Ok(decided) => order = decided,
+            Err(circle) => found.push(circle),
+        }
+    }
+    if !has_errors(&found) {
+        found.extend(outlast::check(job.rules(), &databases, &resolved));
+    }
     let (watched, unwatched): (Vec<_>, Vec<_>) =
         pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     found.extend(watched);
-    if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-        for (_, resolved) in &mut resolved {
+    let is_chosen = |rule: &Rule| rules.iter().any(|chosen| chosen.id == rule.id);
+    if has_errors(&found) {
+        for (_, resolved) in resolved.iter_mut().filter(|(rule, _)| is_chosen(rule)) {
             found.append(&mut resolved.warnings);
         }
         return Ok(Err(found));
@@ -183,14 +239,21 @@ pub async fn prepare(
     let mut unplanned: Vec<_> = unavailable.iter().map(|(name, why)| waiting(job, name, why, &rules)).collect();
     let mut steps = Vec::new();
     let mut prepared = Vec::new();
-    for position in in_order(&resolved, &databases) {
-        let (rule, resolved) = &resolved[position];
+    for &position in order.positions.iter().filter(|position| is_chosen(resolved[**position].0)) {
+        let (rule, fits) = &resolved[position];
         if databases_of(job, &[rule]).into_iter().any(|name| unavailable.contains_key(name)) {
             continue;
         }
+        let (fits, counted) = left_to_others(position, fits, &resolved, &order);
+        let behind = order.behind(position, &resolved);
         let open = databases.get_mut(&rule.table.database).context("a resolved rule has its database open")?;
-        match plan_step(job, rule, resolved, &members, open, options, now).await {
-            Ok((step, ready)) => {
+        let holds = bound.get(&rule.table.database).context("holds are found in every open database")?;
+        let absent = still_to_run(open, &behind, &resolved, &is_chosen).await?;
+        let subject = Subject { job, rule, resolved: &fits, counted: &counted, members: &members, holds, options, now };
+        match plan_step(&subject, open).await {
+            Ok((mut step, mut ready)) => {
+                step.refusals.extend(absent);
+                ready.behind = behind.into_iter().map(|first| resolved[first].0.id.clone()).collect();
                 steps.push(step);
                 prepared.push(ready);
             }
@@ -211,8 +274,11 @@ pub async fn prepare(
         Some((tasks, said)) => assertion::check(tasks, &mut databases, &unavailable, said, today).await,
         None => Vec::new(),
     };
-    let warnings = resolved.into_iter().flat_map(|(_, resolved)| resolved.warnings).chain(unwatched).collect();
-    let plan = assemble(job, now, steps, &databases, unplanned, assertions)?;
+    let warned = resolved.into_iter().filter(|(rule, _)| rules.iter().any(|chosen| chosen.id == rule.id));
+    let doubts = bound.into_values().flat_map(|bound| bound.warnings);
+    let warnings = doubts.chain(warned.flat_map(|(_, resolved)| resolved.warnings)).chain(unwatched).collect();
+    let gone = options.before.as_ref().map(|before| before.gone(job)).unwrap_or_default();
+    let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
     Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, began }))
 }
@@ -238,8 +304,17 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
     let (mut databases, unavailable) = open_databases(job, names).await;
     assertion::resolve(job, &databases, clock::today(now, &job.settings.time_zone), &mut diagnostics);
     members::resolve(job, &databases, &rules, &mut diagnostics);
+    let bound = holds::bind(job, &mut databases, holds).await?;
+    for bound in bound.values() {
+        diagnostics.extend(bound.warnings.iter().cloned());
+        let lost =
+            bound.lost.iter().map(|lost| Diagnostic::warning(Code::HoldInDoubt, Place::file("holds"), lost.clone()));
+        diagnostics.extend(lost);
+    }
     for rule in rules {
-        let Some(open) = databases.get(&rule.table.database) else { continue };
+        let (Some(open), Some(holds)) = (databases.get(&rule.table.database), bound.get(&rule.table.database)) else {
+            continue;
+        };
         match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
             Ok(fits) => {
                 diagnostics.extend(fits.warnings.iter().cloned());
@@ -248,7 +323,12 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
             Err(found) => diagnostics.extend(found),
         }
     }
-    diagnostics.extend(ask_for_overlaps(&mut databases, &resolved).await?);
+    if !has_errors(&diagnostics) {
+        let together = interplay::together(&mut databases, &resolved, &job.settings).await?;
+        diagnostics.extend(together.found);
+        diagnostics.extend(outlast::check(job.rules(), &databases, &resolved));
+        diagnostics.extend(in_order(&resolved, &databases, together.order).err());
+    }
     diagnostics.extend(pace::check(job, &databases).await);
     Ok(Checked { diagnostics, databases: databases.len(), unavailable })
 }
@@ -277,7 +357,7 @@ pub fn chosen<'a>(job: &'a Job, rules: &[String], tags: &[String], found: &mut V
 pub fn surroundings<'a>(
     job: &'a Job,
     open: &'a OpenDatabase,
-    holds: &'a [Hold],
+    holds: &'a Bound,
     now: Timestamp,
     options: &'a Options,
 ) -> Surroundings<'a> {
@@ -291,36 +371,35 @@ pub fn surroundings<'a>(
     }
 }
 
-/// Overlaps that only the rows can tell: one of the conditions is SQL.
-async fn ask_for_overlaps(
-    databases: &mut BTreeMap<String, OpenDatabase>,
-    resolved: &[(&Rule, Resolved)],
-) -> anyhow::Result<Vec<Diagnostic>> {
-    let mut found = Vec::new();
-    for (i, (a, _)) in resolved.iter().enumerate() {
-        for (b, _) in &resolved[i + 1..] {
-            if overlap::overlap(a, b) != overlap::Overlap::Ask {
-                continue;
-            }
-            let Some(open) = databases.get_mut(&a.table.database) else { continue };
-            let Some(table) = open.catalog.table(a.table.schema.as_deref(), &a.table.table) else { continue };
-            let (dialect, row) = (open.dialect, open.dialect.row(&table.name));
-            let condition = |rule: &Rule| match &rule.condition {
-                None => Some(Sql::all([])),
-                // what does not fit has been told
-                Some(condition) => condition::on_rows(dialect, table, &row, condition, &rule.place, &mut Vec::new()),
-            };
-            let (Some(first), Some(second)) = (condition(a), condition(b)) else { continue };
-            let statement = statements::overlap(open.dialect, &table.name, &first, &second);
-            if !open.connection.fetch(&statement).await?.is_empty() {
-                found.push(overlap::diagnostic(a, b));
-            }
-        }
-    }
-    Ok(found)
+fn has_errors(found: &[Diagnostic]) -> bool {
+    found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
-fn in_order(resolved: &[(&Rule, Resolved)], databases: &BTreeMap<String, OpenDatabase>) -> Vec<usize> {
+/// In which order rules go, by their positions, and why.
+#[derive(Default)]
+struct Order {
+    positions: Vec<usize>,
+    precedence: Vec<Precedence>,
+}
+
+impl Order {
+    /// Rules on other tables that need what this one destroys.
+    fn behind(&self, position: usize, resolved: &[(&Rule, Resolved)]) -> Vec<usize> {
+        let own = &resolved[position].1.work.table;
+        let before = self.precedence.iter().filter(|one| one.then == position && one.because == Because::Needed);
+        let mut first: Vec<_> =
+            before.map(|one| one.first).filter(|first| resolved[*first].1.work.table != *own).collect();
+        first.dedup();
+        first
+    }
+}
+
+/// Puts the rules in order, or tells of two of which each would have to go first.
+fn in_order(
+    resolved: &[(&Rule, Resolved)],
+    databases: &BTreeMap<String, OpenDatabase>,
+    precedence: Vec<Precedence>,
+) -> Result<Order, Diagnostic> {
     let items: Vec<_> = resolved
         .iter()
         .map(|(rule, resolved)| order::Item {
@@ -329,33 +408,148 @@ fn in_order(resolved: &[(&Rule, Resolved)], databases: &BTreeMap<String, OpenDat
             table: &resolved.work.table,
         })
         .collect();
+    let mut kept = Vec::new();
+    for (parent, (rule, fits)) in resolved.iter().enumerate().filter(|(_, (_, fits))| fits.work.waiting.is_some()) {
+        for named in fits.dependents.iter().filter(|named| named.work.is_none()) {
+            let erases = |(_, (other, fits)): &(usize, &(&Rule, Resolved))| {
+                other.disposition == Disposition::Erase
+                    && other.table.database == rule.table.database
+                    && fits.work.table == named.table
+            };
+            kept.extend(resolved.iter().enumerate().filter(erases).map(|(child, _)| (child, parent)));
+        }
+    }
     let catalogs = databases.iter().map(|(name, open)| (name.clone(), &open.catalog)).collect();
-    order::order(&items, &catalogs)
+    let circle = |order::Circle(first, then): order::Circle| {
+        let (a, b) = (resolved[first].0, resolved[then].0);
+        let message = format!("rules `{}` and `{}` would each have to go before the other", a.id, b.id);
+        Diagnostic::error(Code::RuleOrder, b.place.key("table"), message)
+            .label(format!("`{}` changes what `{}` still reads, and so comes after it", b.id, a.id))
+            .also(a.place.key("table"), format!("`{}` has to wait for `{}`", a.id, b.id))
+            .help("let one of them count from, ask for, or keep something that the other does not change")
+    };
+    match order::order(&items, &catalogs, &precedence, &kept) {
+        Ok(positions) => Ok(Order { positions, precedence }),
+        Err(found) => Err(circle(found)),
+    }
 }
 
-async fn plan_step(
-    job: &Job,
-    rule: &Rule,
-    resolved: &Resolved,
-    members: &BTreeMap<String, MembersWork>,
+/// Where triggers fire for changed rows, what rules read of these rows is compared before and after.
+fn watch(rule: &Rule, fits: &mut Resolved, databases: &BTreeMap<String, OpenDatabase>, read: &[String]) {
+    let Some(open) = databases.get(&rule.table.database) else { return };
+    let Some(table) = open.catalog.get(&fits.work.table) else { return };
+    let fires = table.triggers.iter().filter(|trigger| trigger.on_update);
+    let triggers: Vec<_> = fires.map(|trigger| trigger.name.clone()).collect();
+    let is_read = |name: &str| match open.catalog.engine {
+        Engine::Postgres => read.iter().any(|column| column == name),
+        Engine::Mysql | Engine::Sqlite => read.contains(&name.to_lowercase()),
+    };
+    let columns = table.columns.iter().filter(|column| is_read(&column.name)).map(KeyColumn::from);
+    let watched = Watched { triggers, columns: columns.collect() };
+    if watched.triggers.is_empty() || watched.columns.is_empty() {
+        return;
+    }
+    let measures = fits.gate.iter_mut().flat_map(|gate| &mut gate.measures).map(|measure| &mut measure.work);
+    for work in measures.chain([&mut fits.work]).filter(|work| !matches!(work.change, Change::Erase)) {
+        work.watched = Some(watched.clone());
+    }
+}
+
+/// A rule leaves rows alone that are due under another rule which still needs what it would change. What is executed, and
+/// the work by which rows are counted: rows that the other rule only changes are still there for this one afterwards.
+fn left_to_others(position: usize, fits: &Resolved, resolved: &[(&Rule, Resolved)], order: &Order) -> (Resolved, Work) {
+    let (mut fits, mut counted) = (fits.clone(), fits.work.clone());
+    let own = resolved[position].0;
+    let erases = |first: usize| resolved[first].0.disposition == Disposition::Erase;
+    let weighty = |one: &&Precedence| {
+        one.then == position
+            && match one.because {
+                Because::Needed => true,
+                // two rules that only change rows would leave them to each other
+                Because::Trigger => erases(one.first),
+                Because::Read | Because::Counted => false,
+            }
+    };
+    let mut first: Vec<_> = order.precedence.iter().filter(weighty).map(|one| one.first).collect();
+    first.sort_unstable();
+    first.dedup();
+    for other in first {
+        let (rule, claimed) = &resolved[other];
+        if claimed.work.table != fits.work.table || rule.table.database != own.table.database {
+            continue;
+        }
+        let spared = claimed.work.due_rows().negated();
+        let without = |work: &mut Work| work.condition = Some(Sql::all(work.condition.iter().chain([&spared])));
+        without(&mut fits.work);
+        if erases(other) {
+            without(&mut counted);
+        }
+    }
+    (fits, counted)
+}
+
+/// Why a rule cannot go now: another one, which needs what it destroys, has rows to dispose of and is not part of this run.
+async fn still_to_run(
     open: &mut OpenDatabase,
-    options: &Options,
+    behind: &[usize],
+    resolved: &[(&Rule, Resolved)],
+    is_chosen: &dyn Fn(&Rule) -> bool,
+) -> Result<Vec<String>, database::Error> {
+    let mut absent = Vec::new();
+    for (rule, fits) in behind.iter().map(|first| &resolved[*first]).filter(|(rule, _)| !is_chosen(rule)) {
+        let statement =
+            open.dialect.finish(statements::some_row(open.dialect, &fits.work.table, &fits.work.disposable_rows()));
+        if !open.connection.fetch(&statement).await?.is_empty() {
+            absent.push(format!(
+                "rule `{}` needs what this one destroys, and has rows to dispose of: run both together",
+                rule.id
+            ));
+        }
+    }
+    Ok(absent)
+}
+
+/// What a step is planned from.
+struct Subject<'a> {
+    job: &'a Job,
+    rule: &'a Rule,
+    resolved: &'a Resolved,
+    /// By which rows are counted.
+    counted: &'a Work,
+    members: &'a BTreeMap<String, MembersWork>,
+    holds: &'a Bound,
+    options: &'a Options,
     now: Timestamp,
-) -> Result<(Step, PreparedStep), database::Error> {
-    let OpenDatabase { database, connection, catalog, dialect } = open;
+}
+
+async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(Step, PreparedStep), database::Error> {
+    let &Subject { job, rule, resolved, counted, members, holds, options, now } = subject;
+    let OpenDatabase { database, connection, catalog, dialect, .. } = open;
     let (connection, dialect) = (connection.as_mut(), *dialect);
     let work = &resolved.work;
     let gone = || database::Error::new(ErrorKind::Other, format!("table {} is gone", work.table));
     let table: &Table = catalog.get(&work.table).ok_or_else(gone)?;
     let limits = guard::effective(&rule.limits, &job.settings.limits);
-    let counts = count::counts(connection, dialect, table, work, &limits, options.thorough).await?;
+    let mut counts = count::counts(connection, dialect, table, counted, &limits, options.thorough).await?;
+    let held_by = match counts.held {
+        0 => Vec::new(),
+        _ => held_by(connection, dialect, catalog, table, counted, holds).await?,
+    };
+    if options.before.is_some() {
+        counts.starts = count::starts(connection, dialect, table, counted).await?;
+    }
+    let lost_starts = lost_starts(options, rule, &limits, &counts);
+    let is_new = |before: &&Before| !before.reviewed && !before.disposed.contains(&rule.id);
+    let first_run = options.before.as_ref().filter(is_new).is_some();
     let due = counts.disposable();
     let (index, reviewed) = (resolved.index.as_deref(), options.walks.get(&rule.id).map(String::as_str));
-    let walk = access::walk(catalog, table, work, index.is_some(), due, reviewed);
+    let pace = job.settings.databases.get(&rule.table.database);
+    let pace = pace.map_or_else(|| job.settings.pace.clone(), |database| job.settings.pace.of(database));
+    let walk = access::walk(catalog, table, work, index.is_some(), due, pace.batch_rows, reviewed);
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
-    let dependents = count::dependents(connection, dialect, work, &resolved.dependents, due > 0).await?;
+    let dependents = count::dependents(connection, dialect, counted, &resolved.dependents, due > 0).await?;
     let known = recipients::Known { members, answers: options.answers.as_ref() };
-    let recipients = recipients::planned(connection, dialect, &job.settings, rule, work, known, &counts).await?;
+    let recipients = recipients::planned(connection, dialect, &job.settings, rule, counted, known, &counts).await?;
     let gate = rule.k_anonymity.as_ref().zip(resolved.gate.as_ref());
     let gate = k_anonymity::plan(connection, dialect, gate, &rule.id, counts.due, options, now).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();
@@ -363,8 +557,8 @@ async fn plan_step(
         0 => Vec::new(),
         limit => sample::samples(connection, dialect, table, work, limit).await?,
     };
-    let subject = partitions::Subject { rule, resolved, table, catalog, job: &job.settings, disposable: due > 0 };
-    let partitions = partitions::plan(database.as_ref(), connection, dialect, &subject).await?;
+    let whole = partitions::Subject { rule, resolved, table, catalog, job: &job.settings, disposable: due > 0 };
+    let partitions = partitions::plan(database.as_ref(), connection, dialect, &whole).await?;
     let (partitions, whole) = partitions.map_or((None, Vec::new()), |(planned, whole)| (Some(planned), whole));
     let aggregate = match &rule.aggregate {
         Some(adding) => aggregate::planned(connection, dialect, adding, work, due > 0).await?,
@@ -377,9 +571,13 @@ async fn plan_step(
     let missing_indexes = missing_indexes(resolved, &counts);
     let mut warnings = warnings(resolved);
     warnings.extend(not_maintained(connection, dialect, rule, work).await?);
+    if options.thorough {
+        warnings.extend(unmatched::warnings(connection, dialect, table, rule, work, &counts).await?);
+    }
+    if lost_starts > 0 {
+        warnings.push(lost_words(lost_starts));
+    }
     let erase = rule.disposition == Disposition::Erase;
-    let pace = job.settings.databases.get(&rule.table.database);
-    let pace = pace.map_or_else(|| job.settings.pace.clone(), |database| job.settings.pace.of(database));
     let step = Step {
         rule: rule.id.clone(),
         category: rule.category.clone(),
@@ -390,7 +588,15 @@ async fn plan_step(
         disposition: rule.disposition,
         techniques: rule.columns.iter().map(|(name, technique)| (name.clone(), technique.label())).collect(),
         cut_off: resolved.cut_off.clone(),
-        refusals: guard::refusals(&limits, &counts).into_iter().chain(doubts).collect(),
+        refusals: (guard::refusals(&limits, &counts).into_iter())
+            .chain(if first_run { guard::first_refusals(&limits, &counts) } else { Vec::new() })
+            .chain(doubts)
+            .chain(holds.lost.iter().cloned())
+            .collect(),
+        first_run: first_run && guard::first(&limits, counts.table_rows).is_some(),
+        lost_starts,
+        lost_holds: holds.lost.clone(),
+        held_by,
         counts,
         dependents,
         recipients,
@@ -419,8 +625,59 @@ async fn plan_step(
         index: resolved.index.clone(),
         set_aside: step.partitions.as_ref().is_some_and(|planned| planned.set_aside.is_some()),
         partitions: whole,
+        behind: Vec::new(),
     };
     Ok((step, ready))
+}
+
+/// How many of the due rows each hold keeps.
+async fn held_by(
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+    catalog: &Catalog,
+    table: &Table,
+    work: &Work,
+    holds: &Bound,
+) -> Result<Vec<HeldBy>, database::Error> {
+    let row = dialect.row(&work.table);
+    let mut concerned = Vec::new();
+    for hold in &holds.holds {
+        let one = Some(hold.id);
+        let concerns = holds.concerns(dialect, catalog, (table, &row), &work.change, &work.dependents, one);
+        concerned.extend(concerns.map(|concerns| (hold, concerns)));
+    }
+    let mut found = Vec::new();
+    for some in concerned.chunks(HOLDS_AT_ONCE) {
+        let conditions: Vec<_> = some.iter().map(|(_, concerns)| concerns.clone()).collect();
+        let rows = connection.fetch(&statements::held_by(dialect, work, &conditions)).await?;
+        let counts = rows.into_iter().flatten().map(|text| text.and_then(|text| text.parse().ok()).unwrap_or(0));
+        let held = some.iter().zip(counts).filter(|(_, rows)| *rows > 0);
+        found.extend(held.map(|((hold, _), rows)| HeldBy {
+            hold: hold.id,
+            matter: hold.matter.clone(),
+            table: hold.table.clone(),
+            rows,
+        }));
+    }
+    Ok(found)
+}
+
+/// A statement has room for so many.
+const HOLDS_AT_ONCE: usize = 20;
+/// Rows that have lost their starting points since the rule's last run, beyond what its limits allow.
+fn lost_starts(options: &Options, rule: &Rule, limits: &Limits, counts: &Counts) -> u64 {
+    let then = options.before.as_ref().and_then(|before| before.starts.get(&rule.id));
+    let lost = then.zip(counts.starts).map_or(0, |(then, now)| now.lost_since(then));
+    if lost > limits.lost_starts.unwrap_or(0) { lost } else { 0 }
+}
+
+/// What has happened to them, and the way out.
+pub fn lost_words(rows: u64) -> String {
+    format!(
+        "{}: {rows} rows had a starting point at the rule's last run and have none now: they would stay for ever; find out \
+         what took it away, and when it is all right, allow it: `limits: {{lost_starts: {rows}}}`",
+        Code::LostStart.as_str()
+    )
 }
 
 /// Those that matter now that the rows were counted. Each once: several foreign keys may need the same.
@@ -585,6 +842,7 @@ fn assemble(
     databases: &BTreeMap<String, OpenDatabase>,
     unplanned: Vec<Unplanned>,
     assertions: Vec<CheckedAssertion>,
+    gone_rules: Vec<String>,
 ) -> anyhow::Result<Plan> {
     let rows = steps
         .iter()
@@ -604,6 +862,7 @@ fn assemble(
         unplanned,
         pace: pace::lines(job, databases),
         assertions,
+        gone_rules,
         limits: job.settings.limits,
         refusals: guard::run_refusals(&job.settings.limits, rows),
         work_digest: String::new(),

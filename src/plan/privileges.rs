@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Engine, Owner, TableName},
-    database::{Change, MembersWork, Privilege, Work, partition},
+    database::{Change, DependentWork, KeyColumn, MembersWork, Privilege, Work, partition},
     rules::{After, Partitions, Rule},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,7 +151,7 @@ struct Uses {
     select_columns: BTreeMap<String, Rules>,
     delete: Rules,
     update: BTreeMap<String, Rules>,
-    /// Rows are taken one list after the other before they are deleted; the first column of the key.
+    /// Rows are locked before they are deleted; a column of theirs.
     lock: Option<(String, Rules)>,
 }
 
@@ -166,14 +166,14 @@ impl Needs {
     fn take(&mut self, catalog: &Catalog, rule: &str, resolved: &Resolved) {
         let work = &resolved.work;
         self.table(&work.table).select.insert(rule.to_owned());
-        let walks = access::walks(catalog, work, resolved.index.is_some());
+        // a job whose batches are small goes another way
+        let [walks, small] = [u32::MAX, 1].map(|rows| access::walks(catalog, work, resolved.index.is_some(), rows));
+        self.take_walk(rule, work, &small.some);
         for walk in walks.few.into_iter().chain([walks.some]).chain(walks.many) {
             self.take_walk(rule, work, &walk);
         }
         for dependent in &work.dependents {
-            let uses = self.table(&dependent.table);
-            uses.select.insert(rule.to_owned());
-            uses.change(rule, &dependent.change);
+            self.take_dependent(rule, dependent);
         }
         if let Some(aggregate) = &work.aggregate {
             let uses = self.table(&aggregate.into);
@@ -186,9 +186,7 @@ impl Needs {
         for measure in resolved.gate.iter().flat_map(|gate| &gate.measures) {
             self.take_walk(rule, &measure.work, &Walk::Keys);
             for dependent in &measure.work.dependents {
-                let uses = self.table(&dependent.table);
-                uses.select.insert(rule.to_owned());
-                uses.change(rule, &dependent.change);
+                self.take_dependent(rule, dependent);
             }
         }
         for (table, columns) in &resolved.looked_at {
@@ -213,12 +211,17 @@ impl Needs {
             Walk::Keys | Walk::StartingPoint(_) => {
                 let uses = self.table(&work.table);
                 uses.change(rule, &work.change);
-                if let (Change::Erase, Some(key)) = (&work.change, work.key.first()) {
-                    let lock = uses.lock.get_or_insert_with(|| (key.name.clone(), Rules::new()));
-                    lock.1.insert(rule.to_owned());
-                }
+                uses.lock(rule, &work.change, work.key.first());
             }
         }
+    }
+
+    /// Its rows are locked before they go: a hold that is added later must not lack a right.
+    fn take_dependent(&mut self, rule: &str, dependent: &DependentWork) {
+        let uses = self.table(&dependent.table);
+        uses.select.insert(rule.to_owned());
+        uses.change(rule, &dependent.change);
+        uses.lock(rule, &dependent.change, dependent.links[0].columns.first());
     }
 
     fn list(self) -> Vec<Need> {
@@ -267,6 +270,14 @@ impl Uses {
                 sql.iter().for_each(|(column, _)| update(column));
                 computed.iter().for_each(|computed| update(&computed.column.name));
             }
+        }
+    }
+
+    /// To lock a row takes the right to update it; a change of columns has that already.
+    fn lock(&mut self, rule: &str, change: &Change, column: Option<&KeyColumn>) {
+        if let (Change::Erase, Some(column)) = (change, column) {
+            let lock = self.lock.get_or_insert_with(|| (column.name.clone(), Rules::new()));
+            lock.1.insert(rule.to_owned());
         }
     }
 

@@ -1,12 +1,17 @@
 //! One rule against the live schema: a [`Work`] to do, or diagnostics that say why not.
 
-use super::{condition, dependents, find::find_table, holds, holds::Hold, indexes::MissingIndex};
+use super::{
+    condition, dependents,
+    find::find_table,
+    holds::Bound,
+    indexes::{self, MissingIndex},
+};
 use crate::{
     catalog::{Catalog, Engine, Table, TableKind, TableName},
     clock,
-    database::{Dialect, KeyColumn, Point, Sql, Work, statements},
+    database::{Change, DependentWork, Dialect, KeyColumn, Point, Sql, Work},
     diagnostic::{Code, Diagnostic},
-    rules::{Disposition, Missing, Rule},
+    rules::{Covers, Disposition, Missing, Rule},
     settings::Settings,
 };
 use jiff::Timestamp;
@@ -16,7 +21,7 @@ pub struct Surroundings<'a> {
     pub settings: &'a Settings,
     pub catalog: &'a Catalog,
     pub dialect: &'static dyn Dialect,
-    pub holds: &'a [Hold],
+    pub holds: &'a Bound,
     pub now: Timestamp,
     /// The secret of keyed techniques, where the settings give one.
     pub pseudonym_key: Option<&'a [u8]>,
@@ -47,7 +52,8 @@ pub struct Resolved {
 /// Everything that stands against it, warnings included.
 pub fn resolve_rule(rule: &Rule, around: &Surroundings) -> Result<Resolved, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let resolved = Resolver { rule, around, found: &mut found, missing_indexes: Vec::new() }.resolve();
+    let resolved =
+        Resolver { rule, around, found: &mut found, missing_indexes: Vec::new(), looked_at: Vec::new() }.resolve();
     let failed = found.iter().any(|diagnostic| diagnostic.severity == crate::diagnostic::Severity::Error);
     match resolved {
         Some(resolved) if !failed => Ok(Resolved { warnings: found, ..resolved }),
@@ -60,6 +66,8 @@ pub(super) struct Resolver<'a, 'b> {
     pub(super) around: &'a Surroundings<'a>,
     pub(super) found: &'b mut Vec<Diagnostic>,
     pub(super) missing_indexes: Vec<MissingIndex>,
+    /// Columns of other tables that the rule's own changes read.
+    pub(super) looked_at: Vec<(TableName, Vec<String>)>,
 }
 
 impl Resolver<'_, '_> {
@@ -85,6 +93,7 @@ impl Resolver<'_, '_> {
         let aggregate = self.aggregate(table, &row);
         let dependents = dependents::resolve(rule, table, around, self.found);
         looked_at.extend(dependents.looked_at.iter().cloned());
+        looked_at.append(&mut self.looked_at);
         let (point, kind, point_column) = point?;
         let (change, undone) = change?;
 
@@ -117,16 +126,19 @@ impl Resolver<'_, '_> {
         self.warn_without_index(table, point_column.as_ref(), kind);
         self.missing_indexes.extend(dependents.missing_indexes.iter().cloned());
         let recipients = self.recipients(table, &point, kind);
-        let (held, hold_names) = self.held(table, &row, &dependents)?;
+        let held = self.held(table, &row, &change, &dependents.work);
+        let children = dependents.work.iter().filter_map(|dependent| catalog.get(&dependent.table));
+        let tables: Vec<_> = std::iter::once(table).chain(children).collect();
+        let hold_names = self.concerned(&tables, &mut looked_at);
         let own_column = point_column.clone();
         let work = Work {
             table: table.name.clone(),
             key: table.key_columns().map(KeyColumn::from).collect(),
             rowid: table.rowid.clone(),
-            leaves: if table.partitions.is_empty() { vec![table.name.clone()] } else { table.partitions.clone() },
+            leaves: self.leaves(table),
             point: Point { value: point, kind, related: point_column.is_none() },
             point_column: point_column.filter(|_| rule.starting_point.missing != Missing::Due),
-            condition: condition.flatten(),
+            condition: self.own_rows(table, &row, condition.flatten()),
             undone,
             unreadable,
             due,
@@ -141,6 +153,8 @@ impl Resolver<'_, '_> {
             aggregate,
             evidence: rule.evidence,
             dependents: dependents.work,
+            watched: None,
+            guards: dependents.guards,
         };
         let gate = self.k_anonymity(table, &row, &work);
         let words = clock::explain(
@@ -167,9 +181,61 @@ impl Resolver<'_, '_> {
         })
     }
 
+    /// The tables that hold the rows.
+    fn leaves(&self, table: &Table) -> Vec<TableName> {
+        if !table.partitions.is_empty() {
+            return table.partitions.clone();
+        }
+        let heirs = match self.rule.covers {
+            Some(Covers::Tree) => self.around.catalog.heirs(&table.name),
+            _ => Vec::new(),
+        };
+        std::iter::once(table).chain(heirs).map(|table| table.name.clone()).collect()
+    }
+
+    /// The rule's condition, and that the row is the table's own, where it covers only those.
+    fn own_rows(&self, table: &Table, row: &str, condition: Option<Sql>) -> Option<Sql> {
+        let (catalog, dialect) = (self.around.catalog, self.around.dialect);
+        if self.rule.covers != Some(Covers::Only) || catalog.heirs(&table.name).is_empty() {
+            return condition;
+        }
+        let name = dialect.literal(&dialect.table(&table.name));
+        let own = Sql::new(format!("{row}.tableoid = {name}::regclass"));
+        Some(Sql::all(condition.iter().chain([&own])))
+    }
+
+    /// Statements on a table reach the rows of those that inherit from it, whose foreign keys are others.
+    fn check_heirs(&mut self, table: &Table) {
+        let rule = self.rule;
+        let heirs = self.around.catalog.heirs(&table.name);
+        match rule.covers {
+            None if !heirs.is_empty() => {
+                let names: Vec<_> = heirs.iter().map(|heir| format!("`{}`", heir.name)).collect();
+                let message = format!("{} inherit from `{}`", names.join(", "), rule.table);
+                let help = "write `covers: only` for the rows of the table itself, or `covers: tree` for those of all of them; \
+                            tables that inherit can have rules of their own";
+                let error = Diagnostic::error(Code::NotATable, rule.place.key("table"), message);
+                self.found.push(error.label("whose rows are meant?").help(help));
+            }
+            Some(Covers::Tree) => {
+                for heir in heirs.iter().filter(|heir| heir.row_security) {
+                    let message = format!("row security hides rows of `{}` from this database user", heir.name);
+                    self.found.push(Diagnostic::error(Code::RowSecurity, rule.place.key("table"), message));
+                }
+            }
+            Some(_) if heirs.is_empty() => {
+                let message = format!("no table inherits from `{}`", rule.table);
+                let warning = Diagnostic::warning(Code::NothingNamed, rule.place.key("covers").name(), message);
+                self.found.push(warning.help("leave it out"));
+            }
+            _ => {}
+        }
+    }
+
     fn check_table(&mut self, table: &Table) -> Option<()> {
         let rule = self.rule;
         let place = rule.place.key("table");
+        self.check_heirs(table);
         if table.kind == TableKind::View {
             let message = format!("`{}` is a view or foreign table", rule.table);
             let help = "name the table that holds the rows";
@@ -216,47 +282,46 @@ impl Resolver<'_, '_> {
         let fires = |trigger: &&crate::catalog::Trigger| if erases { trigger.on_delete } else { trigger.on_update };
         for trigger in table.triggers.iter().filter(fires) {
             let message = format!("trigger `{}` fires for each row that changes in `{}`", trigger.name, rule.table);
-            let help = "see that it keeps no copy of what goes";
+            let help = "see that it keeps no copy of what goes, and that it writes into no other table what a rule reads: a \
+                        run compares the rows that it changes itself before and after, and those of no other table";
             self.found.push(Diagnostic::warning(Code::Trigger, place.clone(), message).help(help));
         }
         Some(())
     }
 
-    /// Rows under a hold, and rows with a dependent under a hold that would be changed along.
-    fn held(
-        &mut self,
-        table: &Table,
-        row: &str,
-        dependents: &dependents::Resolved,
-    ) -> Option<(Option<Sql>, Vec<String>)> {
-        let around = self.around;
-        let of = |name: &TableName| -> Vec<&Hold> {
-            let here = |hold: &&Hold| hold.database == self.rule.table.database && hold.table == *name;
-            around.holds.iter().filter(here).collect()
-        };
-        let mut names = Vec::new();
-        let mut pieces = Vec::new();
+    /// Rows that a hold keeps, be it on them, on what they belong to, or on what would be changed along with them.
+    pub(super) fn held(&mut self, table: &Table, row: &str, change: &Change, along: &[DependentWork]) -> Option<Sql> {
+        let (holds, dialect, catalog) = (self.around.holds, self.around.dialect, self.around.catalog);
+        holds.concerns(dialect, catalog, (table, row), change, along, None)
+    }
+
+    /// The holds that can concern rows of these tables, what is read to tell, and the indexes that this takes.
+    fn concerned(&mut self, tables: &[&Table], looked_at: &mut Vec<(TableName, Vec<String>)>) -> Vec<String> {
+        let (holds, dialect, catalog) = (self.around.holds, self.around.dialect, self.around.catalog);
+        if holds.is_empty() {
+            return Vec::new();
+        }
+        let names =
+            |columns: &[KeyColumn]| -> Vec<String> { columns.iter().map(|column| column.name.clone()).collect() };
         let place = self.rule.place.key("table");
-        let own = of(&table.name);
-        names.extend(own.iter().map(|hold| format!("{} ({})", hold.id, hold.matter)));
-        let refuse = |message| Diagnostic::error(Code::BadCondition, place.clone(), message);
-        let held = holds::held(around.dialect, around.catalog, table, &own, row).map_err(refuse);
-        pieces.extend(self.keep(held)?);
-        for dependent in &dependents.work {
-            let holds = of(&dependent.table);
-            let Some(child) = around.catalog.get(&dependent.table).filter(|_| !holds.is_empty()) else { continue };
-            names.extend(holds.iter().map(|hold| format!("{} ({})", hold.id, hold.matter)));
-            let refuse = |message| Diagnostic::error(Code::BadCondition, place.clone(), message);
-            let held =
-                holds::held(around.dialect, around.catalog, child, &holds, &statements::alias(&table.name, "k0"))
-                    .map_err(refuse);
-            if let Some(held) = self.keep(held)? {
-                let links = &dependent.links;
-                pieces.push(statements::exists_dependent(around.dialect, &table.name, links, Some(&held)));
+        for (link, is_downwards) in holds.links(dialect, catalog, tables) {
+            let (Some(from), Some(to)) = (catalog.get(&link.from), catalog.get(&link.to)) else { continue };
+            let mut read = names(&link.referenced);
+            read.extend(to.primary_key.iter().cloned().chain(holds.columns(&to.name)));
+            looked_at.push((to.name.clone(), read));
+            looked_at.push((from.name.clone(), names(&link.columns)));
+            let why = "to see what belongs to a held row, each batch reads the whole table";
+            let mut missing: Vec<_> =
+                indexes::missing(self.around, to, &names(&link.referenced), why).into_iter().collect();
+            if is_downwards {
+                missing.extend(indexes::missing(self.around, from, &names(&link.columns), why));
+            }
+            for missing in missing {
+                let message = format!("no index of `{}` tells what belongs to rows under a hold", missing.table);
+                self.found.push(missing.warning(Code::NoDependentIndex, place.clone(), message));
+                self.missing_indexes.push(missing);
             }
         }
-        names.sort();
-        names.dedup();
-        Some(((!pieces.is_empty()).then(|| Sql::join(&pieces, " or ").nested()), names))
+        holds.on(dialect, catalog, tables)
     }
 }

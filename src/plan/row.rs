@@ -1,13 +1,15 @@
 //! What the rules say of one row: which govern it, what holds it, until when it stays.
 
 use super::{
-    Hold, OpenDatabase, Options,
+    OpenDatabase, Options,
+    holds::Bound,
     prepare::surroundings,
     resolve::{self, Resolved},
 };
 use crate::{
+    catalog::{Table, TableName},
     clock::{self, PointKind, Until},
-    database::{Error, KeyColumn, statements},
+    database::{Change, DependentWork, Error, KeyColumn, Sql, statements},
     diagnostic::Diagnostic,
     job::Job,
     recipients::Grade,
@@ -35,11 +37,35 @@ pub struct Verdict {
     pub until: Option<Until>,
     pub state: State,
     pub held: bool,
+    /// The holds that do, and how.
+    pub holds: Vec<Concern>,
     /// A kept dependent still needs it.
     pub waiting: bool,
     /// How the rule's recipients know the row's person.
     #[serde(skip)]
     pub persons: Vec<Person>,
+}
+
+/// A hold that keeps a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Concern {
+    pub hold: u64,
+    pub matter: String,
+    /// What the hold is on.
+    pub table: TableName,
+    pub how: How,
+}
+
+/// How a hold comes to keep a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// It is on the row.
+    Itself,
+    /// It is on a row that this one belongs to.
+    Belongs,
+    /// It keeps a row that would be changed along with this one, or lose its link to it.
+    Dependent,
 }
 
 /// A row's person at one recipient.
@@ -76,7 +102,7 @@ pub async fn verdicts(
     job: &Job,
     open: &mut OpenDatabase,
     rules: &[&Rule],
-    holds: &[Hold],
+    holds: &Bound,
     key: &[String],
     now: Timestamp,
     options: &Options,
@@ -90,9 +116,50 @@ pub async fn verdicts(
         let statement = statements::verdict(open.dialect, &resolved.work, key);
         let Some(row) = open.connection.fetch(&statement).await?.into_iter().next() else { return Ok(Ok(None)) };
         let persons = persons(open, &resolved, key).await?;
-        verdicts.push(Verdict { persons, ..verdict(job, rule, &resolved, &row) });
+        let verdict = verdict(job, rule, &resolved, &row);
+        let (change, along) = (&resolved.work.change, resolved.work.dependents.as_slice());
+        let holds = match (verdict.held, open.catalog.get(&resolved.work.table).cloned()) {
+            (true, Some(table)) => concerns(open, holds, &table, key, Some((change, along))).await?,
+            _ => Vec::new(),
+        };
+        verdicts.push(Verdict { persons, holds, ..verdict });
     }
     Ok(Ok(Some(verdicts)))
+}
+
+/// The holds that keep a row, whatever is done to it, or from this change of it.
+///
+/// # Errors
+/// The database fails.
+pub async fn concerns(
+    open: &mut OpenDatabase,
+    holds: &Bound,
+    table: &Table,
+    key: &[String],
+    changed: Option<(&Change, &[DependentWork])>,
+) -> Result<Vec<Concern>, Error> {
+    let (dialect, catalog) = (open.dialect, &open.catalog);
+    let row = dialect.row(&table.name);
+    let columns: Vec<_> = table.key_columns().map(KeyColumn::from).collect();
+    let mut found = Vec::new();
+    for hold in &holds.holds {
+        let none = || Sql::new("1 = 0");
+        let itself = holds.names(dialect, catalog, table, &row, hold.id);
+        let belongs = holds.stays(dialect, catalog, table, &row, Some(hold.id));
+        let along = changed
+            .and_then(|(change, along)| holds.concerns(dialect, catalog, (table, &row), change, along, Some(hold.id)));
+        if belongs.is_none() && along.is_none() {
+            continue;
+        }
+        let conditions = [itself, belongs, along].map(|condition| condition.unwrap_or_else(none));
+        let statement = statements::flags(dialect, &table.name, (&columns, key), &conditions);
+        let flags = open.connection.fetch(&statement).await?.into_iter().next().unwrap_or_default();
+        let hows = [How::Itself, How::Belongs, How::Dependent].into_iter().zip(flags);
+        let how = hows.into_iter().find(|(_, flag)| flag.as_deref() == Some("1")).map(|(how, _)| how);
+        let (hold, matter, table) = (hold.id, &hold.matter, &hold.table);
+        found.extend(how.map(|how| Concern { hold, matter: matter.clone(), table: table.clone(), how }));
+    }
+    Ok(found)
 }
 
 /// What identifies the row's person at the rule's recipients.
@@ -162,6 +229,7 @@ fn verdict(job: &Job, rule: &Rule, resolved: &Resolved, row: &[Option<String>]) 
         until,
         state,
         held: flag(6),
+        holds: Vec::new(),
         waiting: flag(7),
         persons: Vec::new(),
     }

@@ -6,11 +6,11 @@ use super::{
     resolve::Resolver,
 };
 use crate::{
-    catalog::{Column, ColumnKind, Engine, ForeignKey, Table, TableName},
+    catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Table, TableName},
     clock::{Cutoffs, DueDays, PointKind},
     database::{KeyColumn, Sql, Value, statements},
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Encoding, Pick, Source},
+    rules::{Encoding, Pick, Rule, Source},
 };
 use jiff::tz::TimeZone;
 
@@ -159,8 +159,26 @@ impl Resolver<'_, '_> {
     }
 }
 
+/// The related table, and the columns (related, own) by which a rule looks for its rows where no foreign key leads there.
+pub(super) fn undeclared<'a>(
+    rule: &Rule,
+    table: &Table,
+    catalog: &'a Catalog,
+) -> Option<(&'a Table, Vec<(KeyColumn, KeyColumn)>)> {
+    let Source::Related { table: path, through, .. } = &rule.starting_point.source else { return None };
+    let related =
+        catalog.table(path.schema.as_deref(), &path.table).filter(|_| path.database == rule.table.database)?;
+    let leads = |from: &Table, to: &Table| {
+        from.foreign_keys.iter().any(|key| key.references == to.name && key.columns.contains(through))
+    };
+    if leads(related, table) || leads(table, related) {
+        return None;
+    }
+    Some((related, path_between(table, related, through, Place::file("")).ok()?))
+}
+
 /// Column pairs (related, own) that lead from a row of `table` to its related rows.
-fn path_between(
+pub(super) fn path_between(
     table: &Table,
     related: &Table,
     through: &str,

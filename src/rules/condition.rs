@@ -5,6 +5,10 @@
 //! operands and operators is kept and no parenthesis added or removed between them, so the engine reads in the rendered
 //! text exactly what it would read in the original.
 
+mod contradiction;
+
+pub use contradiction::Written;
+
 use crate::{catalog::Engine, rules::shape::nearest};
 use sqlparser::{
     ast::{

@@ -92,6 +92,12 @@ static RULE: MapShape = MapShape::new(
             Shape::Text(&format::TABLE),
             "core.customers",
         ),
+        optional(
+            "covers",
+            "Which rows, where other tables inherit from the table (PostgreSQL). Without it such a rule is refused.",
+            Shape::Words(COVERS),
+            "only",
+        ),
         required(
             "starting_point",
             "When a row's time begins: a column of the table, or more about it.",
@@ -138,10 +144,16 @@ static RULE: MapShape = MapShape::new(
         k_anonymity::K_ANONYMITY,
         optional(
             "dependents",
-            "What becomes of the rows that reference a disposed row. Every foreign key that points here must be named.",
+            "What becomes of the rows that reference a disposed row. Every foreign key that points here must be named: by its \
+             table, or where several lead from there to rows that the rule changes, each by its columns. `keep` by table holds \
+             for all of them.",
             Shape::Named {
                 key: &format::TABLE,
-                value: &Shape::Either(&[Shape::Words(DEPENDENTS), Shape::Map(&DEPENDENT)]),
+                value: &Shape::Either(&[
+                    Shape::Words(DEPENDENTS),
+                    Shape::Map(&DEPENDENT),
+                    Shape::List { item: &Shape::Map(&DEPENDENT), least: 1, unique: true },
+                ]),
             },
             "{core.addresses: erase, core.orders: keep}",
         ),
@@ -154,7 +166,8 @@ static RULE: MapShape = MapShape::new(
         ),
         optional(
             "limits",
-            "Guard rails: over one of them, nothing is touched.",
+            "Guard rails: over one of them nothing is touched; they bind the run too, whatever has become due since it was \
+             planned.",
             Shape::Map(&LIMITS),
             "{max_rows: 50000, max_share: 5%}",
         ),
@@ -357,6 +370,15 @@ static DISPOSITIONS: &[Word] = &[
     word("unlink", "The row stays and its link to a person goes: the named columns become null."),
 ];
 
+static COVERS: &[Word] = &[
+    word("only", "The rows of the table itself."),
+    word(
+        "tree",
+        "The rows of all tables that inherit from it, too. The foreign keys of all of them are named under `dependents`, and \
+         kept: a key's value does not tell which of the tables holds the row.",
+    ),
+];
+
 static DEPENDENTS: &[Word] = &[
     word("erase", "They go in the same transaction."),
     word("keep", "They stay; with `erase`, the referenced row waits until none is left."),
@@ -365,13 +387,35 @@ static DEPENDENTS: &[Word] = &[
 
 static DEPENDENT: MapShape = MapShape::new(
     "a dependent",
-    &[required(
-        "anonymize",
-        "These columns of theirs are anonymized in the same transaction.",
-        Shape::Named { key: &format::COLUMN, value: &TECHNIQUE },
-        "{recipient_name: suppress}",
-    )],
-);
+    &[
+        optional(
+            "by",
+            "The foreign key that is meant: its column, its columns, or its name. A row goes along by this key alone.",
+            Shape::Either(&[
+                Shape::Text(&format::COLUMN),
+                Shape::List { item: &Shape::Text(&format::COLUMN), least: 1, unique: true },
+            ]),
+            "buyer_id",
+        ),
+        optional("erase", "They go in the same transaction.", Shape::True, "true"),
+        optional("keep", "They stay; with `erase`, the referenced row waits until none is left.", Shape::True, "true"),
+        optional("unlink", "Their referencing columns become null.", Shape::True, "true"),
+        optional(
+            "anonymize",
+            "These columns of theirs are anonymized in the same transaction.",
+            Shape::Named { key: &format::COLUMN, value: &TECHNIQUE },
+            "{recipient_name: suppress}",
+        ),
+        optional(
+            "overrides",
+            "Rules of that table which may keep its rows for longer: here they go all the same. Without it such a rule refuses \
+             the plan.",
+            Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true },
+            "[invoices]",
+        ),
+    ],
+)
+.groups(&[&["erase"], &["keep"], &["unlink"], &["anonymize"]]);
 
 static ENCODINGS: &[Word] = &[
     word("epoch_seconds", "Seconds since 1970-01-01T00:00:00Z."),
@@ -430,9 +474,43 @@ static TECHNIQUES: MapShape = MapShape::new(
             Shape::Map(&TOKENIZE),
             "{prefix: cus_, length: 16}",
         ),
+        optional(
+            "copy",
+            "The value of another column of the row, or of related rows, is kept in this column, which is not in use for \
+             anything else: for a rule that counts from it later. It removes nothing: what it is copied from becomes of \
+             another technique, in the same transaction. Where there is no value, the column keeps its own. See \
+             [rules-together.md](rules-together.md).",
+            Shape::Either(&[Shape::Text(&format::COLUMN), Shape::Map(&COPIED)]),
+            "contract_ended_on",
+        ),
     ],
 )
 .count(1, 1);
+
+static COPIED: MapShape = MapShape::new(
+    "a copy",
+    &[
+        optional(
+            "latest",
+            "The latest value among the related rows of another table; none while one of these has none.",
+            Shape::Text(&format::RELATED_COLUMN),
+            "core.customers.ended_on",
+        ),
+        optional(
+            "earliest",
+            "The earliest value among the related rows of another table.",
+            Shape::Text(&format::RELATED_COLUMN),
+            "core.orders.ordered_on",
+        ),
+        required(
+            "through",
+            "The column that leads to these rows, as in a starting point.",
+            Shape::Text(&format::COLUMN),
+            "customer_id",
+        ),
+    ],
+)
+.groups(&[&["latest", "through"], &["earliest", "through"]]);
 
 static MASK: MapShape = MapShape::new(
     "a mask",
@@ -572,7 +650,22 @@ static LIMITS: MapShape = MapShape::new(
             Shape::Integer(within(1.0, 9_007_199_254_740_991.0, Code::BadLimit)),
             "50000",
         ),
-        optional("max_share", "Not more than this share of the table's rows.", Shape::Text(&format::SHARE), "5%"),
+        optional(
+            "max_share",
+            "Not more than this share of the table's rows. Where neither it nor `max_rows` is set, a rule that has not \
+             disposed of anything yet may take half of a table of 10000 rows or more; `run --plan` with a reviewed plan may \
+             take what was reviewed.",
+            Shape::Text(&format::SHARE),
+            "5%",
+        ),
+        optional(
+            "lost_starts",
+            "So many rows may have no starting point any more that had one at the rule's last run, such as contracts that go \
+             on after all; 0 by default. With more of them the rule fails, after its work, until somebody has looked and says \
+             here how many are all right. On tables of up to a million rows.",
+            Shape::Integer(within(0.0, 9_007_199_254_740_991.0, Code::BadLimit)),
+            "20",
+        ),
     ],
 );
 
@@ -610,6 +703,13 @@ static JOB: MapShape = MapShape::new(
             "{data_sim_law: false, loss_fiscal_years: [2024-03-31], fiscal_year_end: 03-31}",
         ),
         optional("limits", "Guard rails for a whole run.", Shape::Map(&LIMITS), "{max_rows: 500000}"),
+        optional(
+            "retired",
+            "Rules that are gone on purpose, by their ids. Any other rule that was in a run and is in no file any more is \
+             named in plans, reports and the status.",
+            Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true },
+            "[closed-branch-visitors]",
+        ),
         optional("pace", "How gently to work.", Shape::Map(&PACE), "{batch_target: 50 ms}"),
         optional(
             "store",

@@ -2,8 +2,8 @@
 
 use super::{
     Aggregate, Anchor, Assertion, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal,
-    Match, Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleFile, RuleRecipient, Source,
-    StartingPoint, Switch, TablePath, condition,
+    Match, Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleDependent, RuleFile, RuleRecipient,
+    Source, StartingPoint, Switch, TablePath, condition,
     format::{month_day, percent},
     k_anonymity,
     language::RULE_FILE,
@@ -166,6 +166,7 @@ pub(crate) fn limits(at: Option<&At>) -> Limits {
     Limits {
         max_rows: at.and_then(|at| at.get("max_rows")?.integer()),
         max_share_percent: at.and_then(|at| percent(at.get("max_share")?.text()?)),
+        lost_starts: at.and_then(|at| at.get("lost_starts")?.integer()),
     }
 }
 
@@ -236,6 +237,9 @@ impl<'a> Reader<'a> {
         let condition = at.get("where").and_then(|condition| self.condition(&condition, table.as_ref()));
         let disposition = at.get("disposition").and_then(|disposition| word(&disposition));
         let columns = self.columns(at, disposition);
+        if let Some(at) = at.get("columns") {
+            self.check_copies(&at, &columns, table.as_ref());
+        }
         let marker = at.text_of("marker");
         self.check_marker(at, disposition, &columns);
         let gate = at.get("k_anonymity");
@@ -249,6 +253,7 @@ impl<'a> Reader<'a> {
             purpose: at.text_of("purpose"),
             legal_basis: at.text_of("legal_basis"),
             table: table?,
+            covers: at.get("covers").and_then(|covers| word(&covers)),
             starting_point: starting_point?,
             retention_period: retention_period?,
             regular_deletion_period,
@@ -518,6 +523,38 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Copies that cannot be: from another database, or from a column that is itself being written. `at` is the map of
+    /// the columns.
+    fn check_copies(&mut self, at: &At, columns: &[(String, Technique)], table: Option<&TablePath>) {
+        let copies = columns.iter().filter_map(|(column, technique)| match technique {
+            Technique::Copy(source) => Some((column, source)),
+            _ => None,
+        });
+        for (column, source) in copies.clone() {
+            let place = at.place.key(column).key("copy");
+            match source {
+                Source::Related { table: related, .. }
+                    if table.is_some_and(|table| table.database != related.database) =>
+                {
+                    let message = format!("`{related}` is in another database than the rule's table");
+                    let help = "the two are joined in one statement: they must be in one database";
+                    self.error(Code::NoPath, place, message, help);
+                }
+                Source::Column(from) if copies.clone().any(|(other, _)| other.eq_ignore_ascii_case(from)) => {
+                    let message = format!("`{from}` is itself written by `copy`");
+                    let help = "take the column that the value stands in at first";
+                    self.error(Code::BadTechnique, place, message, help);
+                }
+                Source::Related { .. } | Source::Column(_) => {}
+            }
+        }
+        if !columns.is_empty() && copies.count() == columns.len() {
+            let message = "nothing is removed: every column keeps a value";
+            let help = "say what becomes of the columns that are copied from, such as `contract_ended_on: suppress`";
+            self.error(Code::FalseDisposition, at.place.clone(), message, help);
+        }
+    }
+
     fn columns(&mut self, at: &At, disposition: Option<Disposition>) -> Vec<(String, Technique)> {
         let columns = at.get("columns");
         let (Some(disposition), place) = (disposition, at.place.key("disposition")) else { return Vec::new() };
@@ -606,7 +643,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn dependents(&mut self, at: &At, table: Option<&TablePath>) -> Vec<(TablePath, Dependent)> {
+    fn dependents(&mut self, at: &At, table: Option<&TablePath>) -> Vec<RuleDependent> {
         let mut dependents = Vec::new();
         for (path, at) in at.entries() {
             let Ok(path) = path.parse::<TablePath>() else { continue };
@@ -615,22 +652,45 @@ impl<'a> Reader<'a> {
                 let help = "no foreign key connects two databases; give the other table a rule of its own";
                 self.error(Code::NotADependent, at.place.name(), message, help);
             }
-            let dependent = match at.get("anonymize") {
-                Some(columns) => {
-                    let help = "choose another technique, or give the table a rule of its own";
-                    refuse_keyed(&columns, help, self.diagnostics);
-                    Dependent::Anonymize(techniques(&columns))
+            let items: Vec<_> = at.items().collect();
+            let several = items.len() > 1;
+            let items = if items.is_empty() { vec![at] } else { items };
+            for at in items {
+                let Some(dependent) = self.dependent(path.clone(), table, &at) else { continue };
+                if several && dependent.by.is_empty() {
+                    let message = format!("`{path}` is named more than once, here without a key");
+                    self.error(Code::MissingKey, at.place.clone(), message, "add `by:` with the foreign key's columns");
                 }
-                None => match at.text() {
-                    Some("erase") => Dependent::Erase,
-                    Some("keep") => Dependent::Keep,
-                    Some("unlink") => Dependent::Unlink,
-                    _ => continue,
-                },
-            };
-            dependents.push((path, dependent));
+                dependents.push(dependent);
+            }
         }
         dependents
+    }
+
+    fn dependent(&mut self, table: TablePath, of: Option<&TablePath>, at: &At) -> Option<RuleDependent> {
+        let says = |fate: &str| at.text() == Some(fate) || at.get(fate).is_some();
+        let fate = match at.get("anonymize") {
+            Some(columns) => {
+                let help = "choose another technique, or give the table a rule of its own";
+                refuse_keyed(&columns, help, self.diagnostics);
+                let techniques = techniques(&columns);
+                self.check_copies(&columns, &techniques, of);
+                Dependent::Anonymize(techniques)
+            }
+            None if says("erase") => Dependent::Erase,
+            None if says("keep") => Dependent::Keep,
+            None if says("unlink") => Dependent::Unlink,
+            None => return None,
+        };
+        let texts = |at: &At| at.items().filter_map(|item| item.text().map(str::to_owned)).collect::<Vec<_>>();
+        let by = at.get("by").map(|by| by.text().map_or_else(|| texts(&by), |column| vec![column.to_owned()]));
+        Some(RuleDependent {
+            table,
+            by: by.unwrap_or_default(),
+            fate,
+            overrides: at.get("overrides").as_ref().map(texts).unwrap_or_default(),
+            place: at.place.clone(),
+        })
     }
 }
 
@@ -692,7 +752,26 @@ fn technique(at: &At) -> Option<Technique> {
             prefix: argument.text_of("prefix").unwrap_or_default(),
             length: part("length").unwrap_or(TOKEN_LENGTH),
         }),
+        "copy" => Technique::Copy(copied(&argument)?),
         _ => return None,
+    })
+}
+
+/// What `copy` takes.
+fn copied(at: &At) -> Option<Source> {
+    if let Some(column) = at.text() {
+        return Some(Source::Column(column.to_owned()));
+    }
+    let (pick, path) = match (at.get("latest"), at.get("earliest")) {
+        (Some(path), _) => (Pick::Latest, path),
+        (None, path) => (Pick::Earliest, path?),
+    };
+    let (table, column) = path.text()?.rsplit_once('.')?;
+    Some(Source::Related {
+        pick,
+        table: table.parse().ok()?,
+        column: column.to_owned(),
+        through: at.text_of("through")?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! A rule file after every check that needs no database.
 
 use super::{Aggregate, Assertion, KAnonymity, Period};
-use crate::{anonymize::Technique, diagnostic::Place, recipients::Grade};
+use crate::{anonymize::Technique, catalog::ForeignKey, diagnostic::Place, recipients::Grade};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -38,6 +38,8 @@ pub struct Rule {
     pub purpose: Option<String>,
     pub legal_basis: Option<String>,
     pub table: TablePath,
+    /// Which rows, where other tables inherit from the table.
+    pub covers: Option<Covers>,
     pub starting_point: StartingPoint,
     pub retention_period: PeriodChoice,
     pub regular_deletion_period: Option<PeriodChoice>,
@@ -50,7 +52,7 @@ pub struct Rule {
     /// How large the groups must be that the anonymized rows form.
     pub k_anonymity: Option<KAnonymity>,
     /// Every table that references this one, directly or through another dependent that is erased.
-    pub dependents: Vec<(TablePath, Dependent)>,
+    pub dependents: Vec<RuleDependent>,
     /// Third parties that delete their copies before a row changes, in the order of the file.
     pub recipients: Vec<RuleRecipient>,
     pub limits: Limits,
@@ -115,8 +117,9 @@ pub struct StartingPoint {
     pub missing: Missing,
 }
 
-/// Where the starting point stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where the starting point stands, or a value that `copy` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     Column(String),
     /// The latest or earliest value of a column in a related table. With `Latest`, a related row without a value
@@ -272,6 +275,27 @@ impl fmt::Display for Disposition {
     }
 }
 
+/// What a rule says of the rows of one table that reference a disposed row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleDependent {
+    pub table: TablePath,
+    /// The foreign key's columns, or its name alone; empty: whatever key leads from the table.
+    pub by: Vec<String>,
+    pub fate: Dependent,
+    /// Rules of that table which may keep its rows for longer, and are overruled.
+    pub overrides: Vec<String>,
+    /// The dependent's node in its file.
+    pub place: Place,
+}
+
+impl RuleDependent {
+    /// The foreign key is one of those that are meant.
+    pub fn means(&self, key: &ForeignKey) -> bool {
+        let columns = || self.by.len() == key.columns.len() && self.by.iter().all(|name| key.columns.contains(name));
+        self.by.is_empty() || columns() || self.by == [key.name.as_str()]
+    }
+}
+
 /// What becomes of the rows that reference a disposed row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Dependent {
@@ -283,6 +307,16 @@ pub enum Dependent {
     Unlink,
     /// These columns of theirs are anonymized in the same transaction.
     Anonymize(Vec<(String, Technique)>),
+}
+
+/// Which rows a rule is about where other tables inherit from its table (PostgreSQL).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Covers {
+    /// Those of the table itself.
+    Only,
+    /// Those of the tables that inherit from it, too.
+    Tree,
 }
 
 /// What becomes of a partition of which every row is to go.
@@ -340,4 +374,7 @@ pub struct Limits {
     pub max_rows: Option<u64>,
     /// Of the table's rows, 0 to 100.
     pub max_share_percent: Option<f64>,
+    /// Rows that may have lost their starting points since the last run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_starts: Option<u64>,
 }

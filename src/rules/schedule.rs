@@ -398,7 +398,7 @@ mod tests {
             let wall = zone.to_datetime(at);
             let mut comes = fields[1].starts_with('*') && named(wall);
             while highest < wall {
-                highest = highest + minute;
+                highest += minute;
                 comes |= !fields[1].starts_with('*') && named(highest);
             }
             if comes && at > after {

@@ -1,10 +1,12 @@
 //! Batches: each one transaction, with its dependents. This file changes rows inside an open transaction; whether it
 //! commits is up to [`super::book`].
 
+mod dependents;
+
 use super::{Failure, Surroundings};
 use crate::{
     database::{
-        Change, Connection, DependentWork, Dialect, Error, ErrorKind, Row, Sql, Statement, Value, Work, aggregate,
+        Change, Connection, Dialect, Error, ErrorKind, KeyColumn, Row, Sql, Statement, Value, Work, aggregate,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     failpoint,
@@ -31,6 +33,8 @@ pub(super) struct Batches<'a> {
     table: String,
     /// Rows that the plan counted.
     pub expected: u64,
+    /// No transaction changes more, dependents included, but for one row with all that belongs to it.
+    most: u64,
     /// The leaf tables' sizes in blocks when the pass began: rows that an update moves behind the end are done.
     leaves: Vec<u64>,
 }
@@ -123,6 +127,7 @@ impl<'a> Batches<'a> {
             tag_key: around.tag_key.clone(),
             table: step.full_table(),
             expected: step.counts.disposable(),
+            most: most_rows(around, step),
             leaves: Vec::new(),
         }
     }
@@ -255,7 +260,7 @@ impl<'a> Batches<'a> {
         failpoint::reach("before_statement");
         let changed = self.rows(connection, stretch, size).await;
         failpoint::reach("after_statement");
-        match changed {
+        match changed.and_then(|changed| self.within_limit(changed)) {
             Ok(Rows { rows, tags, dependents, longest, next }) => {
                 Ok(Changed { rows, tags, dependents, longest, next, began })
             }
@@ -264,6 +269,16 @@ impl<'a> Batches<'a> {
                 let _ = connection.rollback().await;
                 Err(failure)
             }
+        }
+    }
+
+    /// Ranges may have grown since they were cut, keys may be ordered otherwise than ranges say, and nobody knows beforehand
+    /// how many dependents go along.
+    fn within_limit(&self, changed: Rows) -> Result<Rows, Failure> {
+        let rows = changed.rows + changed.dependents.iter().map(|dependent| dependent.rows).sum::<u64>();
+        match rows > self.most && changed.rows > 1 {
+            true => Err(Failure::TooLarge { rows, most: self.most }),
+            false => Ok(changed),
         }
     }
 
@@ -284,7 +299,8 @@ impl<'a> Batches<'a> {
     ) -> Result<(Changed, Vec<usize>), Failure> {
         let began = Instant::now();
         connection.begin().await?;
-        match self.chosen_rows(connection, chosen).await {
+        let changed = self.chosen_rows(connection, chosen).await;
+        match changed.and_then(|(changed, places)| Ok((self.within_limit(changed)?, places))) {
             Ok((Rows { rows, tags, dependents, longest, next }, places)) => {
                 Ok((Changed { rows, tags, dependents, longest, next, began }, places))
             }
@@ -303,7 +319,8 @@ impl<'a> Batches<'a> {
         let keys: Vec<_> = chosen.iter().map(|row| self.selection.locator(row)).collect();
         let statement = statements::select_chosen(self.dialect, self.work, &self.selection, &keys);
         let mut watch = Stopwatch::default();
-        let mut rows = watch.time(connection.fetch(&statement)).await?;
+        let rows = watch.time(connection.fetch(&statement)).await?;
+        let mut rows = self.secure(connection, rows, &mut watch).await?;
         let places: BTreeMap<_, _> = keys.into_iter().enumerate().map(|(place, key)| (key, place)).collect();
         let mut kept = Vec::new();
         rows.retain(|row| {
@@ -365,6 +382,7 @@ impl<'a> Batches<'a> {
             }
         };
         let mut watch = Stopwatch::default();
+        failpoint::reach("before_keys");
         let rows = watch.time(connection.fetch(&statement)).await?;
         let next = match (self.walk, rows.last()) {
             (_, None) => None,
@@ -377,7 +395,13 @@ impl<'a> Batches<'a> {
                 .or(Some(Position::Start)),
             (_, Some(last)) => Some(Position::After(self.selection.locator(last))),
         };
+        let rows = self.secure(connection, rows, &mut watch).await?;
         self.change_rows(connection, rows, next, watch).await
+    }
+
+    /// Changes these rows in the transaction that is open, and before them what references them; how many changed.
+    pub async fn change_listed(&self, connection: &mut dyn Connection, rows: Vec<Row>) -> Result<u64, Failure> {
+        Ok(self.change_rows(connection, rows, None, Stopwatch::default()).await?.rows)
     }
 
     /// Changes rows that are locked, and before them what references them.
@@ -394,17 +418,6 @@ impl<'a> Batches<'a> {
         let (dialect, work) = (self.dialect, self.work);
         let keys: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
         let chosen = rows.len() as u64;
-        // Whoever added a related row just before the lock may have moved a starting point; behind the lock nobody can.
-        // This is the last moment to see it, because dependents go first. Where one writer keeps out all others (SQLite)
-        // there is nothing to see.
-        if work.point.related && !work.dependents.is_empty() && !dialect.lock_rows().is_empty() {
-            let counted = watch.time(connection.fetch(&statements::count_keys(dialect, work, &keys))).await?;
-            let still = counted.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok());
-            if still != Some(chosen) {
-                let message = "starting points moved while their rows were being locked";
-                return Err(Error::new(ErrorKind::Transient, message).into());
-            }
-        }
         let mut evidence = self.evidence();
         if self.tagging() != Tagging::Without {
             for row in &rows {
@@ -414,13 +427,15 @@ impl<'a> Batches<'a> {
         // all of them are locked: what is added is what goes, or nothing is
         let add = work.aggregate.as_ref().map(|aggregate| aggregate::add_keys(dialect, work, aggregate, &keys));
         self.add_up(connection, add.as_ref(), &mut watch).await?;
+        let before = watch.time(self.watched(connection, &keys)).await?;
         let mut dependents = Vec::new();
         for dependent in &work.dependents {
             let along = watch.time(self.change_dependents(connection, dependent, &rows)).await?;
-            if along.rows > 0 {
+            if along.rows > 0 && !dependent.own {
                 dependents.push(along);
             }
         }
+        failpoint::reach("dependents_changed");
         let changed = match &work.change {
             Change::Compute { .. } => watch.time(self.change_computed(connection, &rows)).await?,
             _ => watch.time(connection.execute(&statements::change_keys(dialect, work, &keys))).await?,
@@ -428,7 +443,39 @@ impl<'a> Batches<'a> {
         if changed != chosen {
             return Err(Failure::Kept { kept: chosen.abs_diff(changed), chosen });
         }
+        let after = watch.time(self.watched(connection, &keys)).await?;
+        self.compare(&before, &after)?;
         Ok(Rows { rows: changed, tags: finish(evidence).await?, dependents, longest: watch.longest, next })
+    }
+
+    /// What rules read of these rows, where triggers fire for them; by locator.
+    async fn watched(
+        &self,
+        connection: &mut dyn Connection,
+        keys: &[Vec<String>],
+    ) -> Result<BTreeMap<Vec<Option<String>>, Row>, Error> {
+        let Some(watched) = &self.work.watched else { return Ok(BTreeMap::new()) };
+        let rows = connection.fetch(&statements::watched_columns(self.dialect, self.work, watched, keys)).await?;
+        let locator = self.work.locator().len();
+        Ok(rows.into_iter().map(|mut row| (row.drain(..locator).collect(), row)).collect())
+    }
+
+    /// A trigger has changed what a rule reads: nothing of that may stay.
+    fn compare(
+        &self,
+        before: &BTreeMap<Vec<Option<String>>, Row>,
+        after: &BTreeMap<Vec<Option<String>>, Row>,
+    ) -> Result<(), Failure> {
+        let Some(watched) = &self.work.watched else { return Ok(()) };
+        for (key, was) in before {
+            let differs =
+                |(place, _): &(usize, &KeyColumn)| after.get(key).and_then(|is| is.get(*place)) != was.get(*place);
+            if let Some((_, column)) = watched.columns.iter().enumerate().find(differs) {
+                let (triggers, column) = (watched.triggers.join(", "), column.name.clone());
+                return Err(Failure::Touched { triggers, column });
+            }
+        }
+        Ok(())
     }
 
     /// Adds rows that are about to go to the totals of their groups.
@@ -483,69 +530,6 @@ impl<'a> Batches<'a> {
             count += connection.execute(&statements::change_one(self.dialect, self.work, &key, &values)).await?;
         }
         Ok(count)
-    }
-
-    /// Changes the rows of a dependent that lead to `rows`.
-    async fn change_dependents(
-        &self,
-        connection: &mut dyn Connection,
-        dependent: &DependentWork,
-        rows: &[Row],
-    ) -> Result<ChangedDependents, Failure> {
-        let referenced = &dependent.links[dependent.links.len() - 1].referenced;
-        let keys: Vec<Vec<String>> = rows
-            .iter()
-            .filter_map(|row| {
-                referenced.iter().map(|column| row[self.selection.position(&column.name)?].clone()).collect()
-            })
-            .collect();
-        let table = format!("{}.{}", self.step.database, dependent.table);
-        let selection = KeySelection::names(&dependent.key);
-        let tag_key = &self.tag_key;
-        let mut evidence = BatchEvidence::new(&table, tag_key);
-        let mut count = 0;
-        let erase = matches!(dependent.change, Change::Erase);
-        let chunk = self.dialect.most_keys(referenced).map_or(keys.len(), |most| usize::try_from(most).unwrap_or(1000));
-        for keys in keys.chunks(chunk.max(1)) {
-            let change = statements::change_dependents(self.dialect, dependent, keys);
-            if dependent.key.is_empty() {
-                count += connection.execute(&change).await?;
-                continue;
-            }
-            let mut taken = 0;
-            let mut take = |row: Row| {
-                taken += 1;
-                evidence.push(tag_key.tag(&table, &selection.key(&row)));
-            };
-            if self.dialect.returns(erase) {
-                connection.stream(&change, &mut take).await?;
-            } else {
-                let select = statements::select_dependents(self.dialect, dependent, keys);
-                self.take(connection, &select, &mut take).await?;
-                let changed = if taken > 0 { connection.execute(&change).await? } else { 0 };
-                if changed != taken {
-                    return Err(Failure::Kept { kept: taken.abs_diff(changed), chosen: taken });
-                }
-            }
-            count += taken;
-        }
-        Ok(ChangedDependents { rows: count, disposition: dependent.disposition, tags: finish(evidence).await? })
-    }
-
-    /// Hands over the rows of a select that may be packed.
-    async fn take(
-        &self,
-        connection: &mut dyn Connection,
-        select: &Statement,
-        each: &mut (dyn FnMut(Row) + Send),
-    ) -> Result<(), Error> {
-        if self.dialect.packed(&[], &[]).is_none() {
-            return connection.stream(select, each).await;
-        }
-        let packed = connection.fetch(select).await?.into_iter().flatten().next().flatten().unwrap_or_default();
-        let rows: Vec<Row> = serde_json::from_str(&packed).map_err(|_| unreadable())?;
-        rows.into_iter().for_each(each);
-        Ok(())
     }
 
     /// Changes what is due between two keys.
@@ -679,6 +663,13 @@ impl<'a> Batches<'a> {
         }
         Ok(Rows { rows: changed, tags, dependents: Vec::new(), longest: watch.longest, next })
     }
+}
+
+/// As the pace of the step's database says.
+fn most_rows(around: &Surroundings<'_>, step: &Step) -> u64 {
+    let settings = &around.job.settings;
+    let pace = settings.databases.get(&step.database);
+    u64::from(pace.map_or(settings.pace.batch_rows, |database| settings.pace.of(database).batch_rows))
 }
 
 /// The statements of a range whose keys are read in one text.

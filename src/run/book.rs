@@ -7,6 +7,7 @@
 
 use super::{
     Failure, Progress, Surroundings,
+    allowance::Allowance,
     batch::{Changed, ChangedDependents},
     milliseconds,
     pace::StepPace,
@@ -32,6 +33,8 @@ pub(super) struct Book<'a> {
     progress: &'a dyn Progress,
     /// What its batches do with rows of groups that are too small.
     k_anonymity: Option<String>,
+    /// What the rule may change; measures about small groups have been judged by themselves.
+    allowance: Option<Allowance<'a>>,
     /// The mark of the holds that the plan knows.
     holds: (u64, u64),
     /// What is asked before each batch.
@@ -65,7 +68,7 @@ pub(super) struct Pages<'a> {
 impl<'a> Book<'a> {
     /// So many batches were announced before.
     pub fn new(
-        around: &Surroundings<'a>,
+        around: &'a Surroundings<'a>,
         step: &'a Step,
         pace: StepPace<'a>,
         dialect: &'static dyn Dialect,
@@ -76,12 +79,13 @@ impl<'a> Book<'a> {
         let pages = Pages { ledger, pending: Vec::new(), batches, disposed: 0, dependents, durations };
         let waiting = std::sync::Mutex::default();
         let (progress, holds, pages) = (around.progress, around.holds, Mutex::new(pages));
-        Self { step, dialect, progress, k_anonymity: None, holds, pace, pages, waiting }
+        let allowance = Some(around.allowance.of(step));
+        Self { step, dialect, progress, k_anonymity: None, allowance, holds, pace, pages, waiting }
     }
 
     /// For batches that do this with rows of groups that are too small.
     pub fn for_groups(self, measure: &str) -> Self {
-        Self { k_anonymity: Some(measure.to_owned()), ..self }
+        Self { k_anonymity: Some(measure.to_owned()), allowance: None, ..self }
     }
 
     /// How many batches the step has announced.
@@ -119,10 +123,16 @@ impl<'a> Book<'a> {
             return Ok(());
         }
         let along = sums(&dependents);
+        let all_along = along.values().sum();
+        if let Err(failure) = self.take(rows, all_along).await {
+            let _ = worker.connection.rollback().await;
+            return Err(failure);
+        }
         let (batch, intents) = match self.announce(worker, rows, tags, dependents).await {
             Ok(announced) => announced,
             Err(failure) => {
                 let _ = worker.connection.rollback().await;
+                self.give_back(rows, all_along).await?;
                 return Err(failure);
             }
         };
@@ -141,6 +151,9 @@ impl<'a> Book<'a> {
             let outcome = |intent| Event::Outcome { intent, result, milliseconds, settled_by };
             pages.pending.extend(intents.into_iter().map(outcome));
         }
+        if let (Err(_), Some(_), Some(allowance)) = (&committed, result, &self.allowance) {
+            allowance.give_back(pages.store(), rows, all_along).await?;
+        }
         committed?;
         pages.disposed += rows;
         pages.durations.add(began.elapsed());
@@ -153,6 +166,21 @@ impl<'a> Book<'a> {
         self.progress.advance(rows);
         self.pace.note(rows).await;
         Ok(())
+    }
+
+    /// Takes the rows of a batch from what the run may change.
+    async fn take(&self, rows: u64, along: u64) -> Result<(), Failure> {
+        match &self.allowance {
+            Some(allowance) => allowance.take(self.pages().await.store(), rows, along).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn give_back(&self, rows: u64, along: u64) -> Result<(), Failure> {
+        match &self.allowance {
+            Some(allowance) => allowance.give_back(self.pages().await.store(), rows, along).await,
+            None => Ok(()),
+        }
     }
 
     /// Puts the batch's intents into the ledger, together with what is still to be reported of batches before. Delivers

@@ -5,6 +5,7 @@
 //! [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the others.
 
 mod aggregate;
+mod allowance;
 mod batch;
 mod book;
 mod chunk;
@@ -19,9 +20,11 @@ mod partition;
 mod perform;
 mod quotas;
 mod recover;
+mod rehearsal;
 mod report;
 mod retentions;
 mod step;
+mod undone;
 mod verify;
 mod walk;
 mod worker;
@@ -29,7 +32,7 @@ mod worker;
 pub use forecast::{Behind, Forecast, Progress as RuleProgress};
 pub use note::{add_plan, plan as note_plan};
 pub use outward::Recipients;
-pub use perform::{Performed, Request, check_present, holds_in, outcome_of, perform};
+pub use perform::{Performed, Request, check_present, holds_in, outcome_of, perform, planned_hold};
 pub use report::{
     BACKLOG, GroupReport, KAnonymityReport, MaintenanceReport, MeasureReport, PartitionReport, RecipientReport,
     RuleReport, RunReport, Traces,
@@ -37,14 +40,16 @@ pub use report::{
 pub use retentions::retentions;
 
 use crate::{
+    catalog::Engine,
     database::Error as DatabaseError,
     failpoint,
     job::Job,
     ledger::{self, AssertionResult, Event, Ledger, RuleResult, TagKey},
     outcome::Outcome,
-    plan::{Plan, Prepared, Unplanned},
+    plan::{OpenDatabase, Plan, Prepared, Unplanned},
     settings::WhenTimeIsUp,
 };
+use allowance::RunAllowance;
 use jiff::Timestamp;
 use pace::Pace;
 use std::{
@@ -109,21 +114,46 @@ enum Failure {
     /// A trigger or rule of the database keeps rows that were to go.
     #[error("{kept} of {chosen} rows did not change: a trigger or rule of the database keeps them")]
     Kept { kept: u64, chosen: u64 },
+    /// A trigger changes what rules read of the very rows.
+    #[error("trigger {triggers} changes `{column}`, which rules read, whenever a row changes: the batch was undone")]
+    Touched { triggers: String, column: String },
+    /// What the run did is undone at once, and would be each night.
+    #[error("{rows} rows {what}: {by} undoes it; take that away or change it, or take the rule away")]
+    Undone { rows: u64, what: String, by: String },
     /// Others let rows become due as fast as the run disposes of them.
     #[error("{left} rows became due while the run was at work; they wait for the next run")]
     Outpaced { left: u64 },
     /// Others keep changing the rows whose groups are too small.
     #[error("{left} rows of groups that are too small change while the run is at work; they wait for the next run")]
     Restless { left: u64 },
+    /// A batch took more rows than it may.
+    #[error("a batch would change {rows} rows, dependents included; batch_rows allows {most}")]
+    TooLarge { rows: u64, most: u64 },
     /// The next batch would begin where this one did.
     #[error("the database does not order the table's keys in a way that a run can follow")]
     Stuck,
+}
+
+impl Surroundings<'_> {
+    /// Each batch on this database is rolled back.
+    fn undoes(&self, database: &OpenDatabase) -> bool {
+        self.rehearsal && database.catalog.engine != Engine::Sqlite
+    }
 }
 
 impl Failure {
     /// There was work left to do, and no time.
     fn is_for_want_of_time(&self) -> bool {
         matches!(self, Self::TimeIsUp(_))
+    }
+
+    /// The database does not answer.
+    fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Database(error) => error.kind == crate::database::ErrorKind::Unreachable,
+            Self::Shared(failure) => failure.is_unreachable(),
+            _ => false,
+        }
     }
 
     /// What it makes of the rule.
@@ -147,7 +177,12 @@ impl Failure {
                 }
             },
             Self::Ledger(error) if error.outcome() == Outcome::Temporary => RuleResult::Temporary,
-            Self::Ledger(_) | Self::Kept { .. } | Self::Stuck => RuleResult::Failed,
+            Self::Ledger(_)
+            | Self::Kept { .. }
+            | Self::Touched { .. }
+            | Self::Undone { .. }
+            | Self::TooLarge { .. }
+            | Self::Stuck => RuleResult::Failed,
         }
     }
 }
@@ -163,6 +198,10 @@ struct Surroundings<'a> {
     /// What the run takes for the present time.
     now: Timestamp,
     recipients: &'a Recipients,
+    /// What the run may still change.
+    allowance: RunAllowance,
+    /// Nothing lasts: servers undo each batch.
+    rehearsal: bool,
     /// How many workers a rule has in this process.
     workers: u16,
     pace: Pace<'a>,
@@ -172,10 +211,13 @@ struct Surroundings<'a> {
 ///
 /// # Errors
 /// The ledger cannot be written. Whatever goes wrong with a rule alone is in the report.
-pub async fn execute(
+#[expect(clippy::too_many_arguments, reason = "a run with all that it works with")]
+async fn execute(
     job: &Job,
     prepared: &Prepared,
     group: Option<String>,
+    allowance: RunAllowance,
+    rehearsal: bool,
     recipients: &Recipients,
     ledger: &mut Ledger,
     stop: &CancellationToken,
@@ -190,10 +232,14 @@ pub async fn execute(
         ledger.append(assertions, &[]).await?;
     }
 
+    for rule in &plan.gone_rules {
+        tracing::warn!(rule, "the rule was in a run and is in no file any more: put it back, or add it to `retired`");
+    }
     let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
     let workers = job.settings.pace.workers;
     let pace = Pace::new(&job.settings, ledger.clock().clone(), prepared.began.into());
-    let around = Surroundings { job, stop, progress, holds, tag_key, now, recipients, workers, pace };
+    let around =
+        Surroundings { job, stop, progress, holds, tag_key, now, recipients, allowance, rehearsal, workers, pace };
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
@@ -206,6 +252,12 @@ pub async fn execute(
             let is_open = open.contains(&step.rule);
             let database = prepared.databases.get(&step.database);
             let Some(database) = database else { continue };
+            if let Some(first) = rules.iter().find(|rule| ready.behind.contains(&rule.rule) && !has_done_its_part(rule))
+            {
+                let report = wait_for(ledger, step, first).await?;
+                rules.push(report);
+                continue;
+            }
             rules.push(step::run(&around, step, ready, database, is_open, ledger).await?);
         }
     } else {
@@ -243,11 +295,13 @@ pub async fn execute(
         milliseconds,
         rules,
         assertions: plan.assertions.clone(),
+        gone_rules: plan.gone_rules.clone(),
         polled,
         traces,
         backlog,
         group: None,
         checkpoint: checkpoint.note,
+        rehearsal: None,
     })
 }
 
@@ -302,6 +356,33 @@ async fn skip(ledger: &mut Ledger, unplanned: &Unplanned) -> anyhow::Result<Vec<
     Ok(reports)
 }
 
+/// Whatever is left of its rows stays for a reason.
+fn has_done_its_part(rule: &RuleReport) -> bool {
+    matches!(rule.result, RuleResult::Done | RuleResult::NothingDue | RuleResult::ExplainedRest)
+}
+
+/// Writes down a rule that would destroy what an earlier one still needs, which has not come to its end.
+async fn wait_for(ledger: &mut Ledger, step: &crate::plan::Step, first: &RuleReport) -> anyhow::Result<RuleReport> {
+    let message = format!("rule {} still needs what this one would change, and did not come to its end", first.rule);
+    tracing::error!(rule = step.rule, reason = message, "rule waits");
+    let mut report = RuleReport::new(&step.rule, &step.database, first.result);
+    report.table = Some(step.table.clone());
+    report.counts = Some(step.counts.clone());
+    report.message = Some(message.clone());
+    report.remaining.insert(BACKLOG.to_owned(), step.counts.disposable());
+    let failure = Event::Failure { rule: Some(step.rule.clone()), message };
+    let finished = Event::RuleFinished {
+        rule: step.rule.clone(),
+        result: first.result,
+        disposed: 0,
+        remaining: report.remaining.clone(),
+        milliseconds: 0,
+        waited: BTreeMap::new(),
+    };
+    ledger.append(vec![failure, finished], &[]).await?;
+    Ok(report)
+}
+
 /// The run's own guard rail: nothing is touched.
 async fn refuse_run(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<Vec<RuleReport>> {
     let message = plan.refusals.join("; ");
@@ -313,6 +394,9 @@ async fn refuse_run(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<Vec<Rule
         report.table = Some(step.table.clone());
         report.message = Some(message.clone());
         report.counts = Some(step.counts.clone());
+        report.remaining = verify::reasons(&step.counts);
+        report.leave(step.counts.disposable());
+        report.explain(&step.counts);
         report
     };
     Ok(plan.steps.iter().map(report).collect())

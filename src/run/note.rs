@@ -4,7 +4,7 @@ use super::{GroupReport, KAnonymityReport, RuleReport, RunReport};
 use crate::{
     ledger::{self, RuleResult, committed::committed},
     outcome::Outcome,
-    plan::{CheckedAssertion, Counts, Plan, Prepared, PreparedStep, row::overdue_since},
+    plan::{CheckedAssertion, Counts, Plan, Prepared, PreparedStep, Starts, row::overdue_since},
     rules::Disposition,
     settings::Settings,
     standing::{
@@ -71,6 +71,7 @@ pub(super) async fn run(
             let ready = steps.iter().find(|ready| ready.rule.id == rule.rule);
             let known = standing.rules.entry(rule.rule.clone()).or_default();
             note_rule(known, settings, ready, rule, &report.run, times);
+            note_starts(known, report, rule);
             standing.batches.entry(rule.database.clone()).or_default().merge(&rule.batches);
             for waiting in standing.recipients.values_mut() {
                 waiting.waiting.remove(&rule.rule);
@@ -194,6 +195,22 @@ fn note_rule(
         disposed: report.disposed,
         message: report.message.clone().map(shortened),
     });
+}
+
+/// What the next run compares with. A rule that has lost starting points is judged by what was before, until somebody has
+/// allowed it.
+fn note_starts(known: &mut RuleStanding, report: &RunReport, rule: &RuleReport) {
+    let Some(now) = rule.starts else { return };
+    let Some(table) = rule.table.as_ref().map(|table| format!("{}.{table}", rule.database)) else { return };
+    // rows of the table that went, under whatever rule: at least so many fewer are there now
+    let same = |other: &&RuleReport| other.database == rule.database && other.table == rule.table;
+    let own: u64 = report.rules.iter().filter(same).map(|other| other.disposed).sum();
+    let along: u64 = report.rules.iter().filter_map(|other| other.dependents.get(&table)).sum();
+    let gone = own + along;
+    known.starts = match known.starts {
+        Some(then) if rule.has_lost_starts => Some(Starts { with: then.with.saturating_sub(gone), ..then }),
+        _ => Some(Starts { with: now.with.saturating_sub(gone), ..now }),
+    };
 }
 
 fn counted(settings: &Settings, ready: &PreparedStep, counts: &Counts, refused: bool, at: Timestamp) -> Counted {

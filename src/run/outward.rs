@@ -449,6 +449,7 @@ pub(super) async fn change(
                 changed_meanwhile += (chosen.len() - disposed) as u64;
                 (begin, attempt) = (end, 0);
             }
+            Err(Failure::TooLarge { rows, most }) if end - begin > 1 => size.limit((end - begin) as u64, rows, most),
             Err(failure) if walk::is_worth_another_try(&failure) && attempt < pace.retries => {
                 attempt += 1;
                 size.shrink();

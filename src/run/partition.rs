@@ -180,10 +180,16 @@ impl Desk<'_> {
         for whole in &ready.partitions {
             self.turn(&mut turns).await?;
             let name = whole.partition.name.name.clone();
+            // as many as were planned; rows that came meanwhile count for the next one
+            let allowance = self.around.allowance.of(self.step);
+            allowance.take(self.ledger.store(), whole.rows, 0).await?;
             let end = match removal {
                 Removal::Transactional => self.remove_in_transaction(whole).await?,
                 Removal::Exchanged => self.remove_by_exchange(whole).await?,
             };
+            if !matches!(end, End::Went { .. }) {
+                allowance.give_back(self.ledger.store(), whole.rows, 0).await?;
+            }
             turns.ended();
             self.note(&name, whole, end);
         }

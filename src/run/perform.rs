@@ -1,6 +1,9 @@
 //! One run of a job, from opening the ledger to the report: what `sunset run` and `sunset serve` have in common.
 
-use super::{Progress, Recipients, RunReport, execute, note, note::Together, retentions};
+use super::{
+    Progress, Recipients, RunReport, allowance::RunAllowance, execute, note, note::Together, rehearsal,
+    rehearsal::Stage, retentions,
+};
 use crate::{
     catalog::TableName,
     database,
@@ -10,11 +13,13 @@ use crate::{
     outcome::{Outcome, Stop},
     plan::{self, Hold, HoldScope, Options, Plan, Prepared, Said},
     present,
+    rules::Attestation,
+    standing::Standing,
     store::{self, HoldTarget, Store},
 };
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
 
 /// What is to be run, and when that is.
@@ -32,6 +37,26 @@ pub struct Request {
     pub now: Timestamp,
     /// Where the ledger's entries take their time from.
     pub clock: Clock,
+    /// Nothing is changed.
+    pub rehearsal: bool,
+}
+
+/// What planning a run asks the job's store about.
+#[derive(Default)]
+pub(super) struct Known {
+    holds: Vec<Hold>,
+    attested: BTreeMap<String, Attestation>,
+    passed: BTreeMap<String, plan::Passed>,
+    before: plan::Before,
+}
+
+impl Known {
+    pub async fn read(store: &mut Store) -> anyhow::Result<Self> {
+        let passed = store.passed_gates().await?;
+        let passed = passed.into_iter().map(|(rule, (terms, at))| (rule, plan::Passed { terms, at })).collect();
+        let (holds, attested) = (holds_in(store).await?, store.attestations().await?);
+        Ok(Self { holds, attested, passed, before: Standing::read(store).await?.before() })
+    }
 }
 
 /// What came of it.
@@ -52,7 +77,23 @@ pub async fn perform(
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<Performed> {
+    if request.rehearsal {
+        tracing::warn!("a rehearsal: nothing is changed");
+        let stage = Stage::set(job).await?;
+        return perform_at(&stage.job, request, Some(&stage.known), stop, progress).await;
+    }
     check_present(job, request.now)?;
+    perform_at(job, request, None, stop, progress).await
+}
+
+/// `known` is what the job's store knows, where that is not the one that is written to.
+async fn perform_at(
+    job: &Job,
+    request: Request,
+    known: Option<&Known>,
+    stop: &CancellationToken,
+    progress: &dyn Progress,
+) -> anyhow::Result<Performed> {
     let keys = Keys::parse(&job.settings.keys)?;
     let store = Store::open(&job.settings.store).await?;
     let clock = request.clock.clone();
@@ -60,7 +101,7 @@ pub async fn perform(
     let started_at = clock();
     let rules = request.rules.len();
     let group = request.group.clone();
-    let mut performed = perform_on(job, request, &mut ledger, stop, progress).await;
+    let mut performed = perform_on(job, request, known, &mut ledger, stop, progress).await;
     let times = note::Times { started_at, ended_at: clock() };
     let run = ledger.run().to_owned();
     let mut store = ledger.into_store();
@@ -102,17 +143,26 @@ pub async fn perform(
 async fn perform_on(
     job: &Job,
     request: Request,
+    known: Option<&Known>,
     ledger: &mut Ledger,
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Performed, Option<Prepared>)> {
-    let Request { rules, tags, group, assertions, reviewed, now, .. } = request;
-    let holds = holds_in(ledger.store()).await?;
+    let Request { rules, tags, group, assertions, reviewed, now, rehearsal, .. } = request;
+    let own;
+    let known = match known {
+        Some(known) => known,
+        None => {
+            own = Known::read(ledger.store()).await?;
+            &own
+        }
+    };
     let keys = Keys::parse(&job.settings.keys)?;
     let said = match assertions {
         true => {
-            let attested = ledger.store().attestations().await?;
-            Some(Said { attested, retentions: Some(retentions(job, &keys).await) })
+            // a rehearsal asks nobody
+            let retentions = if rehearsal { None } else { Some(retentions(job, &keys).await) };
+            Some(Said { attested: known.attested.clone(), retentions })
         }
         false => None,
     };
@@ -123,10 +173,10 @@ async fn perform_on(
     };
     let steps = reviewed.iter().flat_map(|plan| &plan.steps);
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
-    let passed = ledger.store().passed_gates().await?;
-    let passed = passed.into_iter().map(|(rule, (terms, at))| (rule, plan::Passed { terms, at })).collect();
-    let options = Options { rules, tags, walks, pseudonym_key, said, passed, ..Options::default() };
-    let mut prepared = match plan::prepare(job, &holds, now, &options).await? {
+    let passed = known.passed.clone();
+    let before = Some(plan::Before { reviewed: reviewed.is_some(), ..known.before.clone() });
+    let options = Options { rules, tags, walks, pseudonym_key, said, passed, before, ..Options::default() };
+    let mut prepared = match plan::prepare(job, &known.holds, now, &options).await? {
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),
     };
@@ -134,9 +184,22 @@ async fn perform_on(
     if let Some(reviewed) = &reviewed {
         compare(reviewed, &prepared.plan)?;
     }
+    let notes = match rehearsal {
+        true => {
+            prepared.holds = ledger.store().holds_mark().await?;
+            Some(rehearsal::rehearse(&mut prepared))
+        }
+        false => None,
+    };
     let recipients =
         Recipients::open(&job.settings, &keys, &prepared).map_err(|error| Stop::invalid(error.to_string()))?;
-    let report = execute(job, &prepared, group, &recipients, ledger, stop, progress).await?;
+    let allowance = RunAllowance::new(job.settings.limits, reviewed.as_ref(), group.clone());
+    let mut report = execute(job, &prepared, group, allowance, rehearsal, &recipients, ledger, stop, progress).await?;
+    if notes.is_some() {
+        // it vouches for a ledger that is thrown away
+        report.checkpoint.clear();
+    }
+    report.rehearsal = notes;
     Ok((Performed::Report(Box::new(report)), Some(prepared)))
 }
 
@@ -199,7 +262,7 @@ pub fn check_present(job: &Job, now: Timestamp) -> anyhow::Result<()> {
     }
     Err(Stop::refused(format!(
         "{now} lies in the future, it is {present:.0}: a run takes no future time for the present; `sunset plan --now` shows \
-         what would be due then"
+         what would be due then, and `sunset run --rehearsal` what a run would do"
     )))
 }
 
@@ -230,10 +293,11 @@ async fn check_clocks(job: &Job, prepared: &mut Prepared) -> anyhow::Result<()> 
 /// # Errors
 /// The store cannot be read.
 pub async fn holds_in(store: &mut Store) -> Result<Vec<Hold>, store::Error> {
-    Ok(store.holds().await?.into_iter().filter_map(hold).collect())
+    Ok(store.holds().await?.into_iter().filter_map(planned_hold).collect())
 }
 
-fn hold(stored: store::Hold) -> Option<Hold> {
+/// A stored hold as planning knows it; `None` once it is released.
+pub fn planned_hold(stored: store::Hold) -> Option<Hold> {
     let mut parts = stored.table.splitn(3, '.');
     let (database, schema, name) = (parts.next()?, parts.next()?, parts.next()?);
     Some(Hold {
@@ -245,6 +309,8 @@ fn hold(stored: store::Hold) -> Option<Hold> {
             HoldTarget::Condition(condition) => HoldScope::Condition(condition),
         },
         matter: stored.matter,
+        only_row: stored.only_row,
+        binding: stored.binding,
     })
 }
 

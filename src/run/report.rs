@@ -6,7 +6,7 @@ use crate::{
     database::{dialect, groups::GroupCounts, maintenance::Remains},
     ledger::RuleResult,
     outcome::Outcome,
-    plan::{CheckedAssertion, Counts, DatabaseFacts, PlannedAggregate},
+    plan::{CheckedAssertion, Counts, DatabaseFacts, HeldBy, PlannedAggregate, Starts},
     recipients::Answer,
     rules::{After, Disposition},
     standing::{Durations, RunStanding},
@@ -17,6 +17,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// The reason of rows that stay because the rule did not come to them.
 pub const BACKLOG: &str = "backlog";
+
+/// The reason of rows that stay because the rule failed.
+const FAILED: &str = "left_by_failure";
+
+/// The reason of rows that stay because they are more than a limit allows.
+const OVER_LIMITS: &str = "over_limits";
+
+/// The reason of rows that the plan counted and that had gone, or were not due any more, when their turn came.
+const NO_LONGER_DUE: &str = "no_longer_due";
 
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
@@ -32,6 +41,9 @@ pub struct RunReport {
     /// What has to hold and no rule can bring about.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<CheckedAssertion>,
+    /// Rules that were in an earlier run and are in no file any more, nor among those that are retired.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone_rules: Vec<String>,
     /// What became of work that recipients had accepted before, by their names.
     #[serde(skip)]
     pub polled: BTreeMap<String, RecipientReport>,
@@ -45,7 +57,11 @@ pub struct RunReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupReport>,
     /// The signed checkpoint: worth keeping somewhere else.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub checkpoint: String,
+    /// Nothing was changed, and this is what a run would have done beside, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<Vec<String>>,
 }
 
 /// What is left of rows in one database, after what rules with the same `after` did.
@@ -132,6 +148,12 @@ pub struct RuleReport {
     pub recipients: BTreeMap<String, RecipientReport>,
     /// Rows that are due and stay, by reason.
     pub remaining: BTreeMap<String, u64>,
+    /// Holds that kept due rows when the plan counted them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<HeldBy>,
+    /// Rows that the plan counted and this run did not dispose of, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fewer: BTreeMap<String, u64>,
     pub milliseconds: u64,
     /// Milliseconds that its batches waited, by throttle. Where each connection has waits of its own, the average.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -142,6 +164,12 @@ pub struct RuleReport {
     /// The rows as they were counted last: after the work, or, where it did not come to its end, before it.
     #[serde(skip)]
     pub counts: Option<Counts>,
+    /// Rows with and without a starting point as the plan counted them.
+    #[serde(skip)]
+    pub starts: Option<Starts>,
+    /// More of them have lost theirs since the last run than may.
+    #[serde(skip)]
+    pub has_lost_starts: bool,
     /// Why it ended as it did, where that needs words.
     pub message: Option<String>,
     /// At least this, whatever the result says: credentials that are refused are not a failure of the rule.
@@ -251,10 +279,14 @@ impl RuleReport {
             maintenance: None,
             recipients: BTreeMap::new(),
             remaining: BTreeMap::new(),
+            held_by: Vec::new(),
+            fewer: BTreeMap::new(),
             milliseconds: 0,
             waited: BTreeMap::new(),
             batches: Durations::default(),
             counts: None,
+            starts: None,
+            has_lost_starts: false,
             message: None,
             outcome: Outcome::Done,
         }
@@ -266,6 +298,37 @@ impl RuleReport {
             Some(message) => format!("{message}; {words}"),
             None => words,
         });
+    }
+
+    /// So many due rows stay, for the reason that the result gives.
+    pub(super) fn leave(&mut self, rows: u64) {
+        let reason = match self.result {
+            RuleResult::Refused => OVER_LIMITS,
+            RuleResult::Backlog | RuleResult::Temporary => BACKLOG,
+            RuleResult::Failed | RuleResult::Done | RuleResult::NothingDue | RuleResult::ExplainedRest => FAILED,
+        };
+        if rows > 0 {
+            self.remaining.entry(reason.to_owned()).or_insert(rows);
+        }
+    }
+
+    /// Says of the rows that the plan counted, and that the run did not dispose of, why: by reason those that stay beyond
+    /// what the plan knew, and those that were not due any more when their turn came.
+    pub(super) fn explain(&mut self, planned: &Counts) {
+        let mut fewer = planned.disposable().saturating_sub(self.disposed);
+        let known = super::verify::reasons(planned);
+        let mut reasons = BTreeMap::new();
+        for (reason, rows) in &self.remaining {
+            let rows = rows.saturating_sub(known.get(reason).copied().unwrap_or(0)).min(fewer);
+            if rows > 0 {
+                fewer -= rows;
+                reasons.insert(reason.clone(), rows);
+            }
+        }
+        if fewer > 0 {
+            reasons.insert(NO_LONGER_DUE.to_owned(), fewer);
+        }
+        self.fewer = reasons;
     }
 
     /// Due rows that the run did not come to.

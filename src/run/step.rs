@@ -7,13 +7,14 @@ use super::{
     chunk::SharedPass,
     k_anonymity, maintenance, milliseconds, outward, partition,
     report::BACKLOG,
-    verify,
+    undone, verify,
     walk::{self, End},
     worker::Workers,
 };
 use crate::{
     catalog::TableName,
     ledger::{self, Event, Ledger, RuleResult},
+    outcome::Outcome,
     plan::{self, OpenDatabase, PreparedStep, Step},
     rules::Limits,
 };
@@ -37,17 +38,23 @@ pub(super) async fn run(
     let mut report = RuleReport::new(&step.rule, &step.database, RuleResult::Done);
     report.table = Some(step.table.clone());
     report.counts = Some(step.counts.clone());
+    report.held_by.clone_from(&step.held_by);
+    report.starts = step.counts.starts;
+    report.has_lost_starts = step.lost_starts > 0;
 
     if !step.refusals.is_empty() {
         let message = step.refusals.join("; ");
         tracing::error!(rule = step.rule, reason = message, "rule refused");
         let refusal = Event::Refusal {
             rule: Some(step.rule.clone()),
-            reason_code: "limits".to_owned(),
+            reason_code: if step.lost_holds.is_empty() { "limits" } else { "holds" }.to_owned(),
             message: message.clone(),
         };
         report.result = RuleResult::Refused;
         report.message = Some(message);
+        report.remaining = verify::reasons(&step.counts);
+        report.leave(step.counts.disposable());
+        report.explain(&step.counts);
         ledger.append(vec![started(step), refusal, finished(&report)], &[]).await?;
         return Ok(report);
     }
@@ -56,9 +63,11 @@ pub(super) async fn run(
         // the plan's count is the verification: there was nothing to change since
         report.remaining = verify::reasons(&step.counts);
         report.result = if report.remaining.is_empty() { RuleResult::NothingDue } else { RuleResult::ExplainedRest };
+        let lost = lost_starts(step, &mut report);
         tracing::info!(rule = step.rule, "nothing due");
         let mut events = vec![started(step)];
         events.extend(k_anonymity::stands(step, &mut report));
+        events.extend(lost);
         if ready.rule.after.is_some() {
             // an earlier run may have left it undone
             ledger.append(std::mem::take(&mut events), &[]).await?;
@@ -83,14 +92,13 @@ pub(super) async fn run(
     let mut events = Vec::new();
     if let Err(failure) = ended {
         report.result = failure.result();
-        let is_counted = report.k_anonymity.is_some() || report.remaining.contains_key(BACKLOG);
-        if let Some(counts) = report.counts.as_mut().filter(|_| !is_counted) {
-            // nobody counted since: what is gone is known, and the oldest go first
-            counts.due = counts.due.saturating_sub(report.disposed);
-            counts.overdue = counts.overdue.map(|overdue| overdue.saturating_sub(report.disposed));
-        }
-        report.message = Some(failure.to_string());
-        let (rule, message) = (Some(step.rule.clone()), failure.to_string());
+        count_left(around, step, ready, database, &failure, &mut report).await;
+        let message = match &failure {
+            Failure::Kept { .. } => format!("{failure} ({})", undone::triggers(step, ready, database)),
+            _ => failure.to_string(),
+        };
+        report.message = Some(message.clone());
+        let rule = Some(step.rule.clone());
         if failure.is_for_want_of_time() {
             tracing::warn!(rule, reason = message, "rule ended with work left");
         } else {
@@ -100,18 +108,58 @@ pub(super) async fn run(
                 _ => Event::Failure { rule, message },
             });
         }
-        if matches!(report.result, RuleResult::Backlog | RuleResult::Temporary) {
-            let left = step.counts.disposable().saturating_sub(report.disposed);
-            if left > 0 {
-                report.remaining.entry(BACKLOG.to_owned()).or_insert(left);
-            }
-        }
     }
+    report.explain(&step.counts);
+    events.extend(lost_starts(step, &mut report));
     report.milliseconds = milliseconds(began);
     events.push(finished(&report));
     ledger.append(events, &[]).await?;
     tracing::info!(rule = step.rule, disposed = report.disposed, result = ?report.result, "rule finished");
     Ok(report)
+}
+
+/// Rows that have lost their starting points would stay for ever: whatever else went well, a person has to look.
+fn lost_starts(step: &Step, report: &mut RuleReport) -> Option<Event> {
+    if step.lost_starts == 0 {
+        return None;
+    }
+    let message = plan::lost_words(step.lost_starts);
+    tracing::error!(rule = step.rule, rows = step.lost_starts, "rows have lost their starting points");
+    if matches!(report.result, RuleResult::Done | RuleResult::NothingDue | RuleResult::ExplainedRest) {
+        report.result = RuleResult::Failed;
+    }
+    report.outcome = report.outcome.max(Outcome::Failed);
+    report.add_message(message.clone());
+    Some(Event::Failure { rule: Some(step.rule.clone()), message })
+}
+
+/// What is left after a failure is counted like what is left after the work, where that is possible; else it is what the
+/// plan counted without what went.
+async fn count_left(
+    around: &Surroundings<'_>,
+    step: &Step,
+    ready: &PreparedStep,
+    database: &OpenDatabase,
+    failure: &Failure,
+    report: &mut RuleReport,
+) {
+    if report.k_anonymity.is_some() || report.remaining.contains_key(BACKLOG) {
+        // that was counted when the rows had gone
+        return;
+    }
+    let counted = match failure.is_unreachable() || around.stop.is_cancelled() || around.undoes(database) {
+        true => None,
+        false => verify::count(database, &ready.work, &step.counts).await.ok(),
+    };
+    let counts = counted.unwrap_or_else(|| {
+        let due = step.counts.due.saturating_sub(report.disposed);
+        // the oldest go first
+        let overdue = step.counts.overdue.map(|overdue| overdue.saturating_sub(report.disposed));
+        plan::Counts { due, overdue, ..step.counts.clone() }
+    });
+    report.remaining = verify::reasons(&counts);
+    report.leave(counts.disposable());
+    report.counts = Some(counts);
 }
 
 async fn work(
@@ -186,6 +234,12 @@ async fn work(
             report.batches.clone_from(&pages.durations);
             report.waited = book.pace.waited();
         }
+        if around.undoes(database) {
+            ended?;
+            // the rows are there again: a count would find them
+            counts.due = counts.held + counts.waiting;
+            break;
+        }
         // all may be done all the same, by this process or by others
         let (passed, late) = match ended {
             Err(failure) if failure.is_for_want_of_time() && (report.disposed > 0 || step.counts.disposable() == 0) => {
@@ -210,7 +264,8 @@ async fn work(
             break;
         }
         if counts.due >= due && passed.is_whole {
-            return Err(Failure::Outpaced { left });
+            let undone = undone::tried(step, ready, &batches, database).await;
+            return Err(undone.unwrap_or(Failure::Outpaced { left }));
         }
     }
     let announced = book.announced().await;

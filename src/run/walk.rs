@@ -134,7 +134,11 @@ impl Pass<'_, '_> {
             match self.batch(worker, chunk).await {
                 Ok(true) => attempt = 0,
                 Ok(false) => return Ok(true),
-                Err(failure) if is_worth_another_try(&failure) && attempt < pace.retries => {
+                Err(Failure::TooLarge { rows, most }) if self.can_shrink(chunk) => {
+                    self.split(chunk, rows, most);
+                    tracing::debug!(rows, most, "batch is made again, smaller");
+                }
+                Err(failure) if self.is_worth_another_try(&failure) && attempt < pace.retries => {
                     attempt += 1;
                     self.size().shrink();
                     tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
@@ -167,6 +171,33 @@ impl Pass<'_, '_> {
         }
         chunk.stretch.from = next;
         Ok(true)
+    }
+
+    /// A foreign key may stand against it because a row got a kept dependent since the batch began: the next one sees that.
+    fn is_worth_another_try(&self, failure: &Failure) -> bool {
+        let constraint = matches!(failure, Failure::Database(error) if error.kind == ErrorKind::Constraint);
+        is_worth_another_try(failure) || constraint && self.batches.work.waiting.is_some()
+    }
+
+    /// The next batch of the chunk can have fewer rows than the one before.
+    fn can_shrink(&self, chunk: &Chunk) -> bool {
+        matches!(chunk.stretch.from, Position::Stride { from, to, .. } if to - from > 1)
+            || (!matches!(chunk.stretch.from, Position::Stride { .. })
+                && self.batches.size(&chunk.stretch, self.size().current()) > 1)
+    }
+
+    /// A batch of the chunk was too large by so much.
+    fn split(&self, chunk: &mut Chunk, rows: u64, most: u64) {
+        let size = self.batches.size(&chunk.stretch, self.size().current());
+        if let Position::Stride { leaf, from, .. } = chunk.stretch.from {
+            // what earlier strides have done is no work any more
+            chunk.stretch.from = Position::Block { leaf, block: from };
+        }
+        if !matches!(self.batches.walk, Walk::Blocks { .. }) {
+            // it has grown since it was cut: where it ends tells its bound, and its length no more
+            chunk.stretch.size = u64::MAX;
+        }
+        self.size().limit(size, rows, most);
     }
 
     async fn has_enough(&self) -> bool {

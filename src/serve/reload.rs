@@ -95,7 +95,7 @@ pub async fn read(directory: PathBuf, digest: Option<String>, now: Timestamp) ->
 pub async fn check(job: Job, digest: Option<String>, now: Timestamp) -> Result<Arc<Job>, Unfit> {
     let checked = thread::on_its_own(move || async move {
         let mut found = job.diagnostics.clone();
-        found.extend(plan::overlaps(job.rules()));
+        found.extend(plan::check_together(&job));
         refuse(&job, &found)?;
         if let Some(expected) = digest.filter(|expected| !expected.eq_ignore_ascii_case(&job.digest())) {
             let text =

@@ -90,6 +90,7 @@ impl Runner for Disposer {
             reviewed: None,
             now,
             clock: self.clock.clone(),
+            rehearsal: false,
         };
         let performed = {
             let (job, running) = (job.clone(), running.clone());

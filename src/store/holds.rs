@@ -1,6 +1,7 @@
 //! Holds: rows whose deletion is suspended.
 
 use super::{Error, Store, signed, unsigned};
+use crate::catalog::Binding;
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -38,6 +39,10 @@ pub struct NewHold {
     pub owner: String,
     /// The day on which somebody looks at it again.
     pub review: Date,
+    /// What belongs to its rows is not held with them.
+    pub only_row: bool,
+    /// What its table is found again by.
+    pub binding: Option<Binding>,
 }
 
 /// A hold, in force or released.
@@ -54,6 +59,12 @@ pub struct Hold {
     pub review: Date,
     pub added_at: Timestamp,
     pub release: Option<Release>,
+    /// What belongs to its rows is not held with them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub only_row: bool,
+    /// What its table is found again by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
 }
 
 /// How a hold ended.
@@ -87,10 +98,20 @@ impl Store {
     pub(crate) async fn add_hold(&mut self, new: NewHold, at: Timestamp) -> Result<Hold, Error> {
         let highest: Option<(Option<i64>,)> = self.fetch_one("select max(id) from holds", vec![]).await?;
         let id = highest.and_then(|(id,)| id).unwrap_or(0) + 1;
-        let NewHold { table, target, matter, reason, owner, review } = new;
-        let target = Some(target);
-        let hold =
-            Hold { id: unsigned(id)?, table, target, matter, reason, owner, review, added_at: at, release: None };
+        let NewHold { table, target, matter, reason, owner, review, only_row, binding } = new;
+        let hold = Hold {
+            id: unsigned(id)?,
+            table,
+            target: Some(target),
+            matter,
+            reason,
+            owner,
+            review,
+            added_at: at,
+            release: None,
+            only_row,
+            binding,
+        };
         self.execute("insert into holds (id, hold) values ($1, $2)", vec![id.into(), write(&hold)?.into()]).await?;
         Ok(hold)
     }
@@ -100,11 +121,16 @@ impl Store {
         let sql = "select id, hold from holds where id = $1 and released_at is null";
         let Some(row) = self.fetch_one(sql, vec![signed(id)?.into()]).await? else { return Ok(None) };
         let at = release.at.to_string();
-        let hold = Hold { target: None, release: Some(release), ..read(row)? };
+        let hold = Hold { target: None, binding: None, release: Some(release), ..read(row)? };
         let sql = "update holds set hold = $2, released_at = $3 where id = $1";
         self.execute(sql, vec![signed(id)?.into(), write(&hold)?.into(), at.into()]).await?;
         Ok(Some(hold))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn write(hold: &Hold) -> Result<String, Error> {

@@ -159,6 +159,14 @@ const MIGRATIONS: &[&str] = &["
         terms text not null,
         passed_at text not null
     );
+", "
+    -- Rows that the processes of a group have changed, by rule (the whole run has no name), for limits that they share.
+    create table taken_rows (
+        group_name text not null,
+        name text not null,
+        taken bigint not null,
+        primary key (group_name, name)
+    );
 "];
 
 /// The version that this program knows.

@@ -20,6 +20,7 @@ mod migrations;
 mod pauses;
 mod recipients;
 mod standing;
+mod taken;
 
 pub use chunks::{Holder, NewPass, StoredChunk, StoredPass, Taken};
 pub use entries::{StoredCheckpoint, StoredTags};

@@ -27,6 +27,7 @@ on_every_engine!(
     served_rows_are_added_up,
     months_are_those_of_the_job,
     columns_have_to_fit,
+    totals_are_exact_or_rows_stay,
     coverage_knows_the_target,
 );
 
@@ -677,6 +678,160 @@ async fn columns_have_to_fit(bench: Bench) {
     }
     if bench.engine == Engine::Sqlite {
         insta::assert_snapshot!("aggregate_misfits", texts);
+    }
+}
+
+/// What became of rows whose values are added up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    /// The total is this one, and the rows are gone.
+    Total(&'static str),
+    /// The rules do not fit.
+    Unfit,
+    /// Rows and total are as before, and the run says so.
+    Stay,
+}
+
+/// The type of what is added up, that of the target, what stands there already, what is added, and what comes of it.
+type Sum = (&'static str, &'static str, &'static str, &'static [&'static str], End);
+
+fn sums(engine: Engine) -> Vec<Sum> {
+    use End::{Stay, Total, Unfit};
+    match engine {
+        Engine::Postgres => vec![
+            ("bigint", "bigint", "9223372036854775800", &["7"], Total("9223372036854775807")),
+            ("bigint", "bigint", "9223372036854775800", &["8"], Stay),
+            (
+                "bigint",
+                "bigint",
+                "0",
+                &["9223372036854775807", "9223372036854775807", "-9223372036854775807"],
+                Total("9223372036854775807"),
+            ),
+            ("integer", "smallint", "32767", &["1"], Stay),
+            ("bigint", "numeric", "9223372036854775800", &["9223372036854775807"], Total("18446744073709551607")),
+            ("bigint", "numeric(20)", "0", &["9223372036854775807"], Total("9223372036854775807")),
+            ("bigint", "numeric(3)", "999", &["1"], Stay),
+            ("bigint", "numeric(20,-2)", "0", &["5"], Unfit),
+            ("bigint", "double precision", "0", &["5"], Unfit),
+            ("bigint", "amount", "0", &["5"], Unfit),
+            ("numeric(12,2)", "numeric(14,2)", "0.10", &["0.20", "-1.40"], Total("-1.10")),
+            ("numeric(12,2)", "numeric(14,1)", "0", &["0.25"], Unfit),
+            ("numeric(12,2)", "numeric(14,-2)", "0", &["300"], Unfit),
+            ("numeric(12,-2)", "numeric(14,-2)", "0", &["300"], Total("300")),
+            ("numeric(12,2)", "numeric(4,2)", "99.99", &["0.01"], Stay),
+            ("numeric(12,2)", "amount", "0", &["1"], Unfit),
+            ("amount", "numeric", "0", &["1.25"], Total("1.25")),
+            ("numeric(12,2)", "double precision", "0", &["0.25"], Unfit),
+            ("numeric(12,2)", "bigint", "0", &["0.25"], Unfit),
+            ("numeric(12,2)", "numeric", "1", &["'NaN'"], Stay),
+            ("numeric", "numeric", "1", &["'Infinity'"], Stay),
+            ("numeric", "numeric(12,2)", "1", &["1"], Unfit),
+            ("double precision", "double precision", "1", &["'Infinity'"], Stay),
+            ("double precision", "double precision", "1", &["'NaN'", "1"], Stay),
+            ("double precision", "double precision", "1", &["0.5"], Total("1.5")),
+            ("real", "double precision", "1", &["0.5"], Total("1.5")),
+            ("double precision", "real", "1", &["0.5"], Unfit),
+            ("double precision", "numeric", "1", &["0.5"], Unfit),
+            ("oid", "bigint", "1", &["1"], Unfit),
+            ("text", "bigint", "1", &["'1'"], Unfit),
+        ],
+        Engine::Mysql => vec![
+            ("bigint", "bigint", "9223372036854775800", &["7"], Total("9223372036854775807")),
+            ("bigint", "bigint", "9223372036854775800", &["8"], Stay),
+            ("bigint unsigned", "bigint unsigned", "1", &["18446744073709551614"], Total("18446744073709551615")),
+            ("bigint unsigned", "bigint unsigned", "2", &["18446744073709551614"], Stay),
+            ("int", "int unsigned", "5", &["-6"], Stay),
+            ("int", "tinyint", "127", &["1"], Stay),
+            ("int", "decimal(20,0)", "1", &["1"], Total("2")),
+            ("int", "double", "1", &["1"], Unfit),
+            ("decimal(12,2)", "decimal(14,2)", "0.10", &["0.20", "-1.40"], Total("-1.10")),
+            ("decimal(12,2)", "decimal(14,1)", "0.1", &["0.25"], Unfit),
+            ("decimal(12,2)", "decimal(4,2)", "99.99", &["0.01"], Stay),
+            ("decimal(12,2)", "double", "0", &["0.25"], Unfit),
+            ("double", "double", "1", &["0.5"], Total("1.5")),
+            ("float", "double", "1", &["0.5"], Total("1.5")),
+            ("double", "float", "1", &["0.5"], Unfit),
+            ("double", "decimal(12,2)", "1", &["0.5"], Unfit),
+        ],
+        Engine::Sqlite => vec![
+            ("bigint", "bigint", "9223372036854775800", &["7"], Total("9223372036854775807")),
+            ("bigint", "bigint", "9223372036854775800", &["8"], Stay),
+            ("bigint", "bigint", "0", &["9223372036854775807", "9223372036854775807"], Stay),
+            ("bigint", "numeric", "9223372036854775800", &["8"], Stay),
+            ("bigint", "real", "0", &["1"], Unfit),
+            ("bigint", "bigint", "0", &["1.5"], Stay),
+            ("bigint", "bigint", "0", &["'x'"], Stay),
+            ("bigint", "bigint", "0", &["x'31'"], Stay),
+            ("bigint", "bigint", "'x'", &["1"], Stay),
+            ("bigint", "bigint", "1.5", &["1"], Stay),
+            ("numeric(12,2)", "numeric(14,2)", "0.1", &["0.2", "0.7", "-1.4"], Total("-0.4")),
+            ("numeric(12,2)", "numeric(14,2)", "0.1", &["0.2"], Total("0.3")),
+            ("decimal(12,2)", "numeric", "0.1", &["0.2"], Total("0.3")),
+            ("decimal(12,1)", "numeric(14,3)", "0.125", &["0.2"], Total("0.325")),
+            ("decimal(12,2)", "numeric(14,1)", "0", &["0.25"], Unfit),
+            ("decimal(12,2)", "decimal(14,2)", "0", &["0.125"], Stay),
+            ("decimal(12,2)", "decimal(14,2)", "0.125", &["0.1"], Stay),
+            ("decimal(12,2)", "decimal(14,2)", "90071992547409.92", &["0.1"], Stay),
+            ("decimal(12,2)", "decimal(14,2)", "0", &["'x'"], Stay),
+            ("numeric", "numeric", "0", &["1"], Unfit),
+            ("numeric(12,2)", "real", "0", &["1"], Unfit),
+            ("real", "real", "1", &["0.5"], Total("1.5")),
+            ("real", "real", "1", &["9e999"], Stay),
+            ("real", "real", "1", &["'x'"], Stay),
+            ("real", "real", "1.7e308", &["1.7e308"], Stay),
+        ],
+    }
+}
+
+/// Whatever the types are, nothing is rounded, cut off or taken for a number in silence.
+async fn totals_are_exact_or_rows_stay(bench: Bench) {
+    if bench.engine == Engine::Postgres {
+        bench.script("create domain amount as numeric(10,2)").await;
+    }
+    bench.rules(
+        "
+- id: a
+  table: core.t
+  starting_point: used_on
+  retention_period: 1 year
+  disposition: erase
+  aggregate:
+    into: core.m
+    by: {month: {month: used_on}}
+    totals: {n: count, s: {sum: v}}
+    smallest_group: {persons: p, at_least: 2, counted_in: persons}",
+    );
+    for (summed, into, old, values, end) in sums(bench.engine) {
+        let place = format!("{summed} into {into}: {old} and {values:?}");
+        bench
+            .script(&format!(
+                "drop table if exists t; drop table if exists m;
+                 create table m (month {{date}} not null primary key, n {{bigint}} not null, s {into} not null, persons {{int}} not null);
+                 create table t (id {{int}} primary key, used_on {{date}}, v {summed}, p {{int}});
+                 insert into m values ('2020-01-01', 0, {old}, 9)"
+            ))
+            .await;
+        for (id, value) in values.iter().enumerate() {
+            bench.script(&format!("insert into t values ({id}, '2020-01-31', {value}, {id})")).await;
+        }
+        bench.script("insert into t values (90, '2020-01-30', null, 90), (91, '2020-01-30', null, 91)").await;
+        let before = bench.lines("select * from m").await;
+        let rows = values.len() as u64 + 2;
+        let call = bench.sunset(&["run", "--now", bench.now, "--format", "json"]);
+        let left = bench.count("select count(*) from t").await;
+        match end {
+            End::Total(total) => {
+                assert_eq!((call.code, left), (0, 0), "{place}: {call:?}");
+                let exact = bench.count(&format!("select count(*) from m where s = {total} and n = {rows}")).await;
+                assert_eq!(exact, 1, "{place}: {:?}", bench.lines("select * from m").await);
+            }
+            End::Unfit | End::Stay => {
+                assert_eq!(call.code == 2, end == End::Unfit, "{place}: {call:?}");
+                assert_ne!(call.code, 0, "{place}: {call:?}");
+                assert_eq!((left, bench.lines("select * from m").await), (rows, before), "{place}: {call:?}");
+            }
+        }
     }
 }
 

@@ -46,8 +46,21 @@ fn describe(catalog: &Catalog, schema: &str, name: &str) -> String {
         out.push('\n');
     }
     for key in foreign_keys {
-        let sunset::catalog::ForeignKey { name, columns, references, referenced_columns, on_delete } = key;
-        writeln!(out, "  key {name}: {columns:?} -> {references} {referenced_columns:?} {on_delete:?}").unwrap();
+        let sunset::catalog::ForeignKey {
+            name,
+            columns,
+            references,
+            referenced_columns,
+            target,
+            on_delete,
+            on_update: _,
+            match_full,
+        } = key;
+        write!(out, "  key {name}: {columns:?} -> {references} {referenced_columns:?} {on_delete:?}").unwrap();
+        if target != references {
+            write!(out, " at {target}").unwrap();
+        }
+        writeln!(out, "{}", if *match_full { " match full" } else { "" }).unwrap();
     }
     for index in indexes {
         let unique = if index.unique { "unique" } else { "index" };

@@ -53,7 +53,8 @@ struct Expected {
     untouched: &'static str,
 }
 
-/// For 2026-11-22 in Tokyo. Contracts that an arrears row still needs, and the customer with number 1, stay.
+/// For 2026-11-22 in Tokyo. Contracts that an arrears row still needs stay, and so do the customer with number 1 and what
+/// belongs to that customer, directly or over a contract.
 const EXPECTED: &[Expected] = &[
     Expected {
         table: "customers",
@@ -70,21 +71,21 @@ const EXPECTED: &[Expected] = &[
     },
     Expected {
         table: "identity_checks",
-        due: "contract_id in (select c.id from main.contracts c where c.ended_on <= '2026-10-22')",
+        due: "(contract_id in (select c.id from main.contracts c where c.ended_on <= '2026-10-22')) and not coalesce(contract_id in (select id from main.contracts where customer_id = 1), 0)",
         erased: true,
         untouched: "*",
     },
     Expected {
         table: "contracts",
-        due: "ended_on <= '2021-11-21' and not exists (select 1 from main.arrears a where a.contract_id = t.id
-              and not (a.status in ('settled', 'prescribed') and a.settled_on <= '2026-11-21'))",
+        due: "(ended_on <= '2021-11-21' and not exists (select 1 from main.arrears a where a.contract_id = t.id
+              and not (a.status in ('settled', 'prescribed') and a.settled_on <= '2026-11-21'))) and not coalesce(t.customer_id = 1, 0)",
         erased: true,
         untouched: "*",
     },
     Expected {
         table: "invoices",
         // the fiscal year to March 2018 was to be filed by May 2018; the one to March 2019 was a loss
-        due: "issued_on <= '2018-03-31'",
+        due: "(issued_on <= '2018-03-31') and not coalesce((t.customer_id is 1 or t.contract_id in (select id from main.contracts where customer_id = 1)), 0)",
         erased: true,
         untouched: "id, customer_id, addressee, address, total_yen, issued_on",
     },
@@ -94,17 +95,17 @@ const EXPECTED: &[Expected] = &[
         erased: false,
         untouched: "*",
     },
-    Expected { table: "arrears", due: "status <> 'open' and settled_on <= '2026-11-21'", erased: true, untouched: "*" },
+    Expected { table: "arrears", due: "(status <> 'open' and settled_on <= '2026-11-21') and not coalesce(contract_id in (select id from main.contracts where customer_id = 1), 0)", erased: true, untouched: "*" },
     Expected {
         table: "rentals",
-        due: "status = 'returned' and returned_on <= '2026-05-21'",
+        due: "(status = 'returned' and returned_on <= '2026-05-21') and not coalesce((t.customer_id is 1 or t.contract_id in (select id from main.contracts where customer_id = 1)), 0)",
         erased: false,
         untouched: "id, device_id, customer_id, line_number, status, shipped_on, returned_on",
     },
     Expected {
         table: "inquiries",
-        due: "status = 'answered' and (select max(m.sent_at) from main.inquiry_messages m where m.inquiry_id = t.id)
-              < '2024-11-22'",
+        due: "(status = 'answered' and (select max(m.sent_at) from main.inquiry_messages m where m.inquiry_id = t.id)
+              < '2024-11-22') and not coalesce(t.customer_id is 1, 0)",
         erased: true,
         untouched: "*",
     },
@@ -117,7 +118,7 @@ const EXPECTED: &[Expected] = &[
     },
     Expected {
         table: "mail_log",
-        due: "sent_at < '2025-10-22' and kind <> 'consent' and (opened_at is not null or bounced = 0)",
+        due: "(sent_at < '2025-10-22' and kind <> 'consent' and (opened_at is not null or bounced = 0)) and not coalesce(t.customer_id is 1, 0)",
         erased: false,
         untouched: "*",
     },
@@ -192,7 +193,7 @@ async fn the_demo_does_what_its_rules_say_and_nothing_else() {
         and a.joined_on = substr(t.joined_on, 1, 7) || '-01' and a.closed_on = t.closed_on)";
     assert_eq!(number(connection, wrong_customers).await, 0);
     let wrong_messages = "select count(*) from after.inquiry_messages a join main.inquiry_messages t using (id)
-        where iif(t.sent_at < '2025-11-22',
+        where iif(t.sent_at < '2025-11-22' and t.inquiry_id not in (select id from main.inquiries where customer_id is 1),
             a.body is not iif(t.body is null, null, '（本文は消去済みです）') or a.attachment is not null,
             a.body is not t.body or a.attachment is not t.attachment)";
     assert_eq!(number(connection, wrong_messages).await, 0);
@@ -204,11 +205,11 @@ async fn the_demo_does_what_its_rules_say_and_nothing_else() {
         from after.journal_entries a join main.journal_entries t using (id) where a.customer_code glob 'cus_*'";
     assert_eq!(number(connection, tokens).await, 0, "equal customers have equal tokens, others have others");
     let wrong_rentals = "select count(*) from after.rentals a join main.rentals t using (id)
-        where t.status = 'returned' and t.returned_on <= '2026-05-21'
+        where t.status = 'returned' and t.returned_on <= '2026-05-21' and t.customer_id is not 1
         and (a.customer_id is not null or a.contract_id is not null or a.line_number is not null)";
     assert_eq!(number(connection, wrong_rentals).await, 0);
     let wrong_mails = "select count(*) from after.mail_log where sent_at < '2025-10-22' and kind <> 'consent'
-        and (opened_at is not null or bounced = 0) and (customer_id is not null or ip_address is not null
+        and customer_id is not 1 and (opened_at is not null or bounced = 0) and (customer_id is not null or ip_address is not null
         or recipient <> 'erased@invalid.example' or opened_at not glob '????-??-01 00:00:00')";
     assert_eq!(number(connection, wrong_mails).await, 0);
     for (table, parent, key) in [
@@ -228,11 +229,29 @@ async fn the_demo_does_what_its_rules_say_and_nothing_else() {
         assert_eq!(is, was - gone, "{table}: exactly the rows of disposed {parent} went along");
     }
 
-    // the customer under a hold, address included
-    let held = "select count(*) from (select * from main.customers where id = 1 except select * from after.customers)
-        union all select count(*) from (select * from main.addresses where customer_id = 1 except select * from after.addresses)";
-    let held = sqlx::query_scalar::<_, i64>(held).fetch_all(&mut *connection).await.unwrap();
-    assert_eq!(held, [0, 0]);
+    // the customer under a hold, and the evidence
+    let contracts = "(select id from main.contracts where customer_id = 1)";
+    let invoices = format!("(select id from main.invoices where customer_id = 1 or contract_id in {contracts})");
+    for (table, of_the_customer) in [
+        ("customers", "id = 1".to_owned()),
+        ("addresses", "customer_id = 1".to_owned()),
+        ("contracts", "customer_id = 1".to_owned()),
+        ("contract_changes", format!("contract_id in {contracts}")),
+        ("identity_checks", format!("contract_id in {contracts}")),
+        ("rentals", format!("customer_id = 1 or contract_id in {contracts}")),
+        ("invoices", format!("id in {invoices}")),
+        ("invoice_lines", format!("invoice_id in {invoices}")),
+        ("arrears", format!("contract_id in {contracts}")),
+        ("inquiries", "customer_id = 1".to_owned()),
+        ("mail_log", "customer_id = 1".to_owned()),
+    ] {
+        let lost = format!(
+            "select count(*) from (select * from main.{table} where {of_the_customer} except select * from after.{table})"
+        );
+        assert_eq!(number(connection, &lost).await, 0, "{table}: of the customer under a hold");
+    }
+    let evidence = format!("select count(*) from main.contracts where id in {contracts} and ended_on <= '2021-11-21'");
+    assert!(number(connection, &evidence).await > 0, "the hold keeps nothing that the rules would have taken");
     assert_eq!(
         number(connection, "select count(*) from main.customers where id = 1 and closed_on < '2021-01-01'").await,
         1

@@ -6,6 +6,7 @@ use crate::support::{
     random::Random,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use sunset::catalog::Engine;
 
 async fn people(bench: &Bench, rows: &[&str]) {
     bench
@@ -178,6 +179,71 @@ async fn nulls_are_a_value(bench: Bench) {
 }
 
 /// What a collation takes for equal is not: a spelling alone can tell somebody.
+/// A type, three values that all differ, and one that is equal to the first however it is written.
+type Values = (&'static str, [&'static str; 3], &'static str);
+
+async fn values_are_told_apart_beyond_what_is_printed(bench: Bench) {
+    let types: &[Values] = match bench.engine {
+        Engine::Postgres => &[
+            ("double precision", ["35.68123456789012", "35.681234567890123", "0"], "35.68123456789012"),
+            ("double precision", ["0", "5e-324", "1"], "'-0'"),
+            ("real", ["0.1", "0.10000001", "1"], "0.1"),
+            ("numeric", ["0.1", "0.10000000000000000000001", "1"], "0.10"),
+            ("citext", ["'Tokyo'", "'tokyo'", "'TOKYO'"], "'Tokyo'"),
+            (
+                "double precision[]",
+                ["'{35.68123456789012}'", "'{35.681234567890123}'", "'{}'"],
+                "'{35.68123456789012}'",
+            ),
+            ("interval", ["'1 month'", "'30 days'", "'1 day'"], "'1 mon'"),
+            (
+                "timestamptz",
+                ["'2020-01-01 00:00:00.000001+00'", "'2020-01-01 00:00:00+00'", "null"],
+                "'2020-01-01 09:00:00.000001+09'",
+            ),
+        ],
+        Engine::Mysql => &[
+            ("double", ["35.68123456789012", "35.681234567890123", "0"], "35.68123456789012"),
+            ("double", ["0", "5e-324", "1"], "-0e0"),
+            ("float", ["0.1", "0.10000001", "1"], "0.1"),
+            ("bit(64)", ["255", "254", "128"], "b'11111111'"),
+            ("varbinary(9)", ["x'ff'", "x'fe'", "x'80'"], "x'FF'"),
+            ("geometry", ["point(1, 255)", "point(1, 254)", "point(1, 1)"], "point(1, 255)"),
+            ("varchar(20) collate utf8mb4_general_ci", ["'Tokyo'", "'tokyo'", "'Tokyo '"], "'Tokyo'"),
+            ("datetime(6)", ["'2020-01-01 00:00:00.000001'", "'2020-01-01'", "null"], "'2020-01-01 00:00:00.000001'"),
+        ],
+        Engine::Sqlite => &[
+            ("real", ["35.68123456789012", "35.681234567890123", "0"], "35.68123456789012"),
+            ("real", ["0.0", "5e-324", "1"], "-0.0"),
+            ("", ["1", "1.0", "'1'"], "1"),
+            ("blob", ["'ab'", "x'6162'", "'AB'"], "'ab'"),
+            ("text collate nocase", ["'Tokyo'", "'tokyo'", "'Tokyo '"], "'Tokyo'"),
+            ("integer", ["9007199254740993", "9007199254740992", "0"], "9007199254740993"),
+        ],
+    };
+    for (sql_type, values, equal) in types {
+        bench.script("drop table if exists t").await;
+        bench
+            .script(&format!("create table t (id {{int}} primary key, name {{text}}, v {sql_type}, ended {{date}})"))
+            .await;
+        for (id, value) in values.iter().chain([equal]).enumerate() {
+            bench.script(&format!("insert into t values ({id}, 'x', {value}, '2000-01-01')")).await;
+        }
+        bench.rules(
+            "
+- id: a
+  table: core.t
+  starting_point: ended
+  retention_period: 1 year
+  disposition: anonymize
+  columns: {name: suppress}
+  k_anonymity: {quasi_identifiers: [v], k: 2}",
+        );
+        bench.run(0);
+        assert_eq!(bench.list("select id from t order by id").await, "0 3", "{sql_type}: {values:?} and {equal}");
+    }
+}
+
 async fn spellings_are_told_apart(bench: Bench) {
     people(
         &bench,
@@ -571,6 +637,7 @@ on_every_engine!(
     rows_that_others_need_lose_every_quasi_identifier,
     nulls_are_a_value,
     spellings_are_told_apart,
+    values_are_told_apart_beyond_what_is_printed,
     each_group_has_several_sensitive_values,
     held_rows_stay_as_they_are,
     dependents_go_with_what_is_erased,

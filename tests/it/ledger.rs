@@ -259,6 +259,8 @@ fn hold(target: HoldTarget) -> NewHold {
         reason: "claim of Jane Doe".into(),
         owner: "legal@example.com".into(),
         review: "2027-01-31".parse().unwrap(),
+        only_row: false,
+        binding: None,
     }
 }
 
@@ -813,6 +815,7 @@ async fn a_store_that_was_meddled_with_is_found_and_never_signed() {
 fn settings(directory: &Path, keys: KeySettings) -> Settings {
     Settings {
         accepted_gaps: Vec::new(),
+        retired: std::collections::BTreeSet::new(),
         unresolved: std::collections::BTreeSet::new(),
         name: "demo".into(),
         directory: directory.to_owned(),

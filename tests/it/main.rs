@@ -19,6 +19,7 @@ mod estate;
 mod faults;
 mod grants;
 mod init;
+mod interleaving;
 mod k_anonymity;
 mod ledger;
 mod metrics;

@@ -124,6 +124,7 @@ async fn check_in(zone: &str, server: &mut Server, field: Field, technique: &Tec
         kind: field.kind,
         nullable: true,
         generated: false,
+        touched: false,
         has_default: false,
         max_length: None,
         words: vec!["open".into(), "closed".into()],
@@ -135,6 +136,7 @@ async fn check_in(zone: &str, server: &mut Server, field: Field, technique: &Tec
         key_sql: server.text("subject.id"),
         pseudonym_key: Some(KEY),
         scope: "subject.value".into(),
+        copied: None,
         zone: TimeZone::get(zone).unwrap(),
     };
     let place = format!("{engine} {} {technique:?}", field.sql_type);
@@ -593,6 +595,7 @@ fn column(field: Field) -> Column {
         kind: field.kind,
         nullable: true,
         generated: false,
+        touched: false,
         has_default: false,
         max_length: None,
         words: Vec::new(),
@@ -602,7 +605,15 @@ fn column(field: Field) -> Column {
 
 fn sqlite() -> Context<'static> {
     let (column_sql, key_sql, scope) = ("value".into(), "id".into(), String::new());
-    Context { engine: Engine::Sqlite, column_sql, key_sql, pseudonym_key: None, scope, zone: TimeZone::UTC }
+    Context {
+        engine: Engine::Sqlite,
+        column_sql,
+        key_sql,
+        pseudonym_key: None,
+        scope,
+        copied: None,
+        zone: TimeZone::UTC,
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! MySQL's and MariaDB's schema, from `information_schema`: the connection's database, and tables of other databases
-//! whose foreign keys point into it. Triggers show only to users with the TRIGGER privilege.
+//! whose foreign keys lead into it. Triggers show only to users with the TRIGGER privilege.
 
 use super::super::{
     Connection, Error, Statement, Value,
@@ -17,9 +17,10 @@ const SEES_ALL: &str = "select '1' from information_schema.user_privileges
         where database() like table_schema and grantee = concat('''', replace(current_user(), '@', '''@'''), '''')
     union all select '1' from dual where coalesce(nullif(current_role(), 'NONE'), '') <> '' limit 1";
 
-/// Tables elsewhere that reference this database.
-const REFERRERS: &str = "select distinct cast(table_schema as char), cast(table_name as char)
-    from information_schema.key_column_usage where referenced_table_schema = ? and table_schema <> ?";
+/// Which tables reference which, wherever they are.
+const REFERENCES: &str = "select distinct cast(table_schema as char), cast(table_name as char),
+        cast(referenced_table_schema as char), cast(referenced_table_name as char)
+    from information_schema.key_column_usage where referenced_table_schema is not null";
 
 const TABLES: &str = "select cast(table_schema as char), cast(table_name as char), cast(table_type as char),
         cast(table_rows as char), cast(engine as char), cast(table_comment as char)
@@ -44,7 +45,7 @@ const FOREIGN_KEYS: &str = "select cast(table_schema as char), cast(table_name a
 
 /// Joined here rather than there: the server would open every table twice.
 const ACTIONS: &str = "select cast(constraint_schema as char), cast(table_name as char), cast(constraint_name as char),
-        cast(delete_rule as char)
+        cast(delete_rule as char), cast(update_rule as char)
     from information_schema.referential_constraints where ";
 
 const TRIGGERS: &str = "select cast(event_object_schema as char), cast(event_object_table as char),
@@ -63,12 +64,12 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
         [version, schema] = fields(row)?;
     }
     let text = |value: &str| Value::Text(value.to_owned());
-    let statement = Statement { sql: REFERRERS.into(), args: vec![text(&schema), text(database)] };
-    let mut referrers = Vec::new();
-    for row in connection.fetch(&statement).await? {
-        let [schema, name] = fields(row)?;
-        referrers.push(TableName { schema, name });
+    let mut references = Vec::new();
+    for row in connection.fetch(&Statement::new(REFERENCES)).await? {
+        let [schema, name, other_schema, other_name] = fields(row)?;
+        references.push((TableName { schema, name }, TableName { schema: other_schema, name: other_name }));
     }
+    let referrers = referrers(&references, &[schema.as_str(), database]);
     let within = |select: &str, schema_column: &str, table_column: &str, order: &str| {
         let mut sql = format!("{select}({schema_column} = ?");
         let mut args = vec![text(&schema)];
@@ -109,6 +110,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
             nullable: nullable == "YES",
             // `DEFAULT_GENERATED` is only a default that is an expression.
             generated: extra.contains("VIRTUAL GENERATED") || extra.contains("STORED GENERATED"),
+            touched: extra.to_lowercase().contains("on update"),
             has_default: default == "1" || extra.contains("auto_increment"),
             max_length: matches!(kind, ColumnKind::Text | ColumnKind::Bytes).then(|| length.parse().ok()).flatten(),
             words: if matches!(data_type.as_str(), "enum" | "set") { words(&sql_type) } else { Vec::new() },
@@ -144,19 +146,24 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
 
     let mut actions = HashMap::new();
     for row in connection.fetch(&within(ACTIONS, "constraint_schema", "table_name", "")).await? {
-        let [schema, table, name, on_delete] = fields(row)?;
-        actions.insert((schema, table, name), action(&on_delete));
+        let [schema, table, name, on_delete, on_update] = fields(row)?;
+        actions.insert((schema, table, name), (action(&on_delete), action(&on_update)));
     }
     let order = " order by table_schema, table_name, constraint_name, ordinal_position";
     for row in connection.fetch(&within(FOREIGN_KEYS, "table_schema", "table_name", order)).await? {
         let [schema, table, name, column, other_schema, other_table, other_column] = fields(row)?;
-        let on_delete = actions.get(&(schema.clone(), table.clone(), name.clone())).copied();
+        let known = actions.get(&(schema.clone(), table.clone(), name.clone())).copied();
+        let (on_delete, on_update) = known.unwrap_or_else(|| (action(""), action("")));
+        let references = TableName { schema: other_schema, name: other_table };
         let key = ForeignKey {
             name,
             columns: vec![column],
-            references: TableName { schema: other_schema, name: other_table },
+            target: references.clone(),
+            references,
             referenced_columns: vec![other_column],
-            on_delete: on_delete.unwrap_or_else(|| action("")),
+            on_delete,
+            on_update,
+            match_full: false,
         };
         assembly.foreign_key_column(&schema, &table, key);
     }
@@ -168,6 +175,18 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
     let mut catalog = assembly.finish(Engine::Mysql, version, schema.clone(), schema);
     catalog.hides_foreign_keys = connection.fetch(&Statement::new(SEES_ALL)).await?.is_empty();
     Ok(catalog)
+}
+
+/// The tables elsewhere whose rows lead into this database, directly or over others: they go along, or stand against it.
+fn referrers(references: &[(TableName, TableName)], database: &[&str]) -> Vec<TableName> {
+    let mut found: Vec<TableName> = Vec::new();
+    loop {
+        let is_here = |table: &TableName| database.contains(&table.schema.as_str());
+        let leads_here = |table: &TableName| is_here(table) || found.contains(table);
+        let next = references.iter().find(|(from, to)| !leads_here(from) && leads_here(to));
+        let Some((from, _)) = next else { return found };
+        found.push(from.clone());
+    }
 }
 
 fn kind(data_type: &str) -> ColumnKind {

@@ -5,7 +5,7 @@ use crate::{
     catalog::{Column, ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{
-        Dialect, KeyColumn, PLACEHOLDER, Privilege, Removal, Sql, Statement, Value,
+        Dialect, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
         dialect::{DIGITS, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
@@ -26,6 +26,11 @@ const LAST_TIMESTAMP: Timestamp = Timestamp::constant(1 << 31, 0);
 impl Dialect for Mysql {
     fn engine(&self) -> Engine {
         Engine::Mysql
+    }
+
+    fn whereabouts(&self) -> &'static str {
+        "show global variables where variable_name in ('hostname', 'port', 'datadir', 'server_id', 'server_uuid', \
+         'server_uid')"
     }
 
     fn quote(&self, identifier: &str) -> String {
@@ -117,6 +122,10 @@ impl Dialect for Mysql {
 
     fn through(&self, row: &str, columns: &[KeyColumn], key: &[String]) -> Sql {
         self.ordered(row, columns, key, '<', true)
+    }
+
+    fn along_index(&self, index: &str) -> String {
+        format!(" force index ({})", self.quote(index))
     }
 
     fn lock_rows(&self) -> &'static str {
@@ -307,6 +316,19 @@ impl Dialect for Mysql {
         let mut sql = Sql::new(format!("update {} as {row} join ", self.table(table)));
         sql.append(source).push(&format!(" as {other} on {on} set {}", columns.join(", ")));
         sql
+    }
+
+    fn recursion(&self) -> Recursion {
+        if self.mariadb { Recursion::Joined } else { Recursion::Lateral }
+    }
+
+    fn table_identity(&self, table: &TableName) -> Statement {
+        let sql = format!(
+            "select cast(create_time as char) from information_schema.tables \
+             where table_schema = {PLACEHOLDER} and table_name = {PLACEHOLDER}"
+        );
+        let args = vec![Value::Text(table.schema.clone()), Value::Text(table.name.clone())];
+        self.finish(Sql { text: sql, args })
     }
 
     fn explain(&self, statement: &Statement) -> Statement {

@@ -92,6 +92,8 @@ impl MysqlDatabase {
         let patience = self.timeouts.of(purpose);
         // Both servers take lock time-outs in whole seconds. MySQL ends only SELECTs that take too long.
         let lock = self.timeouts.lock.as_secs_f64().ceil().max(1.0);
+        // A recursive query that ends too early, which MariaDB does with a warning only, would not see all held rows.
+        let recursion = if mariadb { "max_recursive_iterations" } else { "cte_max_recursion_depth" };
         let (statement, transaction, idle) = match mariadb {
             true => {
                 let idle = self.timeouts.statement.as_secs().max(60);
@@ -107,7 +109,7 @@ impl MysqlDatabase {
         Statement::new(format!(
             "set session sql_mode = '{SQL_MODE}', {statement}, {transaction}_isolation = 'READ-COMMITTED'{read_only}{idle}, \
              innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}, autocommit = 1, foreign_key_checks = 1, \
-             wait_timeout = 28800"
+             wait_timeout = 28800, {recursion} = 4294967295"
         ))
     }
 }

@@ -102,7 +102,8 @@ pub(super) async fn read(connection: &mut dyn Connection, question: &Question<'_
 fn counted(method: &str, expression: &str, question: &Question<'_>) -> Option<Counted> {
     let expression = expression.to_lowercase();
     let column = question.column.name.to_lowercase();
-    let is_column = |text: &str| text.trim().trim_matches('`') == column;
+    // MySQL keeps the quotes of the session that made the table
+    let is_column = |text: &str| text.trim().trim_matches(['`', '"']) == column;
     let time = matches!(question.kind, PointKind::Date | PointKind::DateTime | PointKind::Instant);
     let epoch = is_epoch(question.kind);
     match method {

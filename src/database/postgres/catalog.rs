@@ -29,6 +29,12 @@ const PARTITIONS: &str = "select above.nspname::text, above.relname::text, c.nsp
     join relation above on above.oid = ancestor and above.oid <> c.oid
     where c.relispartition and c.relkind <> 'p'";
 
+const HEIRS: &str = "select c.nspname::text, c.relname::text, above.nspname::text, above.relname::text
+    from relation c
+    join pg_inherits i on i.inhrelid = c.oid
+    join relation above on above.oid = i.inhparent
+    where not c.relispartition order by c.oid, i.inhseqno";
+
 /// A domain may stand on domains: `walk` goes down to a base type, collecting the length limit and every NOT NULL.
 const COLUMNS: &str = "walk (oid, base, typmod, required) as (
         select oid, typbasetype, typtypmod, typnotnull from pg_type where typtype = 'd'
@@ -69,7 +75,8 @@ const INDEXES: &str = "select c.nspname::text, c.relname::text, x.relname::text,
 
 /// Rows with a parent are the server's own clones, one for each partition on either side.
 const FOREIGN_KEYS: &str = "select c.nspname::text, c.relname::text, k.conname::text, a.attname::text,
-        rn.nspname::text, r.relname::text, ra.attname::text, k.confdeltype::text
+        rn.nspname::text, r.relname::text, ra.attname::text, k.confdeltype::text, k.confupdtype::text,
+        (k.confmatchtype = 'f')::text
     from pg_constraint k
     join relation c on c.oid = k.conrelid
     join pg_class r on r.oid = k.confrelid
@@ -128,6 +135,13 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         }
     }
 
+    for row in connection.fetch(&relations(HEIRS)).await? {
+        let [schema, table, above_schema, above_name] = fields(row)?;
+        if let Some(table) = assembly.get(&schema, &table) {
+            table.inherits.push(TableName { schema: above_schema, name: above_name });
+        }
+    }
+
     let mut words: HashMap<String, Vec<String>> = HashMap::new();
     for row in connection.fetch(&Statement::new(WORDS)).await? {
         let [type_id, word] = fields(row)?;
@@ -147,6 +161,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             kind: kind(&base),
             nullable: nullable == "true",
             generated: generated == "true",
+            touched: false,
             has_default: default == "true",
             max_length,
             words: words.get(&type_id).cloned().unwrap_or_default(),
@@ -167,13 +182,18 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         assembly.index_column(&schema, &table, index);
     }
     for row in connection.fetch(&relations(FOREIGN_KEYS)).await? {
-        let [schema, table, name, column, other_schema, other_table, other_column, on_delete] = fields(row)?;
+        let [schema, table, name, column, other_schema, other_table, other_column, on_delete, on_update, match_full] =
+            fields(row)?;
+        let references = TableName { schema: other_schema, name: other_table };
         let key = ForeignKey {
             name,
             columns: vec![column],
-            references: TableName { schema: other_schema, name: other_table },
+            target: references.clone(),
+            references,
             referenced_columns: vec![other_column],
             on_delete: action(&on_delete),
+            on_update: action(&on_update),
+            match_full: match_full == "true",
         };
         assembly.foreign_key_column(&schema, &table, key);
     }

@@ -5,7 +5,7 @@ use crate::{
     catalog::{ColumnKind, Engine, Table, TableKind, TableName},
     clock::PointKind,
     database::{
-        Dialect, KeyColumn, PLACEHOLDER, Privilege, Removal, Sql, Statement, Value,
+        Dialect, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
         dialect::{DIGITS, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
         statements::Stride,
@@ -24,6 +24,10 @@ pub struct Postgres;
 impl Dialect for Postgres {
     fn engine(&self) -> Engine {
         Engine::Postgres
+    }
+
+    fn whereabouts(&self) -> &'static str {
+        "select pg_postmaster_start_time()::text, current_database()::text"
     }
 
     fn quote(&self, identifier: &str) -> String {
@@ -221,6 +225,10 @@ impl Dialect for Postgres {
         Some(maintenance::unlimited())
     }
 
+    fn deferred(&self) -> Option<Statement> {
+        Some(Statement::new("set constraints all immediate"))
+    }
+
     fn not_maintained(&self, tables: &[TableName]) -> Option<Statement> {
         Some(maintenance::not_allowed(tables))
     }
@@ -291,6 +299,50 @@ impl Dialect for Postgres {
             | PointKind::IsoText
             | PointKind::IsoTextWithOffset => None,
         }
+    }
+
+    fn recursion(&self) -> Recursion {
+        Recursion::Lateral
+    }
+
+    /// The cluster, which a restored dump does not share, and the database in it.
+    fn database_identity(&self) -> Option<Statement> {
+        let sql = "select system_identifier::text || '/' || d.oid::text \
+                   from pg_control_system(), pg_database d where d.datname = current_database()";
+        Some(Statement::new(sql))
+    }
+
+    fn table_identity(&self, table: &TableName) -> Statement {
+        let sql = format!("select {PLACEHOLDER}::text::regclass::oid::text");
+        self.finish(Sql::bound(sql, Value::Text(self.table(table))))
+    }
+
+    fn table_with_identity(&self, identity: &str) -> Option<Statement> {
+        let sql = format!(
+            "select n.nspname::text, c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             where c.oid = {PLACEHOLDER}::text::oid and c.relkind in ('r', 'p')"
+        );
+        Some(self.finish(Sql::bound(sql, Value::Text(identity.to_owned()))))
+    }
+
+    fn column_identities(&self, table: &TableName) -> Option<Statement> {
+        let sql = format!(
+            "select attname::text, attnum::text from pg_attribute \
+             where attrelid = {PLACEHOLDER}::text::regclass and attnum > 0 and not attisdropped"
+        );
+        Some(self.finish(Sql::bound(sql, Value::Text(self.table(table)))))
+    }
+
+    fn inheritance(&self) -> Option<Statement> {
+        let sql = "with recursive below as (
+                select inhrelid, inhparent from pg_inherits
+                union select i.inhrelid, b.inhparent from pg_inherits i join below b on i.inhparent = b.inhrelid)
+            select n.nspname::text, c.relname::text, pn.nspname::text, p.relname::text from below
+            join pg_class c on c.oid = inhrelid and c.relkind = 'r' and not c.relispartition
+            join pg_namespace n on n.oid = c.relnamespace
+            join pg_class p on p.oid = inhparent join pg_namespace pn on pn.oid = p.relnamespace
+            order by 1, 2, 3, 4";
+        Some(Statement::new(sql))
     }
 
     fn explain(&self, statement: &Statement) -> Statement {

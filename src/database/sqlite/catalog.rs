@@ -27,7 +27,7 @@ const INDEXES: &str = "select t.name, i.name, i.\"unique\", i.partial, i.origin,
     where t.schema = 'main' and t.type = 'table' and t.name not like 'sqlite\\_%' escape '\\' and k.key = 1
     order by t.name, i.name, k.seqno";
 
-const FOREIGN_KEYS: &str = "select t.name, k.id, k.\"from\", k.\"table\", k.\"to\", k.on_delete
+const FOREIGN_KEYS: &str = "select t.name, k.id, k.\"from\", k.\"table\", k.\"to\", k.on_delete, k.on_update
     from pragma_table_list t join pragma_foreign_key_list(t.name, 'main') k
     where t.schema = 'main' and t.type = 'table' and t.name not like 'sqlite\\_%' escape '\\'
     order by t.name, k.id, k.seq";
@@ -71,6 +71,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             sql_type,
             // A key's columns can be null in SQLite, save where something else says otherwise; see below.
             nullable: not_null == "0",
+            touched: false,
             has_default: default == "1",
             generated: matches!(hidden.as_str(), "2" | "3"),
             max_length: None,
@@ -143,7 +144,7 @@ async fn read_foreign_keys(connection: &mut dyn Connection, assembly: &mut Assem
         })
         .collect();
     for row in connection.fetch(&Statement::new(FOREIGN_KEYS)).await? {
-        let [table, id, column, other_table, other_column, on_delete] = fields(row)?;
+        let [table, id, column, other_table, other_column, on_delete, on_update] = fields(row)?;
         let spelled = |table: &str, column: &str| {
             let columns = tables.get(&table.to_ascii_lowercase()).map(|(_, _, columns)| columns.as_slice());
             let found = columns.unwrap_or_default().iter().find(|name| name.eq_ignore_ascii_case(column));
@@ -156,7 +157,16 @@ async fn read_foreign_keys(connection: &mut dyn Connection, assembly: &mut Assem
         let referenced_columns =
             if other_column.is_empty() { Vec::new() } else { vec![spelled(&other_table, &other_column)] };
         let columns = vec![spelled(&table, &column)];
-        let key = ForeignKey { name: id, columns, references, referenced_columns, on_delete: action(&on_delete) };
+        let key = ForeignKey {
+            name: id,
+            columns,
+            target: references.clone(),
+            references,
+            referenced_columns,
+            on_delete: action(&on_delete),
+            on_update: action(&on_update),
+            match_full: false,
+        };
         assembly.foreign_key_column(SCHEMA, &table, key);
     }
     for table in assembly.tables() {

@@ -39,6 +39,10 @@ impl Dialect for Sqlite {
         Engine::Sqlite
     }
 
+    fn whereabouts(&self) -> &'static str {
+        "select file from pragma_database_list where name = 'main'"
+    }
+
     fn quote(&self, identifier: &str) -> String {
         quoted(identifier, '"')
     }
@@ -230,6 +234,12 @@ impl Dialect for Sqlite {
         };
         let readable = self.readable(&Sql::new(value), kind).text;
         (kind == PointKind::IsoText).then(|| Sql::new(format!("(case when {readable} then {day} end)")))
+    }
+
+    fn table_identity(&self, table: &TableName) -> Statement {
+        let sql =
+            format!("select cast(rootpage as text) from sqlite_schema where type = 'table' and name = {PLACEHOLDER}");
+        self.finish(Sql::bound(sql, Value::Text(table.name.clone())))
     }
 
     fn explain(&self, statement: &Statement) -> Statement {

@@ -1,8 +1,8 @@
 //! SQLite: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, Statement, check_parameters,
-    digest, driver::Session, malformed, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, Statement, Value,
+    check_parameters, digest, driver::Session, malformed, within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -14,7 +14,7 @@ use observe::SqliteObserver;
 use sqlx::{ConnectOptions as _, Sqlite, sqlite::SqliteConnectOptions};
 use std::{
     fs::{File, TryLockError},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
 };
 
@@ -47,6 +47,11 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
         .row_buffer_size(1024)
         .disable_statement_logging();
     Ok(SqliteDatabase { name: settings.name.clone(), options, path })
+}
+
+/// Copies the whole database into a file that is empty.
+pub(super) fn copy(to: &Path) -> Statement {
+    Statement { sql: "vacuum into ?1".to_owned(), args: vec![Value::Text(to.display().to_string())] }
 }
 
 #[async_trait]

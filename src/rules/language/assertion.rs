@@ -30,7 +30,7 @@ pub(super) static ASSERTION: MapShape = MapShape::new(
         ),
         optional(
             "no_card_numbers",
-            "The text columns of a database hold no card numbers.",
+            "The columns of a database hold no card numbers.",
             Shape::Map(&NO_CARD_NUMBERS),
             "{database: core}",
         ),

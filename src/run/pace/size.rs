@@ -29,6 +29,14 @@ impl Size {
         self.current = (as_f64(size) * ratio.clamp(0.5, 8.0)).clamp(1.0, self.most);
     }
 
+    /// A batch of this size changed `rows` rows, of which `limit` may be in one batch: those after it are shorter in
+    /// proportion.
+    pub fn limit(&mut self, size: u64, rows: u64, limit: u64) {
+        let fits = as_f64(size) * as_f64(limit) / as_f64(rows.max(1));
+        self.most = self.most.min(fits.min(as_f64(size) - 1.0).floor()).max(1.0);
+        self.current = self.current.min(self.most);
+    }
+
     /// A batch of the current size failed for reasons that smaller ones avoid.
     pub fn shrink(&mut self) {
         self.current = (self.current / 4.0).max(1.0);

@@ -1,6 +1,12 @@
 //! Holds: what is held stays whatever its rule says, and goes when it is released.
 
-use crate::support::bench::{Bench, on_every_engine};
+use crate::support::bench::{Bench, Call, on_every_engine};
+use sunset::catalog::Engine;
+
+mod belonging;
+mod closure;
+mod identity;
+mod partitions;
 
 async fn company(bench: &Bench) {
     bench
@@ -22,10 +28,15 @@ async fn company(bench: &Bench) {
 
 /// Adds a hold and gives its number.
 fn hold(bench: &Bench, table: &str, what: &[&str]) -> String {
+    add(bench, table, what).expect(0).out.trim().to_owned()
+}
+
+/// The same, whatever comes of it.
+fn add(bench: &Bench, table: &str, what: &[&str]) -> Call {
     let mut arguments = vec!["hold", "add", "--table", table, "--matter", "2026-17", "--reason", "lawsuit"];
     arguments.extend(["--owner", "legal@example.com", "--review", "2027-01-01"]);
     arguments.extend(what);
-    bench.sunset(&arguments).expect(0).out.trim().to_owned()
+    bench.sunset(&arguments)
 }
 
 async fn held_rows_stay(bench: Bench) {
@@ -74,12 +85,27 @@ async fn holds_reach_up(bench: Bench) {
 /// A hold that cannot be meant is refused, and the ledger names no row.
 async fn holds_are_checked(bench: Bench) {
     company(&bench).await;
-    let add = |table: &str, what: &[&str]| {
-        let mut arguments = vec!["hold", "add", "--table", table, "--matter", "m", "--reason", "r", "--owner", "o"];
-        arguments.extend(["--review", "2027-01-01"]);
-        arguments.extend(what);
-        bench.sunset(&arguments).code
-    };
+    bench.script("create view seen as select * from customers").await;
+    let add = |table: &str, what: &[&str]| add(&bench, table, what).code;
+    assert_eq!(add("core.seen", &["--where", "id = 1"]), 2);
+    for never in [
+        "status = null",
+        "status = 'plain' and status = 'sued'",
+        "status is null and status = 'sued'",
+        "id > 5 and id < 3",
+        "status in (null)",
+        "nowhere.id = 1",
+    ] {
+        assert_eq!(add("core.customers", &["--where", never]), 2, "{never}");
+    }
+    if bench.engine != Engine::Sqlite {
+        for never in ["id = 'one'", "id = 1.5", "id = 99999999999", "left_on = 'soon'"] {
+            assert_eq!(add("core.customers", &["--where", never]), 2, "{never}");
+        }
+        assert_eq!(add("core.customers", &["--key", "one"]), 2);
+    }
+    let later = super::holds::add(&bench, "core.customers", &["--where", "status = 'appealed'"]).expect(0);
+    assert!(later.err.contains("no row"), "{later:?}");
     assert_eq!(add("core.customers", &["--key", "99"]), 2);
     assert_eq!(add("core.customers", &["--key", "1", "--key", "2"]), 2);
     assert_eq!(add("core.customers", &["--where", "unknown = 1"]), 2);

@@ -44,7 +44,7 @@ async fn a_rule_over_its_limit_is_refused(bench: Bench) {
     for limits in ["{max_rows: 2}", "{max_share: 74.9%}"] {
         rules(&bench, &format!("  limits: {limits}"));
         let report = bench.run(3);
-        assert_eq!(report.line("customers"), "refused 0");
+        assert_eq!(report.line("customers"), "refused 0 over_limits=3");
         assert_eq!(rows(&bench).await[..2], [4, 4], "{limits}");
     }
     // the other rule was carried out
@@ -61,7 +61,10 @@ async fn a_run_over_its_limit_is_refused(bench: Bench) {
     rules(&bench, "");
     bench.settings("time_zone: Asia/Tokyo\nlimits: {max_rows: 6}");
     let report = bench.run(3);
-    assert_eq!([report.line("customers"), report.line("visits")], ["refused 0", "refused 0"]);
+    assert_eq!(
+        [report.line("customers"), report.line("visits")],
+        ["refused 0 over_limits=3", "refused 0 over_limits=1"]
+    );
     assert_eq!(rows(&bench).await, [4, 4, 3]);
     bench.settings("time_zone: Asia/Tokyo\nlimits: {max_rows: 7}");
     bench.run_to_the_end();
@@ -74,7 +77,7 @@ async fn a_share_for_all_rules(bench: Bench) {
     rules(&bench, "");
     bench.settings("time_zone: Asia/Tokyo\nlimits: {max_share: 50%}");
     let report = bench.run(3);
-    assert_eq!([report.line("customers"), report.line("visits")], ["refused 0", "done 1"]);
+    assert_eq!([report.line("customers"), report.line("visits")], ["refused 0 over_limits=3", "done 1"]);
     assert_eq!(rows(&bench).await, [4, 4, 2]);
     rules(&bench, "  limits: {max_share: 80%}");
     bench.run_to_the_end();

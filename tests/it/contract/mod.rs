@@ -5,20 +5,25 @@
 
 use crate::support::bench::{Bench, Report};
 
+mod bounds;
 mod conditions;
 mod dependents;
 mod dispositions;
 mod evidence;
 mod holds;
 mod indexes;
+mod interplay;
 mod keys;
 mod limits;
 mod names;
 mod present;
 mod refusals;
+mod rehearsal;
+mod reports;
 mod results;
 mod starting_points;
 mod strides;
+mod techniques;
 
 /// Runs to the end; exactly the rows whose fate is to stay are there afterwards, and the report counts the others.
 async fn fates_come_true(bench: &Bench, tables: &[&str]) -> Report {
