@@ -3,6 +3,12 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+mod codec;
+mod decimal;
+
+pub use codec::{Affinity, Codec, Collation, Misfit, Operand, Reading, Values};
+pub use decimal::Decimal;
+
 /// A kind of database server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -117,6 +123,8 @@ pub struct Column {
     pub sql_type: String,
     /// What sort of value it holds; for a domain, that of its base type.
     pub kind: ColumnKind,
+    /// How its values compare, are bound and printed.
+    pub codec: Codec,
     pub nullable: bool,
     /// Computed by the database from other columns (an identity or auto-increment column is not).
     pub generated: bool,

@@ -19,6 +19,7 @@ fn column(name: &str, kind: ColumnKind, sql_type: &str, max_length: Option<u32>)
         max_length,
         words,
         comment: String::new(),
+        codec: crate::catalog::Codec::of(crate::catalog::Values::Other, ""),
     }
 }
 

@@ -163,7 +163,7 @@ fn rows(
     match numbers {
         true => list.extend(aggregate.totals.iter().enumerate().filter_map(|(i, total)| {
             let column = total.summed.as_ref()?;
-            let term = total.arithmetic.term(&dialect.column(&row, &column.name), &column.sql_type);
+            let term = total.arithmetic.term(&dialect.column(&row, &column.name), &column.codec.cast);
             Some(Sql::new(format!("{term} as v{i}")))
         })),
         false => list.push(Sql::new(format!("{} as p", dialect.column(&row, &aggregate.persons)))),

@@ -4,7 +4,7 @@
 //! circle that is a chain of `exists`, each level served by the key that is referenced. Tables whose keys lead back to
 //! themselves are gone through from the held rows down, in a recursive query that is worked out once for a statement.
 
-use super::{Dialect, KeyColumn, Link, Sql, statements::equal};
+use super::{Dialect, KeyColumn, Link, Sql};
 use crate::{
     catalog::{Engine, Table, TableName},
     rules::condition::Expression,
@@ -315,7 +315,7 @@ impl<'a> Belonging<'a> {
             return self.among(&circle, &link.to, row, &link.columns);
         }
         let name = self.name();
-        let on = equal(self.dialect, &name, &link.referenced, row, &link.columns);
+        let on = self.dialect.refers(row, &link.columns, &name, &link.referenced);
         let mut sql = Sql::new(format!("exists (select 1 from {} as {name} where {on} and ", self.table(&link.to)));
         sql.append(&self.shares(&link.to, &name)).push(")");
         sql
@@ -384,7 +384,7 @@ impl<'a> Belonging<'a> {
             }
             for link in self.upwards(from) {
                 let (below, above) = (self.name(), self.name());
-                let on = equal(self.dialect, &above, &link.referenced, &below, &link.columns);
+                let on = self.dialect.refers(&below, &link.columns, &above, &link.referenced);
                 let (to, list) = (self.table(&link.to), list(place, &below));
                 match position(&link.to) {
                     None => {

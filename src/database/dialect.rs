@@ -1,12 +1,12 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
 use super::{
-    KeyColumn, Privilege, Recursion, Removal, Sql, Statement, Value,
+    KeyColumn, Privilege, Recursion, Removal, Sql, Statement,
     maintenance::{MaintenanceStep, Remains},
     statements::Stride,
 };
 use crate::{
-    catalog::{Engine, Table, TableName},
+    catalog::{Codec, Engine, Operand, Table, TableName},
     clock::PointKind,
     rules::{After, CalendarUnit, condition::Expression},
 };
@@ -48,8 +48,13 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         String::new()
     }
 
-    /// A value as text.
+    /// A value as text, as people and recipients read it.
     fn text(&self, expression: &str, column: &KeyColumn) -> String;
+
+    /// A value as text that names it exactly: [`Dialect::bind`] finds the same value again.
+    fn key_text(&self, expression: &str, column: &KeyColumn) -> String {
+        self.text(expression, column)
+    }
 
     /// The text has so many digits, each with few signs between, that a card number may be in it; or more.
     fn has_digits(&self, text: &str) -> String;
@@ -57,38 +62,119 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// Anything the server computes, as text.
     fn shown(&self, expression: &str) -> String;
 
-    /// One placeholder for a text, cast to the column's type.
-    fn cast(&self, column: &KeyColumn) -> String;
+    /// The value that [`Dialect::key_text`] printed, to compare the column with.
+    fn bind(&self, codec: &Codec, text: &str) -> Sql;
+
+    /// A text that was computed for the column, to be stored in it.
+    fn new_value(&self, codec: &Codec, text: String) -> Sql;
+
+    /// The column compares so with a value; `operator` is one of `<`, `<=`, `>` and `>=`. Where the column holds something
+    /// that cannot be told to compare so, the condition does not hold.
+    fn compare(&self, column: &str, codec: &Codec, operator: &str, operand: &Operand) -> Sql {
+        let mut sql = Sql::new(format!("{column} {operator} "));
+        sql.append(&self.bind(codec, &operand.text));
+        sql
+    }
+
+    /// The column holds one of these values, of which there is at least one.
+    fn among(&self, column: &str, codec: &Codec, operands: &[Operand]) -> Sql {
+        let values: Vec<_> = operands.iter().map(|operand| self.bind(codec, &operand.text)).collect();
+        let mut sql = Sql::new(format!("{column} in ("));
+        sql.append(&Sql::join(&values, ", ")).push(")");
+        sql
+    }
+
+    /// The column holds a value, and certainly none of these.
+    fn not_among(&self, column: &str, codec: &Codec, operands: &[Operand]) -> Sql {
+        // a row without a value is in doubt, and rows in doubt stay
+        let there = Sql::new(format!("{column} is not null"));
+        if operands.is_empty() {
+            return there;
+        }
+        let mut sql = self.among(column, codec, operands);
+        sql.text.replace_range(column.len()..column.len() + " in".len(), " not in");
+        Sql::join([&sql, &there], " and ")
+    }
+
+    /// A column of numbers holds this truth: nothing but 1 and 0 is one.
+    fn truth(&self, column: &str, value: bool) -> Sql {
+        Sql::new(format!("{column} = {}", u8::from(value)))
+    }
 
     /// The columns (of `row`) equal one of these keys.
-    fn one_of(&self, row: &str, columns: &[KeyColumn], keys: &[Vec<String>]) -> Sql;
+    fn one_of(&self, row: &str, columns: &[KeyColumn], keys: &[Vec<String>]) -> Sql {
+        let names: Vec<_> = columns.iter().map(|column| self.column(row, &column.name)).collect();
+        let codecs: Vec<_> = columns.iter().map(|column| &column.codec).collect();
+        self.listed(&names, &codecs, keys)
+    }
+
+    /// These expressions equal one of the keys, which are printed and compared as the codecs say.
+    fn listed(&self, names: &[String], codecs: &[&Codec], keys: &[Vec<String>]) -> Sql;
 
     /// The columns, compared from the first to the last, lie after this key (or at it).
     fn beyond(&self, row: &str, columns: &[KeyColumn], key: &[String], or_at: bool) -> Sql {
-        let columns_sql: Vec<_> = columns.iter().map(|column| self.column(row, &column.name)).collect();
-        let casts: Vec<_> = columns.iter().map(|column| self.cast(column)).collect();
-        let operator = if or_at { ">=" } else { ">" };
-        Sql {
-            text: format!("({}) {operator} ({})", columns_sql.join(", "), casts.join(", ")),
-            args: key.iter().cloned().map(Value::Text).collect(),
-        }
+        self.side(row, columns, if or_at { ">=" } else { ">" }, key)
     }
 
     /// The columns, compared from the first to the last, lie before this key or at it.
     fn through(&self, row: &str, columns: &[KeyColumn], key: &[String]) -> Sql {
-        let columns_sql: Vec<_> = columns.iter().map(|column| self.column(row, &column.name)).collect();
-        let casts: Vec<_> = columns.iter().map(|column| self.cast(column)).collect();
-        Sql {
-            text: format!("({}) <= ({})", columns_sql.join(", "), casts.join(", ")),
-            args: key.iter().cloned().map(Value::Text).collect(),
-        }
+        self.side(row, columns, "<=", key)
     }
+
+    /// The columns, compared from the first to the last, lie on one side of a key.
+    fn side(&self, row: &str, columns: &[KeyColumn], operator: &str, key: &[String]) -> Sql {
+        let names: Vec<_> = columns.iter().map(|column| self.column(row, &column.name)).collect();
+        let values: Vec<_> = columns.iter().zip(key).map(|(column, text)| self.bind(&column.codec, text)).collect();
+        let mut sql = Sql::new(format!("({}) {operator} (", names.join(", ")));
+        sql.append(&Sql::join(&values, ", ")).push(")");
+        sql
+    }
+
+    /// A column, such as one of a foreign key, in a form in which it compares by the rules of the column that it refers to.
+    fn referring(&self, column: &str, _codec: &Codec, _referenced: &Codec) -> String {
+        column.to_owned()
+    }
+
+    /// The columns of the row `child` hold the values of the referenced columns of the row `parent`, by the rules of the
+    /// referenced columns: as foreign keys compare.
+    fn refers(&self, child: &str, columns: &[KeyColumn], parent: &str, referenced: &[KeyColumn]) -> String {
+        let equal = |(column, other): (&KeyColumn, &KeyColumn)| {
+            let here = self.referring(&self.column(child, &column.name), &column.codec, &other.codec);
+            self.equals_referenced(&here, &self.column(parent, &other.name))
+        };
+        columns.iter().zip(referenced).map(equal).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// Which side decides how two columns compare differs between the engines.
+    fn equals_referenced(&self, referring: &str, referenced: &str) -> String {
+        format!("{referring} = {referenced}")
+    }
+
+    /// The columns of the row `child` hold one of these keys of the referenced columns, by the rules of these.
+    fn refers_to_one_of(
+        &self,
+        child: &str,
+        columns: &[KeyColumn],
+        referenced: &[KeyColumn],
+        keys: &[Vec<String>],
+    ) -> Sql {
+        let names: Vec<_> = columns
+            .iter()
+            .zip(referenced)
+            .map(|(column, other)| self.referring(&self.column(child, &column.name), &column.codec, &other.codec))
+            .collect();
+        let codecs: Vec<_> = referenced.iter().map(|column| &column.codec).collect();
+        self.listed(&names, &codecs, keys)
+    }
+
+    /// A row when two texts are the same value of a column.
+    fn same_value(&self, codec: &Codec, one: &str, other: &str) -> Statement;
 
     /// What a select adds to keep its rows from changing until the transaction ends.
     fn lock_rows(&self) -> &'static str;
 
     /// The texts of all rows as one JSON array of arrays, where handing over row by row would cost as much as the change
-    /// itself. `texts` are the columns as [`Dialect::text`] makes them.
+    /// itself. `texts` are the columns as [`Dialect::key_text`] makes them.
     fn packed(&self, _texts: &[String], _columns: &[KeyColumn]) -> Option<String> {
         None
     }
@@ -128,6 +214,14 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// The same, as far as an index on it can tell; for nights with nothing due.
     fn plainly_unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
         self.unreadable(point, kind)
+    }
+
+    /// The value in one form, so that the greatest of several is the latest: it is stored alike, can be read as the value
+    /// itself, and is null where the value tells no time.
+    fn told(&self, point: &Sql, kind: PointKind) -> Sql {
+        let mut sql = Sql::new("case when ");
+        sql.append(&self.readable(point, kind)).push(" then ").append(point).push(" end");
+        sql
     }
 
     /// The value as text for people.
@@ -313,8 +407,18 @@ pub(super) fn iso_pattern(with_offset: bool) -> String {
     const HOUR: &str = "[T ]([01][0-9]|2[0-3]):[0-5][0-9]";
     const SECOND: &str = ":[0-5][0-9]([.][0-9]+)?";
     match with_offset {
-        true => format!("'^({DAY}){HOUR}{SECOND}([Zz]|[+-](0[0-9]|1[0-5]):?[0-5][0-9])$'"),
+        true => format!("'^({DAY}){HOUR}({SECOND})?([Zz]|[+-](0[0-9]|1[0-5]):?[0-5][0-9])$'"),
         false => format!("'^({DAY})({HOUR}({SECOND})?)?$'"),
+    }
+}
+
+/// What a column that counts time from 1970 can mean: the years 1 to 9999. A floating-point number may be infinite, and
+/// infinity tells no time.
+pub(super) fn epoch_range(kind: PointKind) -> (i64, i64) {
+    const SECONDS: (i64, i64) = (-62_135_596_800, 253_402_300_799);
+    match kind {
+        PointKind::EpochMilliseconds => (SECONDS.0 * 1000, SECONDS.1 * 1000 + 999),
+        _ => SECONDS,
     }
 }
 

@@ -164,7 +164,7 @@ pub fn page(
 mod tests {
     use super::*;
     use crate::{
-        catalog::{ColumnKind, Engine},
+        catalog::{Codec, Engine},
         clock::PointKind,
         database::{Change, KeyColumn, Point, Value, dialect},
         rules::Evidence,
@@ -181,7 +181,7 @@ mod tests {
             let due = Sql::bound(format!("{} <= \u{1}", here("left_on")), Value::Text("2001-01-01".to_owned()));
             let measure = Work {
                 table: table.clone(),
-                key: vec![KeyColumn { name: "id".into(), sql_type: "integer".into(), kind: ColumnKind::Integer }],
+                key: vec![KeyColumn { name: "id".into(), codec: Codec::row_id() }],
                 rowid: None,
                 leaves: vec![table.clone()],
                 point: Point { value: Sql::new(here("left_on")), kind: PointKind::Date, related: false },

@@ -1,6 +1,6 @@
 //! The statements of assertions: rows that must not be there, and texts to look through.
 
-use super::{Dialect, KeyColumn, Sql, Statement, Value};
+use super::{Dialect, KeyColumn, Sql, Statement};
 use crate::catalog::{Engine, TableName};
 
 /// No more characters of a text are looked at, and no more bytes.
@@ -74,9 +74,9 @@ pub fn texts(
     limit: u64,
 ) -> Statement {
     let row = dialect.row(table);
-    let text = |column: &KeyColumn| dialect.text(&dialect.column(&row, &column.name), column);
     let searched = |searched: &Searched| value(dialect, &dialect.column(&row, &searched.column.name), searched);
-    let list: Vec<_> = key.iter().map(text).chain(columns.iter().map(searched)).collect();
+    let named = |column: &KeyColumn| dialect.key_text(&dialect.column(&row, &column.name), column);
+    let list: Vec<_> = key.iter().map(named).chain(columns.iter().map(searched)).collect();
     let mut sql = Sql::new(format!("select {} from {}", list.join(", "), dialect.target(table)));
     if let Some(before) = before {
         sql.push(" where ").append(&lies_before(dialect, &row, key, before));
@@ -114,7 +114,7 @@ fn value(dialect: &dyn Dialect, value: &str, searched: &Searched) -> String {
         Form::Text => text(&dialect.text(value, &searched.column)),
         Form::Number => match engine {
             Engine::Mysql => number(&format!("({value} + 0)"), &dialect.text(value, &searched.column)),
-            _ if searched.column.sql_type == "money" => {
+            _ if searched.column.codec.cast == "money" => {
                 number(&format!("{value}::numeric"), &format!("({value}::numeric)::text"))
             }
             _ => number(value, &dialect.text(value, &searched.column)),
@@ -141,8 +141,9 @@ fn value(dialect: &dyn Dialect, value: &str, searched: &Searched) -> String {
 fn lies_before(dialect: &dyn Dialect, row: &str, columns: &[KeyColumn], key: &[String]) -> Sql {
     let compare = |index: usize, operator: &str| {
         let column = &columns[index];
-        let value = Value::Text(key.get(index).cloned().unwrap_or_default());
-        Sql::bound(format!("{} {operator} {}", dialect.column(row, &column.name), dialect.cast(column)), value)
+        let mut sql = Sql::new(format!("{} {operator} ", dialect.column(row, &column.name)));
+        sql.append(&dialect.bind(&column.codec, key.get(index).map_or("", String::as_str)));
+        sql
     };
     let alternatives = (0..columns.len()).map(|index| {
         let pieces: Vec<_> = (0..index).map(|index| compare(index, "=")).chain([compare(index, "<")]).collect();

@@ -4,7 +4,10 @@ use super::{
     Change, DependentWork, Dialect, Guard, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Value, Watched,
     Work,
 };
-use crate::catalog::TableName;
+use crate::{
+    catalog::{Codec, TableName},
+    clock::PointKind,
+};
 
 /// The rows of one batch, by where they lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +40,8 @@ pub struct Stride {
 /// What a select of keys delivers, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySelection {
-    columns: Vec<KeyColumn>,
+    /// Each with `true` where its text must name the value exactly.
+    columns: Vec<(KeyColumn, bool)>,
     locator: Vec<usize>,
     key: Vec<usize>,
 }
@@ -46,19 +50,19 @@ impl KeySelection {
     /// The columns that find a row again, those that name it, and those that its dependents refer to.
     pub fn of(work: &Work) -> Self {
         let mut selection = Self { columns: Vec::new(), locator: Vec::new(), key: Vec::new() };
-        selection.locator = work.locator().iter().map(|column| selection.add(column)).collect();
-        selection.key = work.key.iter().map(|column| selection.add(column)).collect();
+        selection.locator = work.locator().iter().map(|column| selection.add(column, true)).collect();
+        selection.key = work.key.iter().map(|column| selection.add(column, true)).collect();
         for link in work.dependents.iter().filter_map(|dependent| dependent.links.last()) {
             for column in &link.referenced {
-                selection.add(column);
+                selection.add(column, true);
             }
         }
         for (_, column) in work.recipients.iter().flat_map(|recipient| &recipient.identifiers) {
-            selection.add(column);
+            selection.add(column, false);
         }
         if let Change::Compute { computed, .. } = &work.change {
             for column in computed {
-                selection.add(&column.column);
+                selection.add(&column.column, false);
             }
         }
         selection
@@ -66,19 +70,33 @@ impl KeySelection {
 
     /// Only the columns that name a row.
     pub fn names(key: &[KeyColumn]) -> Self {
-        Self { columns: key.to_vec(), locator: Vec::new(), key: (0..key.len()).collect() }
+        Self {
+            columns: key.iter().map(|column| (column.clone(), true)).collect(),
+            locator: Vec::new(),
+            key: (0..key.len()).collect(),
+        }
     }
 
-    fn add(&mut self, column: &KeyColumn) -> usize {
-        self.columns.iter().position(|known| known.name == column.name).unwrap_or_else(|| {
-            self.columns.push(column.clone());
+    fn add(&mut self, column: &KeyColumn, exact: bool) -> usize {
+        let exact = exact || column.codec.prints_plainly();
+        self.find(&column.name, exact).unwrap_or_else(|| {
+            self.columns.push((column.clone(), exact));
             self.columns.len() - 1
         })
     }
 
-    /// The position of a column in the delivered rows.
+    fn find(&self, column: &str, exact: bool) -> Option<usize> {
+        self.columns.iter().position(|(known, how)| known.name == column && *how == exact)
+    }
+
+    /// The position of a column in the delivered rows, as people and recipients read it.
     pub fn position(&self, column: &str) -> Option<usize> {
-        self.columns.iter().position(|known| known.name == column)
+        self.find(column, false).or_else(|| self.find(column, true))
+    }
+
+    /// The position of a column in the delivered rows, as a key.
+    pub fn key_position(&self, column: &str) -> Option<usize> {
+        self.find(column, true)
     }
 
     /// The texts that find the row again.
@@ -97,12 +115,17 @@ impl KeySelection {
 
     /// All rows in one text, where the dialect packs.
     fn packed(&self, dialect: &dyn Dialect, row: &str) -> Option<String> {
-        dialect.packed(&self.texts(dialect, row), &self.columns)
+        let columns: Vec<_> = self.columns.iter().map(|(column, _)| column.clone()).collect();
+        dialect.packed(&self.texts(dialect, row), &columns)
     }
 
     /// The columns of `row` as texts.
     pub fn texts(&self, dialect: &dyn Dialect, row: &str) -> Vec<String> {
-        self.columns.iter().map(|column| dialect.text(&dialect.column(row, &column.name), column)).collect()
+        let text = |(column, exact): &(KeyColumn, bool)| {
+            let value = dialect.column(row, &column.name);
+            if *exact { dialect.key_text(&value, column) } else { dialect.text(&value, column) }
+        };
+        self.columns.iter().map(text).collect()
     }
 }
 
@@ -110,11 +133,7 @@ impl Work {
     /// The columns by which a row is found: SQLite's row id where there is one, the primary key elsewhere.
     pub fn locator(&self) -> Vec<KeyColumn> {
         match &self.rowid {
-            Some(name) => vec![KeyColumn {
-                name: name.clone(),
-                sql_type: "integer".to_owned(),
-                kind: crate::catalog::ColumnKind::Integer,
-            }],
+            Some(name) => vec![KeyColumn { name: name.clone(), codec: Codec::row_id() }],
             None => self.key.clone(),
         }
     }
@@ -201,7 +220,12 @@ pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
         }
         waiting
     });
-    let mut oldest = work.point.value.clone();
+    // texts with different offsets do not sort by time
+    let value = match work.point.kind {
+        PointKind::IsoTextWithOffset => dialect.told(&work.point.value, work.point.kind),
+        _ => work.point.value.clone(),
+    };
+    let mut oldest = value.clone();
     oldest.text = format!("min({})", oldest.text);
     let oldest = dialect.point_shown(&oldest, work.point.kind);
     let overdue_held = work.overdue.clone().zip(work.held.as_ref()).map(|(mut overdue, held)| {
@@ -213,7 +237,7 @@ pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
             overdue.push(" and ").append(&held.clone().negated());
         }
         let mut oldest = Sql::new("min(case when ");
-        oldest.append(&overdue).push(" then ").append(&work.point.value).push(" end)");
+        oldest.append(&overdue).push(" then ").append(&value).push(" end)");
         dialect.point_shown(&oldest, work.point.kind)
     });
     let columns = [
@@ -434,8 +458,9 @@ pub fn page(
 pub fn members(work: &MembersWork, after: Option<&[String]>, limit: u64) -> Statement {
     let dialect = work.dialect;
     let row = dialect.row(&work.table);
-    let text = |column: &KeyColumn| dialect.text(&dialect.column(&row, &column.name), column);
-    let list: Vec<_> = work.key.iter().chain(work.columns.iter().map(|(_, column)| column)).map(text).collect();
+    let text = |(_, column): &(String, KeyColumn)| dialect.text(&dialect.column(&row, &column.name), column);
+    let names = KeySelection::names(&work.key).texts(dialect, &row);
+    let list: Vec<_> = names.into_iter().chain(work.columns.iter().map(text)).collect();
     let after = after.map(|after| dialect.beyond(&row, &work.key, after, false));
     let condition = Sql::all(work.condition.iter().chain(&after));
     let mut sql = select_along_key(dialect, &Sql::new(list.join(", ")), &work.table, &condition);
@@ -558,7 +583,7 @@ pub fn boundary(
     let row = dialect.row(&work.table);
     let locator = work.locator();
     let columns: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
-    let texts: Vec<_> = locator.iter().zip(&columns).map(|(column, quoted)| dialect.text(quoted, column)).collect();
+    let texts: Vec<_> = locator.iter().zip(&columns).map(|(column, quoted)| dialect.key_text(quoted, column)).collect();
     let after = after.map(|after| dialect.beyond(&row, &locator, after, false));
     let through = through.map(|through| dialect.through(&row, &locator, through));
     let condition = Sql::all(after.iter().chain(&through));
@@ -785,14 +810,20 @@ fn chained(dialect: &dyn Dialect, table: &TableName, links: &[Link], keys: &[Vec
     let row = dialect.row(table);
     let last = &links[links.len() - 1];
     let alias = if links.len() == 1 { row.clone() } else { format!("d{}", links.len() - 1) };
-    linked(dialect, links, &row, &mut |_: &str| dialect.one_of(&alias, &last.columns, keys))
+    linked(dialect, links, &row, &mut |_: &str| dialect.refers_to_one_of(&alias, &last.columns, &last.referenced, keys))
 }
 
 /// `links[0].columns in (select … from links[0].to as d1 where links[1].columns in (…))`; `innermost` closes the chain
 /// with a condition on the last link's columns.
 fn linked(dialect: &dyn Dialect, links: &[Link], row: &str, innermost: &mut dyn FnMut(&str) -> Sql) -> Sql {
     let level: usize = row.strip_prefix('d').and_then(|n| n.parse().ok()).unwrap_or(0) + 1;
-    let here = columns(dialect, row, &links[0].columns);
+    let here: Vec<_> = links[0]
+        .columns
+        .iter()
+        .zip(&links[0].referenced)
+        .map(|(column, other)| dialect.referring(&dialect.column(row, &column.name), &column.codec, &other.codec))
+        .collect();
+    let here = here.join(", ");
     let here = if links[0].columns.len() == 1 { here } else { format!("({here})") };
     if links.len() == 1 {
         return innermost(&here);
@@ -825,11 +856,11 @@ pub fn exists_dependent(dialect: &dyn Dialect, table: &TableName, links: &[Link]
     let mut sql = Sql::new(format!("exists (select 1 from {} as {}", dialect.table(&links[0].from), name(0)));
     for (i, pair) in links.windows(2).enumerate() {
         let (lower, upper) = (name(i), name(i + 1));
-        let on = equal(dialect, &lower, &pair[0].columns, &upper, &pair[0].referenced);
+        let on = dialect.refers(&lower, &pair[0].columns, &upper, &pair[0].referenced);
         sql.push(&format!(" join {} as {upper} on {on}", dialect.table(&pair[0].to)));
     }
     let last = &links[links.len() - 1];
-    let on = equal(dialect, &name(links.len() - 1), &last.columns, &dialect.row(table), &last.referenced);
+    let on = dialect.refers(&name(links.len() - 1), &last.columns, &dialect.row(table), &last.referenced);
     sql.push(&format!(" where {on}"));
     if let Some(extra) = extra {
         sql.push(" and ").append(extra);
@@ -838,45 +869,67 @@ pub fn exists_dependent(dialect: &dyn Dialect, table: &TableName, links: &[Link]
     sql
 }
 
-/// The columns of one row equal those of another.
-pub fn equal(
-    dialect: &dyn Dialect,
-    left: &str,
-    left_columns: &[KeyColumn],
-    right: &str,
-    right_columns: &[KeyColumn],
-) -> String {
-    let terms: Vec<_> = left_columns
-        .iter()
-        .zip(right_columns)
-        .map(|(a, b)| format!("{} = {}", dialect.column(left, &a.name), dialect.column(right, &b.name)))
-        .collect();
-    terms.join(" and ")
+/// The columns that lead from a row to its related rows.
+pub struct Way {
+    pub theirs: Vec<KeyColumn>,
+    pub ours: Vec<KeyColumn>,
+    /// The related rows refer to this one, and not it to them.
+    pub down: bool,
 }
 
-/// The latest or earliest `column` of the related rows. With `all`, no value at all unless each of them has one.
+impl Way {
+    /// Each of their columns with one of ours.
+    pub fn pairs(self) -> Vec<(KeyColumn, KeyColumn)> {
+        self.theirs.into_iter().zip(self.ours).collect()
+    }
+}
+
+/// The latest or earliest time of the related rows, which `told` tells of a row called `row`; null where it tells none.
+/// With `latest`, no time at all unless each of them tells one.
 pub fn related_point(
     dialect: &dyn Dialect,
     table: &TableName,
     related: &TableName,
-    pairs: &[(KeyColumn, KeyColumn)],
-    column: &str,
+    row: &str,
+    way: &Way,
+    told: &Sql,
     latest: bool,
 ) -> Sql {
-    let r = alias(table, "r");
-    let value = dialect.column(&r, column);
-    let terms: Vec<_> = pairs
+    let ours = dialect.row(table);
+    let on = match way.down {
+        true => dialect.refers(row, &way.theirs, &ours, &way.ours),
+        false => dialect.refers(&ours, &way.ours, row, &way.theirs),
+    };
+    let mut sql = Sql::new("(select ");
+    if latest {
+        sql.push("case when count(*) = count(").append(told).push(") then max(").append(told).push(") end");
+    } else {
+        sql.push("min(").append(told).push(")");
+    }
+    sql.push(&format!(" from {} as {row} where {on})", dialect.table(related)));
+    sql
+}
+
+/// Of a column that counts time from 1970 its greatest value, its least, and its least above 0; as text.
+pub fn epoch_bounds(dialect: &dyn Dialect, table: &TableName, column: &str, kind: PointKind) -> Statement {
+    let row = dialect.row(table);
+    let value = dialect.column(&row, column);
+    let readable = dialect.readable(&Sql::new(value.as_str()), kind);
+    let bounds: Vec<_> = [("max", ""), ("min", ""), ("min", " and {} > 0")]
         .iter()
-        .map(|(theirs, ours)| {
-            format!("{} = {}", dialect.column(&r, &theirs.name), dialect.column(&dialect.row(table), &ours.name))
+        .map(|(which, more)| {
+            let mut sql = Sql::new(format!(
+                "(select {} from {} where ",
+                dialect.shown(&format!("{which}({value})")),
+                dialect.target(table)
+            ));
+            sql.append(&readable).push(&more.replace("{}", &value)).push(")");
+            sql
         })
         .collect();
-    let picked = if latest {
-        format!("case when count(*) = count({value}) then max({value}) end")
-    } else {
-        format!("min({value})")
-    };
-    Sql::new(format!("(select {picked} from {} as {r} where {})", dialect.table(related), terms.join(" and ")))
+    let mut sql = Sql::new("select ");
+    sql.append(&Sql::join(&bounds, ", "));
+    dialect.finish(sql)
 }
 
 /// Asks for nothing: a session that is used now and then is not taken for dead.

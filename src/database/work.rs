@@ -2,7 +2,7 @@
 
 use super::{AggregateWork, Dialect, Sql};
 use crate::{
-    catalog::{Column, ColumnKind, TableName},
+    catalog::{Codec, Column, TableName},
     clock::PointKind,
     recipients::Grade,
     rules::{Disposition, Evidence},
@@ -174,17 +174,16 @@ pub struct Link {
     pub referenced: Vec<KeyColumn>,
 }
 
-/// A column that takes part in a key, with what a cast needs.
+/// A column whose values are compared, bound or read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyColumn {
     pub name: String,
-    pub sql_type: String,
-    pub kind: ColumnKind,
+    pub codec: Codec,
 }
 
 impl From<&Column> for KeyColumn {
     fn from(column: &Column) -> Self {
-        Self { name: column.name.clone(), sql_type: column.sql_type.clone(), kind: column.kind }
+        Self { name: column.name.clone(), codec: column.codec.clone() }
     }
 }
 

@@ -420,6 +420,7 @@ mod tests {
             max_length: None,
             words: Vec::new(),
             comment: String::new(),
+            codec: crate::catalog::Codec::of(crate::catalog::Values::Other, ""),
         }
     }
 

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     anonymize::{self, Certainty, Technique},
     catalog::{Column, ColumnKind, Engine, Table, TableName},
+    clock::PointKind,
     database::{Change, Computed, Dialect, KeyColumn, Sql, statements},
     diagnostic::{Code, Diagnostic, Place},
     rules::{Disposition, Pick, Source},
@@ -203,9 +204,14 @@ fn copied(
                 let error = Diagnostic::error(Code::BadTechnique, place.key(key), message);
                 return Err(error.help("copy a column of the row itself"));
             }
-            let pairs = path_between(table, related, through, place.key("through"))?;
-            let theirs = pairs.iter().map(|(theirs, _)| theirs.name.clone()).chain([name.clone()]).collect();
-            let sql = statements::related_point(dialect, &table.name, &related.name, &pairs, name, latest);
+            let way = path_between(table, related, through, place.key("through"))?;
+            let theirs = way.theirs.iter().map(|column| column.name.clone()).chain([name.clone()]).collect();
+            let r = statements::alias(&table.name, "r");
+            let value = Sql::new(dialect.column(&r, &from.name));
+            // SQLite keeps times as texts, which are copied as they are
+            let kind = PointKind::of(from.kind, None).filter(|_| around.catalog.engine != Engine::Sqlite);
+            let told = kind.map_or_else(|| value.clone(), |kind| dialect.told(&value, kind));
+            let sql = statements::related_point(dialect, &table.name, &related.name, &r, &way, &told, latest);
             (from, Copied { sql: sql.text, looked_at: Some((related.name.clone(), theirs)) })
         }
     };

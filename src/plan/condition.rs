@@ -2,8 +2,8 @@
 
 use super::find::find_column;
 use crate::{
-    catalog::{Column, ColumnKind, Engine, Table},
-    database::{Dialect, KeyColumn, Sql, Value},
+    catalog::{Codec, Column, Engine, Misfit, Operand, Reading, Table},
+    database::{Dialect, Sql},
     diagnostic::{Code, Diagnostic, Place},
     rules::{Condition, Literal, Match, condition},
 };
@@ -55,46 +55,116 @@ fn term(
     found: &mut Vec<Diagnostic>,
 ) -> Option<Sql> {
     let here = dialect.column(row, &column.name);
-    let cast = dialect.cast(&KeyColumn::from(column));
-    let mut bind = |literal: &Literal| -> Option<Sql> {
-        let text = literal_for(column, literal).map_err(|problem| {
-            let message = format!("{problem}: column `{}` is of type {}", column.name, column.sql_type);
-            found.push(Diagnostic::error(Code::ConditionType, place.clone(), message));
-        });
-        text.ok().map(|text| Sql::bound(cast.clone(), Value::Text(text)))
-    };
-    let comparison = |operator: &str, value: Option<Sql>| {
-        value.map(|value| {
-            let mut sql = Sql::new(format!("{here} {operator} "));
-            sql.append(&value);
-            sql
-        })
+    let codec = &column.codec;
+    let ranged = !matches!(test, Match::In(_) | Match::NotIn(_));
+    let mut read = |literal: &Literal| -> Option<Reading> {
+        let refuse = |misfit: Misfit| {
+            let message = format!("{}: column `{}` is of type {}", misfit.problem, column.name, type_name(column));
+            let error = Diagnostic::error(Code::ConditionType, place.clone(), message);
+            found.push(misfit.help.into_iter().fold(error, Diagnostic::help));
+        };
+        codec.read(literal, ranged).map_err(refuse).ok()
     };
     match test {
-        Match::LessThan(value) => comparison("<", bind(value)),
-        Match::AtMost(value) => comparison("<=", bind(value)),
-        Match::MoreThan(value) => comparison(">", bind(value)),
-        Match::AtLeast(value) => comparison(">=", bind(value)),
+        Match::LessThan(value) => read(value).map(|value| below(dialect, &here, codec, &value, "<")),
+        Match::AtMost(value) => read(value).map(|value| below(dialect, &here, codec, &value, "<=")),
+        Match::MoreThan(value) => read(value).map(|value| above(dialect, &here, codec, &value, ">")),
+        Match::AtLeast(value) => read(value).map(|value| above(dialect, &here, codec, &value, ">=")),
         Match::In(values) | Match::NotIn(values) => {
-            let negative = matches!(test, Match::NotIn(_));
             let null = values.contains(&Literal::Null);
-            let values: Vec<_> =
-                values.iter().filter(|value| **value != Literal::Null).map(bind).collect::<Option<_>>()?;
-            let mut terms = Vec::new();
-            if !values.is_empty() {
-                let mut sql = Sql::new(format!("{here} {} (", if negative { "not in" } else { "in" }));
-                sql.append(&Sql::join(&values, ", ")).push(")");
-                terms.push(sql);
-            }
-            if negative {
-                // a row without a value is in doubt, and rows in doubt stay
-                terms.push(Sql::new(format!("{here} is not null")));
-            } else if null {
-                terms.push(Sql::new(format!("{here} is null")));
-            }
-            Some(Sql::join(&terms, if negative { " and " } else { " or " }).nested())
+            let readings: Vec<_> =
+                values.iter().filter(|value| **value != Literal::Null).map(read).collect::<Option<_>>()?;
+            Some(match test {
+                Match::In(_) => among(dialect, &here, codec, &readings, null),
+                _ => not_among(dialect, &here, codec, &readings),
+            })
         }
     }
+}
+
+/// A column without a type has none to name.
+fn type_name(column: &Column) -> &str {
+    if column.sql_type.is_empty() { "any (it is declared without one)" } else { &column.sql_type }
+}
+
+/// Some value at all, since every value of the column stands so to the literal.
+fn any_value(here: &str) -> Sql {
+    Sql::new(format!("{here} is not null"))
+}
+
+fn nothing() -> Sql {
+    Sql::new("1 = 0")
+}
+
+fn below(dialect: &dyn Dialect, here: &str, codec: &Codec, value: &Reading, operator: &str) -> Sql {
+    match value {
+        Reading::Value(operand) => dialect.compare(here, codec, operator, operand),
+        Reading::Above(operand) => dialect.compare(here, codec, "<=", operand),
+        Reading::AboveAll => any_value(here),
+        Reading::BelowAll | Reading::Truth(_) => nothing(),
+    }
+}
+
+fn above(dialect: &dyn Dialect, here: &str, codec: &Codec, value: &Reading, operator: &str) -> Sql {
+    match value {
+        Reading::Value(operand) => dialect.compare(here, codec, operator, operand),
+        Reading::Above(operand) => dialect.compare(here, codec, ">", operand),
+        Reading::BelowAll => any_value(here),
+        Reading::AboveAll | Reading::Truth(_) => nothing(),
+    }
+}
+
+/// The values among the readings, and the truths. No value of the column is equal to any other reading.
+fn told_apart(readings: &[Reading]) -> (Vec<Operand>, Vec<bool>) {
+    let (mut operands, mut truths) = (Vec::new(), Vec::new());
+    for reading in readings {
+        match reading {
+            Reading::Value(operand) => operands.push(operand.clone()),
+            Reading::Truth(truth) => truths.push(*truth),
+            Reading::Above(_) | Reading::BelowAll | Reading::AboveAll => {}
+        }
+    }
+    (operands, truths)
+}
+
+/// The column holds one of the values.
+fn among(dialect: &dyn Dialect, here: &str, codec: &Codec, readings: &[Reading], null: bool) -> Sql {
+    let (operands, truths) = told_apart(readings);
+    let mut terms = Vec::new();
+    if !operands.is_empty() {
+        terms.push(dialect.among(here, codec, &operands));
+    }
+    terms.extend(truths.iter().map(|truth| dialect.truth(here, *truth)));
+    if null {
+        terms.push(Sql::new(format!("{here} is null")));
+    }
+    if terms.is_empty() { nothing() } else { Sql::join(&terms, " or ").nested() }
+}
+
+/// The column holds a value, and none of these. What is not true is false, and not anything else: a number that is
+/// neither 1 nor 0 tells nothing.
+fn not_among(dialect: &dyn Dialect, here: &str, codec: &Codec, readings: &[Reading]) -> Sql {
+    let (operands, truths) = told_apart(readings);
+    let mut terms = Vec::new();
+    if !operands.is_empty() || truths.is_empty() {
+        terms.push(dialect.not_among(here, codec, &operands));
+    }
+    for reading in readings {
+        if let Reading::Above(operand) = reading {
+            // whatever can be compared with it at all
+            let sides = ["<=", ">"].map(|operator| dialect.compare(here, codec, operator, operand));
+            terms.push(Sql::join(&sides, " or ").nested());
+        }
+    }
+    if !truths.is_empty() {
+        let others: Vec<_> = [true, false]
+            .iter()
+            .filter(|truth| !truths.contains(truth))
+            .map(|truth| dialect.truth(here, *truth))
+            .collect();
+        terms.push(if others.is_empty() { nothing() } else { Sql::join(&others, " or ") });
+    }
+    Sql::join(&terms, " and ").nested()
 }
 
 /// A condition written as SQL, on rows called `row`.
@@ -121,34 +191,4 @@ fn sql_condition(
         }
     }
     Ok(dialect.condition(&expression, row))
-}
-
-/// The text to bind for a literal, if the column can hold it.
-fn literal_for(column: &Column, literal: &Literal) -> Result<String, String> {
-    let fits = |ok: bool, text: &str| if ok { Ok(text.to_owned()) } else { Err(format!("`{text}` cannot stand here")) };
-    match (literal, column.kind) {
-        (Literal::Null, _) => Err("null cannot be compared".to_owned()),
-        // every engine reads these as truth, and SQLite reads the word `true` as 0
-        (Literal::Boolean(value), ColumnKind::Boolean | ColumnKind::Integer) => Ok(i32::from(*value).to_string()),
-        (Literal::Boolean(value), _) => Err(format!("`{value}` cannot stand here")),
-        (Literal::Number(text), ColumnKind::Integer) => fits(text.parse::<i128>().is_ok(), text),
-        (Literal::Number(text), ColumnKind::Decimal | ColumnKind::Float | ColumnKind::Text | ColumnKind::Other) => {
-            Ok(text.clone())
-        }
-        (Literal::Number(text), _) => fits(false, text),
-        (Literal::Text(text), ColumnKind::Integer | ColumnKind::Decimal | ColumnKind::Float) => {
-            fits(text.parse::<f64>().is_ok(), text)
-        }
-        (Literal::Text(text), ColumnKind::Boolean) => match text.as_str() {
-            "true" => Ok("1".to_owned()),
-            "false" => Ok("0".to_owned()),
-            _ => fits(false, text),
-        },
-        (Literal::Text(text), ColumnKind::Date) => fits(text.parse::<jiff::civil::Date>().is_ok(), text),
-        (Literal::Text(text), ColumnKind::Enumeration) if !column.words.is_empty() => {
-            let known = column.words.contains(text);
-            fits(known, text).map_err(|problem| format!("{problem}, only {} can", column.words.join(", ")))
-        }
-        (Literal::Text(text), _) => Ok(text.clone()),
-    }
 }

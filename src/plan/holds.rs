@@ -349,7 +349,7 @@ fn ties(job: &Job, database: &str, catalog: &Catalog) -> Vec<Tie> {
     }
     for rule in job.rules().filter(|rule| rule.table.database == database) {
         let Some(table) = catalog.table(rule.table.schema.as_deref(), &rule.table.table) else { continue };
-        let Some((related, pairs)) = starting_point::undeclared(rule, table, catalog) else { continue };
+        let Some((related, way)) = starting_point::undeclared(rule, table, catalog) else { continue };
         let (table, related) = (root(catalog, table), root(catalog, related));
         let tells = |of: &Table, column: &KeyColumn| {
             of.primary_key == [column.name.clone()]
@@ -358,7 +358,7 @@ fn ties(job: &Job, database: &str, catalog: &Catalog) -> Vec<Tie> {
                     .iter()
                     .any(|index| index.unique && !index.partial && index.columns == [column.name.clone()])
         };
-        for (theirs, ours) in pairs {
+        for (theirs, ours) in way.pairs() {
             let (here, there) = (tells(table, &ours), tells(related, &theirs));
             // where neither tells one row, each may be meant
             if here || !there {
@@ -515,7 +515,7 @@ impl Bound {
         for tie in self.links.iter().filter(|tie| tie.link.to == *name && cuts(change, tie)) {
             let below = statements::alias(target, "linked");
             let Some(stays) = belonging.stays(&tie.link.from, &below) else { continue };
-            let on = statements::equal(dialect, row, &tie.link.referenced, &below, &tie.link.columns);
+            let on = dialect.refers(&below, &tie.link.columns, row, &tie.link.referenced);
             let mut sql =
                 Sql::new(format!("exists (select 1 from {} as {below} where {on} and ", dialect.table(&tie.link.from)));
             sql.append(&stays).push(")");

@@ -225,6 +225,7 @@ pub async fn prepare(
     if !has_errors(&found) {
         found.extend(outlast::check(job.rules(), &databases, &resolved));
     }
+    found.extend(ask_for_units(&mut databases, &resolved, &rules).await);
     let (watched, unwatched): (Vec<_>, Vec<_>) =
         pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     found.extend(watched);
@@ -329,6 +330,8 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
         diagnostics.extend(outlast::check(job.rules(), &databases, &resolved));
         diagnostics.extend(in_order(&resolved, &databases, together.order).err());
     }
+    let all: Vec<_> = job.rules().collect();
+    diagnostics.extend(ask_for_units(&mut databases, &resolved, &all).await);
     diagnostics.extend(pace::check(job, &databases).await);
     Ok(Checked { diagnostics, databases: databases.len(), unavailable })
 }
@@ -392,6 +395,33 @@ impl Order {
         first.dedup();
         first
     }
+}
+
+/// Columns that count time from 1970 in another unit than their rules say.
+async fn ask_for_units(
+    databases: &mut BTreeMap<String, OpenDatabase>,
+    resolved: &[(&Rule, Resolved)],
+    chosen: &[&Rule],
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (rule, resolved) in resolved.iter().filter(|(rule, _)| chosen.iter().any(|chosen| chosen.id == rule.id)) {
+        let Some((epoch, open)) = resolved.epoch.as_ref().zip(databases.get_mut(&rule.table.database)) else {
+            continue;
+        };
+        let statement = statements::epoch_bounds(open.dialect, &epoch.table, &epoch.column, epoch.kind);
+        // a database that fails here fails when rows are counted, and is told of there
+        let Ok(rows) = open.connection.fetch(&statement).await else { continue };
+        let mut bounds = [None; 3];
+        for (bound, text) in bounds.iter_mut().zip(rows.into_iter().flatten()) {
+            *bound = text.and_then(|text| text.parse().ok());
+        }
+        if let Some((when, help)) = epoch.misfit(bounds) {
+            let message = format!("read so, all values of `{}.{}` lie {when}", epoch.table, epoch.column);
+            let place = rule.place.key("starting_point");
+            found.push(Diagnostic::error(Code::StartingPointType, place, message).help(help));
+        }
+    }
+    found
 }
 
 /// Puts the rules in order, or tells of two of which each would have to go first.
@@ -804,10 +834,7 @@ fn planned_statements(
         (Walk::Keys | Walk::StartingPoint(_), Change::Compute { computed, .. }) => {
             let values: Vec<_> = computed
                 .iter()
-                .map(|column| {
-                    let cast = dialect.cast(&column.column);
-                    database::Sql::bound(cast, database::Value::Text("(pseudonym)".to_owned()))
-                })
+                .map(|column| dialect.new_value(&column.column.codec, "(pseudonym)".to_owned()))
                 .collect();
             shown.push(("change a row", statements::change_one(dialect, work, &keys[0], &values)));
         }

@@ -5,6 +5,7 @@ use super::{
     find::find_table,
     holds::Bound,
     indexes::{self, MissingIndex},
+    starting_point::EpochColumn,
 };
 use crate::{
     catalog::{Catalog, Engine, Table, TableKind, TableName},
@@ -41,6 +42,8 @@ pub struct Resolved {
     pub point_column: Option<KeyColumn>,
     /// The index on the starting point.
     pub index: Option<String>,
+    /// The column that counts time from 1970, where the starting point is one.
+    pub epoch: Option<EpochColumn>,
     pub missing_indexes: Vec<MissingIndex>,
     pub holds: Vec<String>,
     pub warnings: Vec<Diagnostic>,
@@ -52,8 +55,8 @@ pub struct Resolved {
 /// Everything that stands against it, warnings included.
 pub fn resolve_rule(rule: &Rule, around: &Surroundings) -> Result<Resolved, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let resolved =
-        Resolver { rule, around, found: &mut found, missing_indexes: Vec::new(), looked_at: Vec::new() }.resolve();
+    let (missing_indexes, looked_at) = (Vec::new(), Vec::new());
+    let resolved = Resolver { rule, around, found: &mut found, missing_indexes, looked_at, epoch: None }.resolve();
     let failed = found.iter().any(|diagnostic| diagnostic.severity == crate::diagnostic::Severity::Error);
     match resolved {
         Some(resolved) if !failed => Ok(Resolved { warnings: found, ..resolved }),
@@ -68,6 +71,7 @@ pub(super) struct Resolver<'a, 'b> {
     pub(super) missing_indexes: Vec<MissingIndex>,
     /// Columns of other tables that the rule's own changes read.
     pub(super) looked_at: Vec<(TableName, Vec<String>)>,
+    pub(super) epoch: Option<EpochColumn>,
 }
 
 impl Resolver<'_, '_> {
@@ -103,11 +107,8 @@ impl Resolver<'_, '_> {
         };
         let due_days = days(&rule.retention_period);
         let overdue_days = rule.regular_deletion_period.as_ref().map(days);
-        let unreadable = dialect.unreadable(&point, kind);
-        let plainly_unreadable = match point_column {
-            Some(_) => dialect.plainly_unreadable(&point, kind),
-            None => unreadable.clone(),
-        };
+        let unreadable = self.unreadable(&point, kind);
+        let plainly_unreadable = self.plainly_unreadable(&point, kind);
         let mut due = self.past(&point, kind, &due_days);
         let cheaper = dialect.reads_dearly(kind) && rule.starting_point.missing != Missing::Due;
         let plainly_due = cheaper.then(|| self.plainly_past(&point, kind, &due_days));
@@ -175,6 +176,7 @@ impl Resolver<'_, '_> {
             looked_at,
             point_column: own_column,
             index,
+            epoch: self.epoch,
             missing_indexes: self.missing_indexes,
             holds: hold_names,
             warnings: Vec::new(),

@@ -8,9 +8,12 @@ use super::{
 use crate::{
     catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Table, TableName},
     clock::{Cutoffs, DueDays, PointKind},
-    database::{KeyColumn, Sql, Value, statements},
+    database::{
+        KeyColumn, Sql, Value,
+        statements::{self, Way},
+    },
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Encoding, Pick, Rule, Source},
+    rules::{Encoding, Pick, Rule, Source, StartingPoint, Zero},
 };
 use jiff::tz::TimeZone;
 
@@ -30,6 +33,7 @@ impl Resolver<'_, '_> {
                 let column = self.keep(find_column(table, name, place.key("column")))?;
                 let kind = self.point_kind(column, start.encoding, place.key("column"))?;
                 let value = Sql::new(self.around.dialect.column(row, name));
+                self.counts_from_1970(table, column, kind);
                 Some((value, kind, Some(KeyColumn::from(column))))
             }
             Source::Related { pick, table: path, column: name, through } => {
@@ -46,8 +50,8 @@ impl Resolver<'_, '_> {
                 let column = self.keep(find_column(related, name, place.clone()))?;
                 let kind = self.point_kind(column, start.encoding, place);
                 let through_place = self.rule.place.key("starting_point").key("through");
-                let pairs = self.keep(path_between(table, related, through, through_place))?;
-                let theirs: Vec<_> = pairs.iter().map(|(theirs, _)| theirs.name.clone()).collect();
+                let way = self.keep(path_between(table, related, through, through_place))?;
+                let theirs: Vec<_> = way.theirs.iter().map(|column| column.name.clone()).collect();
                 looked_at.push((related.name.clone(), [&theirs[..], std::slice::from_ref(name)].concat()));
                 let why = "the related rows of each row are looked for in the whole table";
                 if let Some(missing) = indexes::missing(self.around, related, &theirs, why) {
@@ -57,14 +61,23 @@ impl Resolver<'_, '_> {
                     self.missing_indexes.push(missing);
                 }
                 let latest = *pick == Pick::Latest;
-                let dialect = self.around.dialect;
-                let value = statements::related_point(dialect, &table.name, &related.name, &pairs, name, latest);
-                Some((value, kind?, None))
+                let (dialect, kind) = (self.around.dialect, kind?);
+                let theirs = statements::alias(&table.name, "r");
+                let told = self.told(&Sql::new(dialect.column(&theirs, name)), kind);
+                let value =
+                    statements::related_point(dialect, &table.name, &related.name, &theirs, &way, &told, latest);
+                self.counts_from_1970(related, column, kind);
+                Some((value, kind, None))
             }
         }
     }
 
     fn point_kind(&mut self, column: &Column, encoding: Option<Encoding>, place: Place) -> Option<PointKind> {
+        if start_zero_without_number(&self.rule.starting_point) {
+            let message = "`zero` says what the number 0 means, and this starting point is no number".to_owned();
+            let place = self.rule.place.key("starting_point").key("zero");
+            self.found.push(Diagnostic::error(Code::StartingPointType, place, message).help("leave `zero` out"));
+        }
         let kind = match (self.around.catalog.engine, column.kind, encoding) {
             // SQLite has no types for time: the declared one tells what is meant, `as` what is stored
             (Engine::Sqlite, ColumnKind::Date | ColumnKind::DateTime, None) => Some(PointKind::IsoText),
@@ -95,10 +108,75 @@ impl Resolver<'_, '_> {
         kind
     }
 
+    fn counts_from_1970(&mut self, table: &Table, column: &Column, kind: PointKind) {
+        if is_epoch(kind) {
+            let column = column.name.clone();
+            self.epoch = Some(EpochColumn { table: table.name.clone(), column, kind });
+        }
+    }
+
+    /// Zero is no time, unless the rule says so.
+    fn without_zero(&self, kind: PointKind) -> bool {
+        is_epoch(kind) && self.rule.starting_point.zero == Zero::Never
+    }
+
+    /// Time is told by a row of another table, and a value that tells none has become null.
+    fn is_related(&self) -> bool {
+        matches!(self.rule.starting_point.source, Source::Related { .. })
+    }
+
+    /// [`Dialect::told`](crate::database::Dialect::told), by the rule's own words.
+    fn told(&self, point: &Sql, kind: PointKind) -> Sql {
+        let told = self.around.dialect.told(point, kind);
+        match self.without_zero(kind) {
+            true => told.inside(|told| format!("nullif({told}, 0)")),
+            false => told,
+        }
+    }
+
+    /// The starting point is there and tells a time.
+    pub(super) fn readable(&self, point: &Sql, kind: PointKind) -> Sql {
+        if self.is_related() {
+            return point.clone().inside(|point| format!("{point} is not null"));
+        }
+        let readable = self.around.dialect.readable(point, kind);
+        match self.without_zero(kind) {
+            true => Sql::join([&readable, &point.clone().inside(|point| format!("{point} <> 0"))], " and "),
+            false => readable,
+        }
+    }
+
+    /// It is not there, or tells no time.
+    pub(super) fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
+        if self.is_related() {
+            return point.clone().inside(|point| format!("{point} is null"));
+        }
+        self.or_zero(self.around.dialect.unreadable(point, kind), point, kind)
+    }
+
+    /// The same, as far as an index can tell.
+    pub(super) fn plainly_unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
+        if self.is_related() {
+            return self.unreadable(point, kind);
+        }
+        self.or_zero(self.around.dialect.plainly_unreadable(point, kind), point, kind)
+    }
+
+    fn or_zero(&self, unreadable: Sql, point: &Sql, kind: PointKind) -> Sql {
+        match self.without_zero(kind) {
+            true => Sql::join([&unreadable, &point.clone().inside(|point| format!("{point} = 0"))], " or ").nested(),
+            false => unreadable,
+        }
+    }
+
     /// The starting point can be read and lies in one of the ranges.
     pub(super) fn past(&self, point: &Sql, kind: PointKind, days: &DueDays) -> Sql {
         let ranges = self.plainly_past(point, kind, days);
-        Sql::join(&[ranges, self.around.dialect.readable(point, kind)], " and ").nested()
+        if self.is_related() {
+            // null lies in no range
+            return ranges.nested();
+        }
+        Sql::join(&[ranges, self.readable(point, kind)], " and ").nested()
     }
 
     /// It lies in one of the ranges, provided that it can be read.
@@ -115,7 +193,10 @@ impl Resolver<'_, '_> {
                 for (operator, bound) in bounds.into_iter().flatten() {
                     let by_time = bound.contains(' ');
                     sql.push(if sql.text.is_empty() { "" } else { " and " });
-                    sql.append(&dialect.comparable(point, kind, by_time));
+                    match self.is_related() && kind == PointKind::IsoText {
+                        true => sql.append(point),
+                        false => sql.append(&dialect.comparable(point, kind, by_time)),
+                    };
                     sql.append(&Sql::bound(format!(" {operator} {}", dialect.bound(kind)), Value::Text(bound.clone())));
                 }
                 sql
@@ -159,12 +240,8 @@ impl Resolver<'_, '_> {
     }
 }
 
-/// The related table, and the columns (related, own) by which a rule looks for its rows where no foreign key leads there.
-pub(super) fn undeclared<'a>(
-    rule: &Rule,
-    table: &Table,
-    catalog: &'a Catalog,
-) -> Option<(&'a Table, Vec<(KeyColumn, KeyColumn)>)> {
+/// The related table, and the way by which a rule looks for its rows where no foreign key leads there.
+pub(super) fn undeclared<'a>(rule: &Rule, table: &Table, catalog: &'a Catalog) -> Option<(&'a Table, Way)> {
     let Source::Related { table: path, through, .. } = &rule.starting_point.source else { return None };
     let related =
         catalog.table(path.schema.as_deref(), &path.table).filter(|_| path.database == rule.table.database)?;
@@ -177,47 +254,75 @@ pub(super) fn undeclared<'a>(
     Some((related, path_between(table, related, through, Place::file("")).ok()?))
 }
 
-/// Column pairs (related, own) that lead from a row of `table` to its related rows.
-pub(super) fn path_between(
-    table: &Table,
-    related: &Table,
-    through: &str,
-    place: Place,
-) -> Result<Vec<(KeyColumn, KeyColumn)>, Diagnostic> {
-    let pairs = |theirs: &Table, their_names: &[String], ours: &Table, our_names: &[String]| -> Option<Vec<_>> {
-        their_names
-            .iter()
-            .zip(our_names)
-            .map(|(a, b)| Some((KeyColumn::from(theirs.column(a)?), KeyColumn::from(ours.column(b)?))))
-            .collect()
+/// A column that counts time from 1970 and says when a rule's periods begin.
+#[derive(Clone, Debug)]
+pub struct EpochColumn {
+    pub table: TableName,
+    pub column: String,
+    pub kind: PointKind,
+}
+
+impl EpochColumn {
+    /// What stands against the unit, if all values of the column lie in January 1970 or after 2100: its greatest value, its
+    /// least, and its least above 0.
+    pub fn misfit(&self, [most, least, positive]: [Option<f64>; 3]) -> Option<(&'static str, &'static str)> {
+        // seconds
+        const FEBRUARY_1970: f64 = 2_678_400.0;
+        const YEAR_2101: f64 = 4_133_980_800.0;
+        let unit = if self.kind == PointKind::EpochMilliseconds { 1000.0 } else { 1.0 };
+        if least? < 0.0 {
+            return None;
+        }
+        if most? < FEBRUARY_1970 * unit {
+            let help = "it seems to count a greater unit: try `as: epoch_seconds`";
+            return positive.map(|_| ("in January 1970", help));
+        }
+        let help = "it seems to count a smaller unit: try `as: epoch_milliseconds`";
+        (positive? >= YEAR_2101 * unit).then_some(("after the year 2100", help))
+    }
+}
+
+fn is_epoch(kind: PointKind) -> bool {
+    matches!(kind, PointKind::EpochSeconds | PointKind::EpochMilliseconds)
+}
+
+fn start_zero_without_number(start: &StartingPoint) -> bool {
+    let counted = matches!(start.encoding, Some(Encoding::EpochSeconds | Encoding::EpochMilliseconds));
+    start.zero != Zero::default() && !counted
+}
+
+/// The way from a row of `table` to its related rows.
+pub(super) fn path_between(table: &Table, related: &Table, through: &str, place: Place) -> Result<Way, Diagnostic> {
+    let columns = |table: &Table, names: &[String]| -> Option<Vec<KeyColumn>> {
+        names.iter().map(|name| table.column(name).map(KeyColumn::from)).collect()
+    };
+    let way = |their_names: &[String], our_names: &[String], down: bool| {
+        Some(Way { theirs: columns(related, their_names)?, ours: columns(table, our_names)?, down })
     };
     let has = |key: &&ForeignKey| key.columns.iter().any(|column| column == through);
     // a foreign key of the related table that points here
     let down = related.foreign_keys.iter().filter(|key| key.references == table.name).find(has);
-    if let Some(pairs) = down.and_then(|key| pairs(related, &key.columns, table, &key.referenced_columns)) {
-        return Ok(pairs);
+    if let Some(way) = down.and_then(|key| way(&key.columns, &key.referenced_columns, true)) {
+        return Ok(way);
     }
     // a foreign key of this table that points there
     let up = table.foreign_keys.iter().filter(|key| key.references == related.name).find(has);
-    if let Some(pairs) = up.and_then(|key| pairs(related, &key.referenced_columns, table, &key.columns)) {
-        return Ok(pairs);
+    if let Some(way) = up.and_then(|key| way(&key.referenced_columns, &key.columns, false)) {
+        return Ok(way);
     }
     // no declared key: a column of that name in both, or against the other's single-column primary key
     let name = |name: &str| vec![name.to_owned()];
     let guesses = [
-        (name(through), name(through)),
-        (name(through), table.primary_key.clone()),
-        (related.primary_key.clone(), name(through)),
+        (name(through), name(through), true),
+        (name(through), table.primary_key.clone(), true),
+        (related.primary_key.clone(), name(through), false),
     ];
-    for (theirs, ours) in guesses {
-        let known = theirs.iter().all(|name| related.column(name).is_some())
-            && ours.iter().all(|name| table.column(name).is_some());
+    for (theirs, ours, down) in guesses {
         if theirs.len() == 1
             && ours.len() == 1
-            && known
-            && let Some(pairs) = pairs(related, &theirs, table, &ours)
+            && let Some(way) = way(&theirs, &ours, down)
         {
-            return Ok(pairs);
+            return Ok(way);
         }
     }
     let message = format!("`{through}` does not lead from `{}` to `{}`", table.name, related.name);

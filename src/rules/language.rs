@@ -272,6 +272,7 @@ static STARTING_POINT: MapShape = MapShape::new(
         optional("through", "The other table's column that references this table.", Shape::Text(&format::COLUMN), "customer_id"),
         optional("event", "What happened then, in words, for reports.", TEXT, "contract ended"),
         optional("as", "How the column holds time, where its type does not tell.", Shape::Words(ENCODINGS), "epoch_seconds"),
+        optional("zero", "What 0 means in a column that counts time from 1970.", Shape::Words(ZEROS), "epoch"),
         optional("zone", "The zone of times without one; the job's by default.", Shape::Text(&format::TIME_ZONE), "Asia/Tokyo"),
         optional(
             "counted_from",
@@ -427,6 +428,11 @@ static ENCODINGS: &[Word] = &[
 static ANCHORS: &[Word] = &[
     word("calendar_year_end", "31 December of the year that the day lies in."),
     word("month_end", "The last day of the month that the day lies in."),
+];
+
+static ZEROS: &[Word] = &[
+    word("never", "The row has no starting point, as with null. The default."),
+    word("epoch", "The moment 1970-01-01T00:00:00Z."),
 ];
 
 static MISSING: &[Word] = &[

@@ -3,7 +3,7 @@
 use super::{
     Aggregate, Anchor, Assertion, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal,
     Match, Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleDependent, RuleFile, RuleRecipient,
-    Source, StartingPoint, Switch, TablePath, condition,
+    Source, StartingPoint, Switch, TablePath, Zero, condition,
     format::{month_day, percent},
     k_anonymity,
     language::RULE_FILE,
@@ -284,6 +284,7 @@ impl<'a> Reader<'a> {
                 zone: None,
                 counted_from: CountedFrom::default(),
                 fiscal_year_of: None,
+                zero: Zero::default(),
                 missing: Missing::default(),
             });
         }
@@ -309,6 +310,7 @@ impl<'a> Reader<'a> {
             source,
             event: at.text_of("event"),
             encoding: at.get("as").and_then(|encoding| word::<Encoding>(&encoding)),
+            zero: at.get("zero").and_then(|zero| word(&zero)).unwrap_or_default(),
             zone: at.text_of("zone"),
             counted_from: counted_from.unwrap_or_default(),
             fiscal_year_of: year_end

@@ -109,6 +109,8 @@ pub struct StartingPoint {
     pub event: Option<String>,
     /// How the column holds time, where its type does not tell.
     pub encoding: Option<Encoding>,
+    /// What the number 0 means, where a number tells the time.
+    pub zero: Zero,
     /// The zone of times without one; the job's by default. IANA name, checked.
     pub zone: Option<String>,
     pub counted_from: CountedFrom,
@@ -151,6 +153,17 @@ pub enum Encoding {
     IsoText,
     /// The same with `Z` or an offset such as `+09:00`.
     IsoTextWithOffset,
+}
+
+/// What 0 means in a column that counts time from 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Zero {
+    /// There is no starting point, as with null.
+    #[default]
+    Never,
+    /// 1970-01-01T00:00:00Z.
+    Epoch,
 }
 
 /// From which day on the period runs.

@@ -6,7 +6,7 @@ mod dependents;
 use super::{Failure, Surroundings};
 use crate::{
     database::{
-        Change, Connection, Dialect, Error, ErrorKind, KeyColumn, Row, Sql, Statement, Value, Work, aggregate,
+        Change, Connection, Dialect, Error, ErrorKind, KeyColumn, Row, Sql, Statement, Work, aggregate,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     failpoint,
@@ -389,7 +389,7 @@ impl<'a> Batches<'a> {
             _ if (rows.len() as u64) < size => None,
             (Walk::StartingPoint(column), Some(last)) => self
                 .selection
-                .position(&column.name)
+                .key_position(&column.name)
                 .and_then(|index| last[index].clone())
                 .map(Position::Point)
                 .or(Some(Position::Start)),
@@ -521,7 +521,7 @@ impl<'a> Batches<'a> {
                 .map(|column| {
                     let old = self.selection.position(&column.column.name).and_then(|index| row[index].as_deref());
                     match old.and_then(|old| (column.function)(old)) {
-                        Some(new) => Sql::bound(self.dialect.cast(&column.column), Value::Text(new)),
+                        Some(new) => self.dialect.new_value(&column.column.codec, new),
                         None => Sql::new("null"),
                     }
                 })

@@ -129,6 +129,7 @@ async fn check_in(zone: &str, server: &mut Server, field: Field, technique: &Tec
         max_length: None,
         words: vec!["open".into(), "closed".into()],
         comment: String::new(),
+        codec: sunset::catalog::Codec::of(sunset::catalog::Values::Other, ""),
     };
     let context = Context {
         engine,
@@ -600,6 +601,7 @@ fn column(field: Field) -> Column {
         max_length: None,
         words: Vec::new(),
         comment: String::new(),
+        codec: sunset::catalog::Codec::of(sunset::catalog::Values::Other, ""),
     }
 }
 

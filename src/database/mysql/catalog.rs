@@ -1,11 +1,16 @@
 //! MySQL's and MariaDB's schema, from `information_schema`: the connection's database, and tables of other databases
 //! whose foreign keys lead into it. Triggers show only to users with the TRIGGER privilege.
 
-use super::super::{
-    Connection, Error, Statement, Value,
-    catalog::{Assembly, action, fields},
+use super::{
+    super::{
+        Connection, Error, Statement, Value,
+        catalog::{Assembly, action, fields},
+    },
+    codec::{Told, codec},
 };
-use crate::catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Index, TableKind, TableName, Trigger};
+use crate::catalog::{
+    Catalog, Codec, Column, ColumnKind, Engine, ForeignKey, Index, TableKind, TableName, Trigger, Values,
+};
 use std::collections::HashMap;
 
 const SERVER: &str = "select version(), database()";
@@ -31,7 +36,7 @@ const COLUMNS: &str = "select cast(table_schema as char), cast(table_name as cha
         cast(column_type as char), cast(data_type as char), cast(is_nullable as char), cast(extra as char),
         cast(character_maximum_length as char),
         cast(column_default is not null and (is_nullable = 'NO' or column_default <> 'NULL') as char),
-        cast(column_comment as char)
+        cast(column_comment as char), cast(collation_name as char), cast(character_set_name as char)
     from information_schema.columns where ";
 
 const INDEXES: &str = "select cast(table_schema as char), cast(table_name as char), cast(index_name as char),
@@ -103,17 +108,40 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
     }
     let order = " order by table_schema, table_name, ordinal_position";
     for row in connection.fetch(&within(COLUMNS, "table_schema", "table_name", order)).await? {
-        let [schema, table, name, sql_type, data_type, nullable, extra, length, default, comment] = fields(row)?;
+        let [
+            schema,
+            table,
+            name,
+            sql_type,
+            data_type,
+            nullable,
+            extra,
+            length,
+            default,
+            comment,
+            collation,
+            character_set,
+        ] = fields(row)?;
         let kind = kind(&data_type);
+        let words = if matches!(data_type.as_str(), "enum" | "set") { words(&sql_type) } else { Vec::new() };
+        let told = Told {
+            kind,
+            data_type: &data_type,
+            sql_type: &sql_type,
+            collation: &collation,
+            character_set: &character_set,
+            words: &words,
+        };
         let column = Column {
             kind,
+            codec: codec(&told),
             nullable: nullable == "YES",
             // `DEFAULT_GENERATED` is only a default that is an expression.
             generated: extra.contains("VIRTUAL GENERATED") || extra.contains("STORED GENERATED"),
             touched: extra.to_lowercase().contains("on update"),
             has_default: default == "1" || extra.contains("auto_increment"),
             max_length: matches!(kind, ColumnKind::Text | ColumnKind::Bytes).then(|| length.parse().ok()).flatten(),
-            words: if matches!(data_type.as_str(), "enum" | "set") { words(&sql_type) } else { Vec::new() },
+            words,
             name,
             sql_type,
             comment,
@@ -128,6 +156,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
                 && let Some(column) = table.columns.iter_mut().find(|existing| existing.name == column)
             {
                 column.kind = ColumnKind::Json;
+                column.codec = Codec::of(Values::Json, "");
             }
         }
     }

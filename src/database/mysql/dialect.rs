@@ -1,12 +1,12 @@
 //! The SQL of MySQL and MariaDB.
 
-use super::{maintenance, partitions};
+use super::{codec, maintenance, partitions};
 use crate::{
-    catalog::{Column, ColumnKind, Engine, Table, TableName},
+    catalog::{Codec, Collation, Column, ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{
         Dialect, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
-        dialect::{DIGITS, iso_pattern, quoted},
+        dialect::{DIGITS, epoch_range, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
     rules::{After, CalendarUnit},
@@ -56,11 +56,11 @@ impl Dialect for Mysql {
     }
 
     fn text(&self, expression: &str, column: &KeyColumn) -> String {
-        match column.kind {
-            ColumnKind::Bytes => format!("hex({expression})"),
-            _ if column.sql_type.starts_with("bit") => format!("cast({expression} + 0 as char)"),
-            _ => format!("cast({expression} as char)"),
-        }
+        codec::text(&column.codec, expression)
+    }
+
+    fn key_text(&self, expression: &str, column: &KeyColumn) -> String {
+        codec::key_text(&column.codec, expression)
     }
 
     fn has_digits(&self, text: &str) -> String {
@@ -72,48 +72,42 @@ impl Dialect for Mysql {
         format!("cast({expression} as char)")
     }
 
-    fn cast(&self, column: &KeyColumn) -> String {
-        let sql_type = column.sql_type.as_str();
-        match column.kind {
-            ColumnKind::Bytes => format!("unhex({PLACEHOLDER})"),
-            // MySQL makes 2^63 - 1 of greater texts
-            ColumnKind::Integer if sql_type.contains("unsigned") && !self.mariadb => {
-                format!("cast({PLACEHOLDER} as decimal(20))")
-            }
-            ColumnKind::Integer | ColumnKind::Boolean if sql_type.contains("unsigned") => {
-                format!("cast({PLACEHOLDER} as unsigned)")
-            }
-            ColumnKind::Integer | ColumnKind::Boolean => format!("cast({PLACEHOLDER} as signed)"),
-            ColumnKind::Decimal => {
-                let precision = sql_type.find('(').zip(sql_type.find(')')).map_or("(65,30)", |(a, b)| &sql_type[a..=b]);
-                format!("cast({PLACEHOLDER} as decimal{precision})")
-            }
-            ColumnKind::Float => format!("cast({PLACEHOLDER} as double)"),
-            ColumnKind::Date => format!("cast({PLACEHOLDER} as date)"),
-            ColumnKind::DateTime | ColumnKind::Instant => format!("cast({PLACEHOLDER} as datetime(6))"),
-            ColumnKind::Time => format!("cast({PLACEHOLDER} as time(6))"),
-            _ => PLACEHOLDER.to_string(),
-        }
+    fn bind(&self, codec: &Codec, text: &str) -> Sql {
+        codec::bind(codec, text, self.mariadb)
+    }
+
+    fn new_value(&self, codec: &Codec, text: String) -> Sql {
+        codec::new_value(codec, text, self.mariadb)
     }
 
     /// A list of values, or of conjunctions: both MySQL's and MariaDB's range optimizer see single rows in it.
-    fn one_of(&self, row: &str, columns: &[KeyColumn], keys: &[Vec<String>]) -> Sql {
-        let args = keys.iter().flatten().cloned().map(Value::Text).collect();
-        let text = match columns {
-            [column] => {
-                let places = vec![self.cast(column); keys.len()];
-                format!("{} in ({})", self.column(row, &column.name), places.join(", "))
-            }
-            _ => {
-                let equal: Vec<_> = columns
-                    .iter()
-                    .map(|column| format!("{} = {}", self.column(row, &column.name), self.cast(column)))
-                    .collect();
-                let one = format!("({})", equal.join(" and "));
-                format!("({})", vec![one; keys.len()].join(" or "))
-            }
+    fn listed(&self, names: &[String], codecs: &[&Codec], keys: &[Vec<String>]) -> Sql {
+        if let ([name], [codec]) = (names, codecs) {
+            let values: Vec<_> = keys.iter().flatten().map(|text| self.bind(codec, text)).collect();
+            let mut sql = Sql::new(format!("{name} in ("));
+            sql.append(&Sql::join(&values, ", ")).push(")");
+            return sql;
+        }
+        let equal = |((name, codec), text): ((&String, &&Codec), &String)| {
+            let mut sql = Sql::new(format!("{name} = "));
+            sql.append(&self.bind(codec, text));
+            sql
         };
-        Sql { text, args }
+        let row = |key: &Vec<String>| {
+            let terms: Vec<_> = names.iter().zip(codecs).zip(key).map(equal).collect();
+            Sql::join(&terms, " and ").nested()
+        };
+        Sql::join(&keys.iter().map(row).collect::<Vec<_>>(), " or ").nested()
+    }
+
+    /// Foreign keys of texts have one collation on both sides; other columns that lead to rows may not.
+    fn referring(&self, column: &str, codec: &Codec, referenced: &Codec) -> String {
+        match (&codec.collation, &referenced.collation) {
+            (Some(own), Some(Collation { name, character_set: Some(characters), .. })) if own.name != *name => {
+                format!("convert({column} using {characters}) collate {name}")
+            }
+            _ => column.to_owned(),
+        }
     }
 
     fn beyond(&self, row: &str, columns: &[KeyColumn], key: &[String], or_at: bool) -> Sql {
@@ -126,6 +120,19 @@ impl Dialect for Mysql {
 
     fn along_index(&self, index: &str) -> String {
         format!(" force index ({})", self.quote(index))
+    }
+
+    fn same_value(&self, codec: &Codec, one: &str, other: &str) -> Statement {
+        let value = |text: &str| match &codec.collation {
+            Some(Collation { name, character_set: Some(characters), .. }) => {
+                let place = format!("convert({PLACEHOLDER} using {characters}) collate {name}");
+                Sql::bound(place, Value::Text(text.to_owned()))
+            }
+            _ => self.bind(codec, text),
+        };
+        let mut sql = Sql::new("select cast('1' as char) from dual where ");
+        sql.append(&value(one)).push(" = ").append(&value(other));
+        self.finish(sql)
     }
 
     fn lock_rows(&self) -> &'static str {
@@ -153,7 +160,7 @@ impl Dialect for Mysql {
     fn comparable(&self, point: &Sql, kind: PointKind, by_time: bool) -> Sql {
         let mut sql = point.clone();
         match kind {
-            PointKind::IsoText if by_time => sql.text = format!("replace(left({}, 19), 'T', ' ')", point.text),
+            PointKind::IsoText if by_time => return point.clone().inside(to_the_second),
             PointKind::IsoTextWithOffset if self.mariadb => sql = self.utc(point),
             // MySQL casts also what another condition has ruled out, and fails
             PointKind::IsoTextWithOffset => {
@@ -184,7 +191,9 @@ impl Dialect for Mysql {
                 format!("{0} >= '0001-01-01' and month({0}) > 0 and dayofmonth({0}) > 0", point.text)
             }
             PointKind::Instant => format!("{} >= '1970-01-01 00:00:01'", point.text),
-            PointKind::EpochSeconds | PointKind::EpochMilliseconds => format!("{} is not null", point.text),
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
+                format!("{} >= {}", point.text, epoch_range(kind).0)
+            }
             PointKind::IsoText => format!("{} regexp {}", point.text, iso_pattern(false)),
             PointKind::IsoTextWithOffset => format!("{} regexp {}", point.text, iso_pattern(true)),
         };
@@ -196,11 +205,37 @@ impl Dialect for Mysql {
             // a zero month or day is not looked for: that would read the whole table every night
             PointKind::Date | PointKind::DateTime => " < '0001-01-01'".to_owned(),
             PointKind::Instant => " < '1970-01-01 00:00:01'".to_owned(),
-            PointKind::EpochSeconds | PointKind::EpochMilliseconds => " is null".to_owned(),
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
+                let (first, last) = epoch_range(kind);
+                return point
+                    .clone()
+                    .inside(|point| format!("({point} is null or {point} < {first} or {point} > {last})"));
+            }
             PointKind::IsoText | PointKind::IsoTextWithOffset => return self.readable(point, kind).negated(),
         };
         let mut sql = Sql::default();
         sql.push("(").append(point).push(" is null or ").append(point).push(&test).push(")");
+        sql
+    }
+
+    fn told(&self, point: &Sql, kind: PointKind) -> Sql {
+        let mut told = match kind {
+            PointKind::IsoText => point.clone().inside(to_the_second),
+            PointKind::IsoTextWithOffset => {
+                self.utc(point).inside(|utc| format!("concat(date_format({utc}, '%Y-%m-%d %H:%i:%s'), 'Z')"))
+            }
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
+                let (first, last) = epoch_range(kind);
+                return point
+                    .clone()
+                    .inside(|point| format!("case when {point} between {first} and {last} then {point} end"));
+            }
+            _ => point.clone(),
+        };
+        told.text.insert_str(0, " then ");
+        let mut sql = Sql::new("case when ");
+        let copies = self.readable(point, kind).text;
+        sql.append(&point.clone().inside(|_| copies)).append(&told).push(" end");
         sql
     }
 
@@ -385,8 +420,9 @@ impl Mysql {
                     (true, false) => operator.to_string(),
                     (true, true) => format!("{operator}="),
                 };
-                let text = format!("{} {sign} {}", self.column(row, &column.name), self.cast(column));
-                terms.push(Sql::bound(text, Value::Text(key[i].clone())));
+                let mut term = Sql::new(format!("{} {sign} ", self.column(row, &column.name)));
+                term.append(&self.bind(&column.codec, &key[i]));
+                terms.push(term);
             }
             alternatives.push(Sql::join(&terms, " and ").nested());
         }
@@ -396,7 +432,11 @@ impl Mysql {
     /// ISO text with `Z` or an offset, as a UTC datetime.
     fn utc(&self, point: &Sql) -> Sql {
         let value = &point.text;
-        let local = format!("cast(replace(left({value}, 19), 'T', ' ') as datetime)");
+        // the seconds may be left out, and a fraction of them counts for nothing
+        let local = format!(
+            "cast(concat(replace(left({value}, 16), 'T', ' '), case when substr({value}, 17, 1) = ':' \
+             then substr({value}, 17, 3) else ':00' end) as datetime)"
+        );
         let text = format!(
             "(case when {value} regexp '[+-][0-9]{{2}}:?[0-9]{{2}}$' then timestampadd(minute, \
              -(case substr({value}, -6, 1) when '-' then -1 when '+' then 1 \
@@ -409,4 +449,9 @@ impl Mysql {
         let copies = text.matches(value.as_str()).count();
         Sql { text, args: point.args.iter().cloned().cycle().take(point.args.len() * copies).collect() }
     }
+}
+
+/// A text that tells a day or a time without offset, always as `2026-11-22 15:00:00`.
+fn to_the_second(text: &str) -> String {
+    format!("replace(left(concat({text}, substr(' 00:00:00', char_length({text}) - 9)), 19), 'T', ' ')")
 }

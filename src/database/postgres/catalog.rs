@@ -1,9 +1,12 @@
 //! PostgreSQL's schema, from `pg_catalog`: what `information_schema` hides from users without privileges must be seen
 //! here, foreign keys and triggers above all.
 
-use super::super::{
-    Connection, Error, Statement,
-    catalog::{Assembly, action, fields},
+use super::{
+    super::{
+        Connection, Error, Statement,
+        catalog::{Assembly, action, fields},
+    },
+    codec::{Told, codec},
 };
 use crate::catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Index, Owner, TableKind, TableName, Trigger};
 use std::collections::HashMap;
@@ -41,11 +44,17 @@ const COLUMNS: &str = "walk (oid, base, typmod, required) as (
         union all
         select w.oid, t.typbasetype, t.typtypmod, w.required or t.typnotnull
         from walk w join pg_type t on t.oid = w.base where t.typtype = 'd'),
-    domain as (select w.* from walk w join pg_type t on t.oid = w.base where t.typtype <> 'd')
+    domain as (select w.* from walk w join pg_type t on t.oid = w.base where t.typtype <> 'd'),
+    ordered as (select o.opcintype from pg_opclass o join pg_am m on m.oid = o.opcmethod
+        where m.amname = 'btree' and o.opcdefault)
     select c.nspname::text, c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
         case when t.typtype = 'e' then 'enum'
              when t.typnamespace = 'pg_catalog'::regnamespace then t.typname::text
              when t.typcategory = 'S' then 'text' end,
+        format_type(t.oid, -1),
+        (t.oid in (select opcintype from ordered) or t.typtype in ('e', 'r') or t.typcategory in ('A', 'S'))::text,
+        case when col.oid is not null then quote_ident(coln.nspname) || '.' || quote_ident(col.collname) end,
+        coalesce(col.collisdeterministic, true)::text,
         t.oid::text, coalesce(d.typmod, a.atttypmod)::text,
         (not a.attnotnull and not coalesce(d.required, false))::text, (a.attgenerated <> '')::text,
         (a.atthasdef and a.attgenerated = '' or a.attidentity <> '' or own.typdefault is not null)::text,
@@ -55,6 +64,8 @@ const COLUMNS: &str = "walk (oid, base, typmod, required) as (
     left join domain d on d.oid = a.atttypid
     join pg_type own on own.oid = a.atttypid
     join pg_type t on t.oid = coalesce(d.base, a.atttypid)
+    left join pg_collation col on col.oid = a.attcollation
+    left join pg_namespace coln on coln.oid = col.collnamespace
     order by c.oid, a.attnum";
 
 const WORDS: &str = "select enumtypid::text, enumlabel::text from pg_enum order by enumtypid, enumsortorder";
@@ -148,8 +159,26 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         words.entry(type_id).or_default().push(word);
     }
     for row in connection.fetch(&relations(COLUMNS)).await? {
-        let [schema, table, name, sql_type, base, type_id, modifier, nullable, generated, default, comment] =
-            fields(row)?;
+        let [
+            schema,
+            table,
+            name,
+            sql_type,
+            base,
+            cast,
+            ordered,
+            collation,
+            deterministic,
+            type_id,
+            modifier,
+            nullable,
+            generated,
+            default,
+            comment,
+        ] = fields(row)?;
+        let words = words.get(&type_id).cloned().unwrap_or_default();
+        let collation = (collation.as_str(), deterministic == "true");
+        let told = Told { base: &base, cast: &cast, ordered: ordered == "true", collation };
         // The server adds the length of a header that is no longer there.
         let max_length = match base.as_str() {
             "varchar" | "bpchar" => modifier.parse::<i64>().ok().and_then(|modifier| u32::try_from(modifier - 4).ok()),
@@ -159,12 +188,13 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             name,
             sql_type,
             kind: kind(&base),
+            codec: codec(&told, &words),
             nullable: nullable == "true",
             generated: generated == "true",
             touched: false,
             has_default: default == "true",
             max_length,
-            words: words.get(&type_id).cloned().unwrap_or_default(),
+            words,
             comment,
         };
         assembly.column(&schema, &table, column);

@@ -1,12 +1,12 @@
 //! PostgreSQL's SQL.
 
-use super::maintenance;
+use super::{codec, maintenance};
 use crate::{
-    catalog::{ColumnKind, Engine, Table, TableKind, TableName},
+    catalog::{Codec, Engine, Table, TableKind, TableName, Values},
     clock::PointKind,
     database::{
         Dialect, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
-        dialect::{DIGITS, iso_pattern, quoted},
+        dialect::{DIGITS, epoch_range, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
         statements::Stride,
     },
@@ -63,30 +63,36 @@ impl Dialect for Postgres {
         format!("({expression})::text")
     }
 
-    fn cast(&self, column: &KeyColumn) -> String {
-        match column.kind {
-            // a cast to char(n) or varchar(n) cuts; the bare type compares as the column does
-            ColumnKind::Text if !is_domain(&column.sql_type) => format!("{PLACEHOLDER}::text"),
-            _ => format!("{PLACEHOLDER}::text::{}", column.sql_type),
-        }
+    fn bind(&self, codec: &Codec, text: &str) -> Sql {
+        codec::bind(codec, text)
     }
 
-    fn one_of(&self, row: &str, columns: &[KeyColumn], keys: &[Vec<String>]) -> Sql {
-        let array = |column: &KeyColumn| match column.kind {
-            ColumnKind::Text if !is_domain(&column.sql_type) => format!("{PLACEHOLDER}::text[]"),
-            _ => format!("{PLACEHOLDER}::text[]::{}[]", column.sql_type),
-        };
+    fn new_value(&self, codec: &Codec, text: String) -> Sql {
+        Sql::bound(format!("{PLACEHOLDER}{}", codec::cast(codec)), Value::Text(text))
+    }
+
+    fn listed(&self, names: &[String], codecs: &[&Codec], keys: &[Vec<String>]) -> Sql {
+        let arrays: Vec<_> = codecs.iter().map(|codec| format!("{PLACEHOLDER}{}", codec::array_cast(codec))).collect();
         let args =
-            (0..columns.len()).map(|i| Value::Texts(keys.iter().map(|key| key.get(i).cloned()).collect())).collect();
-        let text = match columns {
-            [column] => format!("{} = any({})", self.column(row, &column.name), array(column)),
-            _ => {
-                let names: Vec<_> = columns.iter().map(|column| self.column(row, &column.name)).collect();
-                let arrays: Vec<_> = columns.iter().map(array).collect();
-                format!("({}) in (select * from unnest({}))", names.join(", "), arrays.join(", "))
-            }
+            (0..names.len()).map(|i| Value::Texts(keys.iter().map(|key| key.get(i).cloned()).collect())).collect();
+        let text = match names {
+            [name] => format!("{name} = any({})", arrays.join(", ")),
+            _ => format!("({}) in (select * from unnest({}))", names.join(", "), arrays.join(", ")),
         };
         Sql { text, args }
+    }
+
+    fn referring(&self, column: &str, codec: &Codec, referenced: &Codec) -> String {
+        codec::referring(column, codec, referenced)
+    }
+
+    fn same_value(&self, codec: &Codec, one: &str, other: &str) -> Statement {
+        let collation = codec.collation.as_ref().filter(|collation| !collation.name.is_empty());
+        let collate = collation.map_or(String::new(), |collation| format!(" collate {}", collation.name));
+        let mut sql = Sql::new("select '1'::text where (");
+        sql.append(&self.bind(codec, one)).push(&format!("{collate}) = ("));
+        sql.append(&self.bind(codec, other)).push(&format!("{collate})"));
+        self.finish(sql)
     }
 
     fn lock_rows(&self) -> &'static str {
@@ -97,8 +103,9 @@ impl Dialect for Postgres {
     /// these kinds hold nothing that JSON would escape, so that their quotes can stand in what separates the rows: each
     /// concatenation less in a row counts.
     fn packed(&self, texts: &[String], columns: &[KeyColumn]) -> Option<String> {
-        let plain =
-            |column: &KeyColumn| matches!(column.kind, ColumnKind::Integer | ColumnKind::Decimal | ColumnKind::Uuid);
+        let plain = |column: &KeyColumn| {
+            matches!(column.codec.values, Values::Integer { .. } | Values::Decimal { .. } | Values::Uuid)
+        };
         if columns.iter().all(plain) {
             let row = texts.join(r#" || '","' || "#);
             return Some(format!(r#"'[["' || string_agg({row}, '"],["') || '"]]'"#));
@@ -115,7 +122,7 @@ impl Dialect for Postgres {
         let mut sql = point.clone();
         match kind {
             PointKind::IsoText if by_time => {
-                sql.text = format!("replace(left({}, 19), 'T', ' ') collate \"C\"", point.text);
+                return point.clone().inside(|text| format!("{} collate \"C\"", to_the_second(text)));
             }
             PointKind::IsoText => sql.text = format!("{} collate \"C\"", point.text),
             PointKind::IsoTextWithOffset => {
@@ -164,7 +171,9 @@ impl Dialect for Postgres {
             // -infinity lies before every cut-off. Not `>`: for a bound below all values the planner looks up the lowest
             // one in the index, past all dead entries, which takes milliseconds for each batch.
             PointKind::Date | PointKind::DateTime | PointKind::Instant => format!("{} <> '-infinity'", point.text),
-            PointKind::EpochSeconds | PointKind::EpochMilliseconds => format!("{} is not null", point.text),
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
+                format!("{} >= {}", point.text, epoch_range(kind).0)
+            }
             PointKind::IsoText => format!("{} ~ {}", point.text, iso_pattern(false)),
             PointKind::IsoTextWithOffset => format!("{} ~ {}", point.text, iso_pattern(true)),
         };
@@ -174,12 +183,38 @@ impl Dialect for Postgres {
     fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
         let test = match kind {
             PointKind::Date | PointKind::DateTime | PointKind::Instant => " in ('-infinity', 'infinity')".to_owned(),
-            PointKind::EpochSeconds | PointKind::EpochMilliseconds => " is null".to_owned(),
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
+                let (first, last) = epoch_range(kind);
+                return point
+                    .clone()
+                    .inside(|point| format!("({point} is null or {point} < {first} or {point} > {last})"));
+            }
             PointKind::IsoText | PointKind::IsoTextWithOffset => return self.readable(point, kind).negated(),
         };
         let mut sql = Sql::default();
         sql.push("(").append(point).push(" is null or ").append(point).push(&test).push(")");
         sql
+    }
+
+    fn told(&self, point: &Sql, kind: PointKind) -> Sql {
+        let wrap = |point: &str| match kind {
+            PointKind::Date | PointKind::DateTime | PointKind::Instant => {
+                format!("case when {point} not in ('-infinity', 'infinity') then {point} end")
+            }
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
+                let (first, last) = epoch_range(kind);
+                format!("case when {point} between {first} and {last} then {point} end")
+            }
+            PointKind::IsoText => {
+                format!("(case when {point} ~ {} then {} end) collate \"C\"", iso_pattern(false), to_the_second(point))
+            }
+            PointKind::IsoTextWithOffset => format!(
+                "(case when {point} ~ {} then to_char({point}::timestamptz at time zone 'UTC', \
+                 'YYYY-MM-DD HH24:MI:SS\"Z\"') end) collate \"C\"",
+                iso_pattern(true)
+            ),
+        };
+        point.clone().inside(wrap)
     }
 
     fn point_shown(&self, point: &Sql, kind: PointKind) -> Sql {
@@ -201,9 +236,9 @@ impl Dialect for Postgres {
     }
 
     fn in_stride(&self, column: &str, key: &KeyColumn, stride: Stride) -> Sql {
-        let number = match key.kind {
-            ColumnKind::Integer => column.to_owned(),
-            _ => format!("hashtext({column}::text)"),
+        let number = match codec::has_bits(&key.codec) {
+            true => column.to_owned(),
+            false => format!("hashtext({column}::text)"),
         };
         let args = [stride.of - 1, stride.nth].map(|number| Value::Integer(number.into()));
         let text = format!("({number} & {PLACEHOLDER}::bigint::int) = {PLACEHOLDER}::bigint::int");
@@ -350,6 +385,11 @@ impl Dialect for Postgres {
     }
 }
 
+/// A text that tells a day or a time without offset, always as `2026-11-22 15:00:00`.
+fn to_the_second(text: &str) -> String {
+    format!("replace(left({text} || substr(' 00:00:00', length({text}) - 9), 19), 'T', ' ')")
+}
+
 /// A bound (in UTC, where it has a zone) as an expression that PostgreSQL can work out at planning.
 fn counted_from_1970(name: &str, bound: &str) -> Option<Sql> {
     let time: DateTime = bound.parse().ok().or_else(|| bound.parse::<Date>().ok().map(DateTime::from))?;
@@ -360,9 +400,4 @@ fn counted_from_1970(name: &str, bound: &str) -> Option<Sql> {
         _ => (format!("(date '1970-01-01' + {PLACEHOLDER}::text::int)"), seconds.div_euclid(86_400)),
     };
     Some(Sql::bound(text, Value::Text(number.to_string())))
-}
-
-/// The catalog writes domains with their quoted or schema-qualified name; base types it writes in plain words.
-fn is_domain(sql_type: &str) -> bool {
-    !["text", "character", "\"char\"", "name", "bpchar"].iter().any(|base| sql_type.starts_with(base))
 }

@@ -19,6 +19,7 @@ use sqlx::{
 use std::{str::FromStr, time::Duration};
 
 mod catalog;
+mod codec;
 pub(super) mod dialect;
 mod maintenance;
 mod observe;

@@ -1,19 +1,23 @@
 //! SQLite's schema, from its pragmas as tables. Types are what the declaration says: SQLite keeps any value in (almost)
 //! any column.
 
-use super::super::{
-    Connection, Error, Statement,
-    catalog::{Assembly, action, fields},
+use super::{
+    super::{
+        Connection, Error, Statement,
+        catalog::{Assembly, action, fields},
+    },
+    codec,
 };
-use crate::catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Index, Table, TableKind, TableName, Trigger};
+use crate::catalog::{
+    Catalog, Codec, Column, ColumnKind, Engine, ForeignKey, Index, Table, TableKind, TableName, Trigger,
+};
 use std::collections::{BTreeMap, HashSet};
 
 const SCHEMA: &str = "main";
 
 const SERVER: &str = "select 'SQLite ' || sqlite_version()";
 
-const TABLES: &str =
-    "select name, type, wr from pragma_table_list where schema = 'main' and name not like 'sqlite\\_%' escape '\\'";
+const TABLES: &str = "select name, type, wr, strict from pragma_table_list where schema = 'main' and name not like 'sqlite\\_%' escape '\\'";
 
 /// `hidden`: 0 a plain column, 2 and 3 a generated one, 1 one of a virtual table that `select *` leaves out.
 const COLUMNS: &str = "select t.name, c.name, c.type, c.\"notnull\", c.hidden, c.pk, c.dflt_value is not null
@@ -22,7 +26,7 @@ const COLUMNS: &str = "select t.name, c.name, c.type, c.\"notnull\", c.hidden, c
     order by t.name, c.cid";
 
 /// Key columns only; an index on an expression has no name for it.
-const INDEXES: &str = "select t.name, i.name, i.\"unique\", i.partial, i.origin, k.name
+const INDEXES: &str = "select t.name, i.name, i.\"unique\", i.partial, i.origin, k.name, k.coll
     from pragma_table_list t join pragma_index_list(t.name, 'main') i join pragma_index_xinfo(i.name, 'main') k
     where t.schema = 'main' and t.type = 'table' and t.name not like 'sqlite\\_%' escape '\\' and k.key = 1
     order by t.name, i.name, k.seqno";
@@ -33,6 +37,9 @@ const FOREIGN_KEYS: &str = "select t.name, k.id, k.\"from\", k.\"table\", k.\"to
     order by t.name, k.id, k.seq";
 
 const TRIGGERS: &str = "select tbl_name, name, sql from sqlite_schema where type = 'trigger'";
+
+/// Tables of which no column is declared with a collation: no pragma tells it of columns without an index.
+const PLAINLY_COLLATED: &str = "select name from sqlite_schema where type = 'table' and sql not like '%collate%'";
 
 /// The first number of each index's statistics is the table's count of rows.
 const STATISTICS: &str = "select tbl, max(cast(stat as integer)) from sqlite_stat1 group by tbl";
@@ -46,13 +53,16 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         [version] = fields(row)?;
     }
     let mut assembly = Assembly::default();
-    let mut without_rowid = HashSet::new();
+    let (mut without_rowid, mut strict) = (HashSet::new(), HashSet::new());
     for row in connection.fetch(&Statement::new(TABLES)).await? {
-        let [name, table_type, flag] = fields(row)?;
+        let [name, table_type, flag, is_strict] = fields(row)?;
         // Virtual tables and the shadow tables that serve them are not to be changed row by row.
         let kind = if table_type == "table" { TableKind::Plain } else { TableKind::View };
         if flag == "1" {
             without_rowid.insert(name.clone());
+        }
+        if is_strict == "1" {
+            strict.insert(name.clone());
         }
         assembly.table(TableName { schema: SCHEMA.into(), name }, kind).holds_copies = table_type == "virtual";
     }
@@ -65,9 +75,12 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         if position > 0 {
             keys.entry(table.clone()).or_default().push((position, name.clone()));
         }
+        let kind = kind(&sql_type);
+        let affinity = codec::affinity(&sql_type, strict.contains(&table));
         let column = Column {
             name,
-            kind: kind(&sql_type),
+            kind,
+            codec: codec::codec(kind, &sql_type, affinity),
             sql_type,
             // A key's columns can be null in SQLite, save where something else says otherwise; see below.
             nullable: not_null == "0",
@@ -87,11 +100,25 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         }
     }
 
+    for row in connection.fetch(&Statement::new(PLAINLY_COLLATED)).await? {
+        let [name] = fields(row)?;
+        for column in assembly.get(SCHEMA, &name).into_iter().flat_map(|table| &mut table.columns) {
+            column.codec.collation = Some(codec::collation("BINARY"));
+        }
+    }
     let mut key_indexes = HashSet::new();
     for row in connection.fetch(&Statement::new(INDEXES)).await? {
-        let [table, name, unique, partial, origin, column] = fields(row)?;
+        let [table, name, unique, partial, origin, column, collation] = fields(row)?;
         if origin == "pk" {
             key_indexes.insert(table.clone());
+        }
+        // the indexes of constraints have the column's own collation, unless the constraint says otherwise
+        if origin != "c"
+            && let Some(table) = assembly.get(SCHEMA, &table)
+            && let Some(column) = table.columns.iter_mut().find(|known| known.name == column)
+            && (origin == "pk" || column.codec.collation.is_none())
+        {
+            column.codec.collation = Some(codec::collation(&collation));
         }
         let index =
             Index { name, columns: vec![column], unique: unique == "1", partial: partial == "1", bytewise: false };
@@ -110,6 +137,9 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
         }
         if alias || !by_rowid {
             for column in table.columns.iter_mut().filter(|column| table.primary_key.contains(&column.name)) {
+                if alias {
+                    column.codec = Codec::row_id();
+                }
                 column.nullable = false;
                 column.has_default |= alias;
             }

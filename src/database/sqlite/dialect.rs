@@ -1,12 +1,12 @@
 //! SQLite's SQL.
 
-use super::maintenance;
+use super::{codec, maintenance};
 use crate::{
-    catalog::{ColumnKind, Engine, Table, TableName},
+    catalog::{Codec, Engine, Operand, Table, TableName},
     clock::PointKind,
     database::{
         Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value,
-        dialect::{DIGITS, quoted},
+        dialect::{DIGITS, epoch_range, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
     rules::{After, CalendarUnit},
@@ -23,15 +23,23 @@ fn day(point: &Sql) -> String {
     format!("{0} glob {ISO} and date(substr({0}, 1, 10)) = substr({0}, 1, 10)", point.text)
 }
 
+/// Such a text always as `2026-11-22 15:00:00`.
+fn to_the_second(text: &str) -> String {
+    format!("replace(substr({text} || substr(' 00:00:00', length({text}) - 9), 1, 19), 'T', ' ')")
+}
+
 /// A text with `Z` or an offset as the time in UTC; an offset may lack its colon.
 fn utc(text: &str) -> String {
     let with_colon = format!("substr({text}, 1, length({text}) - 2) || ':' || substr({text}, -2)");
     format!("datetime(case when {text} glob '*[-+][0-9][0-9][0-9][0-9]' then {with_colon} else {text} end)")
 }
 
-/// What [`Sqlite::text`] showed as `x` and hexadecimal digits is a blob; other text is itself.
-fn blob_or_text(expression: &str) -> String {
-    format!("coalesce(case when {expression} glob 'x*' then unhex(substr({expression}, 2)) end, {expression})")
+/// A text without offset that tells a day or a time.
+pub(super) fn tells_time(text: &str) -> String {
+    // what ends in a zone of its own cannot take another `Z`
+    format!(
+        "coalesce(case length({text}) when 10 then date({text}) else date({text} || 'Z') end = substr({text}, 1, 10), 0)"
+    )
 }
 
 impl Dialect for Sqlite {
@@ -84,37 +92,65 @@ impl Dialect for Sqlite {
         format!("cast({expression} as text)")
     }
 
-    /// What SQLite calls affinity: the column's declared type decides how a text is compared with it.
-    fn cast(&self, column: &KeyColumn) -> String {
-        match column.kind {
-            ColumnKind::Integer | ColumnKind::Boolean => format!("cast({PLACEHOLDER} as integer)"),
-            ColumnKind::Decimal | ColumnKind::Float => format!("cast({PLACEHOLDER} as numeric)"),
-            ColumnKind::Bytes | ColumnKind::Other => {
-                format!("(select {} from (select {PLACEHOLDER} as value))", blob_or_text("value"))
-            }
-            _ => PLACEHOLDER.to_string(),
-        }
+    fn key_text(&self, expression: &str, column: &KeyColumn) -> String {
+        codec::key_text(&column.codec, expression)
+    }
+
+    fn bind(&self, codec: &Codec, text: &str) -> Sql {
+        codec::bind(codec, text)
+    }
+
+    fn new_value(&self, codec: &Codec, text: String) -> Sql {
+        codec::new_value(codec, text)
+    }
+
+    fn compare(&self, column: &str, codec: &Codec, operator: &str, operand: &Operand) -> Sql {
+        codec::compare(column, codec, operator, operand)
+    }
+
+    fn among(&self, column: &str, codec: &Codec, operands: &[Operand]) -> Sql {
+        codec::among(column, codec, operands)
+    }
+
+    fn not_among(&self, column: &str, codec: &Codec, operands: &[Operand]) -> Sql {
+        codec::not_among(column, codec, operands)
+    }
+
+    fn truth(&self, column: &str, value: bool) -> Sql {
+        codec::truth(column, value)
     }
 
     /// One JSON array of arrays, so that a statement is the same whatever the number of keys.
-    fn one_of(&self, row: &str, columns: &[KeyColumn], keys: &[Vec<String>]) -> Sql {
-        let names: Vec<_> = columns.iter().map(|column| self.column(row, &column.name)).collect();
-        let fields: Vec<_> = columns
-            .iter()
-            .enumerate()
-            .map(|(i, column)| {
-                let field = format!("json_extract(value, '$[{i}]')");
-                match column.kind {
-                    ColumnKind::Integer | ColumnKind::Boolean => format!("cast({field} as integer)"),
-                    ColumnKind::Decimal | ColumnKind::Float => format!("cast({field} as numeric)"),
-                    ColumnKind::Bytes | ColumnKind::Other => blob_or_text(&field),
-                    _ => field,
-                }
-            })
-            .collect();
+    fn listed(&self, names: &[String], codecs: &[&Codec], keys: &[Vec<String>]) -> Sql {
+        let (mut fields, mut rows) = (Vec::new(), vec![Vec::new(); keys.len()]);
+        for (position, codec) in codecs.iter().enumerate() {
+            let (field, values) = codec::in_list(codec, position, keys);
+            fields.push(field);
+            rows.iter_mut().zip(values).for_each(|(row, value)| row.push(value));
+        }
         let left = if names.len() == 1 { names.join("") } else { format!("({})", names.join(", ")) };
         let text = format!("{left} in (select {} from json_each({PLACEHOLDER}))", fields.join(", "));
-        Sql::bound(text, Value::Text(serde_json::json!(keys).to_string()))
+        Sql::bound(text, Value::Text(serde_json::json!(rows).to_string()))
+    }
+
+    fn referring(&self, column: &str, codec: &Codec, referenced: &Codec) -> String {
+        codec::referring(column, codec, referenced)
+    }
+
+    /// The collation of the column that stands first is the one that counts.
+    fn equals_referenced(&self, referring: &str, referenced: &str) -> String {
+        format!("{referenced} = {referring}")
+    }
+
+    fn same_value(&self, codec: &Codec, one: &str, other: &str) -> Statement {
+        // a collation that no index tells of may be any of SQLite's own
+        let place = match &codec.collation {
+            Some(collation) => format!("{PLACEHOLDER} collate {}", collation.name),
+            None => format!("rtrim(lower({PLACEHOLDER}))"),
+        };
+        let mut sql = Sql::bound(format!("select '1' where {place} = "), Value::Text(one.to_owned()));
+        sql.append(&Sql::bound(place, Value::Text(other.to_owned())));
+        self.finish(sql)
     }
 
     /// The transaction was begun as a writer: nobody else changes anything.
@@ -136,7 +172,7 @@ impl Dialect for Sqlite {
         let mut sql = point.clone();
         match kind {
             PointKind::IsoTextWithOffset => sql.text = utc(&point.text),
-            PointKind::IsoText if by_time => sql.text = format!("replace(substr({}, 1, 19), 'T', ' ')", point.text),
+            PointKind::IsoText if by_time => return point.clone().inside(to_the_second),
             _ => {}
         }
         sql
@@ -154,7 +190,7 @@ impl Dialect for Sqlite {
         sql.text = match kind {
             PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
                 // every number sorts before every text
-                format!("{} < ''", point.text)
+                format!("{0} >= {1} and {0} < ''", point.text, epoch_range(kind).0)
             }
             // SQLite takes 30 February for a day in March, and leaves a time zone out where it is to be there
             PointKind::IsoTextWithOffset => {
@@ -165,11 +201,7 @@ impl Dialect for Sqlite {
                     utc(&point.text)
                 )
             }
-            // what ends in a zone of its own cannot take another `Z`
-            _ => format!(
-                "coalesce(case length({0}) when 10 then date({0}) else date({0} || 'Z') end = substr({0}, 1, 10), 0)",
-                point.text
-            ),
+            _ => tells_time(&point.text),
         };
         sql
     }
@@ -180,13 +212,13 @@ impl Dialect for Sqlite {
     }
 
     fn unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
-        let test = match kind {
-            PointKind::EpochSeconds | PointKind::EpochMilliseconds => " >= ''".to_owned(),
-            _ => return self.readable(point, kind).negated(),
-        };
-        let mut sql = Sql::default();
-        sql.push("(").append(point).push(" is null or ").append(point).push(&test).push(")");
-        sql
+        match kind {
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
+                let (first, last) = epoch_range(kind);
+                point.clone().inside(|point| format!("({point} is null or {point} < {first} or {point} > {last})"))
+            }
+            _ => self.readable(point, kind).negated(),
+        }
     }
 
     /// Numbers sort before texts, and texts of digits before others; what else a text of digits may say, no index knows.
@@ -214,6 +246,18 @@ impl Dialect for Sqlite {
 
     fn remains(&self, after: Option<After>) -> Vec<Remains> {
         maintenance::left(after)
+    }
+
+    fn told(&self, point: &Sql, kind: PointKind) -> Sql {
+        let readable = self.readable(point, kind).text;
+        point.clone().inside(|point| match kind {
+            PointKind::EpochSeconds | PointKind::EpochMilliseconds => {
+                let (first, last) = epoch_range(kind);
+                format!("case when {point} between {first} and {last} then {point} end")
+            }
+            PointKind::IsoTextWithOffset => format!("case when {readable} then {} || 'Z' end", utc(point)),
+            _ => format!("case when {readable} then {} end", to_the_second(point)),
+        })
     }
 
     fn point_shown(&self, point: &Sql, kind: PointKind) -> Sql {

@@ -19,6 +19,7 @@ use std::{
 };
 
 mod catalog;
+mod codec;
 pub(super) mod dialect;
 mod maintenance;
 mod observe;

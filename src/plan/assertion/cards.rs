@@ -5,7 +5,7 @@
 
 use super::{Verdict, card_numbers, fails, holds, readable_table};
 use crate::{
-    catalog::{Column, ColumnKind, Engine, Table, TableKind, TableName},
+    catalog::{Codec, Column, ColumnKind, Engine, Table, TableKind, TableName},
     database::{
         self, ErrorKind, KeyColumn, Row,
         scan::{self, Form, Found, Searched},
@@ -127,7 +127,7 @@ pub(super) fn resolve(
 fn key(table: &Table) -> Vec<KeyColumn> {
     match &table.rowid {
         Some(rowid) => {
-            vec![KeyColumn { name: rowid.clone(), sql_type: "INTEGER".into(), kind: ColumnKind::Integer }]
+            vec![KeyColumn { name: rowid.clone(), codec: Codec::row_id() }]
         }
         None => table.key_columns().map(KeyColumn::from).collect(),
     }

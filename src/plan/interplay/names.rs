@@ -4,6 +4,7 @@ use super::life::TableId;
 use crate::{
     catalog::{Engine, Table, TableName},
     database::KeyColumn,
+    database::statements::Way,
     diagnostic::Place,
     plan::{prepare::OpenDatabase, starting_point::path_between},
     rules::TablePath,
@@ -135,7 +136,7 @@ impl Names for Live<'_> {
     fn path(&self, table: &TablePath, related: &TablePath, through: &str) -> Vec<(KeyColumn, KeyColumn)> {
         let (Some(here), Some(there)) = (self.found(table), self.found(related)) else { return Vec::new() };
         // what leads nowhere has been told
-        let pairs = path_between(here, there, through, Place::file("")).unwrap_or_default();
+        let pairs = path_between(here, there, through, Place::file("")).map(Way::pairs).unwrap_or_default();
         let fold = |column: KeyColumn| KeyColumn { name: self.fold(table, &column.name), ..column };
         pairs.into_iter().map(|(theirs, ours)| (fold(theirs), fold(ours))).collect()
     }

@@ -90,7 +90,7 @@ impl Batches<'_> {
     /// The values of these columns of the rows; rows without a value in one of them are referenced by nothing.
     fn referenced_keys(&self, rows: &[Row], columns: &[KeyColumn]) -> Vec<Vec<String>> {
         let key =
-            |row: &Row| columns.iter().map(|column| row[self.selection.position(&column.name)?].clone()).collect();
+            |row: &Row| columns.iter().map(|column| row[self.selection.key_position(&column.name)?].clone()).collect();
         rows.iter().filter_map(key).collect()
     }
 

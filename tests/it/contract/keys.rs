@@ -6,7 +6,7 @@ use sunset::catalog::Engine;
 
 /// Keys of one type, in a table alone (walked by ranges) and in one with dependents (walked by lists of keys), in
 /// batches of two. `keys` are SQL literals; `shown` is the first of them as the database prints it.
-async fn keys_of_a_type(bench: Bench, column: &str, keys: &[&str], shown: &str) {
+pub(super) async fn keys_of_a_type(bench: Bench, column: &str, keys: &[&str], shown: &str) {
     bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 2}");
     let without_rowid = if bench.engine == Engine::Sqlite { " without rowid" } else { "" };
     let child = column.replace(" primary key", "");

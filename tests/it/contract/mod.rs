@@ -6,6 +6,7 @@
 use crate::support::bench::{Bench, Report};
 
 mod bounds;
+mod codecs;
 mod conditions;
 mod dependents;
 mod dispositions;
@@ -16,6 +17,7 @@ mod interplay;
 mod keys;
 mod limits;
 mod names;
+mod points_of_any_type;
 mod present;
 mod refusals;
 mod rehearsal;
@@ -24,6 +26,7 @@ mod results;
 mod starting_points;
 mod strides;
 mod techniques;
+mod unusual_keys;
 
 /// Runs to the end; exactly the rows whose fate is to stay are there afterwards, and the report counts the others.
 async fn fates_come_true(bench: &Bench, tables: &[&str]) -> Report {

@@ -5,7 +5,7 @@ use crate::support::bench::{Bench, Report, on_every_engine};
 use sunset::catalog::Engine;
 
 /// A table `t` with these starting points (SQL literals) and fates, under one rule with a period of five years.
-async fn points(bench: &Bench, column: &str, starting_point: &str, rows: &[(&str, &str)]) -> Report {
+pub(super) async fn points(bench: &Bench, column: &str, starting_point: &str, rows: &[(&str, &str)]) -> Report {
     rule(bench, &format!("{{column: start_at, {starting_point}}}"), "5 years");
     fill(bench, column, rows).await;
     fates_come_true(bench, &["t"]).await
@@ -18,7 +18,7 @@ async fn fill(bench: &Bench, column: &str, rows: &[(&str, &str)]) {
     }
 }
 
-fn rule(bench: &Bench, starting_point: &str, period: &str) {
+pub(super) fn rule(bench: &Bench, starting_point: &str, period: &str) {
     bench.rules(&format!(
         "- {{id: t, table: core.t, starting_point: {starting_point}, retention_period: {period}, disposition: erase}}"
     ));
@@ -139,7 +139,9 @@ async fn epoch_seconds(bench: Bench) {
     let rows = [
         ("1637506799", "goes"), // 2021-11-21 23:59:59 in Tokyo
         ("1637506800", "stays"),
-        ("0", "goes"),
+        // `never`, as many applications write it
+        ("0", "stays"),
+        ("1", "goes"),
         ("-86400", "goes"),
         ("null", "stays"),
     ];
@@ -195,6 +197,11 @@ async fn iso_texts_in_another_zone(bench: Bench) {
         ("'2021-11-21 09:59:59.999999'", "goes"),
         ("'2021-11-21T10:00:00'", "stays"),
         ("'2021-11-21 10:00:00.000001'", "stays"),
+        // a minute alone means its first second
+        ("'2021-11-21 09:59'", "goes"),
+        ("'2021-11-21T09:59'", "goes"),
+        ("'2021-11-21 10:00'", "stays"),
+        ("'2021-11-21T10:00'", "stays"),
         ("'2021-11-22'", "stays"),
     ];
     points(&bench, "{text}", "as: iso_text, zone: America/New_York", &rows).await;
@@ -214,12 +221,16 @@ async fn iso_texts_with_offset(bench: Bench) {
         ("'2021-11-22T00:00:00+0900'", "stays"),
         ("'2021-11-21T20:29:59+05:30'", "goes"),
         ("'2021-11-21T20:30:00+05:30'", "stays"),
+        ("'2021-11-22T04:59+14:00'", "goes"),
+        ("'2021-11-22T05:00+14:00'", "stays"),
+        ("'2021-11-21T14:59Z'", "goes"),
+        ("'2021-11-21 15:00Z'", "stays"),
     ];
     rows.extend(GARBAGE);
     rows.extend([("'2001-02-30T00:00:00Z'", "stays"), ("'2001-01-01T99:00:00Z'", "stays")]);
     rows.push(("'2001-01-01T00:00:00'", "stays"));
     let report = points(&bench, "{text}", "as: iso_text_with_offset", &rows).await;
-    assert_eq!(report.line("t"), "explained_rest 6 without_starting_point=12");
+    assert_eq!(report.line("t"), "explained_rest 8 without_starting_point=12");
 }
 
 async fn fiscal_years(mut bench: Bench) {
