@@ -173,7 +173,8 @@ fn placeholder(engine: Engine) -> &'static str {
 fn typed(column: &Column, engine: Engine) -> String {
     let sql_type = &column.sql_type;
     match (engine, column.kind) {
-        (Engine::Postgres, _) => format!("{PLACEHOLDER}::text::{sql_type}"),
+        // the parentheses keep it apart from the bounds of a walk, which are written anew as numbers
+        (Engine::Postgres, _) => format!("({PLACEHOLDER}::text)::{sql_type}"),
         (Engine::Mysql, ColumnKind::Integer) if sql_type.ends_with("unsigned") => {
             format!("cast({PLACEHOLDER} as unsigned)")
         }

@@ -25,7 +25,7 @@ const TECHNIQUES: &[&str] = &[
     "{replace: \"1970-01-02 00:00:00\"}",
     "{replace: \"1970-01-02T00:00:00Z\"}",
     "{replace: \"00000000-0000-0000-0000-000000000000\"}",
-    "{replace: \"{}\"}",
+    "{replace: \"[]\"}",
     "{replace: \"r{key}\"}",
     "{replace: \"much more than what most of these columns could ever hold of a text\"}",
     "mask",
