@@ -378,10 +378,8 @@ impl Codec {
                 _ => Some(false),
             },
             (Reading::Truth(truth), Reading::Value(value)) | (Reading::Value(value), Reading::Truth(truth)) => {
-                match Decimal::parse(&value.text).and_then(|number| number.whole()) {
-                    Some(number) => Some(number == i128::from(*truth)),
-                    None => None,
-                }
+                let number = Decimal::parse(&value.text).and_then(|number| number.whole());
+                number.map(|number| number == i128::from(*truth))
             }
             (Reading::Truth(one), Reading::Truth(other)) => Some(one == other),
             // not one of the column's values, and so no row's

@@ -1,5 +1,7 @@
 //! Whether a row meets a condition: yes, no, or nobody knows.
 
+#![expect(clippy::manual_try_fold, reason = "unknown does not end a search: what follows may still decide")]
+
 use super::{
     calendar::{self, Told},
     language::{Comparison, Condition, Expression, Literal, Test},

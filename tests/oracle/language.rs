@@ -57,6 +57,7 @@ pub enum As {
     IsoTextWithOffset,
 }
 
+#[expect(clippy::enum_variant_names, reason = "the words of the rule language")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CountedFrom {
     MonthEnd,

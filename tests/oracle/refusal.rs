@@ -100,7 +100,7 @@ fn alone(case: &Case, rule: &Rule, verdict: &mut Verdict) {
         for key in case.keys_to(changed[at]) {
             match rule.dependents.iter().find(|(named, _)| *named == key) {
                 None => {
-                    verdict.must.push(format!("{} does not name a key of {}", rule.id, case.tables[key.table].name))
+                    verdict.must.push(format!("{} does not name a key of {}", rule.id, case.tables[key.table].name));
                 }
                 Some((_, Action::Erase)) if changed.contains(&key.table) => {
                     verdict.may.push(format!("{} erases in a circle", rule.id));
@@ -148,10 +148,10 @@ fn together(case: &Case, one: &Rule, two: &Rule, verdict: &mut Verdict) {
     if written.iter().any(|cell| writes(case, two).contains(cell)) {
         verdict.may.push(format!("{pair}: both write the same column"));
     }
-    if let Source::Related { table, .. } = two.start.source {
-        if erases(one).contains(&table) {
-            verdict.may.push(format!("{pair}: the first erases rows that tell the second's time"));
-        }
+    if let Source::Related { table, .. } = two.start.source
+        && erases(one).contains(&table)
+    {
+        verdict.may.push(format!("{pair}: the first erases rows that tell the second's time"));
     }
     // What goes along has a rule of its own.
     for (key, action) in &one.dependents {

@@ -8,6 +8,9 @@ use super::{
 };
 use std::collections::BTreeSet;
 
+/// Takes a step that makes a case smaller.
+type With<'a> = dyn FnMut(&dyn Fn(&mut Case)) + 'a;
+
 /// Tries smaller cases until none fails any more, or `attempts` are used up.
 pub fn smallest(case: Case, mut attempts: usize, fails: &mut dyn FnMut(&Case) -> bool) -> Case {
     let mut smallest = case;
@@ -15,8 +18,7 @@ pub fn smallest(case: Case, mut attempts: usize, fails: &mut dyn FnMut(&Case) ->
         let mut smaller = false;
         // After one that fails, the same place of the new list is tried, as those before it did not help.
         let mut at = 0;
-        loop {
-            let Some(candidate) = candidates(&smallest).into_iter().nth(at) else { break };
+        while let Some(candidate) = candidates(&smallest).into_iter().nth(at) {
             if attempts == 0 {
                 return smallest;
             }
@@ -106,7 +108,7 @@ fn candidates(case: &Case) -> Vec<Case> {
     found
 }
 
-fn smaller_table(case: &Case, table: usize, with: &mut dyn FnMut(&dyn Fn(&mut Case))) {
+fn smaller_table(case: &Case, table: usize, with: &mut With) {
     let own = &case.tables[table];
     if own.without_rowid {
         with(&|case| case.tables[table].without_rowid = false);
@@ -132,7 +134,7 @@ fn smaller_table(case: &Case, table: usize, with: &mut dyn FnMut(&dyn Fn(&mut Ca
     }
 }
 
-fn smaller_rule(case: &Case, number: usize, with: &mut dyn FnMut(&dyn Fn(&mut Case))) {
+fn smaller_rule(case: &Case, number: usize, with: &mut With) {
     let rule = &case.rules[number];
     match &rule.condition {
         Condition::Map(tests) => {
@@ -196,7 +198,7 @@ fn used_columns(case: &Case, table: usize) -> BTreeSet<usize> {
             match &rule.disposition {
                 super::language::Disposition::Erase => {}
                 super::language::Disposition::Anonymize(columns) => {
-                    used.extend(columns.iter().map(|(column, _)| *column))
+                    used.extend(columns.iter().map(|(column, _)| *column));
                 }
                 super::language::Disposition::Unlink(columns) => used.extend(columns),
             }

@@ -18,9 +18,12 @@ struct Sort<'a> {
     ordered: bool,
 }
 
+/// Whether a value at one place meets a test with a literal at another.
+type Holds = fn(Place, Place) -> bool;
+
 impl Sort<'_> {
     async fn check(&self, bench: &Bench) {
-        let tests: [(&str, fn(Place, Place) -> bool); 6] = [
+        let tests: [(&str, Holds); 6] = [
             ("[LITERAL]", |value, literal| value == literal),
             ("{not: LITERAL}", |value, literal| value != literal),
             ("{less_than: LITERAL}", |value, literal| value < literal),

@@ -165,7 +165,7 @@ fn holds(case: &mut Case, roles: &[Roles], features: Features, dice: &mut Dice) 
         let what = if !roles[table].conditions.is_empty() && dice.chance(30) {
             let column = dice.one_of(&roles[table].conditions);
             Held::Condition(rules::expression(case, table, column, features, dice))
-        } else if !marks.is_empty() && !(bytes && case.engine == Engine::Sqlite) {
+        } else if !marks.is_empty() && (!bytes || case.engine != Engine::Sqlite) {
             Held::Row(dice.one_of(&marks))
         } else {
             continue;

@@ -234,10 +234,12 @@ fn time_value(
     if hostile && dice.chance(12) {
         return Value::Null;
     }
-    if hostile && dice.chance(12) && (features.related_hostile || !is_related) {
-        if let Some(value) = hostile_time(case.engine, kind, reading, features, dice) {
-            return value;
-        }
+    if hostile
+        && dice.chance(12)
+        && (features.related_hostile || !is_related)
+        && let Some(value) = hostile_time(case.engine, kind, reading, features, dice)
+    {
+        return value;
     }
     let found = boundaries(case, table, column, dice);
     let zone = found.as_ref().and_then(|(_, rule)| rule.start.zone).unwrap_or(case.zone);
