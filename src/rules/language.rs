@@ -659,7 +659,7 @@ static LIMITS: MapShape = MapShape::new(
         optional(
             "max_share",
             "Not more than this share of the table's rows. Where neither it nor `max_rows` is set, a rule that has not \
-             disposed of anything yet may take half of a table of 10000 rows or more; `run --plan` with a reviewed plan may \
+             disposed of anything yet may take 80 % of a table of 100,000 rows or more; `run --plan` with a reviewed plan may \
              take what was reviewed.",
             Shape::Text(&format::SHARE),
             "5%",
