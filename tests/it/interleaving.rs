@@ -110,7 +110,7 @@ async fn related_company(bench: &Bench) {
         .await;
     bench.rules(
         "
-- {id: customers, table: core.customers, retention_period: 5 years, disposition: erase,
+- {id: customers, table: core.customers, retention_period: 5 years, disposition: erase, limits: {lost_starts: 9},
    starting_point: {latest: core.orders.ordered_on, through: customer_id}, dependents: {core.orders: erase}}",
     );
 }

@@ -292,8 +292,7 @@ async fn several_keys_are_named_one_by_one(bench: Bench) {
     assert_eq!(bench.count("select count(*) from orders").await, 4);
 
     erase_customers(&bench, "{core.orders: [{by: buyer, erase: true}, {by: friend, unlink: true}]}");
-    let report = fates_come_true(&bench, &["customers", "orders"]).await;
-    assert_eq!(report.line("customers"), "done 2");
+    assert_eq!(bench.run_to_the_end().line("customers"), "done 2");
     assert_eq!(bench.lines("select id, buyer, friend from orders order by id").await, ["10|2|NULL", "13|2|2"]);
 }
 
@@ -332,8 +331,9 @@ async fn keys_at_several_levels_are_named_one_by_one(bench: Bench) {
         &bench,
         "{core.orders: erase, core.payments: [{by: order_id, erase: true}, {by: payer, unlink: true}]}",
     );
-    fates_come_true(&bench, &["customers", "orders", "payments"]).await;
-    assert_eq!(bench.list("select count(*) from payments where payer is not null").await, "0");
+    fates_come_true(&bench, &["customers", "orders"]).await;
+    let after = bench.lines("select id, order_id, payer from payments order by id").await;
+    assert_eq!(after, ["200|20|NULL", "201|20|NULL", "300|NULL|NULL"]);
 }
 
 /// A dependent with a rule of its own that may keep it for longer stays, or the rule says that it means it.
