@@ -154,6 +154,10 @@ impl Dialect for Postgres {
         for (part, value) in parts.zip(condition.args) {
             let constant = ["timestamptz", "timestamp", "date"].into_iter().find_map(|name| {
                 let rest = part.strip_prefix("::text::")?.strip_prefix(name)?;
+                // `timestamp without time zone`, `timestamp(3)` and `date[]` are types of other names
+                if rest.starts_with(|c: char| c.is_alphanumeric() || "_([".contains(c)) || rest.starts_with(" with") {
+                    return None;
+                }
                 let Value::Text(bound) = &value else { return None };
                 Some((counted_from_1970(name, bound)?, rest))
             });
