@@ -66,6 +66,12 @@ impl Fate {
     pub fn stays(&self) -> bool {
         self.held || self.blocked
     }
+
+    /// Whether all that it waits for would go along with it by another key. Whether it waits then, nothing says.
+    pub fn waits_only_for_its_own(&self) -> bool {
+        let along = |place: &Place| self.changes.iter().any(|change| change.erased() == Some(*place));
+        self.waits_for.iter().all(|(place, _)| along(place))
+    }
 }
 
 impl Meaning<'_> {
@@ -278,9 +284,6 @@ impl Meaning<'_> {
             }
         }
         self.dependents(rule, place, erases, state, held, &mut fate, &mut vec![place]);
-        // Nothing waits for what goes with it.
-        let gone: Vec<Place> = fate.changes.iter().filter_map(Change::erased).collect();
-        fate.waits_for.retain(|(waiting, _)| !gone.contains(waiting));
         fate
     }
 

@@ -37,7 +37,7 @@ use value::Engine;
 
 /// What the program can do so far.
 const LANDED: Features = Features {
-    holds_spread: false,
+    holds_spread: true,
     by_key: false,
     epoch_zero: false,
     short_texts: false,
@@ -46,7 +46,7 @@ const LANDED: Features = Features {
     hostile_kinds: false,
     dates_in_conditions: false,
     kills: true,
-    self_references: false,
+    self_references: true,
     unreadable_offsets: false,
     partitions: false,
     portable: false,

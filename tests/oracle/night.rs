@@ -39,7 +39,7 @@ pub fn ending(case: &Case, outlooks: &[Outlook], before: &State, is_gone: &dyn F
             for (mark, fate) in &outlook.due {
                 let relieved = fate.waits_for.iter().all(|(child, key)| {
                     let columns = &case.foreign(*key).columns;
-                    changes.iter().any(|change| match change {
+                    changes.iter().chain(&fate.changes).any(|change| match change {
                         Change::Erase(place) => place == child,
                         Change::Set(place, column, value) => {
                             place == child && columns.contains(column) && *value == Value::Null

@@ -2,7 +2,8 @@
 
 use super::{
     language::{Action, As, Condition, Disposition, Held, Rule, Source, Technique, Through},
-    schema::Case,
+    meaning::Outlook,
+    schema::{Case, State},
     value::{Kind, Value},
 };
 use crate::oracle::calendar::{DAY, SECOND, day};
@@ -42,6 +43,18 @@ pub fn verdict(case: &Case) -> Verdict {
         }
     }
     verdict
+}
+
+/// Holds on rows that an application has erased: nobody knows what they hold now.
+pub fn lost(case: &Case, state: &State, night: usize) -> Vec<String> {
+    let holds = case.holds.iter().filter(|hold| hold.night <= night);
+    let gone = holds.filter(|hold| matches!(hold.what, Held::Row(mark) if !state[hold.table].contains_key(&mark)));
+    gone.map(|hold| format!("the held row of {} is gone", case.tables[hold.table].name)).collect()
+}
+
+/// Whether more rows have no starting point than at the last run.
+pub fn may_have_lost_starts(last: &[Outlook], now: &[Outlook]) -> bool {
+    last.iter().zip(now).any(|(last, now)| now.without_start.iter().any(|mark| !last.without_start.contains(mark)))
 }
 
 /// The columns that a rule looks at, but for the keys of its dependents.
