@@ -198,6 +198,8 @@ async fn perform_on(
     if notes.is_some() {
         // it vouches for a ledger that is thrown away
         report.checkpoint.clear();
+        // nothing has gone whose bytes could be left
+        report.traces.clear();
     }
     report.rehearsal = notes;
     Ok((Performed::Report(Box::new(report)), Some(prepared)))
