@@ -414,9 +414,9 @@ fn float(number: &Decimal, single: bool) -> Reading {
         (nearest.to_string(), nearest.into(), nearest.next_down().into())
     } else {
         let nearest: f64 = text.parse().unwrap_or(f64::NAN);
-        (nearest.to_string(), nearest, nearest.next_down())
+        (digits(nearest), nearest, nearest.next_down())
     };
-    let value = |float: f64| Operand { text: float.to_string(), number: true };
+    let value = |float: f64| Operand { text: digits(float), number: true };
     match Decimal::parse(&printed) {
         None if *number < Decimal::from(0) => Reading::BelowAll,
         None => Reading::AboveAll,
@@ -424,6 +424,13 @@ fn float(number: &Decimal, single: bool) -> Reading {
         Some(nearest) if nearest < *number => Reading::Above(value(widened)),
         Some(_) => Reading::Above(value(below)),
     }
+}
+
+/// The fewest digits that tell the number from all others. Above 2^53, where these end in zeros that it does not have, all of
+/// its digits.
+fn digits(float: f64) -> String {
+    const WHOLE: f64 = 9_007_199_254_740_992.0;
+    if float.is_finite() && float.abs() > WHOLE { format!("{float:.0}") } else { float.to_string() }
 }
 
 fn civil_text(time: jiff::civil::DateTime) -> String {

@@ -71,15 +71,20 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// The column compares so with a value; `operator` is one of `<`, `<=`, `>` and `>=`. Where the column holds something
     /// that cannot be told to compare so, the condition does not hold.
     fn compare(&self, column: &str, codec: &Codec, operator: &str, operand: &Operand) -> Sql {
-        let mut sql = Sql::new(format!("{column} {operator} "));
+        let mut sql = Sql::new(format!("{} {operator} ", self.compared(column, codec)));
         sql.append(&self.bind(codec, &operand.text));
         sql
+    }
+
+    /// The column as it stands beside literals.
+    fn compared(&self, column: &str, _codec: &Codec) -> String {
+        column.to_owned()
     }
 
     /// The column holds one of these values, of which there is at least one.
     fn among(&self, column: &str, codec: &Codec, operands: &[Operand]) -> Sql {
         let values: Vec<_> = operands.iter().map(|operand| self.bind(codec, &operand.text)).collect();
-        let mut sql = Sql::new(format!("{column} in ("));
+        let mut sql = Sql::new(format!("{} in (", self.compared(column, codec)));
         sql.append(&Sql::join(&values, ", ")).push(")");
         sql
     }
@@ -92,7 +97,8 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
             return there;
         }
         let mut sql = self.among(column, codec, operands);
-        sql.text.replace_range(column.len()..column.len() + " in".len(), " not in");
+        let end = self.compared(column, codec).len();
+        sql.text.replace_range(end..end + " in".len(), " not in");
         Sql::join([&sql, &there], " and ")
     }
 

@@ -97,7 +97,7 @@ fn one_night(
         if verdict.may.is_empty() && verdict.must.is_empty() {
             return failure("refused", told(&words, &run));
         }
-        if !matches!(plan.code, 2 | 3) {
+        if !matches!(plan.code, 2 | 3) && !plan.out.contains("\"refusals\": [\n") {
             return failure("the run is refused and the plan is not", told(&words, &run));
         }
         return Ok(Some(Ending::Refused));

@@ -67,6 +67,14 @@ impl Dialect for Postgres {
         codec::bind(codec, text)
     }
 
+    /// The operators of enumerations do not take domains over them.
+    fn compared(&self, column: &str, codec: &Codec) -> String {
+        match codec.values {
+            Values::Words { .. } => format!("{column}::{}", codec.cast),
+            _ => column.to_owned(),
+        }
+    }
+
     fn new_value(&self, codec: &Codec, text: String) -> Sql {
         Sql::bound(format!("{PLACEHOLDER}{}", codec::cast(codec)), Value::Text(text))
     }
@@ -76,6 +84,15 @@ impl Dialect for Postgres {
         let args =
             (0..names.len()).map(|i| Value::Texts(keys.iter().map(|key| key.get(i).cloned()).collect())).collect();
         let text = match names {
+            // an array of arrays falls apart into their elements
+            _ if codecs.iter().any(|codec| codec.cast.ends_with("[]")) => {
+                let texts = vec![format!("{PLACEHOLDER}::text[]"); names.len()].join(", ");
+                let columns: Vec<_> = (0..names.len()).map(|i| format!("k{i}")).collect();
+                let values: Vec<_> =
+                    columns.iter().zip(codecs).map(|(column, codec)| format!("{column}::{}", codec.cast)).collect();
+                let (names, columns) = (names.join(", "), columns.join(", "));
+                format!("({names}) in (select {} from unnest({texts}) as k({columns}))", values.join(", "))
+            }
             [name] => format!("{name} = any({})", arrays.join(", ")),
             _ => format!("({}) in (select * from unnest({}))", names.join(", "), arrays.join(", ")),
         };

@@ -31,7 +31,7 @@ async fn names(bench: &Bench, tables: [&str; 3], columns: [&str; 4]) {
   retention_period: 5 years
   disposition: erase
   where: {{{note}: x}}
-  dependents: {{{child}: erase, {grandchild}: erase}}
+  dependents: {{{child}: erase, {grandchild}: {{erase: true, overrides: [grandchild]}}}}
 - {{id: grandchild, table: {grandchild}, starting_point: {point}, retention_period: 5 years, disposition: erase}}",
         parent = table(parent),
         child = table(child),

@@ -67,7 +67,7 @@ async fn a_constraint_that_objects(bench: Bench) {
 - {id: people, table: core.people, starting_point: at_day, retention_period: 5 years, disposition: anonymize,
    columns: {name: {replace: erased}}}",
     );
-    assert_eq!(bench.run(4).line("people"), "failed 0");
+    assert_eq!(bench.run(4).line("people"), "failed 0 left_by_failure=1");
     assert_eq!(bench.list("select name from people").await, "Hanako");
     let evidence = bench.evidence();
     assert!(evidence.is_settled() && evidence.committed_rows() == 0);

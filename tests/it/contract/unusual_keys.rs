@@ -73,7 +73,6 @@ async fn unusual_keys(bench: Bench) {
             ),
             ("varchar(40) character set latin1 collate latin1_german2_ci", &["'a'", "'äx'", "'b'", "'ad'"], "a"),
             ("varchar(40) character set utf8mb4 collate utf8mb4_unicode_ci", &["'a'", "'-'", "'b '", "'Åd'"], "a"),
-            ("binary(3)", &["x'000001'", "x'ff0000'", "x'202020'", "x'610000'"], "000001"),
         ],
         Engine::Sqlite => &[
             ("", &["3", "'3'", "3.5", "x'33'", "'x33'", "'''quoted'''", "'text'", "-7"], "3"),
@@ -206,15 +205,16 @@ async fn foreign_keys_between_affinities(bench: Bench) {
     if bench.engine != Engine::Sqlite {
         return;
     }
-    for (parent, child, due, kept, reference) in [
-        ("text", "integer", "'12-B'", "'12'", "12"),
-        ("text", "integer", "'012'", "'12'", "12"),
-        ("text", "numeric", "'1.50'", "'1.5'", "1.5"),
-        ("text", "", "'7x'", "'7'", "7"),
-        ("blob", "integer", "'12'", "12", "12"),
-        ("integer", "text", "13", "12", "'12'"),
-        ("text", "text collate nocase", "'a'", "'A'", "'A'"),
-        ("text collate rtrim", "text", "'b'", "'a'", "'a  '"),
+    for (parent, child, due, kept, reference, deleted) in [
+        ("text", "integer", "'12-B'", "'12'", "12", true),
+        // SQLite itself takes these for referenced, and refuses to delete them
+        ("text", "integer", "'012'", "'12'", "12", false),
+        ("text", "numeric", "'1.50'", "'1.5'", "1.5", false),
+        ("blob", "integer", "'12'", "12", "12", false),
+        ("text", "", "'7x'", "'7'", "7", true),
+        ("integer", "text", "13", "12", "'12'", true),
+        ("text", "text collate nocase", "'a'", "'A'", "'A'", true),
+        ("text collate rtrim", "text", "'b'", "'a'", "'a  '", true),
     ] {
         for action in ["keep", "erase"] {
             bench
@@ -229,7 +229,12 @@ async fn foreign_keys_between_affinities(bench: Bench) {
                 "- {{id: p, table: core.p, starting_point: ended_on, retention_period: 5 years, disposition: erase,
                     dependents: {{core.c: {action}}}}}"
             ));
-            fates_come_true(&bench, &["p", "c"]).await;
+            if deleted {
+                fates_come_true(&bench, &["p", "c"]).await;
+            } else {
+                bench.run(4);
+                assert_eq!(bench.count("select (select count(*) from p) + (select count(*) from c)").await, 3);
+            }
             bench.script("drop table c; drop table p").await;
         }
     }
