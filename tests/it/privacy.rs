@@ -153,7 +153,7 @@ async fn runs_that_fail(bench: Bench) {
     }
     let report = bench.run(4);
     for rule in ["people", "leads", "visits"] {
-        assert_eq!(report.line(rule), "failed 0");
+        assert_eq!(report.line(rule), "failed 0 left_by_failure=3");
     }
     assert_eq!(bench.count("select count(*) from people").await, 3);
     look(&bench, &mut written);
