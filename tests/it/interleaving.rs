@@ -143,16 +143,19 @@ fn send(bench: &Bench, sql: String) -> JoinHandle<Option<u64>> {
 
 /// Somebody waits for a lock in this database.
 async fn is_waited(bench: &Bench) -> bool {
-    let waiting = match bench.engine {
-        Engine::Postgres => {
-            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-        }
-        _ => {
-            "select count(*) from information_schema.innodb_trx join information_schema.processlist on id =
-             trx_mysql_thread_id where trx_state = 'LOCK WAIT' and db = database()"
-        }
+    if bench.engine == Engine::Postgres {
+        let waiting =
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        return bench.count(waiting).await > 0;
+    }
+    // the tables of information_schema are copies, which are not made anew while somebody keeps reading them
+    let sessions = bench.lines("select id from information_schema.processlist where db = database()").await;
+    let status = bench.rows("show engine innodb status").await.concat().join(" ");
+    let waits = |transaction: &str| {
+        let of = |session: &String| transaction.contains(&format!("thread id {session},"));
+        transaction.contains("LOCK WAIT") && sessions.iter().any(of)
     };
-    bench.count(waiting).await > 0
+    status.split("---TRANSACTION").any(waits)
 }
 
 async fn until(mut holds: impl AsyncFnMut() -> bool) {
