@@ -161,8 +161,7 @@ impl Dialect for Mysql {
         let mut sql = point.clone();
         match kind {
             PointKind::IsoText if by_time => return point.clone().inside(to_the_second),
-            PointKind::IsoTextWithOffset if self.mariadb => sql = self.utc(point),
-            // MySQL casts also what another condition has ruled out, and fails
+            // what another condition of the same `and` has ruled out is cast all the same, and fails a change of rows
             PointKind::IsoTextWithOffset => {
                 sql = Sql::new("(case when ");
                 sql.append(&self.readable(point, kind)).push(" then ").append(&self.utc(point)).push(" end)");

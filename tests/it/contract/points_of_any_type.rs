@@ -116,6 +116,29 @@ async fn related_texts(bench: Bench) {
     fates_come_true(&bench, &["d"]).await;
 }
 
+/// A text that tells no time stops nobody: neither where rows are changed, nor where they go.
+async fn texts_that_tell_no_time_stop_nobody(bench: Bench) {
+    for table in ["masked", "erased"] {
+        bench
+            .script(&format!(
+                "create table {table} (id {{int}} primary key, told_at {{text}}, name {{text}}, fate {{text}});
+                 insert into {table} values (1, 'never', 'x', 'stays'), (2, '', 'x', 'stays'), (3, null, 'x', 'stays'),
+                   (4, '2000-02-29T18:59:59-05:00', 'x', 'goes'), (5, '2000-13-29T18:59:59-05:00', 'x', 'stays')"
+            ))
+            .await;
+    }
+    bench.rules(
+        "
+- {id: masked, table: core.masked, starting_point: {column: told_at, as: iso_text_with_offset},
+   retention_period: 1 month, disposition: anonymize, columns: {name: suppress}}
+- {id: erased, table: core.erased, starting_point: {column: told_at, as: iso_text_with_offset},
+   retention_period: 1 month, disposition: erase}",
+    );
+    bench.sunset(&["run"]).expect(0);
+    assert_eq!(bench.lines("select id from masked where name is null").await, ["4"]);
+    assert_eq!(bench.count("select count(*) from erased").await, 4);
+}
+
 /// What is no time in a row is none in a related row either.
 async fn related_rows_that_tell_no_time(bench: Bench) {
     bench
@@ -156,5 +179,6 @@ on_every_engine!(
     epochs_in_the_wrong_unit,
     zero_means_nothing_elsewhere,
     related_texts,
+    texts_that_tell_no_time_stop_nobody,
     related_rows_that_tell_no_time,
 );
