@@ -60,6 +60,14 @@ pub struct Settings {
     pub unresolved: BTreeSet<String>,
 }
 
+impl Settings {
+    /// The pace of a database: its own words over the job's.
+    pub fn pace_of(&self, database: &str) -> Pace {
+        let own = self.databases.get(database);
+        own.map_or_else(|| self.pace.clone(), |database| self.pace.of(database))
+    }
+}
+
 /// How to reach one database.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {

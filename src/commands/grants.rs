@@ -82,7 +82,8 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
         let members: Vec<_> = members.map(|(recipient, work)| (work, asked_by(recipient))).collect();
         let asserted =
             assertions.iter().filter(|task| task.assertion.database() == Some(name.as_str())).collect::<Vec<_>>();
-        let needs = plan::privileges(&open.catalog, &resolved, &members, &asserted);
+        let batch_rows = job.settings.pace_of(name).batch_rows;
+        let needs = plan::privileges(&open.catalog, &resolved, &members, &asserted, batch_rows);
         let grants = needs.iter().filter_map(|need| {
             let statement = open.dialect.grant(&need.privilege, &args.user, &open.catalog.database)?;
             Some(Grant { statement, why: need.why, rules: need.rules.iter().cloned().collect() })

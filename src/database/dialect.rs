@@ -263,6 +263,12 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// Before a transaction: all its statements shall see the rows as its first one does. `None` where
+    /// [`begin_still`](super::Connection::begin_still) is enough.
+    fn one_moment(&self) -> Option<Statement> {
+        None
+    }
+
     /// Names of those of these tables that the user may not clean up.
     fn not_maintained(&self, _tables: &[TableName]) -> Option<Statement> {
         None

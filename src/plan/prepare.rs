@@ -573,8 +573,7 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
     let first_run = options.before.as_ref().filter(is_new).is_some();
     let due = counts.disposable();
     let (index, reviewed) = (resolved.index.as_deref(), options.walks.get(&rule.id).map(String::as_str));
-    let pace = job.settings.databases.get(&rule.table.database);
-    let pace = pace.map_or_else(|| job.settings.pace.clone(), |database| job.settings.pace.of(database));
+    let pace = job.settings.pace_of(&rule.table.database);
     let walk = access::walk(catalog, table, work, index.is_some(), due, pace.batch_rows, reviewed);
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
     let dependents = count::dependents(connection, dialect, counted, &resolved.dependents, due > 0).await?;

@@ -23,12 +23,14 @@ pub struct Need {
 }
 
 /// Everything that these rules, all of one database, need there, and what is needed to read who stays with these
-/// recipients, each with the rules that name it, and for assertions.
+/// recipients, each with the rules that name it, and for assertions. A job whose batches are small walks another way than
+/// one whose batches are large, and needs other rights.
 pub fn privileges(
     catalog: &Catalog,
     rules: &[(&Rule, Resolved)],
     members: &[(&MembersWork, BTreeSet<String>)],
     assertions: &[&Task],
+    batch_rows: u32,
 ) -> Vec<Need> {
     let mut needs = Needs::default();
     for task in assertions {
@@ -47,7 +49,7 @@ pub fn privileges(
         }
     }
     for (rule, resolved) in rules {
-        needs.take(catalog, &rule.id, resolved);
+        needs.take(catalog, &rule.id, resolved, batch_rows);
     }
     let mut list = needs.list();
     for (privilege, rules) in adding_up(catalog, rules) {
@@ -163,12 +165,10 @@ impl Needs {
         self.0.entry(table.clone()).or_default()
     }
 
-    fn take(&mut self, catalog: &Catalog, rule: &str, resolved: &Resolved) {
+    fn take(&mut self, catalog: &Catalog, rule: &str, resolved: &Resolved, batch_rows: u32) {
         let work = &resolved.work;
         self.table(&work.table).select.insert(rule.to_owned());
-        // a job whose batches are small goes another way
-        let [walks, small] = [u32::MAX, 1].map(|rows| access::walks(catalog, work, resolved.index.is_some(), rows));
-        self.take_walk(rule, work, &small.some);
+        let walks = access::walks(catalog, work, resolved.index.is_some(), batch_rows);
         for walk in walks.few.into_iter().chain([walks.some]).chain(walks.many) {
             self.take_walk(rule, work, &walk);
         }

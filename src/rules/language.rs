@@ -152,7 +152,7 @@ static RULE: MapShape = MapShape::new(
                 value: &Shape::Either(&[
                     Shape::Words(DEPENDENTS),
                     Shape::Map(&DEPENDENT),
-                    Shape::List { item: &Shape::Map(&DEPENDENT), least: 1, unique: true },
+                    Shape::List { item: &Shape::Map(&DEPENDENT_BY_KEY), least: 1, unique: true },
                 ]),
             },
             "{core.addresses: erase, core.orders: keep}",
@@ -386,37 +386,45 @@ static DEPENDENTS: &[Word] = &[
     word("unlink", "Their referencing columns become null."),
 ];
 
-static DEPENDENT: MapShape = MapShape::new(
-    "a dependent",
-    &[
-        optional(
-            "by",
-            "The foreign key that is meant: its column, its columns, or its name. A row goes along by this key alone.",
-            Shape::Either(&[
-                Shape::Text(&format::COLUMN),
-                Shape::List { item: &Shape::Text(&format::COLUMN), least: 1, unique: true },
-            ]),
-            "buyer_id",
-        ),
-        optional("erase", "They go in the same transaction.", Shape::True, "true"),
-        optional("keep", "They stay; with `erase`, the referenced row waits until none is left.", Shape::True, "true"),
-        optional("unlink", "Their referencing columns become null.", Shape::True, "true"),
-        optional(
-            "anonymize",
-            "These columns of theirs are anonymized in the same transaction.",
-            Shape::Named { key: &format::COLUMN, value: &TECHNIQUE },
-            "{recipient_name: suppress}",
-        ),
-        optional(
-            "overrides",
-            "Rules of that table which may keep its rows for longer: here they go all the same. Without it such a rule refuses \
-             the plan.",
-            Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true },
-            "[invoices]",
-        ),
-    ],
+const KEY: Shape = Shape::Either(&[
+    Shape::Text(&format::COLUMN),
+    Shape::List { item: &Shape::Text(&format::COLUMN), least: 1, unique: true },
+]);
+const BY: Field = optional(
+    "by",
+    "The foreign key that is meant: its column, its columns, or its name. A row goes along by this key alone.",
+    KEY,
+    "buyer_id",
+);
+const ERASE: Field = optional("erase", "They go in the same transaction.", Shape::True, "true");
+const KEEP: Field =
+    optional("keep", "They stay; with `erase`, the referenced row waits until none is left.", Shape::True, "true");
+const UNLINK: Field = optional("unlink", "Their referencing columns become null.", Shape::True, "true");
+const ANONYMIZE: Field = optional(
+    "anonymize",
+    "These columns of theirs are anonymized in the same transaction.",
+    Shape::Named { key: &format::COLUMN, value: &TECHNIQUE },
+    "{recipient_name: suppress}",
+);
+const RULES: Shape = Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true };
+const OVERRIDES: Field = optional(
+    "overrides",
+    "Rules of that table which may keep its rows for longer: here they go all the same. Without it such a rule refuses the \
+     plan.",
+    RULES,
+    "[invoices]",
+);
+const FATES: &[&[&str]] = &[&["erase"], &["keep"], &["unlink"], &["anonymize"]];
+
+static DEPENDENT: MapShape =
+    MapShape::new("a dependent", &[BY, ERASE, KEEP, UNLINK, ANONYMIZE, OVERRIDES]).groups(FATES);
+
+/// One of several keys that lead from a table.
+static DEPENDENT_BY_KEY: MapShape = MapShape::new(
+    "a dependent by its key",
+    &[Field { required: true, ..BY }, ERASE, KEEP, UNLINK, ANONYMIZE, OVERRIDES],
 )
-.groups(&[&["erase"], &["keep"], &["unlink"], &["anonymize"]]);
+.groups(FATES);
 
 static ENCODINGS: &[Word] = &[
     word("epoch_seconds", "Seconds since 1970-01-01T00:00:00Z."),

@@ -655,16 +655,8 @@ impl<'a> Reader<'a> {
                 self.error(Code::NotADependent, at.place.name(), message, help);
             }
             let items: Vec<_> = at.items().collect();
-            let several = items.len() > 1;
             let items = if items.is_empty() { vec![at] } else { items };
-            for at in items {
-                let Some(dependent) = self.dependent(path.clone(), table, &at) else { continue };
-                if several && dependent.by.is_empty() {
-                    let message = format!("`{path}` is named more than once, here without a key");
-                    self.error(Code::MissingKey, at.place.clone(), message, "add `by:` with the foreign key's columns");
-                }
-                dependents.push(dependent);
-            }
+            dependents.extend(items.iter().filter_map(|at| self.dependent(path.clone(), table, at)));
         }
         dependents
     }

@@ -667,9 +667,7 @@ impl<'a> Batches<'a> {
 
 /// As the pace of the step's database says.
 fn most_rows(around: &Surroundings<'_>, step: &Step) -> u64 {
-    let settings = &around.job.settings;
-    let pace = settings.databases.get(&step.database);
-    u64::from(pace.map_or(settings.pace.batch_rows, |database| settings.pace.of(database).batch_rows))
+    u64::from(around.job.settings.pace_of(&step.database).batch_rows)
 }
 
 /// The statements of a range whose keys are read in one text.

@@ -40,13 +40,20 @@ async fn try_rows(
     database: &OpenDatabase,
 ) -> Result<u64, Failure> {
     let (dialect, work) = (database.dialect, &ready.work);
+    if let Some(statement) = dialect.one_moment() {
+        connection.execute(&statement).await?;
+    }
     connection.begin_still().await?;
     let rows = batches.page(connection, None, ROWS).await?;
-    let before = plan::tally(connection, dialect, work).await?.due;
     let keys: Vec<_> = rows.iter().map(|row| batches.selection().locator(row)).collect();
     if keys.is_empty() {
         return Ok(0);
     }
+    let still = statements::select_disposable(dialect, work, &keys);
+    // On InnoDB what is changed is the rows as they are now, and what is counted is a snapshot: the rows of the list and
+    // all others are counted apart, so that what others write meanwhile looks like nothing that the database undid.
+    let mut others = plan::tally(connection, dialect, work).await?.due;
+    others = others.saturating_sub(connection.fetch(&still).await?.len() as u64);
     let changed = batches.change_listed(connection, rows).await?;
     if let Some(statement) = dialect.deferred() {
         connection.execute(&statement).await?;
@@ -54,12 +61,12 @@ async fn try_rows(
     match work.change {
         Change::Erase => {
             let after = plan::tally(connection, dialect, work).await?.due;
-            Ok(after.saturating_sub(before.saturating_sub(changed)).min(changed))
+            let same = connection.fetch(&still).await?.len() as u64;
+            let unchanged = (keys.len() as u64).saturating_sub(changed);
+            let added = after.saturating_sub(same).saturating_sub(others);
+            Ok((same.saturating_sub(unchanged) + added).min(changed))
         }
-        Change::Update(_) | Change::Compute { .. } => {
-            let still = connection.fetch(&statements::select_disposable(dialect, work, &keys)).await?;
-            Ok(still.len() as u64)
-        }
+        Change::Update(_) | Change::Compute { .. } => Ok(connection.fetch(&still).await?.len() as u64),
     }
 }
 

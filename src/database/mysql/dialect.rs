@@ -28,6 +28,10 @@ impl Dialect for Mysql {
         Engine::Mysql
     }
 
+    fn one_moment(&self) -> Option<Statement> {
+        Some(Statement::new("set transaction isolation level repeatable read"))
+    }
+
     fn whereabouts(&self) -> &'static str {
         "show global variables where variable_name in ('hostname', 'port', 'datadir', 'server_id', 'server_uuid', \
          'server_uid')"
