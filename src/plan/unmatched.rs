@@ -2,6 +2,7 @@
 
 use super::{Counts, condition};
 use crate::{
+    anonymize::personal,
     catalog::Table,
     database::{Connection, Dialect, Error, ErrorKind, KeyColumn, Work, statements},
     diagnostic::Code,
@@ -64,7 +65,8 @@ async fn look(
             }
             let distinct = statements::distinct(dialect, &table.name, &KeyColumn::from(column), WORDS + 1);
             let words: Vec<_> = connection.fetch(&distinct).await?.into_iter().flatten().flatten().collect();
-            let near = nearest(words.iter().map(String::as_str), &shown).filter(|_| words.len() <= WORDS);
+            let near = nearest(words.iter().map(String::as_str), &shown);
+            let near = near.filter(|_| words.len() <= WORDS && !tells_of_a_person(table, name));
             let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             let code = Code::NoSuchValue.as_str();
             warnings.push(format!("{code}: `{name}` is `{shown}` in no row of `{}`{near}", rule.table));
@@ -78,6 +80,12 @@ async fn look(
         warnings.push(format!("{code}: no row of `{}` meets the rule's `where`, and there are rows", rule.table));
     }
     Ok(warnings)
+}
+
+/// Its values may tell who somebody is: a plan names none of them.
+fn tells_of_a_person(table: &Table, column: &str) -> bool {
+    let is_key = || table.indexes.iter().any(|index| index.unique && index.columns == [column]);
+    personal(column).is_some() || is_key()
 }
 
 /// As it stands in the rule.
