@@ -108,7 +108,8 @@ async fn small_groups_are_suppressed_then_erased(bench: Bench) {
     for (id, batches) in [("1", 1), ("4", 2), ("7", 3), ("10", 4), ("100", 0)] {
         assert_eq!(bench.proven("core.people", &[id]), batches, "{id}");
     }
-    for value in ["1970", "1980", "Hanako", "1600022", "160****"] {
+    // with a dash: digests and identifiers may have any four digits
+    for value in ["1970-", "1980-", "Hanako", "1600022", "160****"] {
         let ledger = evidence.entries.iter().map(ToString::to_string).collect::<String>();
         assert!(!ledger.contains(value), "the ledger has a value: {value}");
     }
