@@ -356,40 +356,6 @@ impl Codec {
             Values::BitText | Values::Json => return Err(refuse()),
         })
     }
-
-    /// Whether two literals may be the same value of this column: `None` when only the server can tell.
-    pub fn same(&self, one: &Literal, other: &Literal) -> Option<bool> {
-        if (*one == Literal::Null) != (*other == Literal::Null) {
-            return Some(false);
-        }
-        if one == other {
-            return Some(true);
-        }
-        // what cannot be read is refused elsewhere
-        let (Ok(one), Ok(other)) = (self.read(one, false), self.read(other, false)) else { return Some(true) };
-        match (&one, &other) {
-            (Reading::Value(one), Reading::Value(other)) if one.number && other.number => {
-                Some(Decimal::parse(&one.text) == Decimal::parse(&other.text))
-            }
-            (Reading::Value(one), Reading::Value(other)) if one.number != other.number => Some(false),
-            (Reading::Value(one), Reading::Value(other)) => match self.values {
-                _ if one.text == other.text => Some(true),
-                Values::Text | Values::Any | Values::Other | Values::Inet if !self.is_exact() => None,
-                _ => Some(false),
-            },
-            (Reading::Truth(truth), Reading::Value(value)) | (Reading::Value(value), Reading::Truth(truth)) => {
-                let number = Decimal::parse(&value.text).and_then(|number| number.whole());
-                number.map(|number| number == i128::from(*truth))
-            }
-            (Reading::Truth(one), Reading::Truth(other)) => Some(one == other),
-            // not one of the column's values, and so no row's
-            _ => Some(false),
-        }
-    }
-
-    fn is_exact(&self) -> bool {
-        self.collation.as_ref().is_some_and(|collation| collation.exact)
-    }
 }
 
 fn whole(number: &Decimal, least: i128, most: i128) -> Reading {

@@ -173,9 +173,6 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         self.listed(&names, &codecs, keys)
     }
 
-    /// A row when two texts are the same value of a column.
-    fn same_value(&self, codec: &Codec, one: &str, other: &str) -> Statement;
-
     /// What a select adds to keep its rows from changing until the transaction ends.
     fn lock_rows(&self) -> &'static str;
 

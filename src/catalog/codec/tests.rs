@@ -115,25 +115,3 @@ fn moments_are_read_to_the_microsecond() {
         assert!(civil.read(&text(wrong), true).is_err(), "{wrong}");
     }
 }
-
-#[test]
-fn the_same_value_may_be_written_in_several_ways() {
-    let integer = Codec::of(Values::Integer { least: -10, most: 10 }, "");
-    assert_eq!(integer.same(&number("1"), &number("1.0")), Some(true));
-    assert_eq!(integer.same(&number("1"), &text("1")), Some(true));
-    assert_eq!(integer.same(&number("1"), &Literal::Boolean(true)), Some(true));
-    assert_eq!(integer.same(&number("1"), &Literal::Boolean(false)), Some(false));
-    assert_eq!(integer.same(&number("1"), &Literal::Null), Some(false));
-    assert_eq!(integer.same(&Literal::Null, &Literal::Null), Some(true));
-    let boolean = Codec::of(Values::Boolean, "");
-    assert_eq!(boolean.same(&text("true"), &Literal::Boolean(true)), Some(true));
-    assert_eq!(boolean.same(&text("true"), &Literal::Boolean(false)), Some(false));
-    let collated = |exact| Codec {
-        collation: Some(Collation { name: "c".into(), character_set: None, exact }),
-        ..Codec::of(Values::Text, "")
-    };
-    assert_eq!(collated(true).same(&text("closed"), &text("CLOSED")), Some(false));
-    assert_eq!(collated(false).same(&text("closed"), &text("CLOSED")), None);
-    let day = Codec::of(Values::DateTime, "");
-    assert_eq!(day.same(&text("2026-01-01"), &text("2026-01-01T00:00")), Some(true));
-}

@@ -126,19 +126,6 @@ impl Dialect for Mysql {
         format!(" force index ({})", self.quote(index))
     }
 
-    fn same_value(&self, codec: &Codec, one: &str, other: &str) -> Statement {
-        let value = |text: &str| match &codec.collation {
-            Some(Collation { name, character_set: Some(characters), .. }) => {
-                let place = format!("convert({PLACEHOLDER} using {characters}) collate {name}");
-                Sql::bound(place, Value::Text(text.to_owned()))
-            }
-            _ => self.bind(codec, text),
-        };
-        let mut sql = Sql::new("select cast('1' as char) from dual where ");
-        sql.append(&value(one)).push(" = ").append(&value(other));
-        self.finish(sql)
-    }
-
     fn lock_rows(&self) -> &'static str {
         " for update"
     }

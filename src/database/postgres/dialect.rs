@@ -103,15 +103,6 @@ impl Dialect for Postgres {
         codec::referring(column, codec, referenced)
     }
 
-    fn same_value(&self, codec: &Codec, one: &str, other: &str) -> Statement {
-        let collation = codec.collation.as_ref().filter(|collation| !collation.name.is_empty());
-        let collate = collation.map_or(String::new(), |collation| format!(" collate {}", collation.name));
-        let mut sql = Sql::new("select '1'::text where (");
-        sql.append(&self.bind(codec, one)).push(&format!("{collate}) = ("));
-        sql.append(&self.bind(codec, other)).push(&format!("{collate})"));
-        self.finish(sql)
-    }
-
     fn lock_rows(&self) -> &'static str {
         " for update of t"
     }

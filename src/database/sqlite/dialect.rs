@@ -142,17 +142,6 @@ impl Dialect for Sqlite {
         format!("{referenced} = {referring}")
     }
 
-    fn same_value(&self, codec: &Codec, one: &str, other: &str) -> Statement {
-        // a collation that no index tells of may be any of SQLite's own
-        let place = match &codec.collation {
-            Some(collation) => format!("{PLACEHOLDER} collate {}", collation.name),
-            None => format!("rtrim(lower({PLACEHOLDER}))"),
-        };
-        let mut sql = Sql::bound(format!("select '1' where {place} = "), Value::Text(one.to_owned()));
-        sql.append(&Sql::bound(place, Value::Text(other.to_owned())));
-        self.finish(sql)
-    }
-
     /// The transaction was begun as a writer: nobody else changes anything.
     fn lock_rows(&self) -> &'static str {
         ""
