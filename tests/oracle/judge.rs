@@ -202,7 +202,7 @@ fn counts(
         let missing = number(&counts["without_starting_point"]);
         let without_start = outlook.without_start.iter().filter(|mark| is_first || !taken(mark)).count();
         if rule.start.missing == Missing::Report && missing != without_start {
-            return wrong("without_starting_point", outlook.without_start.len().to_string());
+            return wrong("without_starting_point", without_start.to_string());
         }
         let (least, most) = ending.disposed[place];
         let disposed = number(&done["disposed"]);
