@@ -95,8 +95,6 @@ pub struct Collation {
     pub name: String,
     /// MySQL: the character set that it belongs to.
     pub character_set: Option<String>,
-    /// Texts are equal only when they are the same characters.
-    pub exact: bool,
 }
 
 /// How a literal of a rule stands to the values that a column can hold.

@@ -131,11 +131,13 @@ impl Pass<'_, '_> {
             if !self.shared.keep(self.book, chunk).await? {
                 return Ok(false);
             }
-            match self.batch(worker, chunk).await {
+            // colleagues change the common size meanwhile: what failed is judged by what it was
+            let size = self.batches.size(&chunk.stretch, self.size().current());
+            match self.batch(worker, chunk, size).await {
                 Ok(true) => attempt = 0,
                 Ok(false) => return Ok(true),
-                Err(Failure::TooLarge { rows, most }) if self.can_shrink(chunk) => {
-                    self.split(chunk, rows, most);
+                Err(Failure::TooLarge { rows, most }) if can_shrink(chunk, size) => {
+                    self.split(chunk, size, rows, most);
                     tracing::debug!(rows, most, "batch is made again, smaller");
                 }
                 Err(failure) if self.is_worth_another_try(&failure) && attempt < pace.retries => {
@@ -150,9 +152,8 @@ impl Pass<'_, '_> {
         Ok(false)
     }
 
-    /// The next batch of a chunk; false when it was the last.
-    async fn batch(&self, worker: &mut Worker, chunk: &mut Chunk) -> Result<bool, Failure> {
-        let size = self.batches.size(&chunk.stretch, self.size().current());
+    /// The next batch of a chunk, of this size; false when it was the last.
+    async fn batch(&self, worker: &mut Worker, chunk: &mut Chunk, size: u64) -> Result<bool, Failure> {
         let changed = self.batches.change(worker.connection.as_mut(), &chunk.stretch, size).await?;
         self.size().took(size, changed.longest);
         let (rows, next) = (changed.rows, changed.next.clone());
@@ -179,16 +180,8 @@ impl Pass<'_, '_> {
         is_worth_another_try(failure) || constraint && self.batches.work.waiting.is_some()
     }
 
-    /// The next batch of the chunk can have fewer rows than the one before.
-    fn can_shrink(&self, chunk: &Chunk) -> bool {
-        matches!(chunk.stretch.from, Position::Stride { from, to, .. } if to - from > 1)
-            || (!matches!(chunk.stretch.from, Position::Stride { .. })
-                && self.batches.size(&chunk.stretch, self.size().current()) > 1)
-    }
-
-    /// A batch of the chunk was too large by so much.
-    fn split(&self, chunk: &mut Chunk, rows: u64, most: u64) {
-        let size = self.batches.size(&chunk.stretch, self.size().current());
+    /// A batch of the chunk, of this size, was too large by so much.
+    fn split(&self, chunk: &mut Chunk, size: u64, rows: u64, most: u64) {
         if let Position::Stride { leaf, from, .. } = chunk.stretch.from {
             // what earlier strides have done is no work any more
             chunk.stretch.from = Position::Block { leaf, block: from };
@@ -216,6 +209,14 @@ impl Pass<'_, '_> {
 
     fn size(&self) -> MutexGuard<'_, pace::Size> {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The next batch of the chunk can have fewer rows than the one of this size.
+fn can_shrink(chunk: &Chunk, size: u64) -> bool {
+    match chunk.stretch.from {
+        Position::Stride { from, to, .. } => to - from > 1,
+        _ => size > 1,
     }
 }
 

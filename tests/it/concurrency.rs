@@ -176,6 +176,36 @@ async fn a_dead_runs_chunks_are_taken_over(bench: Bench) {
     assert_eq!(status["runs"][0]["disposed"], 60_000);
 }
 
+/// Workers find at once that dependents make their batches too large: each makes its own smaller, whatever its colleagues
+/// did to the common size meanwhile.
+async fn batches_with_dependents_shrink_beside_each_other(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 20}");
+    bench
+        .script(
+            "create table customers (id {int} primary key, left_on {date});
+             create table orders (id {int} primary key, customer_id {int} not null,
+               foreign key (customer_id) references customers (id));
+             create index orders_customer on orders (customer_id)",
+        )
+        .await;
+    bench.rules(
+        "- {id: customers, table: core.customers, starting_point: left_on, retention_period: 5 years,
+            disposition: erase, dependents: {core.orders: erase}}",
+    );
+    for round in 0..2 {
+        let rows = |row: &dyn Fn(u64) -> String| (1..=2000).map(row).collect::<Vec<_>>().join(", ");
+        bench
+            .script(&format!(
+                "insert into customers values {}; insert into orders values {}",
+                rows(&|id| format!("({id}, '2001-01-01')")),
+                rows(&|id| (0..3).map(|n| format!("({}, {id})", 10 * id + n)).collect::<Vec<_>>().join(", ")),
+            ))
+            .await;
+        bench.sunset(&["run", "--workers", "8", "--now", bench.now]).expect(0);
+        assert_eq!(bench.count("select count(*) from orders").await, 0, "round {round}");
+    }
+}
+
 /// A run is killed, and the table grows before the next one, which takes up the pass and sees the new rows too.
 async fn a_pass_that_was_left_is_taken_up(bench: Bench) {
     bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 200}");
@@ -415,6 +445,7 @@ on_every_engine!(
     runs_share_the_work,
     a_dead_runs_chunks_are_taken_over,
     a_pass_that_was_left_is_taken_up,
+    batches_with_dependents_shrink_beside_each_other,
     other_work_is_not_shared,
     two_jobs_on_one_table,
     two_rules_on_one_table,

@@ -69,12 +69,8 @@ pub(super) fn codec(told: &Told<'_>) -> Codec {
     };
     let is_text = values == Values::Text;
     let comparable = !matches!(values, Values::Json | Values::Other);
-    let collation = is_text.then(|| Collation {
-        name: told.collation.to_owned(),
-        character_set: Some(told.character_set.to_owned()),
-        // even where characters are compared by their codes, blanks at the end may count for nothing
-        exact: told.collation.ends_with("nopad_bin") || told.collation == "utf8mb4_0900_bin",
-    });
+    let collation = is_text
+        .then(|| Collation { name: told.collation.to_owned(), character_set: Some(told.character_set.to_owned()) });
     Codec { collation, comparable, ..Codec::of(values, cast) }
 }
 

@@ -54,7 +54,6 @@ const COLUMNS: &str = "walk (oid, base, typmod, required) as (
         format_type(t.oid, -1),
         (t.oid in (select opcintype from ordered) or t.typtype in ('e', 'r') or t.typcategory in ('A', 'S'))::text,
         case when col.oid is not null then quote_ident(coln.nspname) || '.' || quote_ident(col.collname) end,
-        coalesce(col.collisdeterministic, true)::text,
         t.oid::text, coalesce(d.typmod, a.atttypmod)::text,
         (not a.attnotnull and not coalesce(d.required, false))::text, (a.attgenerated <> '')::text,
         (a.atthasdef and a.attgenerated = '' or a.attidentity <> '' or own.typdefault is not null)::text,
@@ -168,7 +167,6 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             cast,
             ordered,
             collation,
-            deterministic,
             type_id,
             modifier,
             nullable,
@@ -177,8 +175,7 @@ pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Err
             comment,
         ] = fields(row)?;
         let words = words.get(&type_id).cloned().unwrap_or_default();
-        let collation = (collation.as_str(), deterministic == "true");
-        let told = Told { base: &base, cast: &cast, ordered: ordered == "true", collation };
+        let told = Told { base: &base, cast: &cast, ordered: ordered == "true", collation: &collation };
         // The server adds the length of a header that is no longer there.
         let max_length = match base.as_str() {
             "varchar" | "bpchar" => modifier.parse::<i64>().ok().and_then(|modifier| u32::try_from(modifier - 4).ok()),

@@ -14,8 +14,8 @@ pub(super) struct Told<'a> {
     pub cast: &'a str,
     /// The base type has an order.
     pub ordered: bool,
-    /// The collation, quoted, and whether different texts can be equal in it.
-    pub collation: (&'a str, bool),
+    /// The collation, quoted.
+    pub collation: &'a str,
 }
 
 pub(super) fn codec(told: &Told<'_>, words: &[String]) -> Codec {
@@ -43,20 +43,13 @@ pub(super) fn codec(told: &Told<'_>, words: &[String]) -> Codec {
         _ => Values::Other,
     };
     let is_text = values == Values::Text;
-    // trailing blanks of `character` count for nothing; other types of text have rules of their own
-    let plain = matches!(told.cast, "text" | "character varying" | "name" | "\"char\"");
     let cast = match told.cast {
         // a cast to `name` would cut, and this compares as the column does
         "character varying" | "name" => "text",
         other => other,
     };
-    let (collation, exact) = told.collation;
     Codec {
-        collation: is_text.then(|| Collation {
-            name: collation.to_owned(),
-            character_set: None,
-            exact: plain && exact,
-        }),
+        collation: is_text.then(|| Collation { name: told.collation.to_owned(), character_set: None }),
         comparable: told.ordered && values != Values::Json,
         ..Codec::of(values, cast)
     }

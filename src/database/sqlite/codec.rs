@@ -40,8 +40,7 @@ pub(super) fn codec(kind: ColumnKind, declared: &str, affinity: Affinity) -> Cod
 
 /// The collation that an index of the table's own says of a column.
 pub(super) fn collation(name: &str) -> Collation {
-    let exact = name.eq_ignore_ascii_case("binary");
-    Collation { name: name.to_owned(), character_set: None, exact }
+    Collation { name: name.to_owned(), character_set: None }
 }
 
 /// A value as SQLite stores it.
@@ -184,19 +183,22 @@ pub(super) fn in_list(codec: &Codec, position: usize, keys: &[Vec<String>]) -> (
 /// A column as it compares with the one that it refers to. SQLite's foreign keys convert the referring value as the
 /// referenced column would store it, and take that column's collation; a comparison of two columns may convert either.
 pub(super) fn referring(column: &str, codec: &Codec, referenced: &Codec) -> String {
-    let numeric = |codec: &Codec| !matches!(codec.affinity, Some(Affinity::Text | Affinity::Blob));
-    let converts = match referenced.affinity {
-        Some(Affinity::Text) => numeric(codec),
-        Some(Affinity::Blob) => codec.affinity != Some(Affinity::Blob),
-        _ => false,
-    };
-    // a sign takes the column's own conversion away
-    let sign = if converts { "+" } else { "" };
-    match (&codec.collation, &referenced.collation) {
-        (own, Some(other)) if own.as_ref().is_none_or(|own| !own.name.eq_ignore_ascii_case(&other.name)) => {
-            format!("{sign}{column} collate {}", other.name)
+    let (own, other) = (codec.affinity, referenced.affinity);
+    // what is converted has no collation of its own
+    let (value, own_collation) = match other {
+        Some(Affinity::Text) if own != Some(Affinity::Text) => {
+            let text = format!("case when typeof({column}) in ('integer', 'real') then cast({column} as text)");
+            (format!("({text} else {column} end)"), None)
         }
-        _ => format!("{sign}{column}"),
+        // a sign takes the column's own conversion away
+        Some(Affinity::Blob) if own != Some(Affinity::Blob) => (format!("+{column}"), codec.collation.as_ref()),
+        _ => (column.to_owned(), codec.collation.as_ref()),
+    };
+    match &referenced.collation {
+        Some(other) if own_collation.is_none_or(|own| !own.name.eq_ignore_ascii_case(&other.name)) => {
+            format!("{value} collate {}", other.name)
+        }
+        _ => value,
     }
 }
 

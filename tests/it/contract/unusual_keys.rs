@@ -239,6 +239,36 @@ async fn foreign_keys_between_affinities(bench: Bench) {
     }
 }
 
+/// What refers to a row by a value of another type goes along with it.
+async fn dependents_of_another_affinity(bench: Bench) {
+    if bench.engine != Engine::Sqlite {
+        return;
+    }
+    for (child, due, reference) in [
+        ("integer", "'12'", "12"),
+        ("numeric", "'1.5'", "1.5"),
+        ("real", "'2.0'", "2"),
+        ("", "'7'", "7"),
+        ("blob", "'7'", "7"),
+        ("text", "'a'", "'a'"),
+    ] {
+        bench
+            .script(&format!(
+                "create table p (k text primary key, ended_on date, fate text) without rowid;
+                 create table c (id integer primary key, p {child} references p (k), fate text);
+                 insert into p values ({due}, '2001-01-01', 'goes'), ('x', '2026-01-01', 'stays');
+                 insert into c values (1, {reference}, 'goes'), (2, 'x', 'stays'), (3, null, 'stays')"
+            ))
+            .await;
+        bench.rules(
+            "- {id: p, table: core.p, starting_point: ended_on, retention_period: 5 years, disposition: erase,
+                dependents: {core.c: erase}}",
+        );
+        fates_come_true(&bench, &["p", "c"]).await;
+        bench.script("drop table c; drop table p").await;
+    }
+}
+
 on_every_engine!(
     word_keys,
     float_keys,
@@ -249,4 +279,5 @@ on_every_engine!(
     real_keys_of_every_size,
     foreign_keys_between_unlike_columns,
     foreign_keys_between_affinities,
+    dependents_of_another_affinity,
 );
