@@ -136,8 +136,10 @@ impl Pass<'_, '_> {
             match self.batch(worker, chunk, size).await {
                 Ok(true) => attempt = 0,
                 Ok(false) => return Ok(true),
-                Err(Failure::TooLarge { rows, most }) if can_shrink(chunk, size) => {
-                    self.split(chunk, size, rows, most);
+                Err(Failure::TooLarge { rows, most }) => {
+                    if !self.shorten(chunk, size, rows, most) {
+                        return Err(Failure::TooLarge { rows, most });
+                    }
                     tracing::debug!(rows, most, "batch is made again, smaller");
                 }
                 Err(failure) if self.is_worth_another_try(&failure) && attempt < pace.retries => {
@@ -180,17 +182,28 @@ impl Pass<'_, '_> {
         is_worth_another_try(failure) || constraint && self.batches.work.waiting.is_some()
     }
 
-    /// A batch of the chunk, of this size, was too large by so much.
-    fn split(&self, chunk: &mut Chunk, size: u64, rows: u64, most: u64) {
-        if let Position::Stride { leaf, from, .. } = chunk.stretch.from {
-            // what earlier strides have done is no work any more
-            chunk.stretch.from = Position::Block { leaf, block: from };
-        }
-        if !matches!(self.batches.walk, Walk::Blocks { .. }) {
-            // it has grown since it was cut: where it ends tells its bound, and its length no more
-            chunk.stretch.size = u64::MAX;
+    /// Makes the next batch of the chunk shorter than the one of this size, which was too large by so much; false where
+    /// it cannot be.
+    fn shorten(&self, chunk: &mut Chunk, size: u64, rows: u64, most: u64) -> bool {
+        let stretch = &mut chunk.stretch;
+        match stretch.from {
+            Position::Stride { leaf, from, to, .. } => {
+                if to - from <= 1 {
+                    return false;
+                }
+                // what earlier strides have done is no work any more
+                stretch.from = Position::Block { leaf, block: from };
+            }
+            // what was taken for the rest of the chunk has grown since it was cut: its bound tells its end, its length does not
+            _ if matches!(self.batches.walk, Walk::KeyRanges) && size >= stretch.size && stretch.size < u64::MAX => {
+                stretch.size = u64::MAX;
+                return true;
+            }
+            _ if size <= 1 => return false,
+            _ => {}
         }
         self.size().limit(size, rows, most);
+        true
     }
 
     async fn has_enough(&self) -> bool {
@@ -209,14 +222,6 @@ impl Pass<'_, '_> {
 
     fn size(&self) -> MutexGuard<'_, pace::Size> {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The next batch of the chunk can have fewer rows than the one of this size.
-fn can_shrink(chunk: &Chunk, size: u64) -> bool {
-    match chunk.stretch.from {
-        Position::Stride { from, to, .. } => to - from > 1,
-        _ => size > 1,
     }
 }
 

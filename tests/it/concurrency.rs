@@ -225,6 +225,23 @@ async fn a_pass_that_was_left_is_taken_up(bench: Bench) {
     assert_eq!(evidence.committed_rows(), 60_000);
 }
 
+/// A run dies at the last part of the table, which grows before the next one: the part is longer than it was when it
+/// was cut, and no batch takes the rest of it at once.
+async fn a_part_grows_after_it_was_cut(bench: Bench) {
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 7}");
+    due_rows(&bench, "t", 200).await;
+    bench.rules(RULE);
+    let run = ["run", "--workers", "1", "--now", bench.now];
+    // parts of 140 rows are 20 batches
+    bench.sunset_with(&run, &[("SUNSET_FAILPOINT", "before_statement:22")]).expect(-1);
+    // about 4,530 rows make parts of 141: 20 batches and one row
+    let grown: Vec<_> = (201..=4680).map(|id| format!("({id}, '2001-01-01', 'old')")).collect();
+    bench.script(&format!("insert into t values {}", grown.join(", "))).await;
+    bench.sunset(&run).expect(0);
+    assert_eq!(bench.list("select id from t").await, "0");
+    assert!(bench.evidence().is_settled());
+}
+
 /// While a run is at a rule, another one with another cut-off leaves it alone.
 async fn other_work_is_not_shared(bench: Bench) {
     if bench.engine == Engine::Sqlite {
@@ -446,6 +463,7 @@ on_every_engine!(
     a_dead_runs_chunks_are_taken_over,
     a_pass_that_was_left_is_taken_up,
     batches_with_dependents_shrink_beside_each_other,
+    a_part_grows_after_it_was_cut,
     other_work_is_not_shared,
     two_jobs_on_one_table,
     two_rules_on_one_table,
