@@ -78,6 +78,8 @@ pub struct DatabaseSettings {
     pub url: SecretString,
     /// Plain TCP to another machine is refused unless this is set.
     pub allow_plaintext: bool,
+    /// PostgreSQL: the schemas in which names without one are looked up, after the server's own.
+    pub search_path: Vec<String>,
     /// Its copies that a run does not leave behind, by name.
     pub replicas: BTreeMap<String, Replica>,
     /// What it does not share with the other databases.

@@ -170,7 +170,7 @@ impl Codec {
         }
         if !self.comparable {
             return Err(Misfit::new("values of this type cannot be compared")
-                .help("write the condition in SQL, on a part of the value that can be"));
+                .help("write the condition in SQL, on a part of the value that can be; for a type of an extension, `search_path` of the database has to name its schema (docs/engines.md)"));
         }
         match literal {
             Literal::Null => Err(Misfit::new("null cannot be compared")),

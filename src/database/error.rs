@@ -136,6 +136,12 @@ fn postgres(error: &PgDatabaseError) -> Error {
     {
         message = format!("{message}: {} at character {position}", error.message());
     }
+    if matches!(code, "42P01" | "42883" | "42704") && error.r#where().is_some() {
+        message = format!(
+            "{message}, says a function or trigger of the database: give it a search_path of its own, or name its schemas \
+             in `search_path` of the database (docs/engines.md)"
+        );
+    }
     Error::new(kind, format!("{message} ({code})"))
 }
 

@@ -801,6 +801,13 @@ static DATABASE: MapShape = MapShape::new(
             "false",
         ),
         optional(
+            "search_path",
+            "PostgreSQL: schemas in which triggers, and SQL in rules, look up names without one. Sunset's sessions know the \
+             server's own names alone, so that nobody else's functions stand in for them (see [engines.md](engines.md)).",
+            Shape::List { item: &TEXT, least: 0, unique: true },
+            "[app]",
+        ),
+        optional(
             "replicas",
             "Copies of it that a run does not leave behind (see [pace.md](pace.md)), by name: the URL, or more about it.",
             Shape::Named {

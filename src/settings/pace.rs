@@ -241,6 +241,12 @@ impl Reader<'_> {
             engine,
             url,
             allow_plaintext: matches!(at.node.get("allow_plaintext"), Some(crate::rules::node::Node::Bool(true))),
+            search_path: at
+                .get("search_path")
+                .iter()
+                .flat_map(At::items)
+                .filter_map(|schema| schema.text().map(str::to_owned))
+                .collect(),
             replicas: BTreeMap::new(),
             pace: DatabasePace::default(),
         })

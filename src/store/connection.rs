@@ -88,13 +88,18 @@ impl Connection {
             StoreSettings::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url.expose_secret())?
                     .application_name("sunset store")
-                    .options([
-                        ("search_path", "sunset".to_owned()),
-                        ("lock_timeout", BUSY_TIMEOUT.as_millis().to_string()),
-                        ("synchronous_commit", "on".to_owned()),
-                    ])
+                    .extra_float_digits(None)
                     .disable_statement_logging();
-                Ok(Self::Postgres(options.connect().await?))
+                let mut connection = Self::Postgres(options.connect().await?);
+                // Not at the start: pgbouncer refuses what it does not know there.
+                let timeout = BUSY_TIMEOUT.as_millis();
+                connection
+                    .raw(&format!(
+                        "set search_path = sunset, pg_temp; set lock_timeout = {timeout}; \
+                         set synchronous_commit = on"
+                    ))
+                    .await?;
+                Ok(connection)
             }
         }
     }

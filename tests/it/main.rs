@@ -35,6 +35,7 @@ mod recipients;
 mod rules;
 mod serve;
 mod server;
+mod sessions;
 mod support;
 mod support_check;
 mod techniques;

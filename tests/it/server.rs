@@ -150,6 +150,7 @@ pub fn settings(engine: Engine, url: &str) -> DatabaseSettings {
         engine,
         url: SecretString::from(url),
         allow_plaintext: false,
+        search_path: Vec::new(),
         replicas: Default::default(),
         pace: Default::default(),
     }

@@ -17,7 +17,7 @@ const RELATIONS: &str = "relation as (
     where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema')";
 
 const SERVER: &str = "select split_part(version(), ' ', 1) || ' ' || split_part(version(), ' ', 2), \
-    current_database()::text, coalesce(current_schema()::text, 'public')";
+    current_database()::text";
 
 const TABLES: &str = "select c.nspname::text, c.relname::text, c.relkind::text, root.nspname::text, root.relname::text,
         (c.relrowsecurity and row_security_active(c.oid))::text, greatest(c.reltuples, 0)::bigint::text,
@@ -46,13 +46,14 @@ const COLUMNS: &str = "walk (oid, base, typmod, required) as (
         from walk w join pg_type t on t.oid = w.base where t.typtype = 'd'),
     domain as (select w.* from walk w join pg_type t on t.oid = w.base where t.typtype <> 'd'),
     ordered as (select o.opcintype from pg_opclass o join pg_am m on m.oid = o.opcmethod
-        where m.amname = 'btree' and o.opcdefault)
+        where m.amname = 'btree' and o.opcdefault and pg_opclass_is_visible(o.oid))
     select c.nspname::text, c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
         case when t.typtype = 'e' then 'enum'
              when t.typnamespace = 'pg_catalog'::regnamespace then t.typname::text
              when t.typcategory = 'S' then 'text' end,
         format_type(t.oid, -1),
-        (t.oid in (select opcintype from ordered) or t.typtype in ('e', 'r') or t.typcategory in ('A', 'S'))::text,
+        (t.oid in (select opcintype from ordered) or t.typtype in ('e', 'r') or t.typcategory = 'A'
+            or t.typcategory = 'S' and t.typnamespace = 'pg_catalog'::regnamespace)::text,
         case when col.oid is not null then quote_ident(coln.nspname) || '.' || quote_ident(col.collname) end,
         t.oid::text, coalesce(d.typmod, a.atttypmod)::text,
         (not a.attnotnull and not coalesce(d.required, false))::text, (a.attgenerated <> '')::text,
@@ -108,12 +109,11 @@ const TRIGGERS: &str = "select c.nspname::text, c.relname::text, t.tgname::text,
     from pg_rewrite r join relation c on c.oid = r.ev_class
     where c.relkind in ('r', 'p') and r.ev_type in ('2', '4') and r.ev_enabled <> 'D'";
 
-pub(super) async fn read(connection: &mut dyn Connection) -> Result<Catalog, Error> {
+pub(super) async fn read(connection: &mut dyn Connection, default_schema: String) -> Result<Catalog, Error> {
     let mut version = String::new();
     let mut database = String::new();
-    let mut default_schema = String::new();
     for row in connection.fetch(&Statement::new(SERVER)).await? {
-        [version, database, default_schema] = fields(row)?;
+        [version, database] = fields(row)?;
     }
     let relations = |select: &str| match select.starts_with("walk") {
         true => Statement::new(format!("with recursive {RELATIONS}, {select}")),

@@ -17,6 +17,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 use std::{str::FromStr, time::Duration};
+use tokio::sync::OnceCell;
 
 mod catalog;
 mod codec;
@@ -24,6 +25,7 @@ pub(super) mod dialect;
 mod maintenance;
 mod observe;
 pub mod partitions;
+mod session;
 
 const PARAMETERS: &[&str] = &[
     "sslmode",
@@ -50,6 +52,10 @@ pub(super) struct PostgresDatabase {
     /// Where it is, without user and password.
     place: String,
     timeouts: Timeouts,
+    /// Schemas that the session looks names up in, after the server's own.
+    search_path: Vec<String>,
+    /// Known once nothing stands between that shares sessions: the schema that names without one are in.
+    default_schema: OnceCell<String>,
 }
 
 pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Result<PostgresDatabase, Error> {
@@ -59,7 +65,9 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
     // The URL parser leaves an IPv6 address in its brackets, which no resolver understands.
     let host = options.get_host().trim_matches(['[', ']']).to_owned();
     let database = options.get_database().unwrap_or_default().to_owned();
-    let mut options = options.host(&host).application_name("sunset").disable_statement_logging();
+    // pgbouncer refuses what it does not know at the start, and this among it: it is set afterwards
+    let mut options =
+        options.host(&host).application_name("sunset").extra_float_digits(None).disable_statement_logging();
 
     let place = match options.get_socket() {
         Some(socket) => format!("{}:{}/{database}", socket.display(), options.get_port()),
@@ -74,17 +82,35 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
             return Err(plaintext("sslmode=verify-full"));
         }
     }
-    Ok(PostgresDatabase { name: settings.name.clone(), options, place, timeouts: Timeouts::new(pace) })
+    Ok(PostgresDatabase {
+        name: settings.name.clone(),
+        options,
+        place,
+        timeouts: Timeouts::new(pace),
+        search_path: settings.search_path.clone(),
+        default_schema: OnceCell::new(),
+    })
 }
 
 impl PostgresDatabase {
     async fn connected(&self, purpose: Purpose) -> Result<Session<Postgres>, Error> {
         within_timeout(&self.place, async {
             let mut session = Session::<Postgres>(self.options.connect().await?);
+            self.default_schema.get_or_try_init(|| self.looked_at(&mut session)).await?;
+            session::resolve_in_catalog(&mut session, &self.search_path).await?;
             session.fetch(&self.session(purpose)).await?;
             Ok(session)
         })
         .await
+    }
+
+    /// What has to be known before anything is set in a session: that it is nobody else's, and its default schema.
+    async fn looked_at(&self, session: &mut Session<Postgres>) -> Result<String, Error> {
+        let mut second = Session::<Postgres>(self.options.connect().await?);
+        let looked = session::refuse_shared_sessions(session, &mut second).await;
+        Box::new(second).close().await;
+        looked?;
+        session::default_schema(session).await
     }
 
     /// Sets what the server knows of these settings: servers that only speak PostgreSQL's protocol lack some.
@@ -97,6 +123,8 @@ impl PostgresDatabase {
             ("default_transaction_isolation", "read committed".into()),
             ("standard_conforming_strings", "on".into()),
             ("bytea_output", "hex".into()),
+            // all digits that tell one value from the next
+            ("extra_float_digits", "2".into()),
             ("IntervalStyle", "postgres".into()),
             // Notices hold whatever a trigger's author printed, and the driver logs them.
             ("client_min_messages", "error".into()),
@@ -150,7 +178,8 @@ impl Database for PostgresDatabase {
     }
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {
-        catalog::read(connection).await
+        let default_schema = self.default_schema.get().cloned().unwrap_or_else(|| "public".to_owned());
+        catalog::read(connection, default_schema).await
     }
 
     async fn partitions(

@@ -1,0 +1,83 @@
+//! What Sunset sets in its sessions, and the sessions in which it sets nothing.
+
+use super::super::{Connection, Error, ErrorKind, Statement, Value, driver::Session, scalar};
+use sqlx::{Postgres, Row as _};
+
+/// Rounds in which a pooler is looked for: others may take a session that was let go before we see it again.
+const ROUNDS: u32 = 3;
+
+/// Where names without a schema are looked up before anything is set: what rules mean by them.
+pub(super) async fn default_schema(session: &mut Session<Postgres>) -> Result<String, Error> {
+    // every name is written with its schema: until the path is set, others may have put functions of theirs before ours
+    let statement = Statement::new("select pg_catalog.current_schema()::pg_catalog.text");
+    Ok(scalar(session, &statement).await?.unwrap_or_else(|| "public".to_owned()))
+}
+
+/// Names, operators and casts in Sunset's SQL are the server's own. A function of another role, with a type that fits
+/// better, would be taken before them: `lower(varchar)` in `public` could make every row due.
+pub(super) async fn resolve_in_catalog(session: &mut Session<Postgres>, named: &[String]) -> Result<(), Error> {
+    let set = "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)";
+    session.fetch(&Statement::new(set)).await?;
+    // Operators of extensions' types, such as citext, are found in the schema of the extension alone: where only the
+    // server's superusers and the database's owner can make others.
+    let sql = "select set_config('search_path', concat_ws(', ', 'pg_catalog', (
+            select string_agg(quote_ident(name), ', ' order by place) from (
+                select name, min(place) as place from (
+                    select name, place::int from unnest($1::text[]) with ordinality named (name, place)
+                    union all select n.nspname::text, 1000 from pg_opclass o
+                    join pg_type t on t.oid = o.opcintype and t.typnamespace <> 'pg_catalog'::regnamespace
+                    join pg_namespace n on n.oid = o.opcnamespace and n.oid <> 'pg_catalog'::regnamespace
+                    where o.opcdefault and not exists (
+                        select from (
+                            select n.nspowner as role union all
+                            select grantee from aclexplode(n.nspacl) where privilege_type = 'CREATE') may
+                        where not exists (
+                            select from pg_roles r where r.oid = may.role and (r.rolsuper
+                                or r.rolname = 'pg_database_owner'
+                                or r.oid = (select datdba from pg_database where datname = current_database()))))
+                ) any_schema group by name) schemas),
+            'pg_temp'), false)";
+    let named = named.iter().cloned().map(Some).collect();
+    session.fetch(&Statement { sql: sql.to_owned(), args: vec![Value::Texts(named)] }).await?;
+    Ok(())
+}
+
+/// Behind a pooler that gives each transaction any session, what Sunset sets and locks would reach the sessions of
+/// others. Two connections tell: a session that the first one has not let go never answers the second.
+///
+/// # Errors
+/// There is such a pooler, and nothing has been set; or the database does not answer.
+pub(super) async fn refuse_shared_sessions(
+    first: &mut Session<Postgres>,
+    second: &mut Session<Postgres>,
+) -> Result<(), Error> {
+    for _ in 0..ROUNDS {
+        let before = process(first).await?;
+        match sqlx::raw_sql("begin").execute(&mut second.0).await {
+            // one that lends a session for a single statement answers so itself
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("08P01") => return Err(shared()),
+            begun => begun?,
+        };
+        let other = process(second).await?;
+        second.rollback().await?;
+        if other == before || process(first).await? != before {
+            return Err(shared());
+        }
+    }
+    Ok(())
+}
+
+fn shared() -> Error {
+    Error::new(
+        ErrorKind::Refused,
+        "a pooler stands between, such as pgbouncer with `pool_mode = transaction`, and gives each transaction a session \
+         of others, in which Sunset's settings and locks would stay: connect to the server itself, or through a pool \
+         with `pool_mode = session`",
+    )
+}
+
+/// The server's process that answers. Not as a prepared statement, which would stay in the session too.
+async fn process(session: &mut Session<Postgres>) -> Result<Option<String>, Error> {
+    let row = sqlx::raw_sql("select pg_catalog.pg_backend_pid()::pg_catalog.text").fetch_one(&mut session.0).await?;
+    Ok(row.try_get(0)?)
+}
