@@ -77,6 +77,8 @@ pub enum Command {
     Hold(HoldCommand),
     /// Record a recipient's written confirmation of a deletion notice, or list the notices
     Confirm(ConfirmArgs),
+    /// Give up work that a recipient had accepted and then refused, so that it is asked anew
+    AskAgain(AskAgainArgs),
     /// Record that an assertion holds which no program can check, until a day; or list what has been said
     Attest(AttestArgs),
     /// Verify, export and prove from the ledger
@@ -354,6 +356,18 @@ pub struct ConfirmArgs {
     /// List the notices that nobody has confirmed, with their due dates
     #[arg(long, conflicts_with_all = ["notice", "references", "by", "evidence", "document"])]
     pub list: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AskAgainArgs {
+    /// Its name in sunset.yaml
+    pub recipient: String,
+    /// Who says so
+    #[arg(long, value_name = "WHO")]
+    pub by: String,
+    /// Why it will go better, without names of persons: it goes into the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 #[derive(Debug, Args)]

@@ -299,7 +299,7 @@ fn check_recipient(rule: &RuleRecipient, settings: &Settings, diagnostics: &mut 
     };
     let known = recipient.identifiers();
     for (identifier, _) in rule.identifiers.iter().filter(|(identifier, _)| !known.contains(identifier)) {
-        let words = known.iter().map(String::as_str).chain(["require", "deadline"]);
+        let words = known.iter().map(String::as_str).chain(["require", "deadline", "shared"]);
         let help = match nearest(words, identifier) {
             Some(known) => format!("did you mean `{known}`?"),
             None if known.is_empty() => format!("`{name}` takes no identifiers"),

@@ -467,6 +467,8 @@ impl Reader<'_> {
             url,
             timeout: at.get("timeout").and_then(|timeout| format::duration(timeout.text()?)),
             rate: at.get("rate").and_then(|rate| format::rate(rate.text()?)),
+            valid_for: at.get("valid_for").and_then(|period| period.text()?.parse().ok()),
+            max_gone_percent: at.get("max_gone").and_then(|share| format::percent(share.text()?)),
             members: staying,
             options: Options::new(Node::Map(options)),
         };

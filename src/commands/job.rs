@@ -107,8 +107,13 @@ pub async fn answers(job: &Job, keys: &Keys, now: Timestamp) -> anyhow::Result<O
     match Store::open_existing(&job.settings.store).await {
         Ok(mut store) => {
             for name in names {
-                let Some(all) = store.all_remembered(name, now, MOST).await? else { continue };
-                let answered = |one: Remembered| (one.tag, Answered { grade: one.grade, is_open: one.is_open() });
+                let Some(settings) = job.settings.recipients.get(name) else { continue };
+                let since = settings.valid_since(now, &job.settings.time_zone);
+                let Some(all) = store.all_remembered(name, since, MOST).await? else { continue };
+                let answered = |one: Remembered| {
+                    let (is_open, first_asked_at) = (one.is_open(), one.first_asked_at);
+                    (one.tag, Answered { grade: one.grade, is_open, first_asked_at })
+                };
                 known.insert(name.clone(), all.into_iter().map(answered).collect());
             }
             store.close().await?;

@@ -1,5 +1,6 @@
 //! One file per command, one function each.
 
+pub mod ask_again;
 pub mod attest;
 pub mod completions;
 pub mod confirm;
@@ -48,6 +49,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Resume(args) => pause::resume(&cli.global, args, &mut console).await,
         Command::Hold(command) => hold::run(&cli.global, command, &mut console).await,
         Command::Attest(args) => attest::run(&cli.global, args, &mut console).await,
+        Command::AskAgain(args) => ask_again::run(&cli.global, args, &mut console).await,
         Command::Confirm(args) => confirm::run(&cli.global, args, &mut console).await,
         Command::Ledger(command) => {
             // an exported file is verified anywhere, without a job

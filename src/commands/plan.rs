@@ -137,7 +137,11 @@ async fn check_recipients(
     let mut outcome = Outcome::Done;
     for (name, recipient) in recipients.iter() {
         let words = match recipient.check().await {
-            Ok(Checked::Proven) => "the credentials work".to_owned(),
+            Ok(Checked::Proven) => match recipient.account().await {
+                Ok(Some(account)) => format!("the credentials work, for the account {account}"),
+                Ok(None) => "the credentials work".to_owned(),
+                Err(error) => format!("the credentials work; which account they are of cannot be seen: {error}"),
+            },
             Ok(Checked::Unproven { reason }) => format!("not proven: {reason}"),
             Err(error) => {
                 outcome = outcome.max(if error.temporary { Outcome::Temporary } else { Outcome::Invalid });

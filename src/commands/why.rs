@@ -17,7 +17,7 @@ use crate::{
     },
     recipients::{Grade, Subject},
     rules::Rule,
-    store::{self, Remembered, Store},
+    store::{self, Remembered, Store, Validity},
 };
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -127,7 +127,10 @@ async fn look_up(job: &Job, verdicts: Vec<Verdict>, keys: &[TagKey], now: Timest
                 // a run asks with the newest key, and knows nothing of what was asked with an older one
                 if let Some(key) = keys.first() {
                     let tag = Subject::new(&person.recipient, person.identifiers.clone(), key).tag();
-                    known = store.remembered(&person.recipient, &[tag], now).await?.remove(&tag);
+                    let settings = job.settings.recipients.get(&person.recipient);
+                    let since = settings.map(|settings| settings.valid_since(now, &job.settings.time_zone));
+                    let validity = Validity { since: since.unwrap_or(Timestamp::MIN), run: None };
+                    known = store.remembered(&person.recipient, &[tag], validity).await?.remove(&tag);
                 }
             }
             recipients.push(AtRecipient::new(person, known));

@@ -51,6 +51,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// A value as text, as people and recipients read it.
     fn text(&self, expression: &str, column: &KeyColumn) -> String;
 
+    /// A text in a form in which spellings of one identifier are equal, whatever the collations of their columns are.
+    fn as_identifier(&self, text: &str) -> String {
+        format!("lower(trim({text}))")
+    }
+
     /// A value as text that names it exactly: [`Dialect::bind`] finds the same value again.
     fn key_text(&self, expression: &str, column: &KeyColumn) -> String {
         self.text(expression, column)

@@ -48,7 +48,7 @@ pub use partition::{Partition, Partitioning, Question, Removal};
 pub use postgres::partitions as transactional;
 pub use sql::{PLACEHOLDER, Sql};
 pub use work::{
-    Change, Computed, DependentWork, Guard, KeyColumn, Link, MembersWork, Point, RecipientWork, Watched, Work,
+    Change, Computed, DependentWork, Guard, KeyColumn, Link, MembersWork, Point, RecipientWork, Use, Watched, Work,
 };
 
 /// One SQL statement with its bound values: pure data.

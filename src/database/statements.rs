@@ -1,8 +1,8 @@
 //! The statements that plan and run send, made of a [`Work`] and a [`Dialect`]. Pure: no server is asked.
 
 use super::{
-    Change, DependentWork, Dialect, Guard, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Value, Watched,
-    Work,
+    Change, DependentWork, Dialect, Guard, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Use, Value,
+    Watched, Work,
 };
 use crate::{
     catalog::{Codec, TableName},
@@ -151,6 +151,12 @@ impl Work {
     /// Due, neither held nor needed by a kept dependent: what a batch may touch.
     pub fn disposable_rows(&self) -> Sql {
         self.without_obstacles(self.due_rows())
+    }
+
+    /// Rows on which the rule has been carried out already; none where they are not there any more.
+    pub fn done_rows(&self) -> Option<Sql> {
+        let undone = self.undone.as_ref()?.clone().negated();
+        Some(Sql::all(std::iter::once(&self.due).chain(&self.condition).chain([&undone])))
     }
 
     /// Whether a row is disposable depends on rows of other tables.
@@ -517,6 +523,25 @@ pub fn disposable_columns(dialect: &dyn Dialect, work: &Work, columns: &[KeyColu
     let row = dialect.row(&work.table);
     let list: Vec<_> = columns.iter().map(|column| dialect.text(&dialect.column(&row, &column.name), column)).collect();
     dialect.finish(select_from(dialect, &list.join(", "), &work.table, &work.disposable_rows()))
+}
+
+/// The identifiers of disposable rows that rows of a table have which stay, as texts.
+pub fn still_used(dialect: &dyn Dialect, work: &Work, used: &Use) -> Statement {
+    let texts = |table: &TableName, columns: &[KeyColumn]| -> Vec<String> {
+        let row = dialect.row(table);
+        columns.iter().map(|column| dialect.text(&dialect.column(&row, &column.name), column)).collect()
+    };
+    let comparable =
+        |texts: &[String]| texts.iter().map(|text| dialect.as_identifier(text)).collect::<Vec<_>>().join(", ");
+    let found = texts(&used.table, &used.columns);
+    let mut stays = Sql::new("case ");
+    for free in &used.free {
+        stays.push("when ").append(free).push(" then 0 ");
+    }
+    stays.push(&format!("else 1 end = 1 and ({}) in (", comparable(&found)));
+    let own = comparable(&texts(&work.table, &used.own));
+    stays.append(&select_from(dialect, &own, &work.table, &work.disposable_rows())).push(")");
+    dialect.finish(select_from(dialect, &format!("distinct {}", found.join(", ")), &used.table, &stays))
 }
 
 /// Columns of one row as text.

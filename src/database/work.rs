@@ -5,7 +5,7 @@ use crate::{
     catalog::{Codec, Column, TableName},
     clock::PointKind,
     recipients::Grade,
-    rules::{Disposition, Evidence},
+    rules::{Disposition, Evidence, Period},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -85,8 +85,25 @@ pub struct RecipientWork {
     pub identifiers: Vec<(String, KeyColumn)>,
     /// A row may change when the evidence is at least this.
     pub required: Grade,
-    /// The row has been due for longer than the recipient may take.
-    pub late: Option<Sql>,
+    /// How long after the first request it may take.
+    pub deadline: Option<Period>,
+    /// Where a person may still be needed; empty where the rule asks all the same.
+    pub uses: Vec<Use>,
+}
+
+/// A table that may hold a person's identifiers in rows that stay: the rule's own, and those of other rules that ask the
+/// same recipient.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// The identifiers that are compared, all of them together.
+    pub identifiers: Vec<String>,
+    /// Where the rule's own table holds them.
+    pub own: Vec<KeyColumn>,
+    pub table: TableName,
+    /// Where that table holds them.
+    pub columns: Vec<KeyColumn>,
+    /// Rows that need nobody's copy any more: those that a rule disposes of, and those that it has disposed of.
+    pub free: Vec<Sql>,
 }
 
 /// Those who stay with a recipient whose list is made anew: a table, read page by page.

@@ -176,6 +176,16 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         document: Option<String>,
     },
+    /// A person has said that work which a recipient had accepted and then refused is given up: whose rows are still there
+    /// are asked about anew.
+    AskedAgain {
+        recipient: String,
+        /// Persons whom it was about.
+        subjects: u64,
+        /// Who said so.
+        by: String,
+        reason: String,
+    },
     /// What a rule asks for `after` its rows went: their bytes were cleaned up, or it was tried.
     Maintenance {
         rule: String,

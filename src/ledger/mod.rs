@@ -292,6 +292,16 @@ impl Ledger {
         self.end(confirmed).await
     }
 
+    /// Gives up work that a recipient had accepted and then refused, in store and ledger. Gives the number of persons.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is no such work.
+    pub async fn ask_again(&mut self, recipient: &str, by: &str, reason: &str) -> Result<u64> {
+        self.store.begin().await?;
+        let given_up = self.write_asking_again(recipient, by, reason).await;
+        self.end(given_up).await
+    }
+
     /// Notes that a tag key is destroyed: from now on no ledger opens with it. Whoever has its text must delete it.
     ///
     /// # Errors
@@ -391,6 +401,17 @@ impl Ledger {
         };
         self.write(vec![event], &[]).await?;
         Ok((subjects, open - subjects))
+    }
+
+    async fn write_asking_again(&mut self, recipient: &str, by: &str, reason: &str) -> Result<u64> {
+        let subjects = self.store.give_up_refused(recipient).await?;
+        if subjects == 0 {
+            let fix = "`sunset status` shows how recipients stand";
+            return Err(Error::Refused(format!("`{recipient}` has refused nothing that it had accepted: {fix}")));
+        }
+        let (recipient, by, reason) = (recipient.to_owned(), by.to_owned(), reason.to_owned());
+        self.write(vec![Event::AskedAgain { recipient, subjects, by, reason }], &[]).await?;
+        Ok(subjects)
     }
 
     async fn write_destruction(&mut self, id: &str, reason: &str, owner: &str) -> Result<()> {

@@ -154,7 +154,7 @@ pub(super) fn report(report: &RunReport) -> String {
     for words in report.rehearsal.iter().flatten() {
         let _ = writeln!(out, "\n- {}", cell(words));
     }
-    for line in text::gone_rules(&report.gone_rules) {
+    for line in text::polled(report).chain(text::gone_rules(&report.gone_rules)) {
         let _ = writeln!(out, "\n- {}", cell(&line));
     }
     assertions(&mut out, &report.assertions);

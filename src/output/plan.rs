@@ -227,10 +227,14 @@ pub(super) fn asked(recipient: &PlannedRecipient) -> String {
     };
     let calls = if *calls == 1 { "1 call".to_owned() } else { format!("{} calls", count(*calls)) };
     let mut text = format!("{name}{of_kind}: {whom} in {calls}{least}{days}; evidence {require} or better");
-    if let Some(Persons { served, waiting, .. }) = &recipient.persons {
+    if let Some(Persons { served, waiting, shared, .. }) = &recipient.persons {
         let known = [(*served, "asked and served"), (*waiting, "asked and waited for")];
         for (number, what) in known.into_iter().filter(|(number, _)| *number > 0) {
             let _ = write!(text, "; {} {what} before", persons(number));
+        }
+        if *shared > 0 {
+            let _ =
+                write!(text, "; {} not asked about, since rows that stay have the same identifiers", persons(*shared));
         }
     }
     match (deadline, late) {

@@ -113,6 +113,18 @@ pub(super) fn maintenance(rule: &RuleReport) -> Option<String> {
     })
 }
 
+/// One line for each recipient that told what became of work that it had accepted before.
+pub fn polled(report: &RunReport) -> impl Iterator<Item = String> {
+    report.polled.iter().map(|(recipient, asked)| {
+        let parts = asked.answers.iter().map(|(state, persons)| by_reason_and_count(state, *persons));
+        let mut line = format!("{recipient}, of work that it had accepted: {}", parts.collect::<Vec<_>>().join(", "));
+        if asked.answers.contains_key("refused") {
+            let _ = write!(line, "; `sunset ask-again {recipient}` gives up what it refused");
+        }
+        line
+    })
+}
+
 /// One line for each rule that was in a run and is in no file any more.
 pub fn gone_rules(rules: &[String]) -> impl Iterator<Item = String> {
     rules.iter().map(|rule| {
@@ -192,7 +204,7 @@ pub(super) fn text(report: &RunReport) -> String {
     for words in report.rehearsal.iter().flatten() {
         let _ = writeln!(out, "\n{words}");
     }
-    for line in gone_rules(&report.gone_rules) {
+    for line in polled(report).chain(gone_rules(&report.gone_rules)) {
         let _ = writeln!(out, "\n{line}");
     }
     if !report.assertions.is_empty() {

@@ -53,7 +53,7 @@ pub use prepare::{
     lost_words, open_database, open_databases, prepare, surroundings,
 };
 pub use privileges::{Need, privileges};
-pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient};
+pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient, StillUsed, is_late};
 pub use resolve::{Resolved, resolve_rule};
 pub use timeline::{Act, CategoryLife, Timeline, timeline};
 

@@ -229,6 +229,7 @@ pub async fn prepare(
     let (watched, unwatched): (Vec<_>, Vec<_>) =
         pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     found.extend(watched);
+    recipients::find_uses(&mut resolved, &job.settings);
     let is_chosen = |rule: &Rule| rules.iter().any(|chosen| chosen.id == rule.id);
     if has_errors(&found) {
         for (_, resolved) in resolved.iter_mut().filter(|(rule, _)| is_chosen(rule)) {
@@ -578,7 +579,8 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
     let access = count::access(connection, dialect, catalog.engine, work, index, &walk).await?;
     let dependents = count::dependents(connection, dialect, counted, &resolved.dependents, due > 0).await?;
     let known = recipients::Known { members, answers: options.answers.as_ref() };
-    let recipients = recipients::planned(connection, dialect, &job.settings, rule, counted, known, &counts).await?;
+    let recipients =
+        recipients::planned(connection, dialect, &job.settings, (rule, now), counted, known, &counts).await?;
     let gate = rule.k_anonymity.as_ref().zip(resolved.gate.as_ref());
     let gate = k_anonymity::plan(connection, dialect, gate, &rule.id, counts.due, options, now).await?;
     let along: u64 = dependents.iter().filter_map(|dependent| dependent.rows).sum();

@@ -126,7 +126,7 @@ impl Resolver<'_, '_> {
         let index = point_column.as_ref().and_then(|column| table.index_on(std::slice::from_ref(&column.name)));
         self.warn_without_index(table, point_column.as_ref(), kind);
         self.missing_indexes.extend(dependents.missing_indexes.iter().cloned());
-        let recipients = self.recipients(table, &point, kind);
+        let recipients = self.recipients(table);
         let held = self.held(table, &row, &change, &dependents.work);
         let children = dependents.work.iter().filter_map(|dependent| catalog.get(&dependent.table));
         let tables: Vec<_> = std::iter::once(table).chain(children).collect();

@@ -27,8 +27,10 @@ pub enum State {
     NotPossible { reason: String },
     /// The same request would be refused again.
     Refused { reason: String },
-    /// Nobody knows; to be asked again.
+    /// Nobody knows; to be asked again. To a poll: the ticket stays.
     Unreachable { reason: String, again_after: Option<Duration> },
+    /// To a poll: the recipient knows nothing of the work any more. Deletion is asked for anew.
+    Forgotten { reason: String },
 }
 
 /// How to learn the end of accepted work.
@@ -88,6 +90,11 @@ impl Answer {
         Self { state: State::Unreachable { reason: reason.into(), again_after }, grade: None, request_id: None }
     }
 
+    /// The recipient knows nothing of work that it had accepted.
+    pub fn forgotten(reason: impl Into<String>) -> Self {
+        Self { state: State::Forgotten { reason: reason.into() }, grade: None, request_id: None }
+    }
+
     #[must_use]
     pub fn request_id(self, request_id: Option<String>) -> Self {
         Self { request_id, ..self }
@@ -102,6 +109,11 @@ impl Answer {
         self
     }
 
+    /// The deletion notice that went out.
+    pub fn notice(&self) -> Option<&Notice> {
+        if let State::Accepted { poll } = &self.state { poll.notice.as_ref() } else { None }
+    }
+
     /// The evidence is at least what a rule asks for: the row may go.
     pub fn satisfies(&self, required: Grade) -> bool {
         self.grade.is_some_and(|grade| grade <= required)
@@ -112,7 +124,10 @@ impl State {
     /// Why it is not done, where that was said.
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::NotPossible { reason } | Self::Refused { reason } | Self::Unreachable { reason, .. } => Some(reason),
+            Self::NotPossible { reason }
+            | Self::Refused { reason }
+            | Self::Unreachable { reason, .. }
+            | Self::Forgotten { reason } => Some(reason),
             Self::Accepted { poll } => poll.reason.as_deref(),
             Self::Confirmed | Self::Gone => None,
         }
@@ -127,6 +142,7 @@ impl State {
             Self::NotPossible { .. } => "not_possible",
             Self::Refused { .. } => "refused",
             Self::Unreachable { .. } => "unreachable",
+            Self::Forgotten { .. } => "forgotten",
         }
     }
 }

@@ -39,7 +39,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SLOWEST: u64 = 256 << 10;
 
 /// No vendor answers with more.
-const LONGEST_REPLY: usize = 16 << 20;
+const LONGEST_REPLY: usize = 1 << 20;
 
 /// What all recipients of a run share.
 #[derive(Clone, Debug)]
@@ -287,6 +287,15 @@ impl Reply {
         serde_json::from_slice(&self.body).ok()
     }
 
+    /// The body is a page for people, as proxies and servers make for addresses that they do not know: no API's answer.
+    pub fn is_page(&self) -> bool {
+        let html = self.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("html"));
+        let begin: Vec<u8> = self.body.iter().copied().skip_while(u8::is_ascii_whitespace).take(14).collect();
+        let begin = begin.to_ascii_lowercase();
+        let is_tag = [&b"<!doctype html"[..], b"<html", b"<head", b"<body"].iter().any(|tag| begin.starts_with(tag));
+        is_tag || html && begin.starts_with(b"<")
+    }
+
     /// A header's text for the ledger: short, and printable ASCII alone.
     pub fn id(&self, header: &str) -> Option<String> {
         const LONGEST: usize = 128;
@@ -394,6 +403,12 @@ impl Client {
                         refused = token;
                         continue;
                     }
+                    // An outage is one, whatever else the reply says: nobody reads an answer into it.
+                    Verdict::Final | Verdict::Refresh if reply.status >= 500 => {
+                        self.circuit.failed();
+                        let failure = Failure::new(format!("HTTP {} to {}", reply.status, call.operation));
+                        return Err(Failure { status: Some(reply.status), ..failure }.after(retry_after(&reply)));
+                    }
                     Verdict::Final | Verdict::Refresh => {
                         self.circuit.answered();
                         return Ok(reply);
@@ -405,8 +420,11 @@ impl Client {
                 },
             };
             if let Some(after) = after {
-                // All calls share the limit, so all wait.
+                // All calls share the limit, so all wait, and those of later runs too.
                 self.limiter.rest(after);
+                if after > backoff.patience {
+                    self.limiter.keep_rest(after).await;
+                }
             }
             if attempt >= backoff.attempts || after.is_some_and(|after| after > backoff.patience) {
                 if down {

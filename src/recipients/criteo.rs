@@ -245,7 +245,7 @@ impl Criteo {
         match name {
             "email" => Some(self.email_form.apply(text)),
             "phone" => {
-                let digits = phone::international(text, self.country.as_deref())?;
+                let digits = phone::international(text, self.country.as_deref()).number()?;
                 Some(sha256(&format!("+{digits}")))
             }
             _ => Some(text.trim().to_owned()),
@@ -331,7 +331,7 @@ impl Criteo {
         let trace = ["traceId", "traceIdentifier"].into_iter().find_map(|name| error[name].as_str());
         let answer = match reply.status {
             300..=399 => Answer::refused("Criteo's answer leads elsewhere, which is not followed: look at `url`"),
-            404 if error["code"] == NO_AUDIENCE && self.audience_deleted => Answer::gone(Grade::E2),
+            404 if error["code"] == NO_AUDIENCE && self.audience_deleted => Answer::confirmed(Grade::E2),
             404 if error["code"] == NO_AUDIENCE => Answer::refused(
                 "Criteo knows no such audience: look at `audience`; if it was deleted, say `audience_deleted: true`",
             ),
@@ -370,6 +370,10 @@ impl Recipient for Criteo {
                 if kind == "gum" && self.gum_caller_id.is_none() {
                     let reason = "the settings have no `gum_caller_id`, without which Criteo takes no `gum`";
                     worsen(&mut answers[index], Answer::refused(reason));
+                } else if let Some(refused) =
+                    phone::refused(subject, self.country.as_deref(), "country_calling_code").filter(|_| name == "phone")
+                {
+                    worsen(&mut answers[index], refused);
                 } else if let Some(form) = self.form(name, text) {
                     of.entry(form).or_default().push(index);
                 }
@@ -393,7 +397,7 @@ impl Recipient for Criteo {
                 Ok(Checked::Proven)
             }
             Ok(reply) => match self.refusal(&reply).state {
-                State::Gone => Ok(Checked::Proven),
+                State::Confirmed => Ok(Checked::Proven),
                 State::Refused { reason } => Err(CheckError { reason, temporary: false }),
                 state => Err(CheckError { reason: state.word().to_owned(), temporary: true }),
             },
@@ -411,7 +415,7 @@ fn worsen(answer: &mut Option<Answer>, other: Answer) {
             State::Accepted { .. } => 2,
             State::NotPossible { .. } => 3,
             State::Refused { .. } => 4,
-            State::Unreachable { .. } => 5,
+            State::Unreachable { .. } | State::Forgotten { .. } => 5,
         }
     }
     if answer.as_ref().is_none_or(|answer| rank(answer) < rank(&other)) {

@@ -462,9 +462,9 @@ fn judged(reply: &Reply, acknowledged: Acknowledged) -> Answer {
     }
 }
 
-/// The same for the same person and identifier, and tells nothing of either.
+/// The same for the same asking and identifier, and tells nothing of either.
 fn own_id(subject: &Subject, token: &str, kind: &str) -> String {
-    let digest = Sha256::digest(format!("ddrf/{token}/{}/{kind}", subject.reference()));
+    let digest = Sha256::digest(format!("ddrf/{token}/{}/{kind}", subject.request()));
     hex::encode(&digest[..16])
 }
 
@@ -474,7 +474,7 @@ fn worst(answers: Vec<Answer>) -> Option<Answer> {
         State::Confirmed | State::Gone => 0,
         State::Accepted { .. } => 1,
         State::NotPossible { .. } => 2,
-        State::Unreachable { .. } => 3,
+        State::Unreachable { .. } | State::Forgotten { .. } => 3,
         State::Refused { .. } => 4,
     };
     answers.into_iter().max_by_key(rank)

@@ -13,8 +13,9 @@
 use super::{
     Answer, CheckError, Misfit, OpenError, Options, Plumbing, RecipientSettings,
     client::{Body, Call, Client, Conduct, Failure, Reply, check_url},
+    phone::{self, Phone},
     retry::{Verdict, retry_after},
-    token::{TokenSource, Tokens},
+    token::{self, TokenSource, Tokens},
 };
 use crate::{
     diagnostic::Code,
@@ -200,6 +201,9 @@ impl TokenSource for Source {
                     lasting: false,
                 }),
             };
+        }
+        if !token::is_about_credentials(&reply) {
+            return Err(token::no_answer(&reply));
         }
         let word = body["error"].as_str().filter(|word| is_plain(word));
         let word = word.map(|word| format!(", {word}")).unwrap_or_default();
@@ -438,26 +442,11 @@ pub fn is_plain(word: &str) -> bool {
     !word.is_empty() && word.len() <= 120 && word.bytes().all(plain)
 }
 
-/// A phone number in E.164: digits behind `+`.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Phone {
-    Number(String),
-    /// There is no digit in it.
-    Nothing,
-    /// It begins with 0, as no international number does, and no calling code is known.
-    National,
-}
-
-/// All that is no digit goes, and `+` is put before (both Google's documentation and google-ads-datamanager-util 0.4.0). A
-/// number without `+` gets the calling code, if there is one, in place of its first 0.
+/// A phone number as Google wants it, in E.164: digits behind `+` (its documentation and google-ads-datamanager-util 0.4.0).
 pub fn phone(text: &str, calling_code: Option<&str>) -> Phone {
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    let international = text.trim_start().starts_with('+');
-    match (digits.is_empty(), international, calling_code) {
-        (true, ..) => Phone::Nothing,
-        (false, false, Some(code)) => Phone::Number(format!("+{code}{}", digits.strip_prefix('0').unwrap_or(&digits))),
-        _ if digits.starts_with('0') => Phone::National,
-        _ => Phone::Number(format!("+{digits}")),
+    match phone::international(text, calling_code) {
+        Phone::Number(digits) => Phone::Number(format!("+{digits}")),
+        other => other,
     }
 }
 
@@ -484,6 +473,8 @@ mod tests {
         assert_eq!(phone("(090) 1234-5678", Some("81")), number("+819012345678"));
         assert_eq!(phone("1 650 555 0100", None), number("+16505550100"));
         assert_eq!(phone("+44 20 7946 0000", Some("81")), number("+442079460000"));
+        assert_eq!(phone("0081 90 1234 5678", Some("49")), number("+819012345678"));
+        assert_eq!(phone("０９０ー１２３４ー５６７８", Some("81")), number("+819012345678"));
         assert_eq!(phone("090-1234-5678", None), Phone::National);
         assert_eq!(phone("unknown", Some("81")), Phone::Nothing);
     }

@@ -366,7 +366,9 @@ impl Recipient for GoogleAds {
                     return Ok(Checked::Unproven { reason });
                 }
                 return Err(match stopped.answer.state {
-                    State::Unreachable { reason, .. } => CheckError { reason, temporary: true },
+                    State::Unreachable { reason, .. } | State::Forgotten { reason } => {
+                        CheckError { reason, temporary: true }
+                    }
                     State::Refused { reason } | State::NotPossible { reason } => {
                         CheckError { reason, temporary: false }
                     }

@@ -24,7 +24,8 @@ use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
     Recipient, RecipientSettings, Retention, Subject,
     client::{Auth, Body, Call, Client, Conduct, in_order, segment},
-    google::{self, Phone},
+    google,
+    phone::Phone,
     token::Tokens,
 };
 use crate::{

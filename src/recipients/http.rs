@@ -34,8 +34,8 @@ const OURS: &[&str] = &["reference", "ticket"];
 pub static KIND: Kind = Kind {
     name: "http",
     doc: "Any other recipient that is asked over HTTP, described here. Texts take identifiers as `{email}`, or through \
-          filters as `{email|trim|lower|sha256}` (`digits` too); `{reference}` is a keyed tag of the person, the same each \
-          time, which tells nobody anything.",
+          filters as `{email|trim|lower|sha256}` (`digits` too); `{reference}` names the request: the same as long as \
+          it is repeated, another when the person comes back, and it tells nobody anything.",
     settings: SETTINGS,
     identifiers: Identifiers::OfSettings(|settings| {
         Description::read(settings).map_or_else(|_| Vec::new(), |description| description.identifiers())
@@ -81,9 +81,10 @@ const SETTINGS: &[Field] = &[
     field("check", "A path that a GET can prove the credentials with.", Shape::Text(&format::SETTING), "/v1/me"),
     field(
         "grade",
-        "The evidence that success is: `E1` where its reply reports the end, `E2` (the default) where it accepts the request.",
+        "The evidence that success is: `E1` where its reply reports the end, `E2` (the default) where it accepts the request. \
+         `E1` needs `confirmed`, a test of the reply's body; without it, success is `E2`, for any server may answer 200.",
         Shape::Words(&[
-            Word { word: "E1", doc: "success means that the data are gone" },
+            Word { word: "E1", doc: "the reply, as `confirmed` tests it, says that the data are gone" },
             Word { word: "E2", doc: "success means that the request was accepted" },
         ]),
         "E1",
@@ -122,7 +123,12 @@ static DELETE: MapShape = MapShape::new(
         field("json", "The body as JSON.", Shape::Any, "{email: \"{email}\"}"),
         field("form", "The body as a form.", TEXTS, "{email: \"{email}\"}"),
         field("success", "Statuses that mean success; all of 200 to 299 by default.", STATUSES, "[200, 204]"),
-        field("gone", "Statuses that mean that there was nobody; none by default.", STATUSES, "[404, 410]"),
+        field(
+            "gone",
+            "Statuses that mean that there was nobody, where the body is JSON or empty; none by default.",
+            STATUSES,
+            "[404, 410]",
+        ),
         field(
             "retry",
             "Statuses after which the same call is tried again, beside 408, 425, 429 and 500 to 599.",
@@ -245,7 +251,10 @@ static OAUTH: MapShape = MapShape::new(
 
 fn grade(settings: &RecipientSettings) -> Grade {
     match settings.options.text("grade") {
-        Some("E1") => Grade::E1,
+        // Any status can be a proxy's: only a test of the body proves an end.
+        Some("E1") if settings.options.inner("delete").is_some_and(|call| call.node("confirmed").is_some()) => {
+            Grade::E1
+        }
         // A poll tells the end, whatever the first answer was.
         _ if settings.options.node("poll").is_some() => Grade::E1,
         _ => Grade::E2,
@@ -444,7 +453,7 @@ impl Description {
 
     /// `None` where an identifier is missing.
     fn call(&self, subject: &Subject) -> Option<Call> {
-        let reference = subject.reference();
+        let reference = subject.request();
         let value = |name: &str| match name {
             "reference" => Some(reference.as_str()),
             name => subject.get(name),
@@ -471,7 +480,10 @@ impl Description {
         let body = reply.json();
         let id = self.request_id.as_ref().and_then(|header| reply.id(header));
         let success = if self.success.is_empty() { reply.is_success() } else { self.success.contains(&reply.status) };
-        let answer = if self.gone.contains(&reply.status)
+        let answer = if reply.is_page() && (success || self.gone.contains(&reply.status)) {
+            let reason = format!("HTTP {} with a page, which is no answer of an API: look at `url`", reply.status);
+            if success { Answer::unreachable(reason, None) } else { Answer::refused(reason) }
+        } else if self.gone.contains(&reply.status) && (reply.body.is_empty() || body.is_some())
             || self.nobody.as_ref().is_some_and(|test| test.holds(body.as_ref()))
         {
             Answer::gone(Grade::E1)
@@ -579,8 +591,10 @@ impl Http {
             Answer::refused("the recipient reports that the request failed")
         } else if reply.is_success() && body.is_some() {
             Answer::accepted(ticket, poll.every)
+        } else if reply.is_page() {
+            Answer::unreachable(format!("HTTP {} with a page, which is no answer of an API", reply.status), None)
         } else if reply.status == 404 {
-            Answer::unreachable("the ticket is unknown; a new request will be made", None)
+            Answer::forgotten("the ticket is unknown; a new request will be made")
         } else if reply.is_success() {
             Answer::unreachable(format!("HTTP {} with an answer that cannot be read", reply.status), None)
         } else {

@@ -28,6 +28,33 @@ pub fn formatted(name: &str, format: &str, text: &str) -> String {
     }
 }
 
+/// What people write where they know nobody. Such a text names no person, and a recipient that does not know it proves
+/// nothing.
+pub fn is_placeholder(text: &str) -> bool {
+    const PLACEHOLDERS: &[&str] = &[
+        "n/a",
+        "n.a.",
+        "#n/a",
+        "none",
+        "null",
+        "nil",
+        "undefined",
+        "unknown",
+        "(null)",
+        "(none)",
+        "<null>",
+        "tbd",
+        "なし",
+        "無し",
+        "不明",
+        "未登録",
+        "未設定",
+        "該当なし",
+    ];
+    let text = text.trim().to_lowercase();
+    PLACEHOLDERS.contains(&text.as_str()) || !text.chars().any(char::is_alphanumeric)
+}
+
 /// Device ids are hexadecimal digits themselves.
 fn is_device(name: &str) -> bool {
     name != "email" && name.ends_with("_id")
@@ -45,6 +72,16 @@ mod tests {
         assert_eq!(digest("sha1"), "1e0cd865f9b7148086c8d1a9d85c646e52fba864");
         assert_eq!(digest("md5"), "258fe44af56b618ac3b0f9618c70d048");
         assert_eq!(digest("raw"), "Taro@Example.com");
+    }
+
+    #[test]
+    fn what_people_write_where_they_know_nobody_is_told() {
+        for nobody in ["n/a", " N/A ", "-", "--", "?", ".", "..", "NULL", "不明", "…", ""] {
+            assert!(is_placeholder(nobody), "{nobody}");
+        }
+        for somebody in ["a", "0", "山田", "nana", "cus_1", "none@example.com", "-1"] {
+            assert!(!is_placeholder(somebody), "{somebody}");
+        }
     }
 
     #[test]

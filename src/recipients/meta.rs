@@ -25,6 +25,7 @@ use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
     Recipient, RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order, segment},
+    phone,
 };
 use crate::rules::{
     format,
@@ -398,8 +399,7 @@ impl Meta {
                 Answer::confirmed(Grade::E1).request_id(id)
             }
             Some(_) => Answer::accepted(ticket, SESSION).request_id(id),
-            None => Answer::unreachable("Meta lists no such session; the removal will be made once more", None)
-                .request_id(id),
+            None => Answer::forgotten("Meta lists no such session; the removal will be made once more").request_id(id),
         }
     }
 }
@@ -461,8 +461,11 @@ fn samples(value: &Value) -> BTreeSet<String> {
 impl Recipient for Meta {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = vec![None; subjects.len()];
-        let mut rows: Vec<Row> =
-            subjects.iter().enumerate().filter_map(|(index, subject)| self.row(index, subject)).collect();
+        for (subject, answer) in subjects.iter().zip(&mut answers) {
+            *answer = phone::refused(subject, self.calling_code.as_deref(), "country_calling_code");
+        }
+        let asked = subjects.iter().enumerate().filter(|(index, _)| answers[*index].is_none());
+        let mut rows: Vec<Row> = asked.filter_map(|(index, subject)| self.row(index, subject)).collect();
         let mut calls = Vec::new();
         while !rows.is_empty() {
             let rest = rows.split_off(rows.len().min(MOST));

@@ -87,14 +87,19 @@ pub trait Recipient: Send + Sync {
     fn announce(&self, _subjects: &[Subject]) {}
 
     /// Asks what became of accepted work: one answer for each ticket, in their order. Work that goes on is
-    /// [`State::Accepted`] again, perhaps with a new ticket. After [`State::Unreachable`] the ticket is given up, and
-    /// deletion is asked for anew. By default, a ticket is unknown.
+    /// [`State::Accepted`] again, perhaps with a new ticket. After [`State::Forgotten`] the ticket is given up, and
+    /// deletion is asked for anew; after [`State::Refused`] a person has to say so. By default, a ticket is unknown.
     async fn poll(&self, tickets: &[String]) -> Vec<Answer> {
         tickets.iter().map(|_| Answer::refused("this recipient gives no tickets")).collect()
     }
 
     /// Proves the credentials without deleting anything.
     async fn check(&self) -> Result<Checked, CheckError>;
+
+    /// The account that the credentials belong to, as the recipient names it; by default, it has no interface that tells.
+    async fn account(&self) -> Result<Option<String>, CheckError> {
+        Ok(None)
+    }
 
     /// How long it keeps data by its own settings; by default, it has no interface that tells.
     async fn retention(&self) -> Result<Option<Retention>, CheckError> {

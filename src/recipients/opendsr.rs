@@ -2,14 +2,14 @@
 //! (<https://github.com/opengdpr/OpenDSR>: `specification.md`, `security_guidelines.md`, `CHANGELOG.md`).
 //!
 //! `GET /discovery` tells which identities it takes and where its certificate is; `POST /requests` asks for erasure, under a
-//! `subject_request_id` that is chosen here and is the same for the same person each time; `GET /requests/{id}` tells how
+//! `subject_request_id` that is chosen here and is the same as long as one asking lasts; `GET /requests/{id}` tells how
 //! far it is, until `completed`. Answers are signed, and what is not signed by the processor's certificate is not believed
 //! ([`signature`] says what is checked), unless `signatures: unchecked` is set.
 //!
 //! What the documents leave open, and what is done here: what a processor says to an id that it knows already (after HTTP
 //! 400 or 409 its status is looked up); whether an unknown person is an error (`completed` with `results_count` 0 counts as
 //! gone); how identifiers are normalized before they are hashed ([`super::identity`]; so `raw` is preferred); that a
-//! request was cancelled means that a new one is made. The body of a 201 holds the request again (`encoded_request`), which
+//! request was cancelled is a refusal: nobody asks anew without a person's word. The body of a 201 holds the request again (`encoded_request`), which
 //! "controllers MUST NOT log or store": it is compared with what was sent and dropped.
 
 pub mod signature;
@@ -254,7 +254,7 @@ impl Status {
             Self::Working(expected) => Answer::accepted(request, pause(expected, now)),
             Self::Completed { nothing: true } => Answer::gone(Grade::E1),
             Self::Completed { nothing: false } => Answer::confirmed(Grade::E1),
-            Self::Cancelled => Answer::unreachable("the request was cancelled; a new one will be made", None),
+            Self::Cancelled => Answer::refused("the processor has cancelled the request"),
         }
         .request_id(Some(request.to_owned()))
     }
@@ -553,9 +553,9 @@ fn host(url: &str) -> Option<String> {
     Url::parse(url).ok()?.host_str().map(str::to_ascii_lowercase)
 }
 
-/// A UUID of version 4 in form; the same for the same person each time, and nobody can tell whose it is.
+/// A UUID of version 4 in form; the same as long as the asking lasts, and nobody can tell whose it is.
 fn own_id(subject: &Subject, number: u32) -> String {
-    let mut bytes = Sha256::digest(format!("opendsr/{number}/{}", subject.reference()));
+    let mut bytes = Sha256::digest(format!("opendsr/{number}/{}", subject.request()));
     bytes[6] = bytes[6] & 0x0F | 0x40;
     bytes[8] = bytes[8] & 0x3F | 0x80;
     let text = hex::encode(&bytes[..16]);
@@ -576,7 +576,7 @@ impl Recipient for OpenDsr {
             }
             match self.look(ticket).await {
                 Ok(Some(status)) => status.answer(ticket, Timestamp::now()),
-                Ok(None) => Answer::unreachable("the processor knows no such request; a new one will be made", None),
+                Ok(None) => Answer::forgotten("the processor knows no such request; a new one will be made"),
                 Err(answer) => *answer,
             }
         };

@@ -1,9 +1,16 @@
 //! What `sunset.yaml` says about one recipient.
 
 use super::{Grade, Identifiers, Kind, Rate, members::Source};
-use crate::rules::{RuleRecipient, node::Node};
+use crate::rules::{Period, RuleRecipient, node::Node};
+use jiff::{Timestamp, tz::TimeZone};
 use secrecy::SecretString;
 use std::{fmt, time::Duration};
+
+/// How long an answer counts while its row stays, where settings say nothing.
+const VALID_FOR: Period = Period::of_days(30);
+
+/// Where settings say nothing.
+const MAX_GONE_PERCENT: f64 = 20.0;
 
 /// A recipient of the job, after all checks.
 #[derive(Clone, Debug)]
@@ -17,6 +24,10 @@ pub struct RecipientSettings {
     pub timeout: Option<Duration>,
     /// Lower than the documented limits.
     pub rate: Option<Rate>,
+    /// How long an answer counts while the row that it was for stays.
+    pub valid_for: Option<Period>,
+    /// The largest share of persons of a run whom the recipient may say not to know any more.
+    pub max_gone_percent: Option<f64>,
     /// Who stays, where its lists are made anew.
     pub members: Option<Source>,
     /// The kind's own keys.
@@ -27,7 +38,44 @@ impl RecipientSettings {
     /// A recipient about which nothing is said.
     pub fn bare(kind: &'static Kind) -> Self {
         let options = Options(Node::Map(Vec::new()));
-        Self { name: kind.name.to_owned(), kind, url: None, timeout: None, rate: None, members: None, options }
+        Self {
+            name: kind.name.to_owned(),
+            kind,
+            url: None,
+            timeout: None,
+            rate: None,
+            valid_for: None,
+            max_gone_percent: None,
+            members: None,
+            options,
+        }
+    }
+
+    /// Whoever was settled before this moment is asked about anew.
+    pub fn valid_since(&self, now: Timestamp, zone: &TimeZone) -> Timestamp {
+        self.valid_for.unwrap_or(VALID_FOR).before(now, zone)
+    }
+
+    /// More persons than this share of a run's must not be gone already, in percent.
+    pub fn max_gone(&self) -> f64 {
+        self.max_gone_percent.unwrap_or(MAX_GONE_PERCENT)
+    }
+
+    /// The identifiers that two rows share when they are about the same person: each of them alone, or, where only the
+    /// settings know what they mean, all of them together.
+    pub fn tell_persons_apart(&self, given: &[&str]) -> Vec<Vec<String>> {
+        /// Many have the same.
+        const NOBODYS_OWN: &[&str] = &["postal_code", "name"];
+        let own = |name: &&str| match &self.kind.identifiers {
+            Identifiers::Fixed { any_of, .. } => any_of.concat().contains(name) && !NOBODYS_OWN.contains(name),
+            Identifiers::OfSettings(_) => true,
+        };
+        let names: Vec<String> = given.iter().copied().filter(own).map(str::to_owned).collect();
+        match &self.kind.identifiers {
+            Identifiers::Fixed { .. } => names.into_iter().map(|name| vec![name]).collect(),
+            Identifiers::OfSettings(_) if names.is_empty() => Vec::new(),
+            Identifiers::OfSettings(_) => vec![names],
+        }
     }
 
     /// The documented limits and the settings' own.

@@ -276,6 +276,7 @@ impl PayPal {
     }
 
     async fn cancel(&self, subscription: &str) -> Result<(Piece, Option<String>), Stopped> {
+        check_prefix(subscription, "I-", "subscription")?;
         let path = format!("/v1/billing/subscriptions/{}", segment(subscription));
         let call = Call::post("cancel a subscription", format!("{path}/cancel"));
         let reply = self.send(call.body(Body::Json(json!({"reason": self.reason})))).await?;
@@ -358,6 +359,7 @@ impl PayPal {
     }
 
     async fn delete_invoice(&self, invoice: &str) -> Result<(Piece, Option<String>), Stopped> {
+        check_prefix(invoice, "INV", "invoice")?;
         let path = format!("/v2/invoicing/invoices/{}", segment(invoice));
         let reply = self.send(Call::delete("delete an invoice", &path)).await?;
         let id = id_of(&reply);
@@ -455,6 +457,19 @@ fn check_id(id: &str, what: &str) -> Result<(), Stopped> {
     }
     let reason = format!("the {what}'s id is none of PayPal's: 7 to 36 letters, digits, `_` and `-`");
     Err(Box::new(Answer::refused(reason)))
+}
+
+/// Subscriptions and invoices are told by how their ids begin: a 404 to anything else proves nothing.
+fn check_prefix(id: &str, prefix: &str, what: &str) -> Result<(), Stopped> {
+    const LONGEST: usize = 50;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let rest = id.strip_prefix(prefix).filter(|_| id.len() <= LONGEST).unwrap_or_default();
+    if !rest.is_empty() && rest.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(Box::new(Answer::refused(format!(
+        "not asked: the {what}'s id is none of PayPal's: it does not begin with `{prefix}`"
+    ))))
 }
 
 /// The object is not there. A 404 that is not PayPal's, such as a proxy's, says nothing.

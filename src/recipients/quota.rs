@@ -57,7 +57,7 @@ impl Spent {
     }
 }
 
-/// Counts calls.
+/// Counts calls, and keeps pauses that recipients ask for.
 #[async_trait]
 pub trait Quotas: fmt::Debug + Send + Sync {
     /// Takes one call of a recipient's quota.
@@ -65,6 +65,14 @@ pub trait Quotas: fmt::Debug + Send + Sync {
     /// # Errors
     /// None is left, or they cannot be counted: then no call may be made.
     async fn take(&self, recipient: &str, quota: &Quota) -> Result<(), Spent>;
+
+    /// For how long a recipient has asked, in an earlier run, not to be called.
+    async fn rest(&self, _recipient: &str) -> Option<Duration> {
+        None
+    }
+
+    /// Keeps for later runs that a recipient has asked not to be called for so long.
+    async fn keep_rest(&self, _recipient: &str, _pause: Duration) {}
 }
 
 /// A present time that goes on from a given one: a run may be over midnight.

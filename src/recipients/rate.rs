@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 
 /// So many calls in any window of this length; or, if that is a day, between two midnights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,10 @@ const SLACK: u32 = 20;
 #[derive(Debug)]
 pub struct Limiter {
     recipient: String,
-    quota: Option<(Quota, Arc<dyn Quotas>)>,
+    quota: Option<Quota>,
+    quotas: Arc<dyn Quotas>,
+    /// What an earlier run was asked to wait has been read.
+    recalled: OnceCell<()>,
     state: Mutex<Turns>,
 }
 
@@ -93,8 +96,8 @@ impl Limiter {
         let spaced = rates.iter().filter(|rate| !rate.is_quota());
         let distance = spaced.map(|rate| rate.per * (1000 + SLACK) / 1000 / rate.calls.max(1)).max();
         let state = Mutex::new(Turns { distance: distance.unwrap_or_default(), ..Turns::default() });
-        let quota = Quota::of(rates).map(|quota| (quota, quotas));
-        Self { recipient: recipient.to_owned(), quota, state }
+        let (quota, recalled) = (Quota::of(rates), OnceCell::new());
+        Self { recipient: recipient.to_owned(), quota, quotas, recalled, state }
     }
 
     /// Waits for a turn.
@@ -102,10 +105,16 @@ impl Limiter {
     /// # Errors
     /// It is further away than anybody waits.
     pub async fn turn(&self) -> Result<(), Wait> {
+        let recall = async || {
+            if let Some(pause) = self.quotas.rest(&self.recipient).await {
+                self.rest(pause);
+            }
+        };
+        self.recalled.get_or_init(recall).await;
         let at = self.state.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         let at = at.map_err(|wait| Wait { reason: "its limit is used up".to_owned(), after: Some(wait) })?;
-        if let Some((quota, quotas)) = &self.quota {
-            let taken = quotas.take(&self.recipient, quota).await;
+        if let Some(quota) = &self.quota {
+            let taken = self.quotas.take(&self.recipient, quota).await;
             taken.map_err(|spent| Wait { reason: spent.reason, after: spent.again_after })?;
         }
         tokio::time::sleep_until(at).await;
@@ -117,6 +126,13 @@ impl Limiter {
         let until = Instant::now() + pause;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.rest = Some(state.rest.map_or(until, |rest| rest.max(until)));
+    }
+}
+
+impl Limiter {
+    /// Later runs leave it alone, too.
+    pub async fn keep_rest(&self, pause: Duration) {
+        self.quotas.keep_rest(&self.recipient, pause).await;
     }
 }
 

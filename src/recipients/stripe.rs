@@ -8,8 +8,10 @@
 //! each, validated, run, and polled until they have succeeded. Everything that belongs to the customers is redacted, which
 //! cannot be undone; Stripe may keep what the law demands.
 //!
-//! Not confirmed by any documentation, from memory alone: that the error for an unknown customer is HTTP 404 with code
-//! `resource_missing` (404 or that code count), that its message tells a key of the other mode by "similar object exists",
+//! A customer is gone only if Stripe says so with HTTP 404 and code `resource_missing`: an address that it does not know
+//! answers 404, too. A success has to name the customer that was asked about.
+//!
+//! Not confirmed by any documentation, from memory alone: that the message of this error tells a key of the other mode by "similar object exists",
 //! and that detaching what is detached, or cancelling what is cancelled, is an error (both are looked up then). How long a
 //! redaction job takes is not documented.
 
@@ -17,7 +19,7 @@ mod redaction;
 
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, OpenError, Plumbing, Rate, Recipient,
-    RecipientSettings, Subject,
+    RecipientSettings, State, Subject,
     client::{Auth, Call, Client, Conduct, Failure, Reply, in_order, segment},
     retry::{Verdict, retry_after},
 };
@@ -33,6 +35,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, time::Duration};
+use tokio::sync::OnceCell;
 
 const BASE: &str = "https://api.stripe.com";
 
@@ -71,6 +74,14 @@ pub static KIND: Kind = Kind {
             doc: "A secret or restricted key, from a variable or file.",
             shape: Shape::Text(&format::KEY),
             example: "\"${STRIPE_KEY}\"",
+        },
+        Field {
+            name: "account",
+            required: false,
+            doc: "The account that the key must be of, as `sunset plan --check-recipients` shows it. With a key of any other, \
+                  nobody is asked about: that account would know nobody, and all would seem to be gone.",
+            shape: Shape::Text(&format::TEXT),
+            example: "acct_1032D82eZvKYlo2C",
         },
         Field {
             name: "mode",
@@ -153,6 +164,9 @@ fn per_job(settings: &RecipientSettings) -> usize {
 struct Stripe {
     client: Client,
     key: SecretString,
+    /// The account that the key must be of, and that it was found to be.
+    account: Option<String>,
+    proven: OnceCell<()>,
     redaction: bool,
     detach: bool,
     cancel: bool,
@@ -169,6 +183,8 @@ impl Stripe {
         Ok(Self {
             client: plumbing.client(settings, &Conduct { base: BASE, rates: RATES, judge })?,
             key: options.secret("api_key").ok_or_else(no_key)?,
+            account: options.text("account").map(str::to_owned),
+            proven: OnceCell::new(),
             redaction: options.text("mode") == Some("redaction"),
             detach: options.flag("detach_payment_methods"),
             cancel: options.flag("cancel_subscriptions"),
@@ -216,6 +232,28 @@ impl Stripe {
         }
     }
 
+    /// The id of the account that the key is of.
+    async fn owner(&self) -> Result<String, Stopped> {
+        let reply = self.send(Call::get("look at the account", "/v1/account")).await;
+        let reply = reply.map_err(|failure| Box::new(Answer::from(failure)))?;
+        let body = reply.json().filter(|body| reply.is_success() && body["object"] == "account");
+        let body = body.ok_or_else(|| Box::new(refusal(&reply)))?;
+        let id = body["id"].as_str().filter(|id| is_plain(id)).map(str::to_owned);
+        id.ok_or_else(|| Box::new(Answer::unreachable("an account without an id", None)))
+    }
+
+    /// Goes on only with a key of the account that the settings name.
+    async fn keep_to_account(&self) -> Result<(), Stopped> {
+        let Some(account) = &self.account else { return Ok(()) };
+        let prove = async || match self.owner().await? {
+            owner if owner == *account => Ok(()),
+            owner => Err(Box::new(Answer::refused(format!(
+                "not asked: the key is of the account {owner}, not of {account}"
+            )))),
+        };
+        self.proven.get_or_try_init(prove).await.map(drop)
+    }
+
     /// What has to go before the customer does.
     async fn prepare(&self, subject: &Subject, customer: &str) -> Result<(), Stopped> {
         if self.detach {
@@ -259,7 +297,10 @@ impl Stripe {
     }
 
     async fn delete_one(&self, subject: &Subject) -> Answer {
-        let Some(customer) = subject.get("customer") else { return no_customer() };
+        let customer = match customer_of(subject) {
+            Ok(customer) => customer,
+            Err(answer) => return *answer,
+        };
         if let Err(answer) = self.prepare(subject, customer).await {
             return *answer;
         }
@@ -269,11 +310,16 @@ impl Stripe {
             Err(failure) => failure.into(),
             Ok(reply) => {
                 let id = reply.id("request-id");
-                if is_missing(&reply) {
+                if reply.status == 404 && is_missing(&reply) && !is_about_another(&reply, customer) {
                     return Answer::gone(Grade::E1).request_id(id);
                 }
                 match reply.json() {
-                    Some(body) if reply.is_success() && body["deleted"] == Value::Bool(true) => {
+                    Some(body) if reply.is_success() && body["id"].as_str().is_some_and(|id| id != customer) => {
+                        Answer::refused("Stripe's answer is about another customer").request_id(id)
+                    }
+                    Some(body)
+                        if reply.is_success() && body["id"] == customer && body["deleted"] == Value::Bool(true) =>
+                    {
                         Answer::confirmed(Grade::E1).request_id(id)
                     }
                     _ => refusal(&reply),
@@ -286,6 +332,9 @@ impl Stripe {
 #[async_trait::async_trait]
 impl Recipient for Stripe {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
+        if let Err(answer) = self.keep_to_account().await {
+            return subjects.iter().map(|_| (*answer).clone()).collect();
+        }
         if self.redaction {
             // The same customer twice in one job would be an error.
             let mut seen = BTreeSet::new();
@@ -302,6 +351,9 @@ impl Recipient for Stripe {
     }
 
     async fn poll(&self, tickets: &[String]) -> Vec<Answer> {
+        if let Err(answer) = self.keep_to_account().await {
+            return tickets.iter().map(|_| (*answer).clone()).collect();
+        }
         let look = async |ticket: &String| {
             if !is_plain(ticket) {
                 return Answer::refused("this is no redaction job");
@@ -310,7 +362,7 @@ impl Recipient for Stripe {
             match self.send(call).await {
                 Err(failure) => failure.into(),
                 Ok(reply) if is_missing(&reply) => {
-                    Answer::unreachable("Stripe knows no such redaction job; a new one will be made", None)
+                    Answer::forgotten("Stripe knows no such redaction job; a new one will be made")
                 }
                 Ok(reply) => {
                     let id = reply.id("request-id");
@@ -332,7 +384,12 @@ impl Recipient for Stripe {
         in_order(tickets.iter().map(look).collect(), AT_ONCE).await
     }
 
+    async fn account(&self) -> Result<Option<String>, CheckError> {
+        self.owner().await.map(Some).map_err(told)
+    }
+
     async fn check(&self) -> Result<Checked, CheckError> {
+        self.keep_to_account().await.map_err(told)?;
         let path = if self.redaction { "/v1/privacy/redaction_jobs" } else { "/v1/customers" };
         let call = Call::get("check the key", path).query("limit", "1");
         let call = if self.redaction { self.preview(call) } else { call };
@@ -342,6 +399,11 @@ impl Recipient for Stripe {
             Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.lasting }),
         }
     }
+}
+
+fn told(answer: Stopped) -> CheckError {
+    let temporary = matches!(answer.state, State::Unreachable { .. });
+    CheckError { reason: answer.state.reason().unwrap_or_default().to_owned(), temporary }
 }
 
 /// Stripe's own word wins; else what its libraries try again (`_http_client.py` of stripe-python 16.1.0), and 429.
@@ -360,7 +422,7 @@ fn is_missing(reply: &Reply) -> bool {
     let Some(body) = reply.json() else { return false };
     let error = &body["error"];
     let other_mode = error["message"].as_str().is_some_and(|message| message.contains("similar object exists"));
-    let missing = reply.status == 404 || (reply.status == 400 && error["code"] == "resource_missing");
+    let missing = matches!(reply.status, 400 | 404) && error["code"] == "resource_missing";
     missing && error["type"] == "invalid_request_error" && !other_mode
 }
 
@@ -405,12 +467,30 @@ fn is_plain(word: &str) -> bool {
     !word.is_empty() && word.len() <= 100 && word.bytes().all(plain)
 }
 
+/// The customer's id, if it can be one.
+fn customer_of(subject: &Subject) -> Result<&str, Stopped> {
+    const LONGEST: usize = 255;
+    let id = subject.get("customer").ok_or_else(|| Box::new(no_customer()))?;
+    let rest = id.strip_prefix("cus_").filter(|_| id.len() <= LONGEST).unwrap_or_default();
+    if !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Ok(id);
+    }
+    Err(Box::new(Answer::refused("not asked: what the column holds is no id of a Stripe customer (`cus_…`)")))
+}
+
+/// The error names a customer, and not this one.
+fn is_about_another(reply: &Reply, customer: &str) -> bool {
+    let body = reply.json().unwrap_or_default();
+    let message = body["error"]["message"].as_str().unwrap_or_default();
+    message.contains("cus_") && !message.contains(customer)
+}
+
 fn no_customer() -> Answer {
     Answer::not_possible("the row has no customer id")
 }
 
 /// The same object in the same operation gives the same key; the key tells neither.
 fn own_key(subject: &Subject, operation: &str, object: &str) -> String {
-    let digest = Sha256::digest(format!("{}/{object}", subject.reference()));
+    let digest = Sha256::digest(format!("{}/{object}", subject.request()));
     format!("sunset-{operation}-{}", hex::encode(&digest[..16]))
 }

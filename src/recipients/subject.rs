@@ -1,6 +1,10 @@
 //! One person at one recipient.
 
-use crate::ledger::tag::{Tag, TagKey};
+use crate::{
+    ledger::tag::{Tag, TagKey},
+    store::Asking,
+};
+use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, fmt};
 
 /// Whom a recipient is asked about: identifiers as texts, by the names that the recipient's kind gives them.
@@ -8,14 +12,30 @@ use std::{collections::BTreeMap, fmt};
 pub struct Subject {
     identifiers: BTreeMap<String, String>,
     tag: Tag,
+    /// What the person is asked about in: see [`Subject::request`].
+    request: Tag,
 }
 
 impl Subject {
-    /// `recipient` is its name in `sunset.yaml`. What is empty is left out: it identifies nobody.
+    /// `recipient` is its name in `sunset.yaml`. Blanks around an identifier are no part of it, and what is empty is left
+    /// out: it identifies nobody.
     pub fn new(recipient: &str, identifiers: BTreeMap<String, String>, key: &TagKey) -> Self {
-        let identifiers: BTreeMap<_, _> = identifiers.into_iter().filter(|(_, text)| !text.trim().is_empty()).collect();
+        let trimmed = identifiers.into_iter().map(|(name, text)| (name, text.trim().to_owned()));
+        let identifiers: BTreeMap<_, _> = trimmed.filter(|(_, text)| !text.is_empty()).collect();
         let tag = key.subject_tag(recipient, &identifiers);
-        Self { identifiers, tag }
+        Self { identifiers, tag, request: tag }
+    }
+
+    /// The same in this asking: who comes back after a row has gone is asked about in another.
+    #[must_use]
+    pub fn asked_in(mut self, asking: &Asking) -> Self {
+        let digest = Sha256::new()
+            .chain_update(self.tag)
+            .chain_update(asking.since.as_second().to_be_bytes())
+            .chain_update(asking.number.to_be_bytes())
+            .finalize();
+        self.request.copy_from_slice(&digest[..self.tag.len()]);
+        self
     }
 
     /// The identifier of this name; `None` where the row has none.
@@ -43,10 +63,11 @@ impl Subject {
         hex::encode(self.tag)
     }
 
-    /// The same for the same person and operation, in this run and the next: at most 64 characters.
-    pub fn idempotency_key(&self, operation: &str) -> String {
-        let operation: String = operation.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
-        format!("sunset-{operation}-{}", self.reference())
+    /// Names what is asked about the person now, as 32 hexadecimal digits: the same for each call of one asking, in this
+    /// run and the next, and another once the row has gone and the person has come back. A recipient that remembers
+    /// requests must not take the second for the first.
+    pub fn request(&self) -> String {
+        hex::encode(self.request)
     }
 }
 

@@ -69,13 +69,28 @@ impl TokenSource for FormGrant {
     }
 }
 
+/// Whether a reply without a token can be the token endpoint's own word. A page, such as a proxy's or one about
+/// maintenance, says nothing of credentials; only HTTP 401 and 404 speak for themselves.
+pub fn is_about_credentials(reply: &super::client::Reply) -> bool {
+    matches!(reply.status, 401 | 404) || reply.json().is_some_and(|body| body.is_object())
+}
+
+/// The failure where nobody spoke of credentials: it may pass.
+pub fn no_answer(reply: &super::client::Reply) -> Failure {
+    let reason = format!("HTTP {} with something else than a token: its token endpoint is out of order", reply.status);
+    Failure { reason, again_after: None, status: Some(reply.status), lasting: false }
+}
+
 /// Reads `access_token` and `expires_in` (an hour where it is not said).
 ///
 /// # Errors
-/// There is no token: the credentials are wrong. The reply is not quoted, for it may hold them.
+/// There is no token: the credentials are wrong, or whoever answered is no token endpoint. The reply is not quoted, for it may hold them.
 pub fn read_token(reply: &super::client::Reply) -> Result<(SecretString, Duration), Failure> {
     let body = reply.json().unwrap_or_default();
     let Some(token) = body["access_token"].as_str().filter(|token| !token.is_empty()) else {
+        if !is_about_credentials(reply) {
+            return Err(no_answer(reply));
+        }
         let reason = format!("no token was given (HTTP {}): look at the credentials", reply.status);
         return Err(Failure { reason, again_after: None, status: Some(reply.status), lasting: true });
     };

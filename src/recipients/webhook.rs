@@ -12,8 +12,9 @@
 //!     {"reference": "<32 hexadecimal digits>", "identifiers": {"customer": "42"}}]}}
 //! ```
 //!
-//! `webhook-id`, which stands in `idempotency-key` too, is the same for the same subjects, in this run and the next. A
-//! receiver that remembers ids may repeat its answer, save that of a failure. It answers with one of these:
+//! `webhook-id`, which stands in `idempotency-key` too, is the same for the same subjects, in this run and the next, until
+//! their rows have gone: for whoever comes back later it is another, and so is `reference`. A receiver that remembers ids
+//! may repeat its answer, save that of a failure. It answers with one of these:
 //!
 //! - 204: all of them are deleted, to the end.
 //! - 200 and `{"results": [{"reference": …, "status": …, "reason": …, "status_url": …}]}`, one for each subject.
@@ -217,7 +218,7 @@ impl Webhook {
         let list: Vec<_> = asked
             .map(|subject| {
                 let identifiers: BTreeMap<_, _> = subject.identifiers().collect();
-                json!({"reference": subject.reference(), "identifiers": identifiers})
+                json!({"reference": subject.request(), "identifiers": identifiers})
             })
             .collect();
         let body = json!({
@@ -232,7 +233,7 @@ impl Webhook {
             _ if subject.is_empty() => nobody(),
             Answers::All(answer) => answer.clone(),
             Answers::Each(answers) => {
-                let answer = answers.get(&subject.reference()).cloned();
+                let answer = answers.get(&subject.request()).cloned();
                 answer.unwrap_or_else(|| Answer::unreachable("the answer leaves this person out", None))
             }
         };
@@ -303,7 +304,7 @@ impl Webhook {
 
     async fn poll_one(&self, ticket: &str) -> Answer {
         let Some(url) = self.status_url(ticket) else {
-            return Answer::unreachable("the status URL is of another host; a new request will be made", None);
+            return Answer::forgotten("the status URL is of another host; a new request will be made");
         };
         let id = format!("sunset-poll-{}", digest([ticket]));
         let reply = match self.client.send(&self.seal(Call::get("poll", &url), id)).await {
@@ -316,7 +317,7 @@ impl Webhook {
             }
             (200, Some(body)) => self.result(&body, &reply),
             (200, None) => Answer::unreachable("an answer that cannot be read", None),
-            (404 | 410, _) => Answer::unreachable("the work is not known any more; a new request will be made", None),
+            (404 | 410, _) => Answer::forgotten("the work is not known any more; a new request will be made"),
             (status, _) if reply.is_success() => {
                 Answer::unreachable(format!("HTTP {status} is no answer to a poll"), None)
             }
@@ -332,9 +333,9 @@ enum Answers {
     Each(BTreeMap<String, Answer>),
 }
 
-/// The same for the same subjects.
+/// The same for the same askings.
 fn message_id(subjects: &[Subject]) -> String {
-    let references: Vec<_> = subjects.iter().filter(|subject| !subject.is_empty()).map(Subject::reference).collect();
+    let references: Vec<_> = subjects.iter().filter(|subject| !subject.is_empty()).map(Subject::request).collect();
     format!("sunset-delete-{}", digest(references.iter().map(String::as_str)))
 }
 

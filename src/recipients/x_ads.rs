@@ -199,7 +199,8 @@ impl XAds {
             let value = match name {
                 "partner_user_id" => Some(text.to_owned()),
                 "phone" => {
-                    phone::international(text, self.country.as_deref()).map(|digits| hashed(&format!("+{digits}")))
+                    let digits = phone::international(text, self.country.as_deref()).number();
+                    digits.map(|digits| hashed(&format!("+{digits}")))
                 }
                 "handle" => {
                     let handle = text.trim().trim_start_matches('@').to_lowercase();
@@ -297,7 +298,7 @@ impl XAds {
         let data = &reply.json().unwrap_or_default()["data"];
         let asked = data["id"] == self.audience.as_str();
         match &data["deleted"] {
-            Value::Bool(true) if reply.is_success() && asked => Answer::gone(Grade::E1).request_id(id),
+            Value::Bool(true) if reply.is_success() && asked => Answer::confirmed(Grade::E1).request_id(id),
             Value::Bool(false) if reply.is_success() && asked => {
                 Answer::unreachable("X finds the audience, but not to remove anybody", None).request_id(id)
             }
@@ -331,6 +332,10 @@ impl Recipient for XAds {
         let mut batches: Vec<Vec<Operation>> = Vec::new();
         let mut bytes = 0;
         for (index, subject) in subjects.iter().enumerate() {
+            answers[index] = phone::refused(subject, self.country.as_deref(), "country_calling_code");
+            if answers[index].is_some() {
+                continue;
+            }
             let Some(json) = self.operation(subject).filter(|json| json.len() + 2 <= LONGEST_BODY) else { continue };
             // With the comma, or the brackets.
             bytes += json.len() + 2;

@@ -388,7 +388,7 @@ impl YahooJapanAds {
             };
             return Err(Box::new(Answer::refused(reason).request_id(id)));
         }
-        Ok(Answer::gone(Grade::E2).request_id(id))
+        Ok(Answer::confirmed(Grade::E2).request_id(id))
     }
 }
 

@@ -609,13 +609,24 @@ static RULE_RECIPIENT: MapShape = MapShape::new(
         ),
         optional(
             "deadline",
-            "How long after a row became due the recipient may take; then it is shown as past its deadline.",
+            "How long after it was first asked the recipient may take; then the row is shown as past its deadline.",
             PERIOD,
             "30 days",
+        ),
+        optional(
+            "shared",
+            "What to do where another row, which stays, has the same identifier; `wait` by default.",
+            Shape::Words(SHARED),
+            "ask",
         ),
     ],
 )
 .rest(&format::IDENTIFIER, &Shape::Text(&format::COLUMN));
+
+const SHARED: &[Word] = &[
+    Word { word: "wait", doc: "ask when the last row that has the identifier goes" },
+    Word { word: "ask", doc: "ask all the same: the row that stays does without the copy" },
+];
 
 const GRADES: &[Word] = &[
     Word { word: "E1", doc: "its system reports that the data are gone" },
@@ -626,7 +637,7 @@ const GRADES: &[Word] = &[
 ];
 
 /// Keys that every recipient has in `sunset.yaml`.
-const COMMON: [Field; 3] = [
+const COMMON: [Field; 5] = [
     optional(
         "url",
         "Another base URL than the vendor's: `https`, or `http` on loopback.",
@@ -635,6 +646,20 @@ const COMMON: [Field; 3] = [
     ),
     optional("timeout", "For one attempt of one call; `30 s` by default.", Shape::Text(&format::DURATION), "30 s"),
     optional("rate", "Fewer calls than the vendor allows.", Shape::Text(&format::RATE), "10 per second"),
+    optional(
+        "valid_for",
+        "How long an answer counts while the row that it was for stays; `30 days` by default. Then the person is asked about \
+         anew.",
+        PERIOD,
+        "30 days",
+    ),
+    optional(
+        "max_gone",
+        "The largest share of a rule's persons in one run whom the recipient may say not to know any more, over at least 20 \
+         persons; `20 %` by default. With more, or when it knows nobody, the rule stops: credentials or column may be wrong.",
+        Shape::Text(&format::SHARE),
+        "20 %",
+    ),
 ];
 
 static RECIPIENT: Kinds = Kinds {

@@ -183,7 +183,7 @@ pub(crate) fn condition_of(
 /// The recipients of a rule. Whether there are such is seen with the settings.
 fn recipients(at: &At) -> Vec<RuleRecipient> {
     let recipient = |(name, at): (&str, At)| {
-        let columns = at.entries().filter(|(key, _)| !matches!(*key, "require" | "deadline"));
+        let columns = at.entries().filter(|(key, _)| !matches!(*key, "require" | "deadline" | "shared"));
         RuleRecipient {
             name: name.to_owned(),
             identifiers: columns
@@ -191,6 +191,7 @@ fn recipients(at: &At) -> Vec<RuleRecipient> {
                 .collect(),
             require: at.get("require").and_then(|grade| word(&grade)),
             deadline: at.get("deadline").and_then(|deadline| period(&deadline)),
+            asks_shared: at.get("shared").is_some_and(|shared| shared.text() == Some("ask")),
             place: at.place,
         }
     };

@@ -1,5 +1,6 @@
 //! Periods: `5 years`, `18 months`, `90 days`, `P5Y3M`.
 
+use jiff::{Span, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,6 +22,28 @@ pub struct PeriodError {
     pub problem: String,
     /// For example "write `6 months`; units below a day are not supported".
     pub help: String,
+}
+
+impl Period {
+    pub const fn of_days(days: u32) -> Self {
+        Self { years: 0, months: 0, days }
+    }
+
+    /// The moment that lies this long before another, by the calendar of a time zone.
+    pub fn before(self, moment: Timestamp, zone: &TimeZone) -> Timestamp {
+        let span = self.span().and_then(|span| moment.to_zoned(zone.clone()).checked_sub(span));
+        span.map_or(Timestamp::MIN, |before| before.timestamp())
+    }
+
+    /// The moment that lies this long after another, by the calendar of a time zone.
+    pub fn after(self, moment: Timestamp, zone: &TimeZone) -> Timestamp {
+        let span = self.span().and_then(|span| moment.to_zoned(zone.clone()).checked_add(span));
+        span.map_or(Timestamp::MAX, |after| after.timestamp())
+    }
+
+    fn span(self) -> Result<Span, jiff::Error> {
+        Span::new().try_years(self.years)?.try_months(self.months)?.try_days(self.days)
+    }
 }
 
 impl fmt::Display for Period {

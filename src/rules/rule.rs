@@ -78,8 +78,10 @@ pub struct RuleRecipient {
     pub identifiers: Vec<(String, String)>,
     /// The best that the recipient can give, where nothing is said: see `RecipientSettings::required`.
     pub require: Option<Grade>,
-    /// Counted from the day on which the row became due.
+    /// Counted from the first request.
     pub deadline: Option<Period>,
+    /// Ask even where a row that stays has the same identifier.
+    pub asks_shared: bool,
     /// The recipient's node in its file.
     pub place: Place,
 }

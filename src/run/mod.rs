@@ -197,6 +197,8 @@ struct Surroundings<'a> {
     tag_key: TagKey,
     /// What the run takes for the present time.
     now: Timestamp,
+    /// Its id.
+    run: String,
     recipients: &'a Recipients,
     /// What the run may still change.
     allowance: RunAllowance,
@@ -235,11 +237,11 @@ async fn execute(
     for rule in &plan.gone_rules {
         tracing::warn!(rule, "the rule was in a run and is in no file any more: put it back, or add it to `retired`");
     }
-    let (holds, tag_key, now) = (prepared.holds, ledger.tag_key().clone(), plan.now);
+    let (holds, tag_key, now, run) = (prepared.holds, ledger.tag_key().clone(), plan.now, ledger.run().to_owned());
     let workers = job.settings.pace.workers;
     let pace = Pace::new(&job.settings, ledger.clock().clone(), prepared.began.into());
     let around =
-        Surroundings { job, stop, progress, holds, tag_key, now, recipients, allowance, rehearsal, workers, pace };
+        Surroundings { job, stop, progress, holds, tag_key, now, run, recipients, allowance, rehearsal, workers, pace };
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
@@ -270,7 +272,8 @@ async fn execute(
         late.for_each(|rule| rule.outcome = Outcome::Failed);
     }
     let asserted = plan.assertions.iter().map(|assertion| assertion.outcome);
-    let outcome = rules.iter().map(RuleReport::outcome).chain(asserted).max().unwrap_or_default();
+    let asked = polled.values().map(RecipientReport::outcome_of_polls);
+    let outcome = rules.iter().map(RuleReport::outcome).chain(asserted).chain(asked).max().unwrap_or_default();
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let went = rules.iter().filter(|rule| rule.disposed > 0).filter_map(|rule| {
         let step = plan.steps.iter().find(|step| step.rule == rule.rule)?;

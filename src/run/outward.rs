@@ -11,23 +11,24 @@ use super::{
     members::Staying,
     milliseconds, pace,
     quotas::StoredQuotas,
-    report::RecipientReport,
+    report::{DOUBTED, RecipientReport},
     walk,
     worker::Worker,
 };
 use crate::{
     database::{
-        self, Connection, Dialect, RecipientWork, Row,
+        self, Dialect, RecipientWork, Row,
         statements::{self, KeySelection},
     },
     failpoint,
     ledger::{self, BatchEvidence, Event, Keys, Ledger, Tag, entry::MOST_REQUEST_IDS},
-    plan::{OpenDatabase, Prepared, PreparedStep, Step},
-    recipients::{self, Answer, Facts, Grade, Members, Plumbing, Quota, Recipient, Sender, State, Subject},
+    plan::{self, OpenDatabase, Prepared, PreparedStep, Step, StillUsed},
+    recipients::{self, Answer, Facts, Grade, Members, Plumbing, Quota, Recipient, Sender, State, Subject, identity},
     settings::Settings,
-    store::Remembered,
+    store::{Asking, Remembered, Validity},
 };
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::AtomicBool},
@@ -45,6 +46,9 @@ const PAGE_SECONDS: f64 = 10.0;
 
 /// What is kept of answers is called by this operation.
 const DELETE: &str = "delete";
+
+/// The state of persons who are not asked about, since rows that stay have the same identifiers.
+const SHARED: &str = "shared";
 
 /// The recipients that a run asks, each opened once: they keep their pace over all rules.
 #[derive(Default)]
@@ -160,22 +164,64 @@ pub(super) async fn poll(
         let tickets: Vec<_> = pending.iter().map(|pending| pending.ticket.clone()).collect();
         let began = Instant::now();
         let answers = recipient.poll(&tickets).await;
-        let mut counted = Vec::new();
-        let mut known = Vec::new();
-        for (pending, answer) in pending.iter().zip(&answers) {
-            for tag in &pending.tags {
-                counted.push(answer.clone());
-                // without an answer the ticket is given up and the person asked about anew: a recipient may have
-                // forgotten the work, and asking twice is harmless
-                known.push(Remembered::new(*tag, DELETE, answer, around.now));
+        let report = polled.entry(name.to_owned()).or_default();
+        let (mut counted, mut known) = (Vec::new(), Vec::new());
+        let persons = |wanted: fn(&State) -> bool| -> usize {
+            let ended = pending.iter().zip(&answers).filter(|(_, answer)| wanted(&answer.state));
+            ended.map(|(pending, _)| pending.tags.len()).sum()
+        };
+        let (gone, ended) = (
+            persons(|state| matches!(state, State::Gone)),
+            persons(|state| matches!(state, State::Gone | State::Confirmed)),
+        );
+        let doubted = doubt(around, name, gone, ended).inspect(|doubt| {
+            tracing::error!(recipient = name, reason = doubt, "what it says of accepted work is not believed");
+        });
+        for (pending, answer) in pending.iter().zip(answers) {
+            let answer = match answer.state {
+                State::Gone if doubted.is_some() => {
+                    report.doubt(pending.tags.len() as u64);
+                    ledger.store().doubt_pending(name, &pending.ticket).await?;
+                    continue;
+                }
+                // whatever the recipient has forgotten since, it had refused
+                State::Forgotten { ref reason } if pending.is_refused => Answer::refused(reason),
+                _ => answer,
+            };
+            counted.extend(std::iter::repeat_n(answer.clone(), pending.tags.len()));
+            match answer.state {
+                State::Refused { .. } | State::Unreachable { .. } => {
+                    ledger.store().keep_waiting(name, &pending.ticket, &answer, around.now).await?;
+                }
+                _ => known.extend(pending.tags.iter().map(|tag| Remembered::new(*tag, DELETE, &answer, around.now))),
             }
         }
-        polled.entry(name.to_owned()).or_default().note(&counted);
-        ledger.store().remember_polled(name, &known).await?;
+        report.note(&counted);
+        ledger.store().remember(name, &known).await?;
         ledger.append(vec![answered(number, name, &counted, began)], &[]).await?;
         tracing::info!(recipient = name, tickets = tickets.len(), persons = tags.len(), "recipient polled");
     }
     Ok(polled)
+}
+
+/// How many persons are too few to say anything of a share, and how many to say that nobody is known.
+const FEWEST_OF_A_SHARE: usize = 20;
+const FEWEST_OF_ALL: usize = 3;
+
+/// Why it is not believed that so many persons are `gone` already, of those with whom the recipient says to be through.
+fn doubt(around: &Surroundings<'_>, recipient: &str, gone: usize, ended: usize) -> Option<String> {
+    let most = around.job.settings.recipients.get(recipient)?.max_gone();
+    #[expect(clippy::cast_precision_loss, reason = "persons of one run")]
+    let share = 100.0 * gone as f64 / ended.max(1) as f64;
+    let is_everybody = gone == ended && ended >= FEWEST_OF_ALL;
+    let is_too_many = share > most && ended >= FEWEST_OF_A_SHARE;
+    (most < 100.0 && (is_everybody || is_too_many)).then(|| {
+        format!(
+            "{recipient} says that it does not know {gone} of {ended} persons, and `max_gone` allows {most} %: its \
+             credentials may be another account's, or the rule's column may hold other ids; if it is right, set `max_gone` \
+             of `{recipient}` in sunset.yaml"
+        )
+    })
 }
 
 /// Tells recipients whose lists are made anew whom the run will ask about, and those who stay whom they have been asked
@@ -245,6 +291,8 @@ pub(super) struct Waiting {
 #[derive(Debug, Default)]
 struct Held {
     rows: u64,
+    /// Whose recipient may not take any longer.
+    late: u64,
     /// By the state that keeps them.
     states: BTreeMap<&'static str, u64>,
     /// The first reason that was given.
@@ -256,6 +304,17 @@ struct Standing {
     state: &'static str,
     grade: Option<Grade>,
     reason: Option<String>,
+    /// The recipient may take longer.
+    in_time: bool,
+}
+
+/// What a pass knows of each recipient.
+#[derive(Default)]
+struct Known {
+    /// Whose copies rows that stay still need.
+    used: BTreeMap<String, StillUsed>,
+    /// Persons with whom it says to be through, in this pass: those who were gone already, and all.
+    gone: BTreeMap<String, (usize, usize)>,
 }
 
 /// One pass over all disposable rows.
@@ -265,6 +324,7 @@ pub(super) async fn pass(
     batches: &Batches<'_>,
     worker: &mut Worker,
     book: &Book<'_>,
+    dialect: &dyn Dialect,
     report: &mut BTreeMap<String, RecipientReport>,
 ) -> Result<Waiting, Failure> {
     let pages = batches.work.recipients.iter().filter_map(|r| around.recipients.opened.get(&r.name)).map(|o| o.page);
@@ -274,12 +334,17 @@ pub(super) async fn pass(
     let mut last: Option<Row> = None;
     let mut turns = book.pace.turns();
     let alone = AtomicBool::new(false);
+    let mut known = Known::default();
+    for work in &batches.work.recipients {
+        let used = StillUsed::read(worker.connection.as_mut(), dialect, batches.work, work).await?;
+        known.used.insert(work.name.clone(), used);
+    }
     loop {
         walk::wait(std::slice::from_mut(worker), book, &mut turns, &alone).await?;
         let rows = batches.page(worker.connection.as_mut(), last.as_ref(), limit).await?;
         let Some(row) = rows.last() else { return Ok(waiting) };
         last = Some(row.clone());
-        let served = serve(around, step, batches, book, &rows, report).await?;
+        let served = serve(around, step, batches, book, &rows, &mut known, report).await?;
         let ready: Vec<_> = rows.iter().zip(&served.keeper).filter(|(_, keeper)| keeper.is_none()).collect();
         for (_, (name, standing)) in
             rows.iter().zip(&served.keeper).filter_map(|(row, keeper)| Some((row, keeper.as_ref()?)))
@@ -319,8 +384,10 @@ async fn serve(
     batches: &Batches<'_>,
     book: &Book<'_>,
     rows: &[Row],
+    pass: &mut Known,
     report: &mut BTreeMap<String, RecipientReport>,
 ) -> Result<Served, Failure> {
+    let zone = &around.job.settings.time_zone;
     let mut all = Vec::new();
     for work in &batches.work.recipients {
         if work.identifiers.is_empty() {
@@ -330,19 +397,39 @@ async fn serve(
         }
         let subjects: Vec<_> = rows.iter().map(|row| subject(around, batches.selection(), work, row)).collect();
         let tags: Vec<Tag> = subjects.iter().map(Subject::tag).collect::<BTreeSet<_>>().into_iter().collect();
+        let validity = validity(around, &work.name);
         let known =
-            book.pages().await.store().remembered(&work.name, &tags, around.now).await.map_err(ledger::Error::from)?;
+            book.pages().await.store().remembered(&work.name, &tags, validity).await.map_err(ledger::Error::from)?;
+        if let Some(doubted) = known.values().find(|known| known.state == DOUBTED && !known.is_open()) {
+            let reason = doubted.reason.clone().unwrap_or_default();
+            return Err(Failure::Refused(format!("{}: {reason}", work.name)));
+        }
+        let in_time = |asked| !plan::is_late(work.deadline, asked, around.now, zone);
+        let mut standing: BTreeMap<Tag, Standing> = BTreeMap::new();
         let mut open: BTreeMap<Tag, Subject> = BTreeMap::new();
         for subject in subjects.iter().filter(|subject| !subject.is_empty()) {
             // what is accepted is polled when its time has come, and not asked for again
-            if known.get(&subject.tag()).is_none_or(Remembered::is_open) {
-                open.entry(subject.tag()).or_insert_with(|| subject.clone());
+            if known.get(&subject.tag()).is_some_and(|known| !known.is_open()) {
+                continue;
             }
+            if subject.identifiers().all(|(_, text)| identity::is_placeholder(text)) {
+                standing.insert(subject.tag(), Standing::placeholder());
+                continue;
+            }
+            if pass.used.get(&work.name).is_some_and(|used| used.needs(subject)) {
+                standing.insert(subject.tag(), Standing::shared());
+                continue;
+            }
+            open.entry(subject.tag()).or_insert_with(|| subject.clone());
         }
-        let standing: BTreeMap<Tag, Standing> = known
-            .into_iter()
-            .map(|(tag, known)| (tag, Standing { state: word(&known.state), grade: known.grade, reason: known.reason }))
-            .collect();
+        for (tag, known) in known {
+            standing.entry(tag).or_insert_with(|| Standing {
+                state: word(&known.state),
+                grade: known.grade,
+                reason: known.reason,
+                in_time: in_time(known.first_asked_at),
+            });
+        }
         all.push((work, subjects, open.into_values().collect::<Vec<_>>(), standing));
     }
 
@@ -357,10 +444,25 @@ async fn serve(
         .collect();
     let mut silent = None;
     if !announcements.is_empty() {
-        let numbers = {
+        let (numbers, askings) = {
             let mut pages = book.pages().await;
             pages.check_holds(around.holds).await?;
-            pages.append(announcements).await?
+            let numbers = pages.append(announcements).await?;
+            let mut askings = Vec::new();
+            for &i in &due {
+                let (work, _, open, _) = &mut all[i];
+                let tags: Vec<_> = open.iter().map(Subject::tag).collect();
+                let validity = validity(around, &work.name);
+                let asking = pages.store().begin_asking(&work.name, &tags, around.now, validity).await;
+                let asking = asking.map_err(ledger::Error::from)?;
+                for subject in open.iter_mut() {
+                    if let Some(asking) = asking.get(&subject.tag()) {
+                        *subject = subject.clone().asked_in(asking);
+                    }
+                }
+                askings.push(asking);
+            }
+            (numbers, askings)
         };
         failpoint::reach("before_call");
         let calls = due.iter().map(|&i| {
@@ -371,25 +473,44 @@ async fn serve(
         failpoint::reach("after_call");
         let mut events = Vec::new();
         let mut pages = book.pages().await;
-        for ((&i, number), (answers, began)) in due.iter().zip(numbers).zip(results) {
+        let mut doubted = None;
+        for (((&i, number), asking), (answers, began)) in due.iter().zip(numbers).zip(&askings).zip(results) {
             let (work, _, open, standing) = &mut all[i];
+            let (gone, ended) = pass.gone.entry(work.name.clone()).or_default();
+            for (subject, answer) in open.iter().zip(&answers) {
+                let is_news = !asking.get(&subject.tag()).is_some_and(Asking::explains_gone);
+                *gone += usize::from(answer.state == State::Gone && is_news);
+                *ended += usize::from(answer.state == State::Confirmed || answer.state == State::Gone && is_news);
+            }
+            let doubt = doubt(around, &work.name, *gone, *ended);
             let known: Vec<_> = open
                 .iter()
                 .zip(&answers)
-                .map(|(subject, answer)| Remembered::new(subject.tag(), DELETE, answer, around.now))
+                .map(|(subject, answer)| {
+                    let known = Remembered::new(subject.tag(), DELETE, answer, around.now);
+                    if doubt.is_some() && answer.state == State::Gone { known.doubted() } else { known }
+                })
                 .collect();
             pages.store().remember(&work.name, &known).await.map_err(ledger::Error::from)?;
             events.push(answered(number, &work.name, &answers, began));
             report.entry(work.name.clone()).or_default().note(&answers);
+            doubted = doubted.or(doubt);
             if answers.iter().all(|answer| matches!(answer.state, State::Unreachable { .. })) {
                 silent.get_or_insert_with(|| work.name.clone());
             }
+            let in_time = |asked| !plan::is_late(work.deadline, asked, around.now, zone);
             for (subject, answer) in open.iter().zip(answers) {
-                standing.insert(subject.tag(), Standing::of(&answer));
+                // a letter is a request from the day on which it went out
+                let in_time =
+                    answer.notice().is_some() || asking.get(&subject.tag()).is_none_or(|asking| in_time(asking.since));
+                standing.insert(subject.tag(), Standing::of(&answer, in_time));
             }
         }
         failpoint::reach("after_answer");
         pages.append(events).await?;
+        if let Some(doubted) = doubted {
+            return Err(Failure::Refused(doubted));
+        }
     }
 
     let keeper = (0..rows.len())
@@ -403,8 +524,8 @@ async fn serve(
                 if subject.is_empty() || satisfied {
                     return None;
                 }
-                let (state, reason) = standing.map_or(("unreachable", None), |s| (s.state, s.reason.clone()));
-                Some((work.name.clone(), Standing { state, grade: None, reason }))
+                let unknown = || Standing { state: "unreachable", grade: None, reason: None, in_time: true };
+                Some((work.name.clone(), standing.map_or_else(unknown, Standing::without_grade)))
             })
         })
         .collect();
@@ -480,7 +601,12 @@ async fn settle(
     for work in &batches.work.recipients {
         let of = |place: &usize| subject(around, batches.selection(), work, chosen[*place]).tag();
         let tags: Vec<_> = places.iter().map(of).collect();
-        book.pages().await.store().use_up(&work.name, &tags, around.now).await.map_err(ledger::Error::from)?;
+        book.pages()
+            .await
+            .store()
+            .use_up(&work.name, &tags, &around.run, around.now)
+            .await
+            .map_err(ledger::Error::from)?;
     }
     Ok(places.len())
 }
@@ -491,6 +617,13 @@ fn subject(around: &Surroundings<'_>, selection: &KeySelection, work: &Recipient
         Some((name.clone(), text))
     });
     Subject::new(&work.name, identifiers.collect(), &around.tag_key)
+}
+
+/// Which answers of a recipient still count.
+fn validity<'a>(around: &'a Surroundings<'_>, recipient: &str) -> Validity<'a> {
+    let settings = &around.job.settings;
+    let since = settings.recipients.get(recipient).map(|known| known.valid_since(around.now, &settings.time_zone));
+    Validity { since: since.unwrap_or(Timestamp::MIN), run: Some(&around.run) }
 }
 
 fn asked(around: &Surroundings<'_>, rule: Option<&str>, recipient: &str, operation: &str, tags: &[Tag]) -> Event {
@@ -538,9 +671,24 @@ fn word(state: &str) -> &'static str {
 }
 
 impl Standing {
-    fn of(answer: &Answer) -> Self {
+    fn of(answer: &Answer, in_time: bool) -> Self {
         let reason = answer.state.reason().map(str::to_owned);
-        Self { state: answer.state.word(), grade: answer.grade, reason }
+        Self { state: word(answer.state.word()), grade: answer.grade, reason, in_time }
+    }
+
+    /// Rows that stay have the same identifiers.
+    fn shared() -> Self {
+        Self { state: SHARED, grade: None, reason: None, in_time: true }
+    }
+
+    /// The row's columns hold what people write where they know nobody.
+    fn placeholder() -> Self {
+        let reason = "not asked: what stands in the row's columns, such as `n/a`, names nobody; set them to null";
+        Self { state: "refused", grade: None, reason: Some(reason.to_owned()), in_time: true }
+    }
+
+    fn without_grade(&self) -> Self {
+        Self { state: self.state, grade: None, reason: self.reason.clone(), in_time: self.in_time }
     }
 }
 
@@ -554,6 +702,7 @@ impl Waiting {
     fn add(&mut self, recipient: &str, standing: &Standing) {
         let held = self.recipients.entry(recipient.to_owned()).or_default();
         held.rows += 1;
+        held.late += u64::from(!standing.in_time);
         *held.states.entry(standing.state).or_default() += 1;
         if held.reason.is_none() {
             held.reason.clone_from(&standing.reason);
@@ -582,26 +731,12 @@ impl Waiting {
         recipients.chain([("changed_meanwhile".to_owned(), self.changed)]).filter(|(_, rows)| *rows > 0)
     }
 
-    /// Counts what is past the recipients' deadlines, and says what all of this makes of the rule.
-    pub async fn judge(
-        &self,
-        connection: &mut dyn Connection,
-        dialect: &dyn Dialect,
-        batches: &Batches<'_>,
-        report: &mut BTreeMap<String, RecipientReport>,
-    ) -> Result<Verdict, Failure> {
+    /// Says what all of this makes of the rule.
+    pub fn judge(&self, batches: &Batches<'_>, report: &mut BTreeMap<String, RecipientReport>) -> Verdict {
         let mut verdict = Verdict { temporary: self.changed > 0, ..Verdict::default() };
         for work in &batches.work.recipients {
             let Some(held) = self.recipients.get(&work.name).filter(|held| held.rows > 0) else { continue };
-            let past = match &work.late {
-                Some(late) => {
-                    let statement = statements::count_disposable(dialect, batches.work, late);
-                    let rows = connection.fetch(&statement).await?;
-                    let count = rows.into_iter().flatten().next().flatten().and_then(|count| count.parse().ok());
-                    count.unwrap_or(0).min(held.rows)
-                }
-                None => 0,
-            };
+            let past = held.late;
             let states: Vec<_> =
                 held.states.iter().map(|(state, rows)| format!("{rows} {}", state.replace('_', " "))).collect();
             let mut words = format!("{} rows wait for {} ({})", held.rows, work.name, states.join(", "));
@@ -615,11 +750,11 @@ impl Waiting {
             let report = report.entry(work.name.clone()).or_default();
             (report.waiting, report.past_deadline) = (held.rows, past);
             // whoever is through and has not reached the grade will not: a person has to look, as at a refusal
-            let permanent = held.states.keys().any(|state| !["accepted", "unreachable"].contains(state));
+            let permanent = held.states.keys().any(|state| !["accepted", "unreachable", SHARED].contains(state));
             verdict.failed |= permanent || past > 0;
             verdict.temporary |= held.states.contains_key("unreachable");
         }
-        Ok(verdict)
+        verdict
     }
 }
 

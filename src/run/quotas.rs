@@ -13,7 +13,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use jiff::{Timestamp, tz::TimeZone};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 use tokio::sync::Mutex;
 
 /// Blocks of a quota.
@@ -105,6 +105,25 @@ impl Quotas for StoredQuotas {
             Err(error) => {
                 Err(Spent { reason: format!("its calls of this day cannot be counted: {error}"), again_after: None })
             }
+        }
+    }
+
+    async fn rest(&self, recipient: &str) -> Option<Duration> {
+        let mut blocks = self.blocks.lock().await;
+        let until = async { blocks.store(&self.store).await?.rest(recipient).await };
+        let until = until.await.inspect_err(|error| {
+            tracing::warn!(recipient, reason = %error, "whether it asked to be left alone cannot be read");
+        });
+        let left = until.ok()??.duration_since(self.clock.now());
+        Duration::try_from(left).ok().filter(|left| !left.is_zero())
+    }
+
+    async fn keep_rest(&self, recipient: &str, pause: Duration) {
+        let until = self.clock.now().checked_add(pause).unwrap_or(Timestamp::MAX);
+        let mut blocks = self.blocks.lock().await;
+        let kept = async { blocks.store(&self.store).await?.keep_rest(recipient, until).await };
+        if let Err(error) = kept.await {
+            tracing::warn!(recipient, reason = %error, "that it asked to be left alone cannot be kept");
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct RunReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gone_rules: Vec<String>,
     /// What became of work that recipients had accepted before, by their names.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub polled: BTreeMap<String, RecipientReport>,
     /// Where bytes of rows that went still are, and until when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -234,6 +234,9 @@ pub struct MaintenanceReport {
     pub message: Option<String>,
 }
 
+/// The state of persons whom a recipient says not to know any more, where there are too many of them.
+pub(super) const DOUBTED: &str = "doubted";
+
 /// What one recipient answered about the rows of a rule.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RecipientReport {
@@ -252,6 +255,23 @@ impl RecipientReport {
     /// The recipient holds nothing that could be named about so many rows.
     pub fn holds_nothing(&mut self, rows: u64) {
         *self.answers.entry("nothing_held".to_owned()).or_default() += rows;
+    }
+
+    /// What the ends of accepted work make of the run, whether the rows have gone by then or not.
+    pub fn outcome_of_polls(&self) -> Outcome {
+        let has = |state: &str| self.answers.contains_key(state);
+        match () {
+            () if has(DOUBTED) => Outcome::Refused,
+            () if has("refused") || has("not_possible") => Outcome::Failed,
+            () if has("unreachable") => Outcome::Temporary,
+            () => Outcome::Done,
+        }
+    }
+
+    /// So many persons are said to be gone, and so many are that nobody believes it.
+    pub(super) fn doubt(&mut self, persons: u64) {
+        self.asked += persons;
+        *self.answers.entry(DOUBTED.to_owned()).or_default() += persons;
     }
 
     /// Adds answers.

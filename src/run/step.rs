@@ -220,7 +220,8 @@ async fn work(
             }
             Ok(_) => {
                 let worker = &mut workers.all[0];
-                let passed = outward::pass(around, step, &batches, worker, &book, &mut report.recipients).await;
+                let passed =
+                    outward::pass(around, step, &batches, worker, &book, dialect, &mut report.recipients).await;
                 // who was asked and did not do it is not asked twice in a night
                 passed.map(|rows| waiting = rows).map(|()| Passed { is_last: true, is_whole: true })
             }
@@ -271,7 +272,7 @@ async fn work(
     let announced = book.announced().await;
     drop(book);
     let left = waiting.explain(counts.disposable());
-    let verdict = waiting.judge(workers.first(), dialect, &batches, &mut report.recipients).await?;
+    let verdict = waiting.judge(&batches, &mut report.recipients);
     report.remaining = verify::reasons(&counts);
     report.remaining.extend(waiting.reasons());
     report.counts = Some(counts);

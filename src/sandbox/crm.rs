@@ -18,7 +18,7 @@ pub const ENTRY: Entry = Entry {
     name: "crm",
     make: || Box::new(Crm::default()),
     settings: "  crm:\n    kind: http\n    url: {url}\n    auth: {bearer: \"${CRM_TOKEN}\"}  # crm_ and anything\n    \
-               grade: E1\n    check: /v1/me\n    delete: {method: DELETE, path: \"/v1/people/{email}\", gone: [404]}\n",
+               check: /v1/me\n    delete: {method: DELETE, path: \"/v1/people/{email}\", gone: [404]}\n",
 };
 
 #[derive(Default)]

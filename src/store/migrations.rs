@@ -167,6 +167,15 @@ const MIGRATIONS: &[&str] = &["
         taken bigint not null,
         primary key (group_name, name)
     );
+", "
+    -- Which asking of a person it is, by number, so that a request about somebody who came back has another name; the run
+    -- whose row used an answer up; and until when a recipient has asked not to be called, in seconds since 1970.
+    alter table recipient_answers add column asking bigint not null default 1;
+    alter table recipient_answers add column used_by text;
+    create table recipient_rests (
+        recipient text not null primary key,
+        until bigint not null
+    );
 "];
 
 /// The version that this program knows.

@@ -28,7 +28,7 @@ pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
 pub use pauses::Pause;
-pub use recipients::{Backlog, Pending, RecipientCount, Remembered, StoredNotice};
+pub use recipients::{Asking, Backlog, Pending, RecipientCount, Remembered, StoredNotice, Validity};
 
 use crate::settings::StoreSettings;
 use connection::{Argument, Connection};

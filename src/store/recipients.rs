@@ -10,7 +10,7 @@ use crate::{
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What is known about one person at one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,12 @@ impl Remembered {
         self.settled_at.is_none() && self.ticket.is_none()
     }
 
+    /// The recipient says that the person is gone, and too many are for that to be believed: to be asked again.
+    #[must_use]
+    pub fn doubted(self) -> Self {
+        Self { state: "doubted".to_owned(), grade: None, settled_at: None, ..self }
+    }
+
     /// What an answer that came `at` leaves behind. Whatever is done or cannot be done is settled.
     pub fn new(tag: Tag, operation: &str, answer: &Answer, at: Timestamp) -> Self {
         let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
@@ -73,8 +79,44 @@ impl Remembered {
     }
 }
 
-/// How long an answer serves further rows of a person after the first has gone, in seconds.
+/// How long after a row has gone its person is kept out of a list that is made anew, in seconds.
 const DAY: i64 = 24 * 60 * 60;
+
+/// Which answers still count: an answer ends with the row that it was for, and some time after it was given.
+#[derive(Clone, Copy, Debug)]
+pub struct Validity<'a> {
+    /// Whoever was settled before is asked about anew.
+    pub since: Timestamp,
+    /// What this run has used for one row serves further rows of the person in it.
+    pub run: Option<&'a str>,
+}
+
+impl Validity<'static> {
+    /// As long as nothing has gone that the answers were for.
+    pub const ALWAYS: Self = Self { since: Timestamp::MIN, run: None };
+}
+
+/// One asking of a person: it goes on, over as many calls as it takes, until its answers end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asking {
+    /// Seconds are kept.
+    pub since: Timestamp,
+    /// From 1 on.
+    pub number: u64,
+    /// What was known before of the same person, whether it still counts or not.
+    pub before: Option<String>,
+}
+
+impl Asking {
+    /// That the recipient knows the person no more is what was to be expected: it has said before that it is through with
+    /// the person, or a run that asked it was killed before it kept the answer.
+    pub fn explains_gone(&self) -> bool {
+        self.before.as_deref().is_some_and(|before| [ASKED, "confirmed", "gone"].contains(&before))
+    }
+}
+
+/// The state of a person about whom a call may be on its way.
+const ASKED: &str = "asked";
 
 /// Accepted work that can be asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +124,8 @@ pub struct Pending {
     pub ticket: String,
     /// The persons that it is about.
     pub tags: Vec<Tag>,
+    /// An earlier look found that the recipient has refused it, or that it has failed there.
+    pub is_refused: bool,
 }
 
 /// How many persons of a recipient are in one state.
@@ -169,23 +213,23 @@ fn list(tags: &[Tag]) -> Argument {
 }
 
 impl Store {
-    /// What is known of these persons, as far as it still counts: of those whose row has gone since only when that was
-    /// less than a day before `now`, for other rows of the same person. Those that nobody asked about are not there.
+    /// What is known of these persons, as far as it still counts. Those that nobody asked about are not there.
     pub async fn remembered(
         &mut self,
         recipient: &str,
         tags: &[Tag],
-        now: Timestamp,
+        validity: Validity<'_>,
     ) -> Result<BTreeMap<Tag, Remembered>, Error> {
         let sql = sql!(
             self,
             "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at, notice,
                  due_at, reminded_at, reason
              from recipient_answers where recipient = $1 and tag in (select value from" texts("$2") ")
-             and coalesce(used_at, $3) >= $3"
+             and (used_at is null or used_by = $3) and (settled_at is null or settled_at >= $4)"
         );
-        let rows: Vec<Row> =
-            self.fetch(sql, vec![recipient.into(), list(tags), (now.as_second() - DAY).into()]).await?;
+        let arguments =
+            vec![recipient.into(), list(tags), validity.run.unwrap_or("").into(), validity.since.as_second().into()];
+        let rows: Vec<Row> = self.fetch(sql, arguments).await?;
         rows.into_iter().map(|row| read(row).map(|known| (known.tag, known))).collect()
     }
 
@@ -193,15 +237,15 @@ impl Store {
     pub async fn all_remembered(
         &mut self,
         recipient: &str,
-        now: Timestamp,
+        since: Timestamp,
         most: u32,
     ) -> Result<Option<Vec<Remembered>>, Error> {
         let sql = "select tag, operation, state, grade, request_id, ticket, poll_after, first_asked_at, settled_at,
                        notice, due_at, reminded_at, reason
-                   from recipient_answers where recipient = $1 and coalesce(used_at, $2) >= $2 limit $3";
+                   from recipient_answers where recipient = $1 and used_at is null
+                       and (settled_at is null or settled_at >= $2) limit $3";
         let limit = i64::from(most) + 1;
-        let rows: Vec<Row> =
-            self.fetch(sql, vec![recipient.into(), (now.as_second() - DAY).into(), limit.into()]).await?;
+        let rows: Vec<Row> = self.fetch(sql, vec![recipient.into(), since.as_second().into(), limit.into()]).await?;
         match rows.len() > most as usize {
             true => Ok(None),
             false => rows.into_iter().map(read).collect::<Result<_, _>>().map(Some),
@@ -213,25 +257,113 @@ impl Store {
         &mut self,
         recipient: &str,
         tags: &[Tag],
-        now: Timestamp,
+        validity: Validity<'_>,
     ) -> Result<BTreeMap<Tag, Remembered>, Error> {
-        let mut known = self.remembered(recipient, tags, now).await?;
+        let mut known = self.remembered(recipient, tags, validity).await?;
         known.retain(|_, known| known.settled_at.is_some());
         Ok(known)
+    }
+
+    /// Writes down, before the first call, that these persons are asked about: whoever was asked about before and is not
+    /// settled still is, in the same asking; whose answers have ended is asked about in a new one.
+    pub async fn begin_asking(
+        &mut self,
+        recipient: &str,
+        tags: &[Tag],
+        now: Timestamp,
+        validity: Validity<'_>,
+    ) -> Result<BTreeMap<Tag, Asking>, Error> {
+        let sql = sql!(
+            self,
+            "select tag, state from recipient_answers where recipient = $1 and tag in (select value from" texts("$2") ")"
+        );
+        let before: Vec<(String, String)> = self.fetch(sql, vec![recipient.into(), list(tags)]).await?;
+        let mut before: BTreeMap<_, _> = before.into_iter().collect();
+        let sql = sql!(
+            self,
+            "insert into recipient_answers (recipient, tag, operation, state, first_asked_at)
+             select $1, value ->> 'tag', 'delete', 'asked', $3 from" objects("$2") "where true
+             on conflict (recipient, tag) do update set state = 'asked', grade = null, request_id = null, ticket = null,
+                 poll_after = null, first_asked_at = excluded.first_asked_at, settled_at = null, used_at = null,
+                 used_by = null, notice = null, due_at = null, reminded_at = null, reason = null,
+                 asking = recipient_answers.asking + 1
+             where recipient_answers.used_at is not null and recipient_answers.used_by is distinct from $4
+                 or recipient_answers.settled_at < $5"
+        );
+        let objects: Vec<_> = tags.iter().map(|tag| json!({"tag": hex::encode(tag)})).collect();
+        let arguments = vec![
+            recipient.into(),
+            json!(objects).to_string().into(),
+            now.as_second().into(),
+            validity.run.unwrap_or("").into(),
+            validity.since.as_second().into(),
+        ];
+        self.execute(sql, arguments).await?;
+        let sql = sql!(
+            self,
+            "select tag, first_asked_at, asking from recipient_answers
+             where recipient = $1 and tag in (select value from" texts("$2") ")"
+        );
+        let rows: Vec<(String, i64, i64)> = self.fetch(sql, vec![recipient.into(), list(tags)]).await?;
+        let asking = |(tag, since, number): (String, i64, i64)| {
+            let before = before.remove(&tag);
+            Ok((tag_of(&tag)?, Asking { since: time(since)?, number: unsigned(number)?, before }))
+        };
+        rows.into_iter().map(asking).collect()
+    }
+
+    /// Accepted work that has not come to its end, and whose end a look did not show: the ticket stays. Work that was
+    /// refused stays so until a person says that it is to be asked for anew.
+    pub async fn keep_waiting(
+        &mut self,
+        recipient: &str,
+        ticket: &str,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let again = if let State::Unreachable { again_after: Some(after), .. } = &answer.state {
+            *after
+        } else {
+            Duration::ZERO
+        };
+        let again = now.as_second().saturating_add(i64::try_from(again.as_secs()).unwrap_or(i64::MAX));
+        let sql = "update recipient_answers set poll_after = $4,
+                       state = case when state = 'refused' then state else $3 end,
+                       grade = case when $3 = 'refused' then null else grade end,
+                       reason = case when state = 'refused' and $3 <> 'refused' then reason else $5 end
+                   where recipient = $1 and ticket = $2 and settled_at is null";
+        let arguments = vec![
+            recipient.into(),
+            ticket.into(),
+            answer.state.word().into(),
+            again.into(),
+            answer.state.reason().map(str::to_owned).into(),
+        ];
+        self.execute(sql, arguments).await
+    }
+
+    /// What the recipient says of accepted work is not believed: it is looked at again.
+    pub async fn doubt_pending(&mut self, recipient: &str, ticket: &str) -> Result<(), Error> {
+        let sql = "update recipient_answers set state = 'doubted' where recipient = $1 and ticket = $2";
+        self.execute(sql, vec![recipient.into(), ticket.into()]).await
+    }
+
+    /// Gives up accepted work that was refused, since a person said so: whose rows are still there are asked about anew.
+    /// How many persons it was about.
+    pub(crate) async fn give_up_refused(&mut self, recipient: &str) -> Result<u64, Error> {
+        let sql = "select count(*) from recipient_answers
+                   where recipient = $1 and state = 'refused' and ticket is not null and settled_at is null";
+        let persons: Option<(i64,)> = self.fetch_one(sql, vec![recipient.into()]).await?;
+        // a new asking: the recipient must not take the new request for the old one
+        let sql = "update recipient_answers set ticket = null, poll_after = null, asking = asking + 1
+                   where recipient = $1 and state = 'refused' and ticket is not null and settled_at is null";
+        self.execute(sql, vec![recipient.into()]).await?;
+        persons.map_or(Ok(0), |(persons,)| unsigned(persons))
     }
 
     /// Keeps what was answered, in one statement: all of it or nothing. When a person was first asked about stays; what is
     /// settled stays settled.
     pub async fn remember(&mut self, recipient: &str, batch: &[Remembered]) -> Result<(), Error> {
-        self.keep(recipient, batch, true).await
-    }
-
-    /// The same for what a poll has told: of somebody whose row has gone since, it does not begin anew.
-    pub async fn remember_polled(&mut self, recipient: &str, batch: &[Remembered]) -> Result<(), Error> {
-        self.keep(recipient, batch, false).await
-    }
-
-    async fn keep(&mut self, recipient: &str, batch: &[Remembered], anew: bool) -> Result<(), Error> {
         // One statement cannot change a row twice.
         let once: BTreeMap<_, _> = batch.iter().map(|known| (known.tag, known)).collect();
         let rows = once.values().map(|known| {
@@ -265,26 +397,40 @@ impl Store {
              on conflict (recipient, tag) do update set operation = excluded.operation, state = excluded.state,
                  grade = excluded.grade, request_id = excluded.request_id, ticket = excluded.ticket,
                  poll_after = excluded.poll_after, settled_at = excluded.settled_at, reason = excluded.reason,
-                 first_asked_at = case when recipient_answers.used_at is null or cast($3 as bigint) = 0
-                     then recipient_answers.first_asked_at else excluded.first_asked_at end,
+                 -- a letter is a request from the day on which it went out
+                 first_asked_at = case when recipient_answers.notice is null and excluded.notice is not null
+                     then excluded.first_asked_at else recipient_answers.first_asked_at end,
                  notice = coalesce(excluded.notice, recipient_answers.notice),
                  due_at = coalesce(excluded.due_at, recipient_answers.due_at),
                  reminded_at = case when excluded.notice <> recipient_answers.notice then excluded.reminded_at
-                     else coalesce(excluded.reminded_at, recipient_answers.reminded_at) end,
-                 used_at = case when cast($3 as bigint) = 0 then recipient_answers.used_at end
-             where recipient_answers.settled_at is null
-                 or recipient_answers.used_at is not null and cast($3 as bigint) = 1"
+                     else coalesce(excluded.reminded_at, recipient_answers.reminded_at) end
+             where recipient_answers.settled_at is null"
         );
-        self.execute(sql, vec![recipient.into(), rows.into(), i64::from(anew).into()]).await
+        self.execute(sql, vec![recipient.into(), rows.into()]).await
     }
 
-    /// The rows that these persons were asked about have gone.
-    pub async fn use_up(&mut self, recipient: &str, tags: &[Tag], now: Timestamp) -> Result<(), Error> {
+    /// The rows that these persons were asked about have gone, in this run.
+    pub async fn use_up(&mut self, recipient: &str, tags: &[Tag], run: &str, now: Timestamp) -> Result<(), Error> {
         let sql = sql!(
             self,
-            "update recipient_answers set used_at = $3 where recipient = $1 and tag in (select value from" texts("$2") ")"
+            "update recipient_answers set used_at = $3, used_by = $4
+             where recipient = $1 and tag in (select value from" texts("$2") ")"
         );
-        self.execute(sql, vec![recipient.into(), list(tags), now.as_second().into()]).await
+        self.execute(sql, vec![recipient.into(), list(tags), now.as_second().into(), run.into()]).await
+    }
+
+    /// Until when a recipient has asked not to be called.
+    pub async fn rest(&mut self, recipient: &str) -> Result<Option<Timestamp>, Error> {
+        let sql = "select until from recipient_rests where recipient = $1";
+        let rest: Option<(i64,)> = self.fetch_one(sql, vec![recipient.into()]).await?;
+        rest.map(|(until,)| time(until)).transpose()
+    }
+
+    /// A recipient has asked not to be called until then.
+    pub async fn keep_rest(&mut self, recipient: &str, until: Timestamp) -> Result<(), Error> {
+        let sql = "insert into recipient_rests (recipient, until) values ($1, $2)
+                   on conflict (recipient) do update set until = excluded.until";
+        self.execute(sql, vec![recipient.into(), until.as_second().into()]).await
     }
 
     /// Persons whom the recipient has been asked about and who are not to come back to it: it works on them, or is through
@@ -298,15 +444,19 @@ impl Store {
 
     /// Accepted work whose time to be asked about has come, by ticket.
     pub async fn pending(&mut self, recipient: &str, now: Timestamp) -> Result<Vec<Pending>, Error> {
-        let sql = "select ticket, tag from recipient_answers
+        let sql = "select ticket, tag, state from recipient_answers
                    where recipient = $1 and ticket is not null and poll_after <= $2 order by ticket, tag";
-        let rows: Vec<(String, String)> = self.fetch(sql, vec![recipient.into(), now.as_second().into()]).await?;
+        let rows: Vec<(String, String, String)> =
+            self.fetch(sql, vec![recipient.into(), now.as_second().into()]).await?;
         let mut pending: Vec<Pending> = Vec::new();
-        for (ticket, tag) in rows {
-            let tag = tag_of(&tag)?;
+        for (ticket, tag, state) in rows {
+            let (tag, is_refused) = (tag_of(&tag)?, state == "refused");
             match pending.last_mut() {
-                Some(last) if last.ticket == ticket => last.tags.push(tag),
-                _ => pending.push(Pending { ticket, tags: vec![tag] }),
+                Some(last) if last.ticket == ticket => {
+                    last.tags.push(tag);
+                    last.is_refused |= is_refused;
+                }
+                _ => pending.push(Pending { ticket, tags: vec![tag], is_refused }),
             }
         }
         Ok(pending)

@@ -63,6 +63,10 @@ impl Dialect for Mysql {
         codec::text(&column.codec, expression)
     }
 
+    fn as_identifier(&self, text: &str) -> String {
+        format!("cast(lower(trim(convert({text} using utf8mb4))) as binary)")
+    }
+
     fn key_text(&self, expression: &str, column: &KeyColumn) -> String {
         codec::key_text(&column.codec, expression)
     }

@@ -150,7 +150,7 @@ impl GoogleAds {
         let body = self.ask(call.body(Body::Json(json!({"query": query})))).await.map_err(|stopped| stopped.answer)?;
         let job = array(&body["results"]).first().map(|row| &row["offlineUserDataJob"]);
         let Some(name) = job.and_then(|job| job["resourceName"].as_str()).filter(|name| is_job_name(name)) else {
-            return Err(Answer::unreachable("Google Ads knows no such job; a new one will be made", None));
+            return Err(Answer::forgotten("Google Ads knows no such job; a new one will be made"));
         };
         let status = job.and_then(|job| job["status"].as_str()).unwrap_or_default();
         Ok((name.to_owned(), status.to_owned()))
@@ -164,7 +164,7 @@ impl GoogleAds {
         };
         match status.as_str() {
             "SUCCESS" => Answer::confirmed(Grade::E1),
-            "FAILED" => Answer::unreachable("the job failed; a new one will be made", Some(FAILED_JOB)),
+            "FAILED" => Answer::refused("the job failed"),
             "PENDING" => match self.start(api, name).await {
                 Ok(()) => Answer::accepted(name, JOB_LOOK),
                 Err(answer) => answer,
@@ -212,7 +212,7 @@ pub(super) fn is_job_name(name: &str) -> bool {
 
 /// The same for the same people, list and number: a positive 64-bit number that tells nobody anything.
 fn external_id(part: &Part, list: &str, number: u32) -> i64 {
-    let mut references: Vec<String> = part.iter().map(|(_, subject, _)| subject.reference()).collect();
+    let mut references: Vec<String> = part.iter().map(|(_, subject, _)| subject.request()).collect();
     references.sort_unstable();
     let digest = Sha256::digest(format!("{}/{list}/{number}", references.join("/")));
     let mut bytes = [0; 8];

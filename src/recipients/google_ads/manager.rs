@@ -81,7 +81,7 @@ impl GoogleAds {
         self.ask(call).await.map_err(|stopped| {
             let unknown = stopped.says("INVALID_REQUEST_ID") || stopped.says("NOT_FOUND");
             match unknown {
-                true => Answer::unreachable("Google knows no such request; a new one will be made", None),
+                true => Answer::forgotten("Google knows no such request; a new one will be made"),
                 false => stopped.answer,
             }
         })

@@ -1,10 +1,7 @@
 //! Persons as Google Ads knows them: normalized and hashed.
 
 use super::GoogleAds;
-use crate::recipients::{
-    Answer, Subject,
-    google::{self, Phone},
-};
+use crate::recipients::{Answer, Subject, google, phone::Phone};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 

@@ -62,7 +62,7 @@ fn regained(reply: &Reply) -> Option<Duration> {
 /// A reply that is no success.
 pub(super) fn refusal(reply: &Reply) -> Answer {
     let answer = match Fault::of(reply) {
-        Some(fault) if fault.is(AUDIENCE_DELETED) => Answer::gone(Grade::E1),
+        Some(fault) if fault.is(AUDIENCE_DELETED) => Answer::confirmed(Grade::E1),
         Some(_) => Answer::refused(words_of(reply)),
         None => match reply.status {
             300..=399 => Answer::refused("Meta's answer leads elsewhere, which is not followed: look at `url`"),

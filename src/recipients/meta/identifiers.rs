@@ -34,7 +34,7 @@ pub(super) fn normalized(key: &str, text: &str, country: Option<&str>, calling_c
     };
     let value = match key {
         "EXTERN_ID" => text.to_owned(),
-        "PHONE" => phone::international(text, calling_code)?,
+        "PHONE" => phone::international(text, calling_code).number()?,
         "FN" | "LN" => name(),
         "FI" => name().chars().take(1).collect(),
         "GEN" => small.chars().next().filter(|c| matches!(c, 'm' | 'f'))?.to_string(),

@@ -1,6 +1,8 @@
 //! `mode: redaction`: jobs of Stripe's preview API: made, validated, run, polled.
 
-use super::{BLOCKED, LOCKED, PAGE, PREVIEW, REDACTING, Stripe, VALIDATING, VALIDATION, is_plain, no_customer};
+use super::{
+    BLOCKED, LOCKED, PAGE, PREVIEW, REDACTING, Stripe, VALIDATING, VALIDATION, customer_of, is_plain, no_customer,
+};
 use crate::recipients::{
     Answer, Grade, Subject,
     client::{Body, Call, segment},
@@ -14,9 +16,9 @@ impl Stripe {
     pub(super) async fn redact(&self, subjects: &[&Subject]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = vec![None; subjects.len()];
         for (subject, answer) in subjects.iter().zip(&mut answers) {
-            *answer = match subject.get("customer") {
-                Some(customer) => self.prepare(subject, customer).await.err().map(|answer| *answer),
-                None => Some(no_customer()),
+            *answer = match customer_of(subject) {
+                Ok(customer) => self.prepare(subject, customer).await.err().map(|answer| *answer),
+                Err(answer) => Some(*answer),
             };
         }
         let mut groups: Vec<Vec<usize>> = vec![(0..subjects.len()).filter(|index| answers[*index].is_none()).collect()];
@@ -130,7 +132,7 @@ impl Stripe {
                 }
             }
             Some("canceled" | "canceling") => {
-                Answer::unreachable("the redaction job was cancelled; a new one will be made", None)
+                Answer::forgotten("the redaction job was cancelled; a new one will be made")
             }
             _ => Answer::unreachable("a redaction job in an unknown state", Some(BLOCKED)),
         }
@@ -213,7 +215,7 @@ pub(super) fn path_of(ticket: &str) -> String {
 }
 
 fn key_of_job(subjects: &[&Subject], number: u32) -> String {
-    let mut references: Vec<_> = subjects.iter().map(|subject| subject.reference()).collect();
+    let mut references: Vec<_> = subjects.iter().map(|subject| subject.request()).collect();
     references.sort_unstable();
     let digest = Sha256::digest(references.join("/"));
     format!("sunset-redact-{}-{number}", hex::encode(&digest[..16]))

@@ -302,14 +302,14 @@ impl YahooJapanAds {
                 Some(status @ ("INVALID_FILE" | "FAILED")) => {
                     // Without it, the next run would take it for one that is under way.
                     self.remove(&[list]).await?;
-                    let reason = format!("Yahoo did not take the new list ({status}); it will be made again");
-                    return Err(Box::new(Answer::unreachable(reason, Some(RECEIVING)).request_id(id)));
+                    let reason = format!("Yahoo did not take the new list ({status})");
+                    return Err(Box::new(Answer::refused(reason).request_id(id)));
                 }
                 _ => return Ok(receiving(ticket).request_id(id)),
             }
         } else if !older.is_empty() {
             let reason = "the new list is gone before the old one was removed; it will be made again";
-            return Err(Box::new(Answer::unreachable(reason, None).request_id(id)));
+            return Err(Box::new(Answer::forgotten(reason).request_id(id)));
         }
         // Nobody who was asked about is in a newer list, so it is the older ones that count.
         Ok(match self.remove(&older).await? {

@@ -206,7 +206,7 @@ async fn a_segment_that_is_not_there_is_gone_only_if_somebody_says_so() {
     assert!(strict.check().await.unwrap_err().reason.contains("no such audience"));
     let told = criteo(&sandbox, ", audience_deleted: true");
     let answer = ask(&*told).await;
-    assert_eq!((&answer.state, answer.grade), (&State::Gone, Some(Grade::E2)));
+    assert_eq!((&answer.state, answer.grade), (&State::Confirmed, Some(Grade::E2)));
     assert_eq!(told.check().await, Ok(Checked::Proven));
 }
 

@@ -41,7 +41,10 @@ pub fn yaml(kind: &str, url: &str, more: &str, credentials: &str) -> String {
 
 pub fn reason(answer: &Answer) -> &str {
     match &answer.state {
-        State::Refused { reason } | State::NotPossible { reason } | State::Unreachable { reason, .. } => reason,
+        State::Refused { reason }
+        | State::NotPossible { reason }
+        | State::Unreachable { reason, .. }
+        | State::Forgotten { reason } => reason,
         state => panic!("{state:?}"),
     }
 }

@@ -305,7 +305,7 @@ async fn a_job_is_created_filled_and_run_for_each_list() {
     }
     sandbox.seed(KIND, &json!({"fail_jobs": true}));
     let ends = ends_of(&*ads, &ads.delete(&[email("c@example.com")]).await).await;
-    assert_eq!(reason(&ends[0]), "the job failed; a new one will be made");
+    assert_eq!(reason(&ends[0]), "the job failed");
 }
 
 /// As `services/types/offline_user_data_job_service.py` of google-ads 34.0.0 (v26) has it, in the JSON of protobuf.

@@ -97,7 +97,8 @@ async fn each(yaml: &str, identifier: &str, judge: impl Fn(&str, &Asked)) {
         let asked: Vec<_> = server.requests().iter().map(|request| read(request)).collect();
         let asked: Vec<_> = asked.iter().filter(|asked| !asked.segments.contains(&"oauth2".to_owned())).collect();
         for asked in &asked {
-            judge(text, asked);
+            // Blanks around are no part of an identifier.
+            judge(text.trim(), asked);
         }
         if asked.is_empty() {
             let stays = matches!(answer.state, State::Refused { .. } | State::NotPossible { .. });

@@ -96,7 +96,7 @@ async fn sessions_are_polled_to_the_end() {
     let tickets = [poll.ticket.clone(), "17".to_owned(), WHO.to_owned()];
     let answers = meta.poll(&tickets).await;
     assert!(matches!(&answers[0].state, State::Accepted { poll } if poll.ticket == tickets[0]), "{answers:?}");
-    assert!(matches!(answers[1].state, State::Unreachable { .. }), "{answers:?}");
+    assert!(matches!(answers[1].state, State::Forgotten { .. }), "{answers:?}");
     assert!(matches!(answers[2].state, State::Refused { .. }), "{answers:?}");
     let answers = meta.poll(&tickets[..1]).await;
     assert_eq!((&answers[0].state, answers[0].grade), (&State::Confirmed, Some(Grade::E1)));
@@ -195,7 +195,7 @@ async fn what_became_of_an_audience_is_told() {
     sandbox.seed("meta", &json!({"audiences": audiences, "deleted": [deleted], "flagged": [flagged]}));
     let one = |id: &str| meta(&sandbox, &format!(", audience: \"{id}\""));
     let answer = ask(&*one(deleted)).await;
-    assert_eq!((&answer.state, answer.grade), (&State::Gone, Some(Grade::E1)));
+    assert_eq!((&answer.state, answer.grade), (&State::Confirmed, Some(Grade::E1)));
     for (id, words) in [(flagged, "flagged"), ("99", "no such ad account or audience")] {
         assert!(reason(&ask(&*one(id)).await).contains(words));
         let error = one(id).check().await.unwrap_err();

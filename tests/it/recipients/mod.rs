@@ -3,6 +3,7 @@
 mod audiences;
 mod criteo;
 mod ddrf;
+mod evidence;
 mod faults;
 mod google;
 mod google_ads;

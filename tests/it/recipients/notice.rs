@@ -16,7 +16,7 @@ use sunset::{
     recipients::{self, Answer, Checked, Grade, Notice, Plumbing, Poll, Recipient, Sender, State, Subject},
     sandbox::{Fault, Sandbox},
     settings::{KeySettings, StoreSettings},
-    store::{Remembered, Store},
+    store::{Remembered, Store, Validity},
 };
 
 const PARTIES: &str = "addressee: Example Collection Inc., sender: \"Example Shop Inc., Privacy Office\"";
@@ -406,7 +406,7 @@ async fn a_notice_is_remembered_until_it_is_confirmed() {
         store.remember("shop", &batch(&answer(false), now)).await.unwrap();
         let later = now + 11.hours();
         assert_eq!(store.pending("shop", later).await.unwrap()[0].tags.len(), 3);
-        let known = &store.remembered("shop", &tags, Timestamp::UNIX_EPOCH).await.unwrap()[&tags[0]];
+        let known = &store.remembered("shop", &tags, Validity::ALWAYS).await.unwrap()[&tags[0]];
         assert_eq!((known.notice.as_deref(), known.due_at, known.reminded_at), (Some("20261122-aa"), Some(due), None));
         assert_eq!((known.grade, known.settled_at), (Some(Grade::E4), None));
         store.remember("shop", &batch(&answer(true), later)).await.unwrap();
@@ -552,7 +552,7 @@ async fn a_person_records_what_was_confirmed() {
 
     let mut store = Store::open_existing(&job.store).await.unwrap();
     let tags: Vec<_> = people.iter().map(Subject::tag).collect();
-    let settled = store.settled("shop", &tags, Timestamp::UNIX_EPOCH).await.unwrap();
+    let settled = store.settled("shop", &tags, Validity::ALWAYS).await.unwrap();
     assert!(settled.values().all(|known| known.state == "confirmed" && known.grade == Some(Grade::E3)));
     assert_eq!((settled.len(), store.pending("shop", Timestamp::MAX).await.unwrap().len()), (4, 0));
     let entries = store.entries_after(0, 1000).await.unwrap();

@@ -149,17 +149,19 @@ async fn a_repeated_request_is_found_again() {
 }
 
 #[tokio::test]
-async fn what_was_cancelled_is_asked_for_anew() {
+async fn what_was_cancelled_is_refused() {
     let sandbox = sandbox().await;
     let opendsr = open(&sandbox, "");
     let first = ticket(&ask(&*opendsr).await);
     seed(&sandbox, json!({"status": "cancelled"}));
-    assert!(reason(&poll(&*opendsr, &first).await).contains("a new one will be made"));
+    let cancelled = poll(&*opendsr, &first).await;
+    assert!(matches!(&cancelled.state, State::Refused { reason } if reason.contains("cancelled")), "{cancelled:?}");
+    // A person has said that it is asked for anew.
     let second = ticket(&ask(&*opendsr).await);
     assert_ne!(first, second);
     assert!(matches!(poll(&*opendsr, &second).await.state, State::Accepted { .. }));
     let unknown = poll(&*opendsr, "a7551968-d5d6-44b2-9831-815ac9017798").await;
-    assert!(matches!(&unknown.state, State::Unreachable { reason, .. } if reason.contains("knows no such request")));
+    assert!(matches!(&unknown.state, State::Forgotten { reason } if reason.contains("knows no such request")));
     assert!(matches!(poll(&*opendsr, "../discovery").await.state, State::Refused { .. }));
 }
 

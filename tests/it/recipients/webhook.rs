@@ -39,7 +39,10 @@ fn customers(ids: &[&str]) -> Vec<Subject> {
 
 fn reason(answer: &Answer) -> &str {
     match &answer.state {
-        State::Refused { reason } | State::NotPossible { reason } | State::Unreachable { reason, .. } => reason,
+        State::Refused { reason }
+        | State::NotPossible { reason }
+        | State::Unreachable { reason, .. }
+        | State::Forgotten { reason } => reason,
         state => panic!("{state:?}"),
     }
 }

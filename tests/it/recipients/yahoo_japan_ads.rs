@@ -119,7 +119,7 @@ async fn lists_that_forget_sooner_than_the_period_hold_nobody() {
     let sandbox = sandbox(&members(89)).await;
     let yahoo = open(&sandbox, EXPIRY, None);
     let answer = ask(&*yahoo).await;
-    assert_eq!((&answer.state, answer.grade), (&State::Gone, Some(Grade::E2)));
+    assert_eq!((&answer.state, answer.grade), (&State::Confirmed, Some(Grade::E2)));
     assert!(answer.request_id.is_some());
     // One call proves it for all.
     assert_eq!(sandbox.calls("yahoo_japan_ads")["POST /AudienceListService/get"], 1);
@@ -137,7 +137,7 @@ async fn every_page_of_lists_is_looked_at() {
     let mut all: Vec<_> = (0..1200).map(|n| json!({"id": n + 1, "name": format!("L{n}"), "duration": 30})).collect();
     let sandbox = sandbox(&json!({"lists": all})).await;
     let yahoo = open(&sandbox, EXPIRY, None);
-    assert_eq!(ask(&*yahoo).await.state, State::Gone);
+    assert_eq!(ask(&*yahoo).await.state, State::Confirmed);
     assert_eq!(sandbox.calls("yahoo_japan_ads")["POST /AudienceListService/get"], 2);
     all = vec![json!({"id": 5000, "name": "Last", "duration": 180})];
     sandbox.seed("yahoo_japan_ads", &json!({"lists": all}));
@@ -358,7 +358,7 @@ async fn what_passes_is_waited_for() {
         Fault { break_off: Some("before".into()), ..fault("get") },
     ] {
         sandbox.fault(fault);
-        assert_eq!(ask(&*yahoo).await.state, State::Gone);
+        assert_eq!(ask(&*yahoo).await.state, State::Confirmed);
     }
     sandbox.fault(Fault { status: Some(403), body: error("0003"), times: Some(4), ..fault("get") });
     let answer = ask(&*yahoo).await;
@@ -371,7 +371,7 @@ async fn an_expired_token_is_fetched_anew_and_wrong_credentials_are_told() {
     let yahoo = open(&sandbox, EXPIRY, None);
     assert_eq!(yahoo.check().await, Ok(Checked::Proven));
     sandbox.seed("yahoo_japan_ads", &json!({"expire_tokens": true}));
-    assert_eq!(ask(&*yahoo).await.state, State::Gone);
+    assert_eq!(ask(&*yahoo).await.state, State::Confirmed);
     assert_eq!(sandbox.calls("yahoo_japan_ads")["POST /oauth/v1/token"], 2);
     let yaml = yaml(&sandbox.url("yahoo_japan_ads"), EXPIRY);
     let wrong = recipients::open(&secret_settings(&yaml, "wrong"), &plumbing()).unwrap();
