@@ -125,9 +125,12 @@ fn compared(kind: Kind, value: &Value, literal: &Literal, engine: Engine) -> Opt
                 Told::Wall(moment) | Told::Instant(moment) => kind.compare(engine, value, &Value::Wall(moment)),
             }
         }
-        // SQLite's columns without a type: a number is less than any text.
-        (Value::Text(_), Literal::Number(_)) if kind == Kind::Untyped => Some(Ordering::Greater),
-        (Value::Int(_) | Value::Real(_), Literal::Text(_)) if kind == Kind::Untyped => Some(Ordering::Less),
+        // SQLite's columns without a type: numbers are compared with numbers alone, and texts with texts.
+        (Value::Text(_), Literal::Number(_)) | (Value::Int(_) | Value::Real(_), Literal::Text(_))
+            if kind == Kind::Untyped =>
+        {
+            None
+        }
         (value, literal) => panic!("the generator compares {value:?} of {kind:?} with {literal:?}"),
     }
 }

@@ -136,7 +136,7 @@ impl Meaning<'_> {
         techniques::applied(&technique, value, key, self.case.zone)
     }
 
-    /// The primary key as one text.
+    /// The primary key as one text. Of several parts none can be mistaken for two.
     fn key(&self, table: usize, row: &Row) -> String {
         let part = |column: &usize| match &row[*column] {
             Value::Text(text) => text.clone(),
@@ -144,7 +144,13 @@ impl Meaning<'_> {
             // No rule of the generator writes such a key.
             other => format!("{other:?}"),
         };
-        self.case.tables[table].key.iter().map(part).collect::<Vec<String>>().join("-")
+        match self.case.tables[table].key.as_slice() {
+            [column] => part(column),
+            several => {
+                let parts = several.iter().map(|column| part(column).replace('~', "~0").replace('-', "~1"));
+                parts.collect::<Vec<String>>().join("-")
+            }
+        }
     }
 
     /// The day on which the row's time begins, in the job's zone.
@@ -315,7 +321,14 @@ impl Meaning<'_> {
             let Some((_, action)) = rule.dependents.iter().find(|(named, _)| *named == key) else { continue };
             for (&mark, child) in &state[key.table] {
                 let child_place = (key.table, mark);
-                if child_place == place || !self.case.references(key, child, &state[place.0][&place.1]) {
+                if !self.case.references(key, child, &state[place.0][&place.1]) {
+                    continue;
+                }
+                if child_place == place {
+                    // A due row never waits for itself. Whether one that goes along does, nothing says.
+                    if way.len() > 1 && erased && matches!(action, Action::Keep) {
+                        fate.waits_for.push((child_place, key));
+                    }
                     continue;
                 }
                 fate.blocked |= held.contains(&child_place) && !matches!(action, Action::Keep);

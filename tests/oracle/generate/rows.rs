@@ -6,7 +6,7 @@ use crate::oracle::{
     language::{As, Rule, Source},
     meaning::counted,
     night,
-    schema::{Case, Edit, MARK, Mark, Row},
+    schema::{Case, Edit, MARK, Mark, Rival, Row},
     value::{Alike, Engine, Kind, Value, WORDS},
 };
 use std::collections::BTreeMap;
@@ -57,6 +57,62 @@ pub fn edits(case: &Case, roles: &[Roles], features: Features, dice: &mut Dice) 
         edits.push(edit);
     }
     edits
+}
+
+/// One change that meets a run: of a row's time, of what conditions look at, of what a row references; a new row, or one
+/// less.
+pub fn rival(case: &Case, roles: &[Roles], features: Features, dice: &mut Dice) -> Option<Rival> {
+    let moment = dice.one_of(&[
+        "before_statement",
+        "before_statement",
+        "before_keys",
+        "after_keys",
+        "after_keys",
+        "dependents_locked",
+        "after_statement",
+        "after_commit",
+    ]);
+    for _ in 0..20 {
+        let table = if dice.chance(60) && !case.rules.is_empty() {
+            dice.one_of(&case.rules).table
+        } else {
+            dice.below(case.tables.len())
+        };
+        let own = &case.tables[table];
+        let marks: Vec<Mark> = case.rows[table].keys().copied().collect();
+        let edit = match dice.below(6) {
+            0 | 1 => {
+                let mark = 2000 + dice.range(0, 500);
+                Edit::Insert { table, row: row(case, roles, table, mark, features, dice) }
+            }
+            _ if marks.is_empty() => continue,
+            2 => Edit::Delete { table, mark: dice.one_of(&marks) },
+            3 => {
+                let Some(foreign) = own.foreign.iter().find(|foreign| foreign.columns.len() == 1) else { continue };
+                let parents: Vec<&Row> = case.rows[foreign.table].values().collect();
+                if parents.is_empty() {
+                    continue;
+                }
+                let value = dice.one_of(&parents)[foreign.to[0]].clone();
+                Edit::Set { table, mark: dice.one_of(&marks), column: foreign.columns[0], value }
+            }
+            4 if !roles[table].conditions.is_empty() => {
+                let column = dice.one_of(&roles[table].conditions);
+                let value = condition_value(case.engine, own.columns[column].kind, dice);
+                Edit::Set { table, mark: dice.one_of(&marks), column, value }
+            }
+            _ => {
+                let (column, reading) = dice.one_of(&roles[table].times);
+                let value = time_value(case, table, column, reading, features, false, dice);
+                Edit::Set { table, mark: dice.one_of(&marks), column, value }
+            }
+        };
+        let fits = !night::edited(case, &mut case.rows.clone(), std::slice::from_ref(&edit)).is_empty();
+        if fits {
+            return Some(Rival { moment, edit });
+        }
+    }
+    None
 }
 
 fn row(case: &Case, roles: &[Roles], table: usize, mark: Mark, features: Features, dice: &mut Dice) -> Row {

@@ -239,7 +239,12 @@ fn condition(case: &Case, roles: &[Roles], table: usize, features: Features, dic
     for column in columns.into_iter().take(dice.one_of(&[1, 2])) {
         let kind = case.tables[table].columns[column].kind;
         let several = |dice: &mut Dice| -> Vec<Literal> {
-            (0..dice.one_of(&[1, 1, 2, 3])).map(|_| literal(case.engine, kind, dice)).collect()
+            let mut literals: Vec<Literal> =
+                (0..dice.one_of(&[1, 1, 2, 3])).map(|_| literal(case.engine, kind, dice)).collect();
+            // What a list of numbers and texts means in a column without a type, nothing says.
+            let sort = std::mem::discriminant(&literals[0]);
+            literals.retain(|literal| std::mem::discriminant(literal) == sort);
+            literals
         };
         let test = match dice.below(6) {
             0 | 1 => {

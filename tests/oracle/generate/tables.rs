@@ -7,7 +7,7 @@ use crate::oracle::{
     value::{Alike, Engine, Kind},
 };
 
-const NAMES: [&str; 4] = ["customers", "orders", "items", "notes"];
+pub const NAMES: [&str; 4] = ["customers", "orders", "items", "notes"];
 
 pub fn make(case: &mut Case, features: Features, dice: &mut Dice) -> Vec<Roles> {
     let count = dice.one_of(&[1, 2, 2, 3, 3, 4]);
