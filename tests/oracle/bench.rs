@@ -103,27 +103,32 @@ impl Bench {
 
     /// Makes tables, rows and job of a case; the error is the database's.
     pub fn set_up(&mut self, case: &Case) -> Result<(), String> {
+        let statements: String = case.sql().into_iter().map(|statement| statement + ";\n").collect();
+        self.set_up_with(case.zone.name(), case.workers, case.rule_files(), &statements)
+    }
+
+    pub fn set_up_with(
+        &mut self,
+        zone: &str,
+        workers: u32,
+        rules: Vec<(String, String)>,
+        statements: &str,
+    ) -> Result<(), String> {
         let _ = fs::remove_dir_all(self.path("state"));
         let _ = fs::remove_dir_all(self.path("rules"));
         fs::create_dir(self.path("rules")).unwrap();
-        for (name, text) in case.rule_files() {
+        for (name, text) in rules {
             fs::write(self.path("rules").join(name), text).unwrap();
         }
-        let workers = if self.engine == Engine::Sqlite { 1 } else { case.workers };
+        let workers = if self.engine == Engine::Sqlite { 1 } else { workers };
         let keys =
             ["tag", "signing", "pseudonym"].map(|key| format!("  {key}: \"${{file:keys/{key}.key}}\"\n")).concat();
         let settings = format!(
-            "name: oracle\ntime_zone: {}\ndatabases: {{{DATABASE}: \"${{ORACLE_URL}}\"}}\n\
-             limits: {{max_share: 100%}}\npace: {{workers: {workers}}}\nkeys:\n{keys}",
-            case.zone.name()
+            "name: oracle\ntime_zone: {zone}\ndatabases: {{{DATABASE}: \"${{ORACLE_URL}}\"}}\n\
+             limits: {{max_share: 100%}}\npace: {{workers: {workers}}}\nkeys:\n{keys}"
         );
         fs::write(self.path("sunset.yaml"), settings).unwrap();
         self.empty()?;
-        let mut statements = String::new();
-        for statement in case.sql() {
-            statements += &statement;
-            statements += ";\n";
-        }
         // One transaction for all rows; MariaDB ends it by itself where tables are made.
         let (first, last) = match self.engine {
             Engine::Maria => ("set autocommit = 0", "commit;\nset autocommit = 1"),
@@ -211,7 +216,7 @@ impl Bench {
             .collect()
     }
 
-    fn rows(&mut self, sql: &str) -> BTreeMap<Mark, Vec<Option<String>>> {
+    pub fn rows(&mut self, sql: &str) -> BTreeMap<Mark, Vec<Option<String>>> {
         let query = raw_sql(AssertSqlSafe(sql.to_owned()));
         let url = &self.database.url;
         macro_rules! texts {

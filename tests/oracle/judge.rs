@@ -143,6 +143,8 @@ fn one_night(
         Some(Edit::Insert { .. }) => !state[table].contains_key(&mark),
         Some(Edit::Delete { .. }) | None => false,
     };
+    let foreign =
+        |table, mark, column| foreign(table, mark, column) || ending.contested.contains(&(table, mark, column));
     let difference = difference(case, (state, &rights), &before, &after, &foreign);
     let (plan, run) = (json(&plan)?, json(&run)?);
     if !difference.is_empty() {

@@ -12,6 +12,7 @@
 
 mod bench;
 mod calendar;
+mod cases;
 mod condition;
 mod generate;
 mod judge;

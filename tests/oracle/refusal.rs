@@ -74,7 +74,7 @@ pub fn reads(rule: &Rule) -> BTreeSet<Cell> {
 }
 
 /// The columns that a rule changes, in its rows and in their dependents.
-fn writes(case: &Case, rule: &Rule) -> BTreeSet<Cell> {
+pub fn writes(case: &Case, rule: &Rule) -> BTreeSet<Cell> {
     let mut cells = BTreeSet::new();
     match &rule.disposition {
         Disposition::Erase => {}

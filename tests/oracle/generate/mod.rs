@@ -148,7 +148,7 @@ pub fn case(engine: Engine, number: u64, features: Features) -> Case {
     }
     if features.kills && dice.chance(6) {
         case.nights[0].killed_after = Some(dice.one_of(&[15, 30, 45, 60, 80, 110]));
-    } else if features.rivals && dice.chance(25) {
+    } else if features.rivals && dice.chance(35) {
         let last = case.nights.len() - 1;
         case.nights[last].rival = rows::rival(&case, &roles, features, &mut dice);
     }
@@ -174,7 +174,16 @@ fn holds(case: &mut Case, roles: &[Roles], features: Features, dice: &mut Dice) 
             let column = dice.one_of(&roles[table].conditions);
             Held::Condition(rules::expression(case, table, column, features, dice))
         } else if !marks.is_empty() && (!bytes || case.engine != Engine::Sqlite) {
-            Held::Row(dice.one_of(&marks))
+            // Mostly one to which others belong.
+            let is_referenced = |mark: &&i64| {
+                let row = &case.rows[table][mark];
+                case.keys_to(table)
+                    .iter()
+                    .any(|key| case.rows[key.table].values().any(|from| case.references(*key, from, row)))
+            };
+            let referenced: Vec<i64> = marks.iter().filter(is_referenced).copied().collect();
+            let any = referenced.is_empty() || dice.chance(30);
+            Held::Row(dice.one_of(if any { &marks } else { &referenced }))
         } else {
             continue;
         };

@@ -4,7 +4,7 @@ use super::{Dice, Edits, Features, Roles, boundary};
 use crate::oracle::{
     calendar::{self, DAY, Day, SECOND, Zone},
     language::{As, Rule, Source},
-    meaning::counted,
+    meaning::{Meaning, counted},
     night,
     schema::{Case, Edit, MARK, Mark, Rival, Row},
     value::{Alike, Engine, Kind, Value, WORDS},
@@ -72,14 +72,23 @@ pub fn rival(case: &Case, roles: &[Roles], features: Features, dice: &mut Dice) 
         "after_statement",
         "after_commit",
     ]);
+    let outlooks = Meaning { case, mutant: None }.of_night(&case.rows, case.nights.len() - 1);
+    let due: Vec<(usize, Mark)> = case
+        .rules
+        .iter()
+        .zip(&outlooks)
+        .flat_map(|(rule, outlook)| outlook.due.keys().map(|mark| (rule.table, *mark)))
+        .collect();
     for _ in 0..20 {
-        let table = if dice.chance(60) && !case.rules.is_empty() {
-            dice.one_of(&case.rules).table
+        // Mostly of what is about to go, and of what belongs to it.
+        let (table, marks) = if !due.is_empty() && dice.chance(60) {
+            let (table, mark) = dice.one_of(&due);
+            (table, vec![mark])
         } else {
-            dice.below(case.tables.len())
+            let table = dice.below(case.tables.len());
+            (table, case.rows[table].keys().copied().collect())
         };
         let own = &case.tables[table];
-        let marks: Vec<Mark> = case.rows[table].keys().copied().collect();
         let edit = match dice.below(6) {
             0 | 1 => {
                 let mark = 2000 + dice.range(0, 500);
@@ -119,8 +128,10 @@ fn row(case: &Case, roles: &[Roles], table: usize, mark: Mark, features: Feature
     let own = &case.tables[table];
     let mut row = vec![Value::Null; own.columns.len()];
     row[MARK] = Value::Int(mark.into());
-    for &column in &own.key {
-        row[column] = key_value(own.columns[column].kind, mark);
+    for (place, &column) in own.key.iter().enumerate() {
+        // Of a key of several columns, the first alone does not tell rows apart.
+        let told = if place == 0 && own.key.len() > 1 { 1 + mark % 3 } else { mark };
+        row[column] = key_value(own.columns[column].kind, told);
     }
     for (column, _) in own.columns.iter().enumerate().filter(|(_, column)| column.unique) {
         row[column] = Value::Int(i128::from(mark) + 10_000);
@@ -338,8 +349,6 @@ fn of_time(
     dice: &mut Dice,
 ) -> Value {
     let wall = zone.wall_of(moment);
-    // Where a midnight elsewhere is another day here, a day alone could be read in two ways.
-    let day_is_plain = zone == case.zone || case.zone == Zone::Tokyo;
     match (kind, reading) {
         (_, Some(As::EpochSeconds)) => Value::Int(moment.div_euclid(SECOND).into()),
         (_, Some(As::EpochMilliseconds)) => Value::Int(moment.div_euclid(1000).into()),
@@ -355,7 +364,7 @@ fn of_time(
             let seconds = wall - wall.rem_euclid(SECOND);
             let between = dice.one_of(&['T', ' ']);
             match dice.below(5) {
-                0 | 1 if day_is_plain => Value::Text(calendar::written(wall.div_euclid(DAY))),
+                0 | 1 => Value::Text(calendar::written(wall.div_euclid(DAY))),
                 2 if features.short_texts => {
                     let text = calendar::written_moment(wall - wall.rem_euclid(60 * SECOND), between);
                     Value::Text(text.strip_suffix(":00").unwrap().to_owned())
