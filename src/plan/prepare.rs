@@ -501,15 +501,24 @@ fn left_to_others(position: usize, fits: &Resolved, resolved: &[(&Rule, Resolved
                 Because::Read | Because::Counted => false,
             }
     };
-    let mut first: Vec<_> = order.precedence.iter().filter(weighty).map(|one| one.first).collect();
-    first.sort_unstable();
-    first.dedup();
-    for other in first {
+    // the weightiest reason for each
+    let first = order.precedence.iter().filter(weighty).map(|one| (one.first, one.because));
+    let first: BTreeMap<usize, Because> = first.fold(BTreeMap::new(), |mut first, (other, because)| {
+        let known = first.entry(other).or_insert(because);
+        *known = because.max(*known);
+        first
+    });
+    for (other, because) in first {
         let (rule, claimed) = &resolved[other];
         if claimed.work.table != fits.work.table || rule.table.database != own.table.database {
             continue;
         }
-        let spared = claimed.work.due_rows().negated();
+        // A row that the other rule needs waits for it. Where only a trigger might touch what it reads, and it cannot go
+        // anyway, nothing is gained by leaving the row as it is: each batch compares what it reads.
+        let spared = match because {
+            Because::Trigger => claimed.work.disposable_rows().negated(),
+            Because::Counted | Because::Read | Because::Needed => claimed.work.due_rows().negated(),
+        };
         let without = |work: &mut Work| work.condition = Some(Sql::all(work.condition.iter().chain([&spared])));
         without(&mut fits.work);
         if erases(other) {

@@ -1,6 +1,7 @@
 //! The database and the job directory on which cases run, one after the other, and the real program.
 
 use super::{
+    generate::NAMES,
     schema::{Case, Edit, Mark, State},
     value::Engine,
     write::{DATABASE, PREPARATION},
@@ -49,6 +50,8 @@ pub struct Call {
 /// No call takes nearly as long on so few rows.
 const DEADLINE: Duration = Duration::from_secs(90);
 
+const POSTGRES_SESSION: &str = "set client_min_messages = error; set synchronous_commit = off";
+
 const MARIA_SESSION: &str = "set names utf8mb4; set time_zone = '+00:00';\
     set session sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'; set session explicit_defaults_for_timestamp = 1";
 
@@ -64,7 +67,12 @@ impl Bench {
             let database = database.await;
             let url = &database.url;
             let link = match engine {
-                Engine::Postgres => Link::Postgres(PgConnection::connect(url).await.unwrap()),
+                Engine::Postgres => {
+                    let mut connection = PgConnection::connect(url).await.unwrap();
+                    connection.execute(raw_sql(POSTGRES_SESSION)).await.unwrap();
+                    connection.execute(raw_sql(PREPARATION)).await.unwrap();
+                    Link::Postgres(connection)
+                }
                 Engine::Maria => {
                     let mut connection = MySqlConnection::connect(url).await.unwrap();
                     connection.execute(raw_sql(MARIA_SESSION)).await.unwrap();
@@ -95,44 +103,60 @@ impl Bench {
 
     /// Makes tables, rows and job of a case; the error is the database's.
     pub fn set_up(&mut self, case: &Case) -> Result<(), String> {
+        let statements: String = case.sql().into_iter().map(|statement| statement + ";\n").collect();
+        self.set_up_with(case.zone.name(), case.workers, case.rule_files(), &statements)
+    }
+
+    pub fn set_up_with(
+        &mut self,
+        zone: &str,
+        workers: u32,
+        rules: Vec<(String, String)>,
+        statements: &str,
+    ) -> Result<(), String> {
         let _ = fs::remove_dir_all(self.path("state"));
         let _ = fs::remove_dir_all(self.path("rules"));
         fs::create_dir(self.path("rules")).unwrap();
-        for (name, text) in case.rule_files() {
+        for (name, text) in rules {
             fs::write(self.path("rules").join(name), text).unwrap();
         }
-        let workers = if self.engine == Engine::Sqlite { 1 } else { case.workers };
+        let workers = if self.engine == Engine::Sqlite { 1 } else { workers };
         let keys =
             ["tag", "signing", "pseudonym"].map(|key| format!("  {key}: \"${{file:keys/{key}.key}}\"\n")).concat();
         let settings = format!(
-            "name: oracle\ntime_zone: {}\ndatabases: {{{DATABASE}: \"${{ORACLE_URL}}\"}}\n\
-             limits: {{max_share: 100%}}\npace: {{workers: {workers}}}\nkeys:\n{keys}",
-            case.zone.name()
+            "name: oracle\ntime_zone: {zone}\ndatabases: {{{DATABASE}: \"${{ORACLE_URL}}\"}}\n\
+             limits: {{max_share: 100%}}\npace: {{workers: {workers}}}\nkeys:\n{keys}"
         );
         fs::write(self.path("sunset.yaml"), settings).unwrap();
         self.empty()?;
-        let mut statements = String::new();
-        for statement in case.sql() {
-            statements += &statement;
-            statements += ";\n";
+        // One transaction for all rows; MariaDB ends it by itself where tables are made.
+        let (first, last) = match self.engine {
+            Engine::Maria => ("set autocommit = 0", "commit;\nset autocommit = 1"),
+            Engine::Postgres | Engine::Sqlite => ("begin", "commit"),
+        };
+        let sent = self.send(&format!("{first};\n{statements}{last};\n"));
+        if sent.is_err() && self.engine == Engine::Maria {
+            let _ = self.send_once("set autocommit = 1");
         }
-        if self.engine != Engine::Maria {
-            statements = format!("begin;\n{statements}commit;\n");
-        }
-        self.send(&statements)
+        sent
     }
 
     /// Takes away what the case before has left.
     fn empty(&mut self) -> Result<(), String> {
         match self.engine {
+            // Much cheaper than another database, or schema, for each case.
             Engine::Postgres => {
-                let gone = "drop schema public cascade; create schema public;";
-                self.send(&format!("set client_min_messages = error; {gone} {PREPARATION}"))
+                let tables = NAMES.join(", ");
+                let functions: Vec<String> = NAMES.iter().map(|name| format!("{name}_seen()")).collect();
+                self.send(&format!(
+                    "drop table if exists {tables}, trail cascade; drop function if exists {};",
+                    functions.join(", ")
+                ))
             }
-            Engine::Maria => {
-                let name = self.database.name.clone();
-                self.send(&format!("drop database {name}; create database {name} character set utf8mb4; use {name}"))
-            }
+            Engine::Maria => self.send(&format!(
+                "set foreign_key_checks = 0; drop table if exists {}, trail; set foreign_key_checks = 1",
+                NAMES.join(", ")
+            )),
             Engine::Sqlite => {
                 let path = self.database.url.trim_start_matches("sqlite:").to_owned();
                 for end in ["", "-wal", "-shm", "-journal"] {
@@ -192,7 +216,7 @@ impl Bench {
             .collect()
     }
 
-    fn rows(&mut self, sql: &str) -> BTreeMap<Mark, Vec<Option<String>>> {
+    pub fn rows(&mut self, sql: &str) -> BTreeMap<Mark, Vec<Option<String>>> {
         let query = raw_sql(AssertSqlSafe(sql.to_owned()));
         let url = &self.database.url;
         macro_rules! texts {
@@ -222,11 +246,42 @@ impl Bench {
     }
 
     pub fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg("--jobs").arg(self.directory.path()).args(arguments);
         command.env("ORACLE_URL", &self.database.url).env_remove("SUNSET_LOG").env_remove("SUNSET_JOBS");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
+        command
+    }
+
+    /// Runs the program, and at this moment a statement in another session. The statement has committed (true), has failed
+    /// (false), or the moment did not come.
+    pub fn met_by(&mut self, arguments: &[&str], moment: &str, sql: String) -> (Call, Option<bool>) {
+        /// Longer than a statement takes that waits for nobody.
+        const ALONE: Duration = Duration::from_millis(40);
+        let file = self.path("stopped");
+        let _ = fs::remove_file(&file);
+        let mut child =
+            self.command(arguments).env("SUNSET_STOP", format!("{moment}:{}", file.display())).spawn().unwrap();
+        let begun = Instant::now();
+        while !file.exists() && begun.elapsed() < DEADLINE && child.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let rival = file.exists().then(|| {
+            let (engine, url) = (self.engine, self.database.url.clone());
+            let rival = thread::spawn(move || alone(engine, &url, sql));
+            let waited = Instant::now();
+            while waited.elapsed() < ALONE && !rival.is_finished() {
+                thread::sleep(Duration::from_millis(2));
+            }
+            let _ = fs::remove_file(&file);
+            rival
+        });
+        let call = Call::of(child);
+        (call, rival.map(|rival| rival.join().unwrap()))
     }
 
     pub fn sunset(&mut self, arguments: &[&str]) -> Call {
@@ -262,6 +317,28 @@ impl Bench {
         }
         Ok(picture)
     }
+}
+
+/// Runs a statement in a session of its own; whether it came through.
+fn alone(engine: Engine, url: &str, sql: String) -> bool {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let sql = raw_sql(AssertSqlSafe(sql));
+    runtime.block_on(async {
+        match engine {
+            Engine::Postgres => PgConnection::connect(url).await.unwrap().execute(sql).await.is_ok(),
+            Engine::Maria => {
+                let mut connection = MySqlConnection::connect(url).await.unwrap();
+                connection.execute(raw_sql(MARIA_SESSION)).await.unwrap();
+                connection.execute(sql).await.is_ok()
+            }
+            Engine::Sqlite => {
+                let mut connection = SqliteConnection::connect(url).await.unwrap();
+                let done = connection.execute(sql).await.is_ok();
+                connection.close().await.unwrap();
+                done
+            }
+        }
+    })
 }
 
 impl Call {

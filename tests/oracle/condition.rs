@@ -49,6 +49,10 @@ impl Condition {
 
 impl Test {
     fn holds(&self, kind: Kind, value: &Value, engine: Engine) -> Truth {
+        let equals = |kind, value: &Value, literal: &Literal, engine| match is_comparable(value, literal) {
+            true => equals(kind, value, literal, engine),
+            false => None,
+        };
         match self {
             Test::OneOf(literals) => literals.iter().fold(Some(false), |truth, literal| match literal {
                 Literal::Null => or(truth, Some(*value == Value::Null)),
@@ -61,8 +65,18 @@ impl Test {
                     none.fold(Some(true), |truth, literal| and(truth, not(equals(kind, value, literal, engine))));
                 and(Some(*value != Value::Null), none)
             }
+            Test::Compare(_, literal) if !is_comparable(value, literal) => None,
             Test::Compare(comparison, literal) => compares(kind, value, *comparison, literal, engine),
         }
+    }
+}
+
+/// In a map, numbers are compared with numbers alone and texts with texts. Conditions in SQL compare as the database does.
+fn is_comparable(value: &Value, literal: &Literal) -> bool {
+    match value {
+        Value::Text(_) => !matches!(literal, Literal::Number(_)),
+        Value::Int(_) | Value::Real(_) => !matches!(literal, Literal::Text(_)),
+        _ => true,
     }
 }
 
@@ -125,7 +139,7 @@ fn compared(kind: Kind, value: &Value, literal: &Literal, engine: Engine) -> Opt
                 Told::Wall(moment) | Told::Instant(moment) => kind.compare(engine, value, &Value::Wall(moment)),
             }
         }
-        // SQLite's columns without a type: a number is less than any text.
+        // SQLite's columns without a type: every number is less than any text.
         (Value::Text(_), Literal::Number(_)) if kind == Kind::Untyped => Some(Ordering::Greater),
         (Value::Int(_) | Value::Real(_), Literal::Text(_)) if kind == Kind::Untyped => Some(Ordering::Less),
         (value, literal) => panic!("the generator compares {value:?} of {kind:?} with {literal:?}"),

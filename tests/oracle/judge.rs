@@ -4,11 +4,10 @@ use super::{
     bench::{Bench, Call, Picture},
     calendar,
     language::{Disposition, Missing},
-    meaning::{Meaning, Mutant, Outlook},
+    meaning::{Fate, Meaning, Mutant, Outlook},
     night,
     refusal::{self, Verdict},
-    schema::{Case, Mark, State},
-    value::Engine,
+    schema::{Case, Edit, Mark, State},
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeSet, time::Duration};
@@ -86,9 +85,15 @@ fn one_night(
     let now = calendar::written(night.now);
     let plan = bench.sunset(&["plan", "--now", &now, "--format", "json"]);
     let words = ["run", "--now", &now, "--format", "json"];
-    let run = match night.killed_after {
-        Some(after) => bench.killed_and_again(&words, Duration::from_millis(after)),
-        None => bench.sunset(&words),
+    let mut met = None;
+    let run = match (&night.rival, night.killed_after) {
+        (Some(rival), _) => {
+            let (run, landed) = bench.met_by(&words, rival.moment, case.edit(&rival.edit));
+            met = landed.filter(|landed| *landed).map(|_| rival);
+            run
+        }
+        (None, Some(after)) => bench.killed_and_again(&words, Duration::from_millis(after)),
+        (None, None) => bench.sunset(&words),
     };
     let after = bench.picture(case);
     if matches!(run.code, 2 | 3) {
@@ -110,7 +115,9 @@ fn one_night(
         // Rows without starting point are more than at the last run, which is for a person to look at.
         return Ok(Some(Ending::Refused));
     }
-    if run.code != 0 {
+    // What another transaction made due after the rows had been gone through, waits for the next night.
+    let is_late = met.is_some() && run.code == 75 && run.out.contains("became due while the run was at work");
+    if run.code != 0 && !is_late {
         return failure("exit code", told(&words, &run));
     }
     if plan.code != 0 {
@@ -118,44 +125,89 @@ fn one_night(
     }
     let gone = |place: (usize, i64)| !after[place.0].contains_key(&place.1);
     let ending = night::ending(case, outlooks, state, &gone);
-    let difference = difference(case, state, &ending.state, &before, &after);
+    let mut rights = vec![ending.state.clone()];
+    if let Some(rival) = met {
+        // The other transaction came after all that the run did, or before it.
+        let edit = std::slice::from_ref(&rival.edit);
+        night::edited(case, &mut rights[0], edit);
+        let mut earlier = state.clone();
+        night::edited(case, &mut earlier, edit);
+        let outlooks = Meaning { case, mutant: None }.of_night(&earlier, number);
+        rights.push(night::ending(case, &outlooks, &earlier, &gone).state);
+    }
+    // What the other transaction wrote is not printed as it was written.
+    let foreign = |table, mark, column| match night.rival.as_ref().map(|rival| &rival.edit) {
+        Some(Edit::Set { table: other, mark: its, column: written, .. }) => {
+            (*other, *its, *written) == (table, mark, column)
+        }
+        Some(Edit::Insert { .. }) => !state[table].contains_key(&mark),
+        Some(Edit::Delete { .. }) | None => false,
+    };
+    let foreign =
+        |table, mark, column| foreign(table, mark, column) || ending.contested.contains(&(table, mark, column));
+    let difference = difference(case, (state, &rights), &before, &after, &foreign);
     let (plan, run) = (json(&plan)?, json(&run)?);
     if !difference.is_empty() {
         let counts = counted(&plan, &run);
         return failure("rows", format!("night {number}, {now}\n{}\n{counts}", difference.join("\n")));
     }
-    counts(case, number, outlooks, &ending, &plan, &run)?;
+    counts(case, number, outlooks, (&ending, night.rival.is_some()), &plan, &run)?;
     *state = ending.state;
     Ok(None)
 }
 
-/// Each row that is not as it should be.
-fn difference(case: &Case, state: &State, right: &State, before: &Picture, after: &Picture) -> Vec<String> {
+/// Each row that is not as it should be, by any of the states that are right.
+fn difference(
+    case: &Case,
+    (state, rights): (&State, &[State]),
+    before: &Picture,
+    after: &Picture,
+    foreign: &dyn Fn(usize, Mark, usize) -> bool,
+) -> Vec<String> {
     let mut told = Vec::new();
-    for (number, table) in case.tables.iter().enumerate().filter(|(_, table)| !table.hidden) {
+    for number in (0..case.tables.len()).filter(|&number| !case.tables[number].hidden) {
         let marks: BTreeSet<i64> = before[number].keys().chain(after[number].keys()).copied().collect();
-        let columns: Vec<usize> = (0..table.columns.len()).filter(|&column| !table.columns[column].hidden).collect();
         for mark in marks {
-            let row = format!("{} {mark} {:?}", table.name, before[number].get(&mark));
-            match (right[number].get(&mark), after[number].get(&mark)) {
-                (None, None) => {}
-                (Some(_), None) => told.push(format!("gone, and should have stayed: {row}")),
-                (None, Some(_)) => told.push(format!("stayed, and should have gone: {row}")),
-                (Some(values), Some(shown)) => {
-                    for (place, &column) in columns.iter().enumerate() {
-                        let same = state[number].get(&mark).is_some_and(|old| old[column] == values[column]);
-                        let (kind, name) = (table.columns[column].kind, &table.columns[column].name);
-                        let expected = if same {
-                            before[number][&mark][place].clone()
-                        } else {
-                            values[column].printed(kind, case.engine)
-                        };
-                        if expected != shown[place] {
-                            told.push(format!("{name} should be {expected:?} and is {:?}: {row}", shown[place]));
-                        }
-                    }
-                }
+            let wrong: Vec<Vec<String>> = rights
+                .iter()
+                .map(|right| misfit(case, (number, mark), (state, right), before, after, foreign))
+                .collect();
+            if wrong.iter().all(|wrong| !wrong.is_empty()) {
+                told.extend(wrong.into_iter().flatten());
             }
+        }
+    }
+    told
+}
+
+/// What is wrong with one row.
+fn misfit(
+    case: &Case,
+    (number, mark): (usize, Mark),
+    (state, right): (&State, &State),
+    before: &Picture,
+    after: &Picture,
+    foreign: &dyn Fn(usize, Mark, usize) -> bool,
+) -> Vec<String> {
+    let table = &case.tables[number];
+    let row = format!("{} {mark} {:?}", table.name, before[number].get(&mark));
+    let (values, shown) = match (right[number].get(&mark), after[number].get(&mark)) {
+        (None, None) => return Vec::new(),
+        (Some(_), None) => return vec![format!("gone, and should have stayed: {row}")],
+        (None, Some(_)) => return vec![format!("stayed, and should have gone: {row}")],
+        (Some(values), Some(shown)) => (values, shown),
+    };
+    let mut told = Vec::new();
+    let columns = (0..table.columns.len()).filter(|&column| !table.columns[column].hidden);
+    for (place, column) in columns.enumerate().filter(|(_, column)| !foreign(number, mark, *column)) {
+        let old = state[number].get(&mark).filter(|old| old[column] == values[column]);
+        let (kind, name) = (table.columns[column].kind, &table.columns[column].name);
+        let expected = match old {
+            Some(_) => before[number][&mark][place].clone(),
+            None => values[column].printed(kind, case.engine),
+        };
+        if expected != shown[place] {
+            told.push(format!("{name} should be {expected:?} and is {:?}: {row}", shown[place]));
         }
     }
     told
@@ -166,7 +218,7 @@ fn counts(
     case: &Case,
     number: usize,
     outlooks: &[Outlook],
-    ending: &night::Ending,
+    (ending, is_met): (&night::Ending, bool),
     plan: &Json,
     run: &Json,
 ) -> Result<(), Failure> {
@@ -184,48 +236,61 @@ fn counts(
         };
         let number = |value: &Json| usize::try_from(value.as_u64().unwrap_or(u64::MAX)).unwrap();
         let counts = &step["counts"];
-        // where a trigger might change what the eraser reads, it goes first, and the others do not count its rows
-        let left_to_eraser = taken_first(case, place, outlooks);
-        let taken = |mark: &Mark| left_to_eraser.contains(mark);
-        let due = outlook.due.len() - outlook.due.keys().filter(|mark| taken(mark)).count();
-        let is_first = number(&counts["due"]) == outlook.due.len();
-        if !is_first && number(&counts["due"]) != due {
-            return wrong("due", format!("{} or {due}", outlook.due.len()));
+        // Where a trigger might change what the eraser reads, it goes first, and the others do not count its rows.
+        let (surely, perhaps) = taken_first(case, place, outlooks);
+        let left_to_eraser = outlook.due.len().saturating_sub(number(&counts["due"]));
+        let of_due = |taken: &BTreeSet<Mark>| outlook.due.keys().filter(|mark| taken.contains(mark)).count();
+        if number(&counts["due"]) > outlook.due.len() || !(of_due(&surely)..=of_due(&perhaps)).contains(&left_to_eraser)
+        {
+            return wrong("due", format!("{} without {surely:?}, perhaps {perhaps:?}", outlook.due.len()));
         }
-        let own = || outlook.due.iter().filter(|(mark, _)| is_first || !taken(mark)).map(|(_, fate)| fate);
-        let ready = own().filter(|fate| !fate.stays() && fate.waits_for.is_empty()).count();
+        let own = |taken: &BTreeSet<Mark>| {
+            let own = outlook.due.iter().filter(|(mark, _)| !taken.contains(mark)).map(|(_, fate)| fate.clone());
+            own.collect::<Vec<Fate>>()
+        };
+        let ready = own(&perhaps).iter().filter(|fate| !fate.stays() && fate.waits_for.is_empty()).count();
         let staying = number(&counts["held"]) + number(&counts["waiting"]);
-        let at_once = own().filter(|fate| !fate.stays() && fate.waits_only_for_its_own()).count();
+        let at_once = own(&surely).iter().filter(|fate| !fate.stays() && fate.waits_only_for_its_own()).count();
         if !(ready..=at_once).contains(&(number(&counts["due"]) - staying.min(number(&counts["due"])))) {
             return wrong("due without held and waiting", format!("{ready} to {at_once}"));
         }
         let missing = number(&counts["without_starting_point"]);
-        let without_start = outlook.without_start.iter().filter(|mark| is_first || !taken(mark)).count();
-        if rule.start.missing == Missing::Report && missing != without_start {
-            return wrong("without_starting_point", without_start.to_string());
+        let without_start =
+            |taken: &BTreeSet<Mark>| outlook.without_start.iter().filter(|mark| !taken.contains(mark)).count();
+        let (fewest, most) = (without_start(&perhaps), without_start(&surely));
+        if rule.start.missing == Missing::Report && !(fewest..=most).contains(&missing) {
+            return wrong("without_starting_point", format!("{fewest} to {most}"));
         }
         let (least, most) = ending.disposed[place];
         let disposed = number(&done["disposed"]);
-        if case.nights[0].killed_after.is_none() && !(least..=most).contains(&disposed) {
+        if case.nights[0].killed_after.is_none() && !is_met && !(least..=most).contains(&disposed) {
             return wrong("disposed", format!("{least} to {most}"));
         }
     }
     Ok(())
 }
 
-/// The rows of a rule that another rule erases tonight, if triggers fire where this one updates.
-fn taken_first(case: &Case, place: usize, outlooks: &[Outlook]) -> BTreeSet<Mark> {
+/// The rows of a rule that are left to a rule which erases them tonight, if triggers fire where this one updates: those
+/// that the other one is sure to erase, and those that it may.
+fn taken_first(case: &Case, place: usize, outlooks: &[Outlook]) -> (BTreeSet<Mark>, BTreeSet<Mark>) {
     let rule = &case.rules[place];
-    let fires = case.engine == Engine::Postgres && case.tables[rule.table].trigger;
-    if !fires || matches!(rule.disposition, Disposition::Erase) {
-        return BTreeSet::new();
+    let (mut surely, mut perhaps) = (BTreeSet::new(), BTreeSet::new());
+    if !case.tables[rule.table].trigger || matches!(rule.disposition, Disposition::Erase) {
+        return (surely, perhaps);
     }
-    let erasers = case.rules.iter().zip(outlooks);
-    let erasers =
-        erasers.filter(|(other, _)| other.table == rule.table && matches!(other.disposition, Disposition::Erase));
-    erasers
-        .flat_map(|(_, outlook)| outlook.due.iter().filter(|(_, fate)| !fate.stays()).map(|(mark, _)| *mark))
-        .collect()
+    for (other, outlook) in case.rules.iter().zip(outlooks) {
+        if other.table != rule.table || !matches!(other.disposition, Disposition::Erase) {
+            continue;
+        }
+        let reads = refusal::reads(other).iter().any(|cell| cell.0 == rule.table);
+        for (mark, fate) in outlook.due.iter().filter(|(_, fate)| !fate.stays()) {
+            perhaps.insert(*mark);
+            if reads && fate.waits_for.is_empty() {
+                surely.insert(*mark);
+            }
+        }
+    }
+    (surely, perhaps)
 }
 
 fn json(call: &Call) -> Result<Json, Failure> {

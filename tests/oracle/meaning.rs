@@ -7,6 +7,7 @@
 use super::{
     calendar::Day,
     language::{Action, As, CountedFrom, Disposition, Held, KeyOf, Missing, Rule, Source, Start, Technique, Through},
+    refusal,
     schema::{Case, Mark, Row, State},
     techniques,
     value::{Kind, Value},
@@ -82,7 +83,25 @@ impl Meaning<'_> {
     /// What each rule has to do.
     pub fn of_night(&self, state: &State, night: usize) -> Vec<Outlook> {
         let held = self.held(state, night);
-        self.case.rules.iter().map(|rule| self.of_rule(rule, state, self.case.nights[night].now, &held)).collect()
+        let now = self.case.nights[night].now;
+        let mut outlooks: Vec<Outlook> =
+            self.case.rules.iter().map(|rule| self.of_rule(rule, state, now, &held)).collect();
+        // A rule leaves rows alone that another one erases and for that needs what it would change.
+        for (place, rule) in self.case.rules.iter().enumerate() {
+            for (other_place, other) in self.case.rules.iter().enumerate() {
+                let needs = refusal::writes(self.case, rule).intersection(&refusal::reads(other)).next().is_some();
+                let erases = matches!(other.disposition, Disposition::Erase);
+                if place == other_place || rule.table != other.table || !needs || !erases {
+                    continue;
+                }
+                let claimed: Vec<Mark> = outlooks[other_place].due.keys().copied().collect();
+                for mark in claimed {
+                    outlooks[place].due.remove(&mark);
+                    outlooks[place].without_start.remove(&mark);
+                }
+            }
+        }
+        outlooks
     }
 
     fn of_rule(&self, rule: &Rule, state: &State, now: Day, held: &BTreeSet<Place>) -> Outlook {
@@ -136,7 +155,7 @@ impl Meaning<'_> {
         techniques::applied(&technique, value, key, self.case.zone)
     }
 
-    /// The primary key as one text.
+    /// The primary key as one text. Of several parts none can be mistaken for two.
     fn key(&self, table: usize, row: &Row) -> String {
         let part = |column: &usize| match &row[*column] {
             Value::Text(text) => text.clone(),
@@ -144,7 +163,13 @@ impl Meaning<'_> {
             // No rule of the generator writes such a key.
             other => format!("{other:?}"),
         };
-        self.case.tables[table].key.iter().map(part).collect::<Vec<String>>().join("-")
+        match self.case.tables[table].key.as_slice() {
+            [column] => part(column),
+            several => {
+                let parts = several.iter().map(|column| part(column).replace('~', "~0").replace('-', "~1"));
+                parts.collect::<Vec<String>>().join("-")
+            }
+        }
     }
 
     /// The day on which the row's time begins, in the job's zone.
@@ -193,6 +218,8 @@ impl Meaning<'_> {
         let job = self.case.zone;
         let zone = start.zone.unwrap_or(job);
         let of_told = |told| match told {
+            // A day alone means its midnight on the zone's clocks; a column of days has no clock.
+            Told::Day(day) if kind != Kind::Date => job.day_of(zone.moment_of(day * DAY)),
             Told::Day(day) => day,
             Told::Wall(moment) => job.day_of(zone.moment_of(moment)),
             Told::Instant(moment) => job.day_of(moment),
@@ -315,7 +342,14 @@ impl Meaning<'_> {
             let Some((_, action)) = rule.dependents.iter().find(|(named, _)| *named == key) else { continue };
             for (&mark, child) in &state[key.table] {
                 let child_place = (key.table, mark);
-                if child_place == place || !self.case.references(key, child, &state[place.0][&place.1]) {
+                if !self.case.references(key, child, &state[place.0][&place.1]) {
+                    continue;
+                }
+                if child_place == place {
+                    // A due row never waits for itself. Whether one that goes along does, nothing says.
+                    if way.len() > 1 && erased && matches!(action, Action::Keep) {
+                        fate.waits_for.push((child_place, key));
+                    }
                     continue;
                 }
                 fate.blocked |= held.contains(&child_place) && !matches!(action, Action::Keep);

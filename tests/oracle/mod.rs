@@ -12,6 +12,7 @@
 
 mod bench;
 mod calendar;
+mod cases;
 mod condition;
 mod generate;
 mod judge;
@@ -35,29 +36,11 @@ use schema::Case;
 use std::time::Instant;
 use value::Engine;
 
-/// What the program can do so far.
-const LANDED: Features = Features {
-    holds_spread: true,
-    by_key: false,
-    epoch_zero: false,
-    short_texts: false,
-    related_hostile: false,
-    conflicts: false,
-    hostile_kinds: false,
-    dates_in_conditions: false,
-    kills: true,
-    self_references: true,
-    unreadable_offsets: false,
-    partitions: false,
-    portable: false,
-};
-
-/// `SUNSET_TEST_FEATURES=all,-by_key` turns on all but one.
+/// `SUNSET_TEST_FEATURES=-by_key` leaves one out, to find what a difference comes from.
 fn features() -> Features {
-    let mut features = LANDED;
+    let mut features = generate::ALL;
     for word in std::env::var("SUNSET_TEST_FEATURES").unwrap_or_default().split(',').filter(|word| !word.is_empty()) {
         if word == "all" {
-            features = generate::ALL;
             continue;
         }
         let (name, on) = word.strip_prefix('-').map_or((word, true), |name| (name, false));
@@ -74,14 +57,16 @@ fn features() -> Features {
             "unreadable_offsets" => &mut features.unreadable_offsets,
             "partitions" => &mut features.partitions,
             "kills" => &mut features.kills,
+            "rivals" => &mut features.rivals,
             other => panic!("there is no feature {other}"),
         } = on;
     }
     features
 }
 
-/// How many differences are shown before a test gives up.
-const SHOWN: usize = 6;
+/// How many differences are shown before a test gives up, and how many smaller cases are tried for each.
+const SHOWN: u64 = 6;
+const SHRINKS: u64 = 300;
 
 fn run(engine: Engine, cases: u64) {
     let cases = variable("SUNSET_TEST_CASES", cases);
@@ -103,7 +88,7 @@ fn run(engine: Engine, cases: u64) {
                 let text = shown(&mut bench, case, number, &failure);
                 say(&text);
                 failures.push(text);
-                if failures.len() == SHOWN {
+                if failures.len() as u64 == variable("SUNSET_TEST_SHOWN", SHOWN) {
                     break;
                 }
             }
@@ -119,7 +104,9 @@ fn run(engine: Engine, cases: u64) {
 fn shown(bench: &mut Bench, case: Case, number: u64, failure: &judge::Failure) -> String {
     let engine = case.engine;
     let mut last = failure.clone();
-    let smallest = shrink::smallest(case, 300, &mut |smaller| match judge::judge(bench, smaller, None) {
+    let smallest = shrink::smallest(case, variable("SUNSET_TEST_SHRINKS", SHRINKS), &mut |smaller| match judge::judge(
+        bench, smaller, None,
+    ) {
         Err(found) if found.sort == failure.sort => {
             last = found;
             true
@@ -157,7 +144,7 @@ fn variants_end_alike() {
         let mut bench = Bench::new(engine);
         for number in 0..variable("SUNSET_TEST_CASES", cases) {
             let number = 2_000_000 + number;
-            let case = generate::case(engine, number, features());
+            let case = generate::case(engine, number, Features { rivals: false, ..features() });
             if case.rules.is_empty() {
                 continue;
             }
@@ -174,7 +161,11 @@ fn engines_end_alike() {
     let mut benches = [Engine::Postgres, Engine::Maria, Engine::Sqlite].map(Bench::new);
     for number in 0..variable("SUNSET_TEST_CASES", 15) {
         let number = 3_000_000 + number;
-        let made = generate::case(Engine::Postgres, number, Features { portable: true, kills: false, ..features() });
+        let made = generate::case(
+            Engine::Postgres,
+            number,
+            Features { portable: true, kills: false, rivals: false, ..features() },
+        );
         if made.rules.is_empty() {
             continue;
         }
@@ -211,7 +202,8 @@ fn mistakes_are_noticed() {
     let mut bench = Bench::new(Engine::Sqlite);
     let spread = features().holds_spread.then_some(Mutant::HoldsDoNotSpread);
     for mutant in mutants.into_iter().chain(spread) {
-        let mut cases = (0..2_000).map(|number| generate::case(Engine::Sqlite, 1_000_000 + number, features()));
+        let alone = Features { rivals: false, ..features() };
+        let mut cases = (0..2_000).map(|number| generate::case(Engine::Sqlite, 1_000_000 + number, alone));
         // Where the mistake would make a difference, the program need not be asked more often.
         let noticed = cases.find(|case| {
             !case.rules.is_empty() && differs(case, mutant) && judge::judge(&mut bench, case, Some(mutant)).is_err()

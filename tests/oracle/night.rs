@@ -6,7 +6,7 @@ use super::{
     schema::{Case, Mark, Row, State},
     value::Value,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A row under a rule: the rule's number and the row's mark.
 type Choice = (usize, Mark);
@@ -17,6 +17,8 @@ pub struct Ending {
     /// Of each rule, how many of its own rows it disposes of: at least and at most. They differ where two rules come
     /// to the same row, which the first one to come counts.
     pub disposed: Vec<(usize, usize)>,
+    /// What two rules write: the one writes over what the other has written, and which comes first nothing says.
+    pub contested: BTreeSet<(usize, Mark, usize)>,
 }
 
 /// What is right after the night. A row that waits only for rows that go tonight may go as well or wait until the next
@@ -63,6 +65,18 @@ pub fn ending(case: &Case, outlooks: &[Outlook], before: &State, is_gone: &dyn F
         }
     }
     let mut state = before.clone();
+    let mut written: BTreeMap<(usize, Mark, usize), usize> = BTreeMap::new();
+    let mut contested = BTreeSet::new();
+    for (rule, mark) in &chosen {
+        for change in &outlooks[*rule].due[mark].changes {
+            if let Change::Set((table, mark), column, _) = change {
+                let cell = (*table, *mark, *column);
+                if written.insert(cell, *rule).is_some_and(|other| other != *rule) {
+                    contested.insert(cell);
+                }
+            }
+        }
+    }
     for change in changes(outlooks, &chosen) {
         match change {
             Change::Erase((table, mark)) => drop(state[table].remove(&mark)),
@@ -73,7 +87,7 @@ pub fn ending(case: &Case, outlooks: &[Outlook], before: &State, is_gone: &dyn F
             }
         }
     }
-    Ending { state, disposed: disposed(case, outlooks, &chosen) }
+    Ending { state, disposed: disposed(case, outlooks, &chosen), contested }
 }
 
 fn changes(outlooks: &[Outlook], chosen: &BTreeSet<Choice>) -> Vec<Change> {

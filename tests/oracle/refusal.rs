@@ -58,7 +58,7 @@ pub fn may_have_lost_starts(last: &[Outlook], now: &[Outlook]) -> bool {
 }
 
 /// The columns that a rule looks at, but for the keys of its dependents.
-fn reads(rule: &Rule) -> BTreeSet<Cell> {
+pub fn reads(rule: &Rule) -> BTreeSet<Cell> {
     let mut cells: BTreeSet<Cell> = rule.condition.columns().into_iter().map(|column| (rule.table, column)).collect();
     match rule.start.source {
         Source::Column(column) => drop(cells.insert((rule.table, column))),
@@ -74,7 +74,7 @@ fn reads(rule: &Rule) -> BTreeSet<Cell> {
 }
 
 /// The columns that a rule changes, in its rows and in their dependents.
-fn writes(case: &Case, rule: &Rule) -> BTreeSet<Cell> {
+pub fn writes(case: &Case, rule: &Rule) -> BTreeSet<Cell> {
     let mut cells = BTreeSet::new();
     match &rule.disposition {
         Disposition::Erase => {}

@@ -77,6 +77,16 @@ pub struct Night {
     pub edits: Vec<Edit>,
     /// The first run is killed so many milliseconds after it began.
     pub killed_after: Option<u64>,
+    /// What somebody else does while it runs.
+    pub rival: Option<Rival>,
+}
+
+/// A transaction of the company's that meets the run.
+#[derive(Clone, Debug)]
+pub struct Rival {
+    /// Where the run stops until the transaction has committed or waits for one of the run's locks.
+    pub moment: &'static str,
+    pub edit: Edit,
 }
 
 #[derive(Clone, Debug)]

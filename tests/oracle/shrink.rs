@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 type With<'a> = dyn FnMut(&dyn Fn(&mut Case)) + 'a;
 
 /// Tries smaller cases until none fails any more, or `attempts` are used up.
-pub fn smallest(case: Case, mut attempts: usize, fails: &mut dyn FnMut(&Case) -> bool) -> Case {
+pub fn smallest(case: Case, mut attempts: u64, fails: &mut dyn FnMut(&Case) -> bool) -> Case {
     let mut smallest = case;
     loop {
         let mut smaller = false;
@@ -68,6 +68,9 @@ fn candidates(case: &Case) -> Vec<Case> {
     for night in 0..case.nights.len() {
         if case.nights[night].killed_after.is_some() {
             with(&|case| case.nights[night].killed_after = None);
+        }
+        if case.nights[night].rival.is_some() {
+            with(&|case| case.nights[night].rival = None);
         }
         for edit in 0..case.nights[night].edits.len() {
             with(&|case| drop(case.nights[night].edits.remove(edit)));
@@ -228,7 +231,9 @@ fn used_columns(case: &Case, table: usize) -> BTreeSet<usize> {
             used.extend(condition.columns());
         }
     }
-    for edit in case.nights.iter().flat_map(|night| &night.edits) {
+    let edits =
+        case.nights.iter().flat_map(|night| night.edits.iter().chain(night.rival.iter().map(|rival| &rival.edit)));
+    for edit in edits {
         match edit {
             super::schema::Edit::Set { table: other, column, .. } if *other == table => drop(used.insert(*column)),
             super::schema::Edit::Insert { table: other, row } if *other == table => {

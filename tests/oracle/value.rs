@@ -10,6 +10,17 @@ pub enum Engine {
     Sqlite,
 }
 
+impl Engine {
+    /// A column as text.
+    pub fn text(self, column: &str) -> String {
+        match self {
+            Engine::Postgres => format!("{column}::text"),
+            Engine::Maria => format!("cast({column} as char)"),
+            Engine::Sqlite => format!("cast({column} as text)"),
+        }
+    }
+}
+
 /// What sort of column it is; see [`Kind::declared`] for what that is on an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

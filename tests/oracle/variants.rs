@@ -45,6 +45,7 @@ pub fn of(case: &Case) -> Vec<(&'static str, Case)> {
                     let mut again = night.clone();
                     again.edits.clear();
                     again.killed_after = None;
+                    again.rival = None;
                     nights.push(again);
                 }
                 case.nights = nights;

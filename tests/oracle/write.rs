@@ -98,12 +98,14 @@ impl Case {
                  $$ begin {note}; return null; end $$;\n\
                  create trigger {name}_seen after delete or update on {name} for each row execute function {name}_seen()"
             ),
-            Engine::Maria => {
-                format!(";\n{trail};\ncreate trigger {name}_seen after delete on {name} for each row {note}")
-            }
-            Engine::Sqlite => {
-                format!(";\n{trail};\ncreate trigger {name}_seen after delete on {name} begin {note}; end")
-            }
+            Engine::Maria => format!(
+                ";\n{trail};\ncreate trigger {name}_seen after delete on {name} for each row {note};\n\
+                 create trigger {name}_changed after update on {name} for each row {note}"
+            ),
+            Engine::Sqlite => format!(
+                ";\n{trail};\ncreate trigger {name}_seen after delete on {name} begin {note}; end;\n\
+                 create trigger {name}_changed after update on {name} begin {note}; end"
+            ),
         }
     }
 
@@ -350,6 +352,9 @@ impl Case {
         Some(match value {
             Value::Text(text) => text.clone(),
             Value::Real(number) => number.to_string(),
+            Value::Bytes(_) if self.engine == Engine::Postgres => {
+                value.literal(self.engine).trim_matches('\'').to_owned()
+            }
             // Bytes as hexadecimal digits
             other => other.literal(self.engine).trim_start_matches(['x', '\'', '\\']).trim_end_matches('\'').to_owned(),
         })
@@ -372,6 +377,9 @@ impl Case {
             for hold in self.holds.iter().filter(|hold| hold.night == number) {
                 let words = self.hold(hold, &self.rows);
                 text += &format!("sunset {:?}\n", words.unwrap_or_else(|| vec![format!("hold {hold:?}")]));
+            }
+            if let Some(rival) = &night.rival {
+                text += &format!("{}; -- while the run stands at {}\n", self.edit(&rival.edit), rival.moment);
             }
             text += &format!("sunset run --now {}", calendar::written(night.now));
             text +=

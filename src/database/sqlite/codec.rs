@@ -122,16 +122,17 @@ pub(super) fn bind(codec: &Codec, text: &str) -> Sql {
     bound(read(codec, text))
 }
 
-/// A literal. In columns that may hold bytes, `x` and hexadecimal digits mean bytes.
+/// A literal of a rule.
 fn literal(codec: &Codec, operand: &Operand) -> Sql {
     let number = number(&operand.text).filter(|_| operand.number);
-    bound(number.or_else(|| bytes(codec, &operand.text)).unwrap_or_else(|| Stored::Text(operand.text.clone())))
+    let bytes = || bytes(codec, operand).map(Stored::Bytes);
+    bound(number.or_else(bytes).unwrap_or_else(|| Stored::Text(operand.text.clone())))
 }
 
-fn bytes(codec: &Codec, text: &str) -> Option<Stored> {
-    let digits = text.strip_prefix('x').filter(|digits| !digits.bytes().any(|byte| byte.is_ascii_lowercase()))?;
-    let content = hex::decode(digits).ok().filter(|_| codec.affinity == Some(Affinity::Blob))?;
-    Some(Stored::Bytes(content))
+/// `0x` and hexadecimal digits mean bytes in columns that are declared for them. Elsewhere they are a text, as every text is.
+fn bytes(codec: &Codec, operand: &Operand) -> Option<Vec<u8>> {
+    let declared = codec.cast.to_ascii_lowercase().contains("blob") && !operand.number;
+    operand.text.strip_prefix("0x").filter(|_| declared).and_then(|digits| hex::decode(digits).ok())
 }
 
 /// A text that was computed for the column: SQLite makes of it what the column's type says.
@@ -142,7 +143,10 @@ pub(super) fn new_value(codec: &Codec, text: String) -> Sql {
         Values::Number => format!("cast({PLACEHOLDER} as numeric)"),
         Values::Any => {
             // what was read as `x` and hexadecimal digits is bytes
-            return literal(codec, &Operand { text, number: false });
+            let digits = text.strip_prefix('x').filter(|digits| !digits.bytes().any(|byte| byte.is_ascii_lowercase()));
+            let content = digits.and_then(|digits| hex::decode(digits).ok());
+            let content = content.filter(|_| codec.affinity == Some(Affinity::Blob));
+            return bound(content.map_or(Stored::Text(text), Stored::Bytes));
         }
         _ => PLACEHOLDER.to_string(),
     };
@@ -225,7 +229,10 @@ pub(super) fn compare(column: &str, codec: &Codec, operator: &str, operand: &Ope
     match (operand.number, codec.affinity) {
         (true, _) if rises => drop(sql.push(&format!(" and {column} < ''"))),
         (false, Some(Affinity::Text)) if !rises => {}
-        (false, _) => drop(sql.push(&format!(" and typeof({column}) = 'text'"))),
+        (false, _) => {
+            let sort = if bytes(codec, operand).is_some() { "blob" } else { "text" };
+            sql.push(&format!(" and typeof({column}) = '{sort}'"));
+        }
         _ => {}
     }
     sql
@@ -252,11 +259,11 @@ pub(super) fn not_among(column: &str, codec: &Codec, operands: &[Operand]) -> Sq
         sql.push(" and ").push(&moment.readable);
         return sql.nested();
     }
-    let of = |number: bool| -> Vec<Sql> {
-        let sort = operands.iter().filter(|operand| operand.number == number);
-        sort.map(|operand| literal(codec, operand)).collect()
+    let of = |number: bool, is_bytes: bool| -> Vec<Sql> {
+        let sort = |operand: &&Operand| operand.number == number && bytes(codec, operand).is_some() == is_bytes;
+        operands.iter().filter(sort).map(|operand| literal(codec, operand)).collect()
     };
-    let (numbers, texts) = (of(true), of(false));
+    let (numbers, texts, bytes) = (of(true, false), of(false, false), of(false, true));
     let mut sorts = Vec::new();
     if !numbers.is_empty() {
         let mut sql = listed(column, "not in", &numbers);
@@ -269,6 +276,11 @@ pub(super) fn not_among(column: &str, codec: &Codec, operands: &[Operand]) -> Sq
         if !numbers.is_empty() {
             sql.push(&format!(" and {column} not glob '[-+.0-9]*'"));
         }
+        sorts.push(sql);
+    }
+    if !bytes.is_empty() {
+        let mut sql = listed(column, "not in", &bytes);
+        sql.push(&format!(" and typeof({column}) = 'blob'"));
         sorts.push(sql);
     }
     match sorts.len() {

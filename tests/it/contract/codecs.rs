@@ -395,6 +395,30 @@ async fn untyped_columns(bench: Bench) {
     }
     .check(&bench)
     .await;
+    // a text is a text, whatever its letters
+    Sort {
+        column: "",
+        values: &[
+            ("'x'", Some(2)),
+            ("'x6F'", Some(4)),
+            ("'y'", Some(6)),
+            ("'0x6f'", Some(0)),
+            ("x''", None),
+            ("x'6F'", None),
+        ],
+        literals: &[("x", 2), ("x6F", 4), ("\"0x6f\"", 0)],
+        ordered: true,
+    }
+    .check(&bench)
+    .await;
+    Sort {
+        column: "blob",
+        values: &[("x'6F'", Some(2)), ("x'6F00'", Some(4)), ("'0x6f'", None), ("'x6F'", None)],
+        literals: &[("\"0x6f\"", 2), ("\"0x6F00\"", 4)],
+        ordered: true,
+    }
+    .check(&bench)
+    .await;
 }
 
 async fn what_cannot_be_compared_is_refused(bench: Bench) {

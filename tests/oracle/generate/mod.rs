@@ -4,6 +4,8 @@ mod rows;
 mod rules;
 mod tables;
 
+pub use tables::NAMES;
+
 use super::{
     calendar::{self, Day, Zone},
     language::{As, Held, Hold, Source},
@@ -32,6 +34,8 @@ pub struct Features {
     /// Dates of conditions on columns of dates.
     pub dates_in_conditions: bool,
     pub kills: bool,
+    /// Transactions of others while the program runs.
+    pub rivals: bool,
     /// Rows that reference their own table.
     pub self_references: bool,
     /// Texts that are no time in a column of texts with offsets, on MariaDB.
@@ -51,6 +55,7 @@ pub const ALL: Features = Features {
     hostile_kinds: true,
     dates_in_conditions: true,
     kills: true,
+    rivals: true,
     self_references: true,
     unreadable_offsets: true,
     partitions: true,
@@ -131,7 +136,7 @@ pub fn case(engine: Engine, number: u64, features: Features) -> Case {
         workers: dice.one_of(&[1, 1, 1, 4]),
     };
     for _ in 0..nights {
-        case.nights.push(Night { now, edits: Vec::new(), killed_after: None });
+        case.nights.push(Night { now, edits: Vec::new(), killed_after: None, rival: None });
         now = (now + dice.one_of(&[1, 1, 2, 30, 366])).min(last);
     }
     let roles = tables::make(&mut case, features, &mut dice);
@@ -143,6 +148,9 @@ pub fn case(engine: Engine, number: u64, features: Features) -> Case {
     }
     if features.kills && dice.chance(6) {
         case.nights[0].killed_after = Some(dice.one_of(&[15, 30, 45, 60, 80, 110]));
+    } else if features.rivals && dice.chance(35) {
+        let last = case.nights.len() - 1;
+        case.nights[last].rival = rows::rival(&case, &roles, features, &mut dice);
     }
     case
 }
@@ -166,7 +174,16 @@ fn holds(case: &mut Case, roles: &[Roles], features: Features, dice: &mut Dice) 
             let column = dice.one_of(&roles[table].conditions);
             Held::Condition(rules::expression(case, table, column, features, dice))
         } else if !marks.is_empty() && (!bytes || case.engine != Engine::Sqlite) {
-            Held::Row(dice.one_of(&marks))
+            // Mostly one to which others belong.
+            let is_referenced = |mark: &&i64| {
+                let row = &case.rows[table][mark];
+                case.keys_to(table)
+                    .iter()
+                    .any(|key| case.rows[key.table].values().any(|from| case.references(*key, from, row)))
+            };
+            let referenced: Vec<i64> = marks.iter().filter(is_referenced).copied().collect();
+            let any = referenced.is_empty() || dice.chance(30);
+            Held::Row(dice.one_of(if any { &marks } else { &referenced }))
         } else {
             continue;
         };

@@ -4,9 +4,9 @@ use super::{Dice, Edits, Features, Roles, boundary};
 use crate::oracle::{
     calendar::{self, DAY, Day, SECOND, Zone},
     language::{As, Rule, Source},
-    meaning::counted,
+    meaning::{Meaning, counted},
     night,
-    schema::{Case, Edit, MARK, Mark, Row},
+    schema::{Case, Edit, MARK, Mark, Rival, Row},
     value::{Alike, Engine, Kind, Value, WORDS},
 };
 use std::collections::BTreeMap;
@@ -59,12 +59,79 @@ pub fn edits(case: &Case, roles: &[Roles], features: Features, dice: &mut Dice) 
     edits
 }
 
+/// One change that meets a run: of a row's time, of what conditions look at, of what a row references; a new row, or one
+/// less.
+pub fn rival(case: &Case, roles: &[Roles], features: Features, dice: &mut Dice) -> Option<Rival> {
+    let moment = dice.one_of(&[
+        "before_statement",
+        "before_statement",
+        "before_keys",
+        "after_keys",
+        "after_keys",
+        "dependents_locked",
+        "after_statement",
+        "after_commit",
+    ]);
+    let outlooks = Meaning { case, mutant: None }.of_night(&case.rows, case.nights.len() - 1);
+    let due: Vec<(usize, Mark)> = case
+        .rules
+        .iter()
+        .zip(&outlooks)
+        .flat_map(|(rule, outlook)| outlook.due.keys().map(|mark| (rule.table, *mark)))
+        .collect();
+    for _ in 0..20 {
+        // Mostly of what is about to go, and of what belongs to it.
+        let (table, marks) = if !due.is_empty() && dice.chance(60) {
+            let (table, mark) = dice.one_of(&due);
+            (table, vec![mark])
+        } else {
+            let table = dice.below(case.tables.len());
+            (table, case.rows[table].keys().copied().collect())
+        };
+        let own = &case.tables[table];
+        let edit = match dice.below(6) {
+            0 | 1 => {
+                let mark = 2000 + dice.range(0, 500);
+                Edit::Insert { table, row: row(case, roles, table, mark, features, dice) }
+            }
+            _ if marks.is_empty() => continue,
+            2 => Edit::Delete { table, mark: dice.one_of(&marks) },
+            3 => {
+                let Some(foreign) = own.foreign.iter().find(|foreign| foreign.columns.len() == 1) else { continue };
+                let parents: Vec<&Row> = case.rows[foreign.table].values().collect();
+                if parents.is_empty() {
+                    continue;
+                }
+                let value = dice.one_of(&parents)[foreign.to[0]].clone();
+                Edit::Set { table, mark: dice.one_of(&marks), column: foreign.columns[0], value }
+            }
+            4 if !roles[table].conditions.is_empty() => {
+                let column = dice.one_of(&roles[table].conditions);
+                let value = condition_value(case.engine, own.columns[column].kind, dice);
+                Edit::Set { table, mark: dice.one_of(&marks), column, value }
+            }
+            _ => {
+                let (column, reading) = dice.one_of(&roles[table].times);
+                let value = time_value(case, table, column, reading, features, false, dice);
+                Edit::Set { table, mark: dice.one_of(&marks), column, value }
+            }
+        };
+        let fits = !night::edited(case, &mut case.rows.clone(), std::slice::from_ref(&edit)).is_empty();
+        if fits {
+            return Some(Rival { moment, edit });
+        }
+    }
+    None
+}
+
 fn row(case: &Case, roles: &[Roles], table: usize, mark: Mark, features: Features, dice: &mut Dice) -> Row {
     let own = &case.tables[table];
     let mut row = vec![Value::Null; own.columns.len()];
     row[MARK] = Value::Int(mark.into());
-    for &column in &own.key {
-        row[column] = key_value(own.columns[column].kind, mark);
+    for (place, &column) in own.key.iter().enumerate() {
+        // Of a key of several columns, the first alone does not tell rows apart.
+        let told = if place == 0 && own.key.len() > 1 { 1 + mark % 3 } else { mark };
+        row[column] = key_value(own.columns[column].kind, told);
     }
     for (column, _) in own.columns.iter().enumerate().filter(|(_, column)| column.unique) {
         row[column] = Value::Int(i128::from(mark) + 10_000);
@@ -282,8 +349,6 @@ fn of_time(
     dice: &mut Dice,
 ) -> Value {
     let wall = zone.wall_of(moment);
-    // Where a midnight elsewhere is another day here, a day alone could be read in two ways.
-    let day_is_plain = zone == case.zone || case.zone == Zone::Tokyo;
     match (kind, reading) {
         (_, Some(As::EpochSeconds)) => Value::Int(moment.div_euclid(SECOND).into()),
         (_, Some(As::EpochMilliseconds)) => Value::Int(moment.div_euclid(1000).into()),
@@ -299,7 +364,7 @@ fn of_time(
             let seconds = wall - wall.rem_euclid(SECOND);
             let between = dice.one_of(&['T', ' ']);
             match dice.below(5) {
-                0 | 1 if day_is_plain => Value::Text(calendar::written(wall.div_euclid(DAY))),
+                0 | 1 => Value::Text(calendar::written(wall.div_euclid(DAY))),
                 2 if features.short_texts => {
                     let text = calendar::written_moment(wall - wall.rem_euclid(60 * SECOND), between);
                     Value::Text(text.strip_suffix(":00").unwrap().to_owned())

@@ -7,7 +7,7 @@ use crate::oracle::{
     value::{Alike, Engine, Kind},
 };
 
-const NAMES: [&str; 4] = ["customers", "orders", "items", "notes"];
+pub const NAMES: [&str; 4] = ["customers", "orders", "items", "notes"];
 
 pub fn make(case: &mut Case, features: Features, dice: &mut Dice) -> Vec<Roles> {
     let count = dice.one_of(&[1, 2, 2, 3, 3, 4]);
@@ -179,7 +179,8 @@ fn foreign_keys(case: &Case, number: usize, table: &mut Table, features: Feature
         _ => dice.one_of(&[0, 1, 1, 1]),
     };
     for key in 0..keys {
-        let to = dice.below(number);
+        // Chains are longer where a table references the one before.
+        let to = if dice.chance(50) { number - 1 } else { dice.below(number) };
         let parent = &case.tables[to];
         let nullable = dice.chance(70);
         let mut columns = Vec::new();
