@@ -165,7 +165,8 @@ pub(super) async fn poll(
         let began = Instant::now();
         let answers = recipient.poll(&tickets).await;
         let report = polled.entry(name.to_owned()).or_default();
-        let (mut counted, mut known) = (Vec::new(), Vec::new());
+        // what was said, what is made of it, and what is kept
+        let (mut told, mut counted, mut known) = (Vec::new(), Vec::new(), Vec::new());
         let persons = |wanted: fn(&State) -> bool| -> usize {
             let ended = pending.iter().zip(&answers).filter(|(_, answer)| wanted(&answer.state));
             ended.map(|(pending, _)| pending.tags.len()).sum()
@@ -178,12 +179,13 @@ pub(super) async fn poll(
             tracing::error!(recipient = name, reason = doubt, "what it says of accepted work is not believed");
         });
         for (pending, answer) in pending.iter().zip(answers) {
+            told.extend(std::iter::repeat_n(answer.clone(), pending.tags.len()));
+            if let (State::Gone, Some(doubt)) = (&answer.state, &doubted) {
+                report.doubt(pending.tags.len() as u64);
+                ledger.store().doubt_pending(name, &pending.ticket, doubt).await?;
+                continue;
+            }
             let answer = match answer.state {
-                State::Gone if doubted.is_some() => {
-                    report.doubt(pending.tags.len() as u64);
-                    ledger.store().doubt_pending(name, &pending.ticket).await?;
-                    continue;
-                }
                 // whatever the recipient has forgotten since, it had refused
                 State::Forgotten { ref reason } if pending.is_refused => Answer::refused(reason),
                 _ => answer,
@@ -198,7 +200,7 @@ pub(super) async fn poll(
         }
         report.note(&counted);
         ledger.store().remember(name, &known).await?;
-        ledger.append(vec![answered(number, name, &counted, began)], &[]).await?;
+        ledger.append(vec![answered(number, name, &told, began)], &[]).await?;
         tracing::info!(recipient = name, tickets = tickets.len(), persons = tags.len(), "recipient polled");
     }
     Ok(polled)
@@ -401,8 +403,7 @@ async fn serve(
         let known =
             book.pages().await.store().remembered(&work.name, &tags, validity).await.map_err(ledger::Error::from)?;
         if let Some(doubted) = known.values().find(|known| known.state == DOUBTED && !known.is_open()) {
-            let reason = doubted.reason.clone().unwrap_or_default();
-            return Err(Failure::Refused(format!("{}: {reason}", work.name)));
+            return Err(Failure::Refused(doubted.reason.clone().unwrap_or_default()));
         }
         let in_time = |asked| !plan::is_late(work.deadline, asked, around.now, zone);
         let mut standing: BTreeMap<Tag, Standing> = BTreeMap::new();

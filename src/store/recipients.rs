@@ -343,9 +343,10 @@ impl Store {
     }
 
     /// What the recipient says of accepted work is not believed: it is looked at again.
-    pub async fn doubt_pending(&mut self, recipient: &str, ticket: &str) -> Result<(), Error> {
-        let sql = "update recipient_answers set state = 'doubted' where recipient = $1 and ticket = $2";
-        self.execute(sql, vec![recipient.into(), ticket.into()]).await
+    pub async fn doubt_pending(&mut self, recipient: &str, ticket: &str, reason: &str) -> Result<(), Error> {
+        let sql = "update recipient_answers set state = 'doubted', grade = null, reason = $3
+                   where recipient = $1 and ticket = $2 and settled_at is null";
+        self.execute(sql, vec![recipient.into(), ticket.into(), reason.into()]).await
     }
 
     /// Gives up accepted work that was refused, since a person said so: whose rows are still there are asked about anew.
