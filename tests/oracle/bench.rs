@@ -257,7 +257,7 @@ impl Bench {
         command
     }
 
-    /// Runs the program, and at this moment a statement in another session. The statement has committed (true), has failed
+    /// Runs the program, and at this moment a statement in another session. The statement has changed its row (true) or not
     /// (false), or the moment did not come.
     pub fn met_by(&mut self, arguments: &[&str], moment: &str, sql: String) -> (Call, Option<bool>) {
         /// Longer than a statement takes that waits for nobody.
@@ -319,21 +319,24 @@ impl Bench {
     }
 }
 
-/// Runs a statement in a session of its own; whether it came through.
+/// Runs a statement in a session of its own; whether it came through and found its row.
 fn alone(engine: Engine, url: &str, sql: String) -> bool {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let sql = raw_sql(AssertSqlSafe(sql));
     runtime.block_on(async {
         match engine {
-            Engine::Postgres => PgConnection::connect(url).await.unwrap().execute(sql).await.is_ok(),
+            Engine::Postgres => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                connection.execute(sql).await.is_ok_and(|done| done.rows_affected() > 0)
+            }
             Engine::Maria => {
                 let mut connection = MySqlConnection::connect(url).await.unwrap();
                 connection.execute(raw_sql(MARIA_SESSION)).await.unwrap();
-                connection.execute(sql).await.is_ok()
+                connection.execute(sql).await.is_ok_and(|done| done.rows_affected() > 0)
             }
             Engine::Sqlite => {
                 let mut connection = SqliteConnection::connect(url).await.unwrap();
-                let done = connection.execute(sql).await.is_ok();
+                let done = connection.execute(sql).await.is_ok_and(|done| done.rows_affected() > 0);
                 connection.close().await.unwrap();
                 done
             }

@@ -129,7 +129,10 @@ fn one_night(
     if let Some(rival) = met {
         // The other transaction came after all that the run did, or before it.
         let edit = std::slice::from_ref(&rival.edit);
-        night::edited(case, &mut rights[0], edit);
+        if night::edited(case, &mut rights[0], edit).is_empty() {
+            // Afterwards it would have found no row, or nothing to reference: so it came before.
+            rights.clear();
+        }
         let mut earlier = state.clone();
         night::edited(case, &mut earlier, edit);
         let outlooks = Meaning { case, mutant: None }.of_night(&earlier, number);

@@ -217,7 +217,7 @@ pub fn condition_value(engine: Engine, kind: Kind, dice: &mut Dice) -> Value {
         }
         Kind::Unsigned => Value::Int(dice.one_of(&[0, 7, 1 << 53, (1 << 53) + 1, 1 << 63, i128::from(u64::MAX)])),
         Kind::Decimal if engine == Engine::Sqlite => Value::Real(dice.one_of(&[0.0, 0.01, -0.01, 1.5, 10.25, 99.99])),
-        Kind::Decimal => Value::Decimal(dice.one_of(&[0, 1, -1, 150, 1025, 9_999, 100_000_000_000_000_001])),
+        Kind::Decimal => Value::Decimal(dice.one_of(&[0, 0, 1, 1, -1, 149, 150, 1025, 9_999, 100_000_000_000_000_001])),
         Kind::Double => Value::Real(dice.one_of(&[0.0, -0.0, 0.1, 0.1 + 0.2, 0.3, 5.0, -1.5, 1e300])),
         Kind::Bool => Value::Bool(dice.chance(50)),
         Kind::Text(_) => Value::text(dice.one_of(&[

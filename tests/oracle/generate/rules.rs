@@ -354,7 +354,7 @@ fn literal(engine: Engine, kind: Kind, dice: &mut Dice) -> Literal {
         Kind::Double => &["0.3", "0.1", "-0.5"],
         _ => &[],
     };
-    if !beside.is_empty() && dice.chance(30) {
+    if !beside.is_empty() && dice.chance(60) {
         return Literal::Number(dice.one_of(beside).into());
     }
     loop {

@@ -64,6 +64,7 @@ fn condition_kinds(engine: Engine, features: Features) -> Vec<Kind> {
         Kind::Text(Alike::Loose),
         Kind::Double,
         Kind::Decimal,
+        Kind::Decimal,
     ];
     if features.hostile_kinds {
         kinds.push(Kind::Text(Alike::Other));
