@@ -405,6 +405,9 @@ pub enum LedgerCommand {
         /// A checkpoint kept elsewhere: the ledger must contain it
         #[arg(long, value_name = "FILE")]
         checkpoint: Option<PathBuf>,
+        /// Write anew what the store derives from the entries, where it does not follow from them
+        #[arg(long, conflicts_with = "file")]
+        repair: bool,
     },
     /// Write the ledger as JSON Lines that can be verified offline
     Export {
@@ -479,6 +482,9 @@ pub struct GrantsArgs {
     /// Only for this database of the job
     #[arg(long, value_name = "NAME")]
     pub database: Option<String>,
+    /// With the table in which each batch notes that it was committed, so that a crash leaves no doubt
+    #[arg(long)]
+    pub batches: bool,
 }
 
 #[derive(Debug, Args)]

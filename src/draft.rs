@@ -4,6 +4,7 @@
 use crate::{
     anonymize::{Certainty, Personal, Technique, names_people, personal},
     catalog::{Catalog, Column, ColumnKind, ForeignKey, Table, TableKind},
+    database::marks,
     rules::format,
 };
 use std::{
@@ -68,7 +69,7 @@ pub fn draft(catalog: &Catalog, database: &str) -> Draft {
         result.left_out.iter().map(|(path, _)| path).chain(drafted.iter().map(|(_, path)| path)).cloned().collect();
     for table in catalog.tables.iter().filter(|table| table.partition_of.is_none()) {
         let path = drafter.path(table);
-        if told.contains(&path) || table.kind == TableKind::View {
+        if marks::table(catalog) == Some(&table.name) || told.contains(&path) || table.kind == TableKind::View {
             continue;
         }
         let person =

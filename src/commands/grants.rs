@@ -7,7 +7,7 @@ use crate::{
     catalog::{Catalog, Engine, TableKind},
     cli::{Format, Global, GrantsArgs},
     clock,
-    database::Privilege,
+    database::{Privilege, marks},
     diagnostic::Severity,
     ledger::Keys,
     outcome::Outcome,
@@ -15,7 +15,7 @@ use crate::{
     rules::{Rule, shape::nearest},
 };
 use serde::Serialize;
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 /// What one database user needs in one database.
 #[derive(Serialize)]
@@ -83,11 +83,22 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
         let asserted =
             assertions.iter().filter(|task| task.assertion.database() == Some(name.as_str())).collect::<Vec<_>>();
         let batch_rows = job.settings.pace_of(name).batch_rows;
-        let needs = plan::privileges(&open.catalog, &resolved, &members, &asserted, batch_rows);
+        let mut needs = plan::privileges(&open.catalog, &resolved, &members, &asserted, batch_rows);
+        let noting: BTreeSet<_> = resolved.iter().map(|(rule, _)| rule.id.clone()).collect();
+        let known = marks::table(&open.catalog).cloned();
+        let wanted = known.clone().or_else(|| args.batches.then(|| marks::table_name(&open.catalog)));
+        let wanted = wanted.filter(|_| !noting.is_empty());
+        needs.extend(wanted.iter().flat_map(|table| plan::noting_batches(table, &noting)));
+        let made = wanted.filter(|_| known.is_none()).map(|table| Grant {
+            statement: marks::create(open.dialect, &table),
+            why: plan::NOTING,
+            rules: noting.iter().cloned().collect(),
+        });
         let grants = needs.iter().filter_map(|need| {
             let statement = open.dialect.grant(&need.privilege, &args.user, &open.catalog.database)?;
             Some(Grant { statement, why: need.why, rules: need.rules.iter().cloned().collect() })
         });
+        let grants = made.into_iter().chain(grants);
         all.push(DatabaseGrants {
             database: name.clone(),
             engine: open.catalog.engine,

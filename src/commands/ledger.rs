@@ -3,8 +3,8 @@
 use crate::{
     cli::{Format, LedgerCommand, RowArgs},
     ledger::{
-        Entry, Event, Keys,
-        export::Export,
+        BatchResult, Entry, Event, Keys, SettledBy, ToldBy, derived,
+        export::{Export, Header},
         prove::{Counted, Findings, Proof, ProvenEntry, prove},
         verify::{Finding, Report, Verifier, verify_lines, verify_store},
     },
@@ -15,7 +15,7 @@ use crate::{
 use anyhow::{Context, bail};
 use std::{
     fs::File,
-    io::{BufReader, BufWriter, Write},
+    io::{BufRead as _, BufReader, BufWriter, Read as _, Write},
     path::Path,
 };
 
@@ -32,14 +32,17 @@ pub async fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match (command, settings) {
-        (LedgerCommand::Verify { file, keys, checkpoint }, settings) => {
-            verify(file.as_deref(), keys, checkpoint.as_deref(), settings, format, out).await
+        (LedgerCommand::Verify { file, keys, checkpoint, repair }, settings) => {
+            let sources = Sources { file: file.as_deref(), keys, checkpoint: checkpoint.as_deref(), settings };
+            verify(&sources, *repair, format, out).await
         }
         (LedgerCommand::Export { out: file }, Some(settings)) => export(file.as_deref(), settings, out).await,
         (LedgerCommand::Prove(row), Some(settings)) => {
             let mut store = Store::open_existing(&settings.store).await?;
             let row = RowArgs { table: full_table(&mut store, &row.table).await?, key: row.key.clone() };
-            let findings = prove(&mut store, &Keys::parse(&settings.keys)?.tag, &row.table, &row.key).await?;
+            let keys = Keys::parse(&settings.keys)?;
+            let findings = prove(&mut store, &keys.tag, &row.table, &row.key).await?;
+            findings.check(&keys.trusted(&settings.name))?;
             print_findings(&findings, &row, format, out)?;
             // whoever asks wants evidence that the row went, and there is none
             Ok(if findings.are_evidence() { Outcome::Done } else { Outcome::Failed })
@@ -76,14 +79,16 @@ async fn full_table(store: &mut Store, table: &str) -> anyhow::Result<String> {
     }
 }
 
-async fn verify(
-    file: Option<&Path>,
-    keys: &[String],
-    checkpoint: Option<&Path>,
-    settings: Option<&Settings>,
-    format: Format,
-    out: &mut dyn Write,
-) -> anyhow::Result<Outcome> {
+/// What is verified, and what with.
+struct Sources<'a> {
+    file: Option<&'a Path>,
+    keys: &'a [String],
+    checkpoint: Option<&'a Path>,
+    settings: Option<&'a Settings>,
+}
+
+async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let Sources { file, keys, checkpoint, settings } = *sources;
     let mut trusted = keys
         .iter()
         .zip(1..)
@@ -92,15 +97,28 @@ async fn verify(
         .collect::<anyhow::Result<Vec<_>>>()?;
     let note =
         checkpoint.map(|path| std::fs::read_to_string(path).with_context(|| path.display().to_string())).transpose()?;
+    let mut repaired = false;
     let report = match (file, settings) {
         (Some(path), _) => {
+            // the keys of the job whose directory this is, if it is its ledger
+            if let Some(settings) = settings.filter(|settings| origin_of(path).as_ref() == Some(&settings.name)) {
+                trusted.extend(Keys::parse(&settings.keys)?.trusted(&settings.name));
+            }
             let file = File::open(path).with_context(|| path.display().to_string())?;
             verify_lines(BufReader::new(file), Verifier::new(trusted, note))?
         }
         (None, Some(settings)) => {
-            trusted.extend(Keys::parse(&settings.keys)?.trusted(&settings.name));
+            let keys = Keys::parse(&settings.keys)?;
+            trusted.extend(keys.trusted(&settings.name));
             let mut store = Store::open_existing(&settings.store).await?;
-            verify_store(&mut store, Verifier::new(trusted, note)).await?
+            let verifier = || Verifier::new(trusted.clone(), note.clone());
+            let mut report = verify_store(&mut store, verifier(), &keys.tag).await?;
+            if repair && report.is_mendable() {
+                derived::repair(&mut store).await?;
+                report = verify_store(&mut store, verifier(), &keys.tag).await?;
+                repaired = true;
+            }
+            report
         }
         (None, None) => bail!("name the job's directory with --jobs, or an exported ledger with --file"),
     };
@@ -109,10 +127,25 @@ async fn verify(
             serde_json::to_writer_pretty(&mut *out, &report)?;
             writeln!(out)?;
         }
-        _ => print_report(&report, out)?,
+        _ => {
+            if repaired {
+                writeln!(out, "what the store derives from the entries was written anew")?;
+            }
+            print_report(&report, out)?;
+        }
     }
     Ok(if report.is_sound() { Outcome::Done } else { Outcome::Failed })
 }
+
+/// The job whose ledger a file says it is.
+fn origin_of(path: &Path) -> Option<String> {
+    let mut line = String::new();
+    BufReader::new(File::open(path).ok()?.take(LONGEST_HEADER)).read_line(&mut line).ok()?;
+    serde_json::from_str::<Header>(&line).ok().map(|header| header.origin)
+}
+
+/// No header is longer, in bytes.
+const LONGEST_HEADER: u64 = 1024 * 1024;
 
 fn print_report(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     let Report { origin, entries, checkpoints, batches, rows, .. } = report;
@@ -147,8 +180,12 @@ fn print_report(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     for finding in &report.problems {
         print_finding("problem", finding, out)?;
     }
+    if report.is_mendable() {
+        writeln!(out, "`sunset ledger verify --repair` writes anew what the store derives from the entries")?;
+    }
     match report.problems.len() as u64 + report.unlisted {
         _ if report.is_sound() => writeln!(out, "sound"),
+        0 => writeln!(out, "unsigned: no checkpoint vouches for any of it, so anybody could have written it"),
         1 => writeln!(out, "not sound: 1 problem"),
         count => writeln!(out, "not sound: {count} problems"),
     }
@@ -228,17 +265,20 @@ fn print_proof(proof: &Proof, out: &mut dyn Write) -> anyhow::Result<()> {
         None => writeln!(out, "  outcome    not known yet")?,
         Some(outcome) => {
             let entry = Entry::parse(&outcome.line)?;
-            let Event::Outcome { result, settled_by, .. } = entry.event else {
+            let Event::Outcome { result, settled_by, told_by, .. } = entry.event else {
                 bail!("entry {} is not an outcome", entry.seq)
             };
             let result = match result {
-                crate::ledger::BatchResult::Committed => "committed",
-                crate::ledger::BatchResult::RolledBack => "rolled back: the row was not touched",
-                crate::ledger::BatchResult::Unknown => "nobody can tell any more whether it was committed",
+                BatchResult::Committed => "committed",
+                BatchResult::RolledBack => "rolled back: the row was not touched",
+                BatchResult::Unknown => "nobody can tell any more whether it was committed",
             };
-            let by = match settled_by {
-                crate::ledger::SettledBy::Direct => "",
-                crate::ledger::SettledBy::Recovery => ", found out by a later run",
+            let by = match (settled_by, told_by) {
+                (SettledBy::Direct, _) => "",
+                (SettledBy::Recovery, None) => ", found out by a later run",
+                (SettledBy::Recovery, Some(ToldBy::Mark)) => ", which its mark in the database told a later run",
+                (SettledBy::Recovery, Some(ToldBy::Transaction)) => ", which the server told a later run",
+                (SettledBy::Recovery, Some(ToldBy::Rows)) => ", which the rows told a later run",
             };
             writeln!(out, "  outcome    {result}{by}, entry {}, {:.0}", entry.seq, entry.at)?;
         }

@@ -299,6 +299,13 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// One text: whose transactions those names are. Another server has another one, and so has the same server after it
+    /// was brought back to an earlier moment, from which it goes on and gives the same names anew. `None` where transactions
+    /// have no names.
+    fn history(&self) -> Option<Statement> {
+        None
+    }
+
     /// One text: what became of the transaction of that name: `committed`, `aborted`, anything else.
     fn transaction_status(&self, _id: &str) -> Option<Statement> {
         None
@@ -337,6 +344,12 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// The statement that gives a privilege to a user; `None` where the engine knows no such privilege. `database` is
     /// the database's name on its server.
     fn grant(&self, _privilege: &Privilege, _user: &str, _database: &str) -> Option<String> {
+        None
+    }
+
+    /// A row when this owner of a table may have his code run in Sunset's sessions: he is the user himself, or the database
+    /// is his. `None` where nobody's triggers run with the rights of who changes the table.
+    fn trusts(&self, _owner: &str) -> Option<Statement> {
         None
     }
 

@@ -26,6 +26,7 @@ mod error;
 mod grants;
 pub mod groups;
 pub mod maintenance;
+pub mod marks;
 mod mysql;
 mod observe;
 pub mod partition;

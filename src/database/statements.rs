@@ -460,6 +460,37 @@ pub fn page(
     dialect.finish(sql)
 }
 
+/// The rows of one table, whatever rules say of them, page by page in the order of their locator.
+#[derive(Clone, Debug)]
+pub struct Sight<'a> {
+    pub table: &'a TableName,
+    /// As it stands after `from`: the table, or a part of it.
+    pub from: String,
+    pub locator: &'a [KeyColumn],
+    pub key: &'a [KeyColumn],
+    /// What is asked of each row.
+    pub question: Option<&'a Sql>,
+}
+
+impl Sight<'_> {
+    /// The next rows after one: the texts of the locator, those of the key, and `1` where the answer is yes.
+    pub fn page(&self, dialect: &dyn Dialect, after: Option<&[String]>, limit: u64) -> Statement {
+        let row = dialect.row(self.table);
+        let text = |column: &KeyColumn| dialect.key_text(&dialect.column(&row, &column.name), column);
+        let texts: Vec<_> = self.locator.iter().chain(self.key).map(text).collect();
+        let mut answer = self.question.cloned().unwrap_or_else(|| Sql::new("1 = 1"));
+        answer.text = dialect.shown(&format!("case when {} then 1 else 0 end", answer.text));
+        let mut sql = Sql::new(format!("select {}, ", texts.join(", ")));
+        sql.append(&answer).push(&format!(" from {}", self.from));
+        if let Some(after) = after {
+            sql.push(" where ").append(&dialect.beyond(&row, self.locator, after, false));
+        }
+        let order: Vec<_> = self.locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
+        sql.push(&format!(" order by {} limit {limit}", order.join(", ")));
+        dialect.finish(sql)
+    }
+}
+
 /// The next of those who stay, in the order of the key: the key's columns, then each identifier's.
 pub fn members(work: &MembersWork, after: Option<&[String]>, limit: u64) -> Statement {
     let dialect = work.dialect;

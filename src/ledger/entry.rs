@@ -126,6 +126,12 @@ pub enum Event {
         result: BatchResult,
         milliseconds: u64,
         settled_by: SettledBy,
+        /// What a recovery has it from; none where nothing could tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        told_by: Option<ToldBy>,
+        /// What was seen of the batch's rows, to number of rows, where that settles nothing.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        found: BTreeMap<String, u64>,
     },
     /// A recipient is about to be asked; written before the call. There may be no answer to it: then the process ended,
     /// and the next run asks again.
@@ -317,6 +323,14 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// How a batch ended, in the words of the process that did it.
+    pub fn ended(intent: u64, result: BatchResult, milliseconds: u64) -> Self {
+        let (settled_by, told_by, found) = (SettledBy::Direct, None, BTreeMap::new());
+        Self::Outcome { intent, result, milliseconds, settled_by, told_by, found }
+    }
+}
+
 /// What a batch is about to do; written before it commits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
@@ -349,6 +363,16 @@ pub struct Intent {
     /// The server's name for the transaction, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<String>,
+    /// Whose name that is: the server and its history. Any other one may have given the name to another transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// What the batch writes into the database in its own transaction, where the database has a table for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+    /// A keyed digest of what tells of a row whether this was done to it: the table's key, and what changes. Only as long as
+    /// it is the same can the rows be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<String>,
     /// The number of the rule's lock that the session held: while somebody holds it, the batch may still be under way.
     #[serde(default, skip_serializing_if = "is_first")]
     pub worker: u32,
@@ -372,8 +396,20 @@ impl Intent {
 pub enum BatchResult {
     Committed,
     RolledBack,
-    /// Nobody can tell any more: the evidence is the number of rows alone, and the server has forgotten the transaction.
+    /// Nobody can tell: neither the database nor the rows.
     Unknown,
+}
+
+/// What told a recovery how a batch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToldBy {
+    /// What the batch wrote into the database in its own transaction.
+    Mark,
+    /// The server, which knows its transactions by name.
+    Transaction,
+    /// All of the batch's rows alike.
+    Rows,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 
 pub mod checkpoint;
 pub mod committed;
+pub mod derived;
 pub mod entry;
 pub mod export;
 pub mod keys;
@@ -17,7 +18,7 @@ pub mod tag;
 pub mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerificationKey};
-pub use entry::{AssertionResult, BatchResult, Entry, Event, Intent, RuleResult, SettledBy};
+pub use entry::{AssertionResult, BatchResult, Entry, Event, Intent, RuleResult, SettledBy, ToldBy};
 pub use keys::{Key, KeyError, Keys};
 pub use seal::{Seal, SealError};
 pub use tag::{BatchEvidence, BatchTags, Tag, TagKey, Tagging};
@@ -224,6 +225,22 @@ impl Ledger {
             Some(tags) => Ok(Some(tags)),
             None => Ok(self.store.open_tags(intent).await?),
         }
+    }
+
+    /// A batch that was announced after this one, and not rolled back, has one of its rows too, or may have.
+    pub async fn are_taken_again(&mut self, of: &StoredTags, table: &str) -> Result<bool> {
+        let mut after = of.intent;
+        while let Some((later, outcome)) = self.store.tags_after(table, after).await? {
+            after = later.intent;
+            let outcome = outcome.map(|line| parse(0, &line)).transpose()?.map(|entry| entry.event);
+            if matches!(outcome, Some(Event::Outcome { result: BatchResult::RolledBack, .. })) {
+                continue;
+            }
+            if later.tag_key != of.tag_key || tag::share_one(&of.tags, &later.tags) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Adds a hold: what it is about goes into the store, that there is one into the ledger.

@@ -4,7 +4,9 @@
 //! that is destroyed, nobody can.
 
 use super::{
-    BatchResult, Checkpoint, CheckpointError, Entry, Error, Event, PAGE, Result, TagKey, VerificationKey, entry,
+    BatchResult, Checkpoint, CheckpointError, Entry, Error, Event, PAGE, Result, TagKey, VerificationKey,
+    derived::{self, Difference},
+    entry,
     merkle::{self, Hash, Tree},
     parse,
     tag::{self, LEAF},
@@ -69,6 +71,20 @@ impl Findings {
     pub fn are_evidence(&self) -> bool {
         self.proofs.iter().any(Proof::is_committed)
     }
+
+    /// Checks the proofs as anybody can who has the public keys.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] when one of them proves nothing, for another reason than that no checkpoint covers it yet.
+    pub fn check(&self, trusted: &[VerificationKey]) -> Result<()> {
+        for proof in &self.proofs {
+            match verify_proof(proof, trusted) {
+                Ok(_) | Err(ProofError::Uncovered(_)) => {}
+                Err(error) => return Err(Error::Broken(format!("a proof from it does not hold: {error}"))),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Proof {
@@ -96,6 +112,13 @@ pub struct Counted {
 /// The store cannot be read, or the entries do not have the root that the newest checkpoint names.
 pub async fn prove(store: &mut Store, keys: &[TagKey], table: &str, key: &[String]) -> Result<Findings> {
     let mut findings = Findings::default();
+    // tags that are missing, or kept in another place, would not be found
+    let is_about = |found: &&Difference| found.table.as_ref().is_some_and(|path| names(table, path));
+    if let Some(found) = derived::differences(store, keys).await?.iter().find(is_about) {
+        let entry = found.entry.unwrap_or_default();
+        let message = format!("of the batch of entry {entry}, {}: it may have had the row", found.message);
+        return Err(Error::Broken(message));
+    }
     for known in store.known_keys().await?.into_iter().filter(|known| known.kind == "tag") {
         match known.status {
             KeyStatus::Destroyed(_) => findings.destroyed.push(known.id),

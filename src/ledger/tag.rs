@@ -6,7 +6,7 @@
 use super::merkle::{self, Hash, Tree};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::{collections::BTreeMap, fmt};
+use std::{cmp::Ordering, collections::BTreeMap, fmt};
 
 pub type Tag = [u8; 16];
 
@@ -154,6 +154,19 @@ pub const LEAF: usize = 64;
 /// The leaves of a batch's tree, from its sorted tags of 16 bytes each.
 pub fn leaves(tags: &[u8]) -> impl ExactSizeIterator<Item = Hash> {
     tags.chunks(16 * LEAF).map(merkle::leaf)
+}
+
+/// Two sorted lists of tags have one in common.
+pub fn share_one(one: &[u8], other: &[u8]) -> bool {
+    let (mut one, mut other) = (one.chunks_exact(16).peekable(), other.chunks_exact(16).peekable());
+    while let (Some(a), Some(b)) = (one.peek(), other.peek()) {
+        match a.cmp(b) {
+            Ordering::Less => drop(one.next()),
+            Ordering::Greater => drop(other.next()),
+            Ordering::Equal => return true,
+        }
+    }
+    false
 }
 
 /// The Merkle root over them.

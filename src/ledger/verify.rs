@@ -3,24 +3,19 @@
 //! The lines pass by once; only the tree's edge, the open intents and the findings are kept.
 
 use super::{
-    BatchResult, Checkpoint, Entry, Event, Result, VerificationKey,
+    BatchResult, Checkpoint, Entry, Event, Result, TagKey, VerificationKey,
+    derived::{self, Difference},
     entry::{self, FORMAT},
     export::{CheckpointLine, Export, Header, TagsLine},
     merkle::{Hash, Tree},
     tag,
 };
-use crate::{
-    rules::Evidence,
-    store::{KeyStatus, Store},
-};
+use crate::{rules::Evidence, store::Store};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::BufRead,
-};
+use std::{collections::BTreeMap, io::BufRead};
 
 /// No more findings are kept; the others are counted.
 const MOST_FINDINGS: usize = 1000;
@@ -57,6 +52,14 @@ pub struct Report {
     pub notes: Vec<Finding>,
     /// Problems and notes beyond those listed.
     pub unlisted: u64,
+    /// Problems of what the store derives from the entries, which `--repair` mends.
+    #[serde(skip_serializing_if = "is_none")]
+    pub mendable: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How far a checkpoint reaches.
@@ -80,9 +83,19 @@ pub struct Finding {
 }
 
 impl Report {
-    /// Nothing is wrong.
+    /// Nothing is wrong, and a checkpoint vouches for it.
     pub fn is_sound(&self) -> bool {
-        self.problems.is_empty()
+        self.problems.is_empty() && !self.is_unsigned()
+    }
+
+    /// No checkpoint vouches for any of it: anybody could have written it.
+    pub fn is_unsigned(&self) -> bool {
+        self.checkpoints == 0
+    }
+
+    /// All that is wrong is in tables that can be written anew from the entries.
+    pub fn is_mendable(&self) -> bool {
+        self.mendable > 0 && self.mendable == self.problems.len() as u64 + self.unlisted
     }
 }
 
@@ -107,12 +120,15 @@ pub struct Verifier {
     last_at: Option<Timestamp>,
     tree: Tree,
     introduced: Vec<String>,
-    destroyed: BTreeSet<String>,
     /// Intents that may still come to an outcome, with their rows, and whether these are only counted.
     open: BTreeMap<u64, (u64, bool)>,
     tags: Option<AwaitedTags>,
     /// The size and the note's hash of the checkpoint in the line before.
     checkpoint: Option<(u64, String)>,
+    /// The caller gave keys to trust.
+    has_keys: bool,
+    /// What was said tells all: nothing more is looked at.
+    is_over: bool,
 }
 
 impl Verifier {
@@ -121,6 +137,8 @@ impl Verifier {
     /// contain.
     pub fn new(trusted: Vec<VerificationKey>, external_note: Option<String>) -> Self {
         Self {
+            has_keys: !trusted.is_empty(),
+            is_over: false,
             trusted,
             external_note,
             external: None,
@@ -132,7 +150,6 @@ impl Verifier {
             last_at: None,
             tree: Tree::default(),
             introduced: Vec::new(),
-            destroyed: BTreeSet::new(),
             open: BTreeMap::new(),
             tags: None,
             checkpoint: None,
@@ -142,10 +159,22 @@ impl Verifier {
     /// Takes the next line, without its line break.
     pub fn line(&mut self, line: &[u8]) {
         self.line += 1;
+        if self.is_over {
+            return;
+        }
+        if line.ends_with(b"\r") {
+            return self.give_up(
+                "its lines end in CR LF and not in LF: something has changed them on the way, so get the file anew",
+            );
+        }
         let Ok(line) = std::str::from_utf8(line) else {
             return self.problem("it is not UTF-8");
         };
-        if self.line == 1 {
+        if line.starts_with(r#"{"format":"#) && self.line > 1 {
+            self.give_up("another ledger begins here: two files were joined, so verify each by itself");
+        } else if self.line == 1 && !line.starts_with(r#"{"format":"#) {
+            self.give_up("this is no exported ledger: its first line is not a ledger's header");
+        } else if self.line == 1 {
             self.header(line);
         } else if line.starts_with(r#"{"checkpoint":"#) {
             self.checkpoint(line);
@@ -158,6 +187,10 @@ impl Verifier {
 
     /// What was found, once all lines have passed.
     pub fn finish(mut self) -> Report {
+        if self.is_over {
+            self.report.entries = self.tree.size();
+            return self.report;
+        }
         self.missing_tags();
         self.line = 0;
         if self.header.as_ref().is_some_and(|header| header.keys != self.introduced) {
@@ -173,6 +206,9 @@ impl Verifier {
         }
         self.report.uncovered = entries - self.report.covered.as_ref().map_or(0, |covered| covered.size);
         self.report.entries = entries;
+        if self.has_keys && self.report.is_unsigned() && self.report.problems.is_empty() {
+            self.problem("no checkpoint is signed with a key that is trusted: nobody vouches for any of it");
+        }
         self.report.open_intents = self.open.keys().copied().collect();
         self.report
     }
@@ -256,7 +292,6 @@ impl Verifier {
             Event::LedgerStarted { .. } => self.problem("a ledger starts in the middle"),
             _ if first => self.problem("the first entry does not start a ledger"),
             Event::KeyIntroduced { public_key, .. } => self.introduced.extend(public_key),
-            Event::TagKeyDestroyed { id, .. } => drop(self.destroyed.insert(id)),
             Event::Intent(intent) => {
                 self.report.batches += 1;
                 let counted = intent.evidence == Evidence::Counts;
@@ -352,6 +387,13 @@ impl Verifier {
         }
     }
 
+    /// One sentence tells more than all that would follow from it.
+    fn give_up(&mut self, message: &str) {
+        self.is_over = true;
+        self.report.problems.clear();
+        self.problem(message);
+    }
+
     fn problem(&mut self, message: &str) {
         let finding = self.finding(message);
         if self.report.problems.len() < MOST_FINDINGS {
@@ -388,37 +430,45 @@ pub fn verify_lines(mut lines: impl BufRead, mut verifier: Verifier) -> std::io:
     while lines.read_until(b'\n', &mut line)? > 0 {
         let whole = line.pop_if(|last| *last == b'\n').is_some();
         verifier.line(&line);
-        if !whole {
+        if !whole && !verifier.is_over {
             verifier.problem("the last line has no line break: the file was cut off");
         }
         line.clear();
     }
+    if verifier.line == 0 {
+        verifier.give_up("this is no ledger: it is empty");
+    }
     Ok(verifier.finish())
 }
 
-/// Verifies the ledger in a store, and that the store's own notes of open intents and destroyed keys agree with it.
+/// Verifies the ledger in a store, and that what the store derives from its entries follows from them. Holds are compared
+/// with their tags as far as `keys` go.
 ///
 /// # Errors
 /// The store cannot be read, or the ledger has no first entry.
-pub async fn verify_store(store: &mut Store, mut verifier: Verifier) -> Result<Report> {
+pub async fn verify_store(store: &mut Store, mut verifier: Verifier, keys: &[TagKey]) -> Result<Report> {
     let mut export = Export::new(store).await?;
     while let Some(line) = export.next().await? {
         verifier.line(line.as_bytes());
     }
-    let size = export.last_entry();
     verifier.line = 0;
-    if store.open_intents_at(size).await? != verifier.open.keys().copied().collect::<Vec<_>>() {
-        verifier.problem("the store's list of open intents is not the one that follows from the entries");
-    }
+    // no run has come to its end yet where nothing is signed: that is said, and it is no problem
+    verifier.has_keys = false;
     let stale = store.stale_tags().await?;
     if stale > 0 {
         verifier.problem(&format!("the store keeps row tags of {stale} batches whose evidence is counts alone"));
     }
-    let known = store.known_keys().await?;
-    let destroyed =
-        |id: &String| known.iter().any(|key| key.id == *id && matches!(key.status, KeyStatus::Destroyed(_)));
-    for id in verifier.destroyed.clone().iter().filter(|id| !destroyed(id)) {
-        verifier.problem(&format!("an entry says that tag key {id} is destroyed, but the store does not"));
+    for Difference { entry, message, is_mendable, .. } in derived::differences(store, keys).await? {
+        let finding = Finding { line: None, entry, message };
+        verifier.report.problems.push(finding);
+        verifier.report.mendable += u64::from(is_mendable);
     }
-    Ok(verifier.finish())
+    // the header's keys are the store's own list: what is wrong with it was told
+    if let Some(header) = &mut verifier.header {
+        header.keys.clone_from(&verifier.introduced);
+    }
+    let mendable = verifier.report.mendable;
+    let mut report = verifier.finish();
+    report.mendable = mendable;
+    Ok(report)
 }

@@ -7,6 +7,7 @@ use super::find::find_table;
 use crate::{
     anonymize::{Certainty, names_people, personal, points_at_people},
     catalog::{Catalog, Column, ColumnKind, ForeignKey, Table, TableKind, TableName},
+    database::marks,
     diagnostic::{Code, Diagnostic, Place},
     job::{Job, SETTINGS_FILE},
     rules::{Dependent, Disposition, TablePath},
@@ -329,7 +330,10 @@ impl<'a> Schema<'a> {
 
     /// Tables with rows of their own.
     fn tables(&self) -> impl Iterator<Item = &'a Table> + use<'a> {
-        self.catalog.tables.iter().filter(|table| table.partition_of.is_none() && table.kind != TableKind::View)
+        // Sunset's own holds names of batches
+        let own = marks::table(self.catalog);
+        let tables = self.catalog.tables.iter().filter(move |table| Some(&table.name) != own);
+        tables.filter(|table| table.partition_of.is_none() && table.kind != TableKind::View)
     }
 
     /// As rules call it.

@@ -52,7 +52,7 @@ pub use prepare::{
     Before, Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, databases_of,
     lost_words, open_database, open_databases, prepare, surroundings,
 };
-pub use privileges::{Need, privileges};
+pub use privileges::{NOTING, Need, noting_batches, privileges};
 pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient, StillUsed, is_late};
 pub use resolve::{Resolved, resolve_rule};
 pub use timeline::{Act, CategoryLife, Timeline, timeline};

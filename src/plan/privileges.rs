@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Engine, Owner, TableName},
-    database::{Change, DependentWork, KeyColumn, MembersWork, Privilege, Work, partition},
+    database::{Change, DependentWork, KeyColumn, MembersWork, Privilege, Work, marks, partition},
     rules::{After, Partitions, Rule},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +62,22 @@ pub fn privileges(
         list.push(Need { privilege, why: "clean up after the rows", rules });
     }
     list
+}
+
+/// Why somebody may write the table of batches.
+pub const NOTING: &str = "note in each batch's transaction that it was committed";
+
+/// What it takes to note batches in a table of the database.
+pub fn noting_batches(table: &TableName, rules: &BTreeSet<String>) -> Vec<Need> {
+    let columns: BTreeSet<_> = marks::COLUMNS.into_iter().map(str::to_owned).collect();
+    let privileges = [
+        Privilege::Schema(table.schema.clone()),
+        Privilege::Select(table.clone()),
+        Privilege::Insert(table.clone(), columns.clone()),
+        Privilege::Update(table.clone(), columns),
+        Privilege::Delete(table.clone()),
+    ];
+    privileges.into_iter().map(|privilege| Need { privilege, why: NOTING, rules: rules.clone() }).collect()
 }
 
 /// What it takes to write groups; they are read like any table. For an insert that may meet a row which is there already,

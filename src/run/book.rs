@@ -11,12 +11,13 @@ use super::{
     batch::{Changed, ChangedDependents},
     milliseconds,
     pace::StepPace,
+    recover,
     worker::Worker,
 };
 use crate::{
-    database::{Dialect, ErrorKind},
+    database::{Dialect, ErrorKind, Work},
     failpoint,
-    ledger::{self, BatchResult, BatchTags, Event, Intent, Ledger, SettledBy},
+    ledger::{self, BatchResult, BatchTags, Event, Intent, Ledger},
     plan::Step,
     standing::Durations,
     store::Store,
@@ -33,6 +34,8 @@ pub(super) struct Book<'a> {
     progress: &'a dyn Progress,
     /// What its batches do with rows of groups that are too small.
     k_anonymity: Option<String>,
+    /// By what a row tells whether a batch has changed it.
+    terms: String,
     /// What the rule may change; measures about small groups have been judged by themselves.
     allowance: Option<Allowance<'a>>,
     /// The mark of the holds that the plan knows.
@@ -70,6 +73,7 @@ impl<'a> Book<'a> {
     pub fn new(
         around: &'a Surroundings<'a>,
         step: &'a Step,
+        work: &Work,
         pace: StepPace<'a>,
         dialect: &'static dyn Dialect,
         ledger: &'a mut Ledger,
@@ -80,7 +84,9 @@ impl<'a> Book<'a> {
         let waiting = std::sync::Mutex::default();
         let (progress, holds, pages) = (around.progress, around.holds, Mutex::new(pages));
         let allowance = Some(around.allowance.of(step));
-        Self { step, dialect, progress, k_anonymity: None, allowance, holds, pace, pages, waiting }
+        let (table, undone) = (step.full_table(), work.undone.as_ref());
+        let terms = recover::terms(&around.tag_key, &table, &work.key, &work.change, undone);
+        Self { step, dialect, progress, k_anonymity: None, terms, allowance, holds, pace, pages, waiting }
     }
 
     /// For batches that do this with rows of groups that are too small.
@@ -147,8 +153,7 @@ impl<'a> Book<'a> {
         let milliseconds = milliseconds(began);
         let mut pages = self.pages().await;
         if let Some(result) = result {
-            let settled_by = SettledBy::Direct;
-            let outcome = |intent| Event::Outcome { intent, result, milliseconds, settled_by };
+            let outcome = |intent| Event::ended(intent, result, milliseconds);
             pages.pending.extend(intents.into_iter().map(outcome));
         }
         if let (Err(_), Some(_), Some(allowance)) = (&committed, result, &self.allowance) {
@@ -196,6 +201,10 @@ impl<'a> Book<'a> {
             Some(statement) => worker.connection.fetch(&statement).await?.into_iter().flatten().next().flatten(),
             None => None,
         };
+        let mark = match &mut worker.mark {
+            Some(mark) => mark.note(worker.connection.as_mut(), self.dialect).await?,
+            None => None,
+        };
         let main = Intent {
             rule: self.step.rule.clone(),
             table: tags.table.clone(),
@@ -209,7 +218,10 @@ impl<'a> Book<'a> {
             evidence: self.step.evidence,
             root: hex::encode(tags.root),
             tag_key: tags.tag_key.clone(),
+            cluster: transaction.as_ref().and_then(|_| worker.cluster.clone()),
             transaction,
+            mark,
+            terms: Some(self.terms.clone()),
             worker: worker.number,
         };
         let mut intents = vec![main.clone()];
@@ -221,6 +233,7 @@ impl<'a> Book<'a> {
                 rows,
                 dependents: BTreeMap::new(),
                 along_with: Some(main.table.clone()),
+                terms: None,
                 root: hex::encode(tags.root),
                 ..main.clone()
             });

@@ -229,7 +229,8 @@ impl Subject<'_> {
         let ready = PreparedStep { work: measure.work.clone(), walk: Walk::Keys, ..self.ready.clone() };
         let pace = around.pace.of(&step, &ready.work, around.stop, around.progress);
         let made = Batches::new(around, &step, &ready, database.dialect);
-        let book = Book::new(around, &step, pace, database.dialect, ledger, *batches).for_groups(&measure.label);
+        let book = Book::new(around, &step, &measure.work, pace, database.dialect, ledger, *batches);
+        let book = book.for_groups(&measure.label);
         let ended = self.pages(measure, &made, workers, &book).await;
         let flushed = book.flush().await;
         let (rows, dependents) = book.changed().await;

@@ -1,6 +1,7 @@
 //! Executes a plan: the only part of Sunset that changes other people's data.
 //!
-//! For each step: engage [`worker`]s, settle what an earlier run left open ([`recover`]), have recipients delete their
+//! First of all, what earlier runs left open is settled ([`recover`]). For each step: engage [`worker`]s, settle what those
+//! have left whose numbers they got, have recipients delete their
 //! copies ([`outward`]), work through the due rows chunk by chunk and batch by batch ([`walk`], [`chunk`], [`batch`],
 //! [`book`]), count again ([`verify`]), write down what came of it. A failing step does not stop the others.
 
@@ -12,6 +13,7 @@ mod chunk;
 mod forecast;
 mod k_anonymity;
 mod maintenance;
+mod mark;
 mod members;
 mod note;
 mod outward;
@@ -242,6 +244,7 @@ async fn execute(
     let pace = Pace::new(&job.settings, ledger.clock().clone(), prepared.began.into());
     let around =
         Surroundings { job, stop, progress, holds, tag_key, now, run, recipients, allowance, rehearsal, workers, pace };
+    recover::settle_all(&around, prepared, ledger).await?;
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);

@@ -13,14 +13,15 @@ use super::{
     chunk::KEPT,
     milliseconds,
     pace::{StepPace, Turns},
+    recover::{self, Court},
     report::PartitionReport,
-    worker::Worker,
+    worker::{self, Worker},
 };
 use crate::{
     catalog::TableName,
     database::{Connection, Dialect, Error, ErrorKind, Removal, Statement, Work, statements},
     failpoint,
-    ledger::{self, BatchResult, Event, Ledger, SettledBy},
+    ledger::{self, BatchResult, Event, Ledger},
     plan::{OpenDatabase, PreparedStep, Step, WholePartition},
 };
 use std::{
@@ -106,6 +107,8 @@ pub(super) async fn pass(
             step,
             work: &ready.work,
             dialect: database.dialect,
+            court: Court::new(around.job, database, [ready]),
+            cluster: recover::history(database, connection.as_mut()).await?,
             columns: &columns,
             connection: connection.as_mut(),
             workers,
@@ -144,6 +147,10 @@ struct Desk<'a> {
     step: &'a Step,
     work: &'a Work,
     dialect: &'static dyn Dialect,
+    /// Where it is judged what became of partitions.
+    court: Court<'a>,
+    /// The server and the history to which its names of transactions belong.
+    cluster: Option<String>,
     /// Columns that have values of their own.
     columns: &'a [String],
     connection: &'a mut dyn Connection,
@@ -164,7 +171,7 @@ impl Desk<'_> {
         ready: &PreparedStep,
         mut turns: Turns<'_, '_>,
     ) -> Result<(), Failure> {
-        let name = format!("sunset/partitions/{}", self.work.table);
+        let name = worker::partitions_lock_name(&self.work.table.to_string());
         let _lock = loop {
             self.turn(&mut turns).await?;
             match database.database.try_lock(self.connection, &name).await? {
@@ -270,45 +277,29 @@ impl Desk<'_> {
             return Ok(());
         }
         failpoint::reach("before_partition_recovery");
-        // those of one partition come to the same end
-        for announced in
-            open.chunk_by(|(_, a), (_, b)| (&a.partition, &a.transaction) == (&b.partition, &b.transaction))
-        {
+        for announced in recover::by_partition(&open) {
             let (seq, intent) = &announced[0];
-            let committed = match removal {
-                Removal::Transactional => self.was_committed(intent).await?,
-                Removal::Exchanged => !self.stands_aside().await?,
-            };
-            let result = if committed { BatchResult::Committed } else { BatchResult::RolledBack };
+            let verdict = self.court.judge(self.connection, *seq, intent, self.ledger).await?;
+            let result = verdict.result;
             tracing::warn!(rule = intent.rule, intent = seq, ?result, "settled what a crash left of a partition");
-            if let (true, Removal::Exchanged, Some(partition)) = (committed, removal, &intent.partition) {
+            if let (BatchResult::Committed, Removal::Exchanged, Some(partition)) = (result, removal, &intent.partition)
+            {
                 self.drop_if_empty(partition).await?;
             }
-            let numbers: Vec<_> = announced.iter().map(|(seq, _)| *seq).collect();
-            self.write_outcomes(&numbers, result, 0, SettledBy::Recovery).await?;
+            let outcomes = announced.iter().map(|(own, _)| verdict.outcome(*own, own == seq));
+            self.ledger.append(outcomes.collect(), &[]).await?;
         }
-        Ok(())
-    }
-
-    async fn write_outcomes(
-        &mut self,
-        intents: &[u64],
-        result: BatchResult,
-        milliseconds: u64,
-        settled_by: SettledBy,
-    ) -> Result<(), Failure> {
-        if intents.is_empty() {
-            return Ok(());
-        }
-        let outcome = |intent: &u64| Event::Outcome { intent: *intent, result, milliseconds, settled_by };
-        self.ledger.append(intents.iter().map(outcome).collect(), &[]).await?;
         Ok(())
     }
 
     /// The partition is gone, or not: what was announced has come to this end.
     async fn close_intents(&mut self, intents: &[u64], result: BatchResult, began: Instant) -> Result<(), Failure> {
         failpoint::reach("before_partition_outcome");
-        self.write_outcomes(intents, result, milliseconds(began), SettledBy::Direct).await
+        if !intents.is_empty() {
+            let outcome = |intent: &u64| Event::ended(*intent, result, milliseconds(began));
+            self.ledger.append(intents.iter().map(outcome).collect(), &[]).await?;
+        }
+        Ok(())
     }
 }
 

@@ -189,7 +189,7 @@ async fn work(
     ended?;
     let (step, ready) = (&partitions.rest_of(step), &partitions.rest_of_work(ready));
     let mut batches = Batches::new(around, step, ready, dialect);
-    let mut book = Book::new(around, step, pace, dialect, ledger, partitions.batches);
+    let mut book = Book::new(around, step, &ready.work, pace, dialect, ledger, partitions.batches);
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();

@@ -4,7 +4,11 @@
 //! it before is over, and with it every batch that it announced: nothing else tells that for certain, neither a time nor a
 //! heartbeat. So a dead worker's batches are settled, and its chunks given back, by whoever gets its lock.
 
-use super::{Failure, Surroundings, recover};
+use super::{
+    Failure, Surroundings,
+    mark::{Mark, MarkTable},
+    recover::{self, Court},
+};
 use crate::{
     catalog::Engine,
     database::{Connection, LockGuard},
@@ -29,15 +33,30 @@ pub(super) struct Worker {
     pub connection: Box<dyn Connection>,
     /// The number of its lock.
     pub number: u32,
+    /// The server and the history to which its names of transactions belong.
+    pub cluster: Option<String>,
+    /// What each batch writes into the database in its own transaction, where there is a table for it.
+    pub mark: Option<Mark>,
     _lock: LockGuard,
+}
+
+/// The lock of a rule's worker. As long as its session lives, nobody else gets it.
+pub(super) fn lock_name(job: &str, rule: &str, number: u32) -> String {
+    format!("sunset/{job}/{rule}/{number}")
+}
+
+/// The lock of whoever removes partitions of a table, `schema.name`.
+pub(super) fn partitions_lock_name(table: &str) -> String {
+    format!("sunset/partitions/{table}")
 }
 
 /// The workers of this process for one rule.
 pub(super) struct Workers<'a> {
     pub step: &'a Step,
     database: &'a OpenDatabase,
-    ready: &'a PreparedStep,
-    job: &'a str,
+    court: Court<'a>,
+    /// Nothing lasts: batches are not noted either.
+    undoes: bool,
     /// In the order of their numbers; at least one.
     pub all: Vec<Worker>,
 }
@@ -61,7 +80,8 @@ impl<'a> Workers<'a> {
             true => (sessions(&ready.walk) * usize::from(around.workers), MOST),
             false => (1, 1),
         };
-        let mut workers = Self { step, database, ready, job: &around.job.settings.name, all: Vec::new() };
+        let (court, undoes) = (Court::new(around.job, database, [ready]), around.undoes(database));
+        let mut workers = Self { step, database, court, undoes, all: Vec::new() };
         let mut free = 0..most;
         while workers.all.len() < wanted {
             let mut connection = database.database.connect().await?;
@@ -74,13 +94,13 @@ impl<'a> Workers<'a> {
                 }
             }
             let Some((number, lock)) = taken else { break };
-            workers.all.push(Worker { connection, number, _lock: lock });
+            workers.all.push(Worker { connection, number, cluster: None, mark: None, _lock: lock });
         }
         if workers.all.is_empty() { Err(Failure::Locked) } else { Ok(workers) }
     }
 
     fn lock(&self, number: u32) -> String {
-        format!("sunset/{}/{}/{number}", self.job, self.step.rule)
+        lock_name(&self.court.job.settings.name, &self.step.rule, number)
     }
 
     /// The first worker's connection.
@@ -95,7 +115,26 @@ impl<'a> Workers<'a> {
         let mut others = recover::workers(ledger, &self.step.rule).await?;
         others.retain(|number| !own.contains(number));
         self.settle(ledger, &own).await?;
-        self.bury(ledger, &others).await
+        self.bury(ledger, &others).await?;
+        self.begin(ledger.run()).await
+    }
+
+    /// Asks what recovery may need of this run: whose names transactions have, and rows for the batches' marks.
+    async fn begin(&mut self, run: &str) -> Result<(), Failure> {
+        let first = self.all[0].connection.as_mut();
+        let cluster = recover::history(self.database, first).await?;
+        let marks = match self.undoes {
+            true => None,
+            false => MarkTable::find(self.database, first, &self.step.table).await?,
+        };
+        for worker in &mut self.all {
+            worker.cluster.clone_from(&cluster);
+            if let Some(marks) = &marks {
+                let lock = lock_name(&self.court.job.settings.name, &self.step.rule, worker.number);
+                worker.mark = marks.begin(worker.connection.as_mut(), &lock, run).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Does the same for those of these workers of other processes who are no more.
@@ -119,17 +158,20 @@ impl<'a> Workers<'a> {
     }
 
     async fn settle(&mut self, ledger: &mut Ledger, dead: &[u32]) -> Result<(), Failure> {
-        let dialect = self.database.dialect;
-        recover::settle(self.all[0].connection.as_mut(), dialect, self.step, self.ready, dead, ledger).await?;
+        let connection = self.all[0].connection.as_mut();
+        self.court.settle(connection, &self.step.rule, dead, false, ledger).await?;
         for number in dead {
             ledger.store().leave_all_of(&self.step.rule, *number).await.map_err(ledger::Error::from)?;
         }
         Ok(())
     }
 
-    /// Ends the sessions, and with them their locks.
+    /// Ends the sessions, and with them their locks. The ledger has the outcomes of all batches.
     pub async fn close(self) {
-        for worker in self.all {
+        for mut worker in self.all {
+            if let Some(mark) = worker.mark {
+                mark.end(worker.connection.as_mut(), self.database.dialect).await;
+            }
             worker.connection.close().await;
         }
     }

@@ -116,6 +116,22 @@ impl Store {
         Ok(row.map(|(tag_key, tags)| StoredTags { intent, tag_key, tags }))
     }
 
+    /// The row tags of the next batch on `table` after an intent, and the line that tells how it ended.
+    pub async fn tags_after(
+        &mut self,
+        table: &str,
+        intent: u64,
+    ) -> Result<Option<(StoredTags, Option<String>)>, Error> {
+        let sql = "select row_tags.intent, tag_key, tags, ended.line from row_tags
+                   left join intents on intents.seq = row_tags.intent
+                   left join entries ended on ended.seq = intents.outcome
+                   where table_path = $1 and row_tags.intent > $2 order by row_tags.intent limit 1";
+        let row: Option<(i64, String, Vec<u8>, Option<String>)> =
+            self.fetch_one(sql, vec![table.into(), signed(intent)?.into()]).await?;
+        row.map(|(intent, tag_key, tags, line)| Ok((StoredTags { intent: unsigned(intent)?, tag_key, tags }, line)))
+            .transpose()
+    }
+
     /// Tags that are kept until it is known how their batch ended.
     pub(crate) async fn add_open_tags(&mut self, intent: u64, tag_key: &str, tags: Vec<u8>) -> Result<(), Error> {
         let sql = "insert into open_tags (intent, tag_key, tags) values ($1, $2, $3)";

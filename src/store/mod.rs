@@ -10,6 +10,7 @@ mod attestations;
 mod calls;
 mod chunks;
 mod connection;
+mod derived;
 mod entries;
 mod error;
 mod holds;
@@ -23,6 +24,7 @@ mod standing;
 mod taken;
 
 pub use chunks::{Holder, NewPass, StoredChunk, StoredPass, Taken};
+pub use derived::NotedIntent;
 pub use entries::{StoredCheckpoint, StoredTags};
 pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};

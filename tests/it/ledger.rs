@@ -20,7 +20,7 @@ use sunset::{
     commands,
     ledger::{
         BatchEvidence, BatchResult, BatchTags, Clock, Entry, Error, Event, Intent, Key, Keys, Ledger, SettledBy,
-        Tagging, VerificationKey, entry,
+        Tagging, ToldBy, VerificationKey, entry,
         export::Export,
         prove::{prove, verify_proof},
         verify::{Report, Verifier, verify_lines, verify_store},
@@ -96,13 +96,16 @@ pub fn batch(ledger: &Ledger, number: u64, first: u64, rows: u64) -> (Event, Bat
         root: hex::encode(tags.root),
         tag_key: tags.tag_key.clone(),
         transaction: None,
+        cluster: None,
+        mark: None,
+        terms: None,
         worker: 0,
     });
     (intent, tags)
 }
 
 pub fn outcome(intent: u64) -> Event {
-    Event::Outcome { intent, result: BatchResult::Committed, milliseconds: 12, settled_by: SettledBy::Direct }
+    Event::ended(intent, BatchResult::Committed, 12)
 }
 
 fn failure(message: &str) -> Event {
@@ -117,7 +120,8 @@ async fn an_outcome_that_a_recovery_has_written_is_left_out() {
         let (intent, tags) = batch(&ledger, 1, 1, 5);
         assert_eq!(ledger.append(vec![intent], &[tags]).await.unwrap(), [4]);
         let settled_by = SettledBy::Recovery;
-        let recovered = Event::Outcome { intent: 4, result: BatchResult::Committed, milliseconds: 0, settled_by };
+        let (result, told_by, found) = (BatchResult::Committed, Some(ToldBy::Rows), BTreeMap::new());
+        let recovered = Event::Outcome { intent: 4, result, milliseconds: 0, settled_by, told_by, found };
         assert_eq!(ledger.append(vec![recovered.clone()], &[]).await.unwrap(), [5]);
         assert_eq!(ledger.append(vec![outcome(4), failure("next")], &[]).await.unwrap(), [0, 6]);
         ledger.append(vec![recovered], &[]).await.unwrap_err();
@@ -248,7 +252,7 @@ fn trusted(keys: &KeySettings) -> Vec<VerificationKey> {
 
 async fn verify(settings: &StoreSettings, keys: &KeySettings) -> Report {
     let mut store = Store::open_existing(settings).await.unwrap();
-    verify_store(&mut store, Verifier::new(trusted(keys), None)).await.unwrap()
+    verify_store(&mut store, Verifier::new(trusted(keys), None), &[]).await.unwrap()
 }
 
 fn hold(target: HoldTarget) -> NewHold {
@@ -855,7 +859,7 @@ async fn the_commands_work_together() {
         pseudonym: Some(read["sunset-pseudonym-key"].clone()),
     };
     let settings = settings(directory.path(), keys.clone());
-    let verify = LedgerCommand::Verify { file: None, keys: vec![], checkpoint: None };
+    let verify = LedgerCommand::Verify { file: None, keys: vec![], checkpoint: None, repair: false };
     let error = commands::ledger::run(&verify, Some(&settings), Format::Text, &mut out).await.unwrap_err();
     assert!(error.to_string().contains("there is no store at"), "{error}");
     assert!(!path("state").exists());
@@ -880,6 +884,7 @@ async fn the_commands_work_together() {
         file: Some(path(file)),
         keys: vec![public.clone()],
         checkpoint: Some(path("note")),
+        repair: false,
     };
     let (outcome, text) = ledger_command(verify_file("ledger.jsonl"), None).await;
     assert!(outcome == Outcome::Done && text.ends_with("sound\n"), "{text}");

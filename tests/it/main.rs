@@ -12,6 +12,7 @@ mod contract;
 mod coverage;
 mod crash;
 mod demo;
+mod derived;
 mod driver;
 mod erasure;
 #[path = "../estate/mod.rs"]
@@ -32,6 +33,7 @@ mod plan;
 mod privacy;
 mod real_data;
 mod recipients;
+mod recovery;
 mod rules;
 mod serve;
 mod server;

@@ -296,6 +296,21 @@ impl Dialect for Postgres {
         Some(Statement::new("select pg_current_xact_id()::text"))
     }
 
+    /// The cluster and its timeline. Names are 64 bits long, so that the epoch is part of them.
+    fn history(&self) -> Option<Statement> {
+        let sql = "select system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) \
+                   from pg_control_system()";
+        Some(Statement::new(sql))
+    }
+
+    fn trusts(&self, owner: &str) -> Option<Statement> {
+        let sql = format!(
+            "select '1'::text where {PLACEHOLDER}::text in (current_user::text, (select pg_get_userbyid(datdba)::text \
+             from pg_database where datname = current_database()))"
+        );
+        Some(self.finish(Sql::bound(sql, Value::Text(owner.to_owned()))))
+    }
+
     fn transaction_status(&self, id: &str) -> Option<Statement> {
         let sql = format!("select pg_xact_status({PLACEHOLDER}::text::xid8)");
         Some(self.finish(Sql::bound(sql, Value::Text(id.to_owned()))))

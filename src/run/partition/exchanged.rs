@@ -42,17 +42,6 @@ impl Desk<'_> {
         Ok(!self.connection.fetch(&exchanged::any_row(place)).await?.is_empty())
     }
 
-    /// Rows of a partition stand aside, so they have not gone.
-    pub(super) async fn stands_aside(&mut self) -> Result<bool, Failure> {
-        let (out, back) = self.names();
-        for table in [out, back] {
-            if self.note_of(&table).await?.is_some() && self.has_rows(&self.dialect.table(&table)).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Brings what an earlier run left aside to its end: rows that may all go, go; others come back.
     pub(super) async fn clear_aside(&mut self, ready: &PreparedStep) -> Result<(), Failure> {
         let (out, back) = self.names();

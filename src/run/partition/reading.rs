@@ -1,6 +1,6 @@
 //! Reads all rows of a partition, page by page, and announces them: their tags where these are evidence.
 
-use super::{Desk, Failure};
+use super::{Desk, Failure, recover};
 use crate::{
     catalog::TableName,
     database::{
@@ -214,7 +214,16 @@ impl Desk<'_> {
             evidence: self.work.evidence,
             root: hex::encode(ledger::merkle::Tree::default().root()),
             tag_key: self.around.tag_key.id().to_owned(),
+            cluster: transaction.as_ref().and_then(|_| self.cluster.clone()),
             transaction,
+            mark: None,
+            terms: Some(recover::terms(
+                &self.around.tag_key,
+                &self.step.full_table(),
+                &self.work.key,
+                &self.work.change,
+                self.work.undone.as_ref(),
+            )),
             worker: 0,
         }
     }

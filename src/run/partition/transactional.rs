@@ -15,7 +15,7 @@ use crate::{
     catalog::TableName,
     database::{Error, ErrorKind, Statement, partition, transactional},
     failpoint,
-    ledger::{BatchResult, Intent},
+    ledger::BatchResult,
     plan::WholePartition,
     rules::Partitions,
 };
@@ -161,24 +161,5 @@ impl Desk<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Asks the server for the transaction, and where that is forgotten, looks.
-    pub(super) async fn was_committed(&mut self, intent: &Intent) -> Result<bool, Failure> {
-        let statement = intent.transaction.as_deref().and_then(|id| self.dialect.transaction_status(id));
-        if let Some(statement) = statement {
-            let status = self.connection.fetch(&statement).await?.into_iter().flatten().next().flatten();
-            match status.as_deref() {
-                Some("committed") => return Ok(true),
-                Some("aborted") => return Ok(false),
-                _ => {}
-            }
-        }
-        let (schema, name) = intent.partition.as_deref().and_then(|name| name.split_once('.')).unwrap_or_default();
-        let name = TableName { schema: schema.to_owned(), name: name.to_owned() };
-        if self.connection.fetch(&transactional::look(&name)).await?.is_empty() {
-            return Ok(true);
-        }
-        Ok(self.connection.fetch(&transactional::any_row(&name)).await?.is_empty())
     }
 }

@@ -119,6 +119,9 @@ async fn what_nobody_can_tell_is_said(bench: Bench) {
         root: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".into(),
         tag_key,
         transaction: None,
+        cluster: None,
+        mark: None,
+        terms: None,
         worker: 0,
     });
     ledger.append(vec![intent], &[]).await.unwrap();
