@@ -106,7 +106,7 @@ fn table(case: &Case, number: usize, features: Features, dice: &mut Dice) -> (Ta
     table.key.push(key);
     if dice.chance(20) {
         let mut kinds = key_kinds(engine, features);
-        if features.hostile_kinds && engine != Engine::Sqlite {
+        if features.hostile_kinds && !features.portable && engine != Engine::Sqlite {
             kinds.push(Kind::Enum);
         }
         let kind = dice.one_of(&kinds);
@@ -158,7 +158,12 @@ fn table(case: &Case, number: usize, features: Features, dice: &mut Dice) -> (Ta
         ]);
         roles.changed.push(add(&mut table, format!("{letter}_x{place}"), kind, false));
     }
-    if engine == Engine::Postgres && features.partitions && dice.chance(15) && table.key.len() == 1 {
+    if engine == Engine::Postgres
+        && features.partitions
+        && !features.portable
+        && dice.chance(15)
+        && table.key.len() == 1
+    {
         let at = table.columns.len();
         table.columns.push(column(&format!("{letter}_on"), Kind::Date, true));
         roles.times.insert(0, (at, None));
