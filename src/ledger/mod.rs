@@ -25,6 +25,7 @@ pub use tag::{BatchEvidence, BatchTags, Tag, TagKey, Tagging};
 
 use crate::{
     outcome::Outcome,
+    present,
     recipients::Grade,
     rules::{Attestation, Evidence},
     store::{
@@ -404,7 +405,7 @@ impl Ledger {
             return Err(Error::Refused(format!("notice {notice}: all of these persons are settled already")));
         }
         let subjects = now.len() as u64;
-        self.store.settle_notice(recipient, notice, &now, (self.clock)()).await?;
+        self.store.settle_notice(recipient, notice, &now, present::now()).await?;
         let event = Event::NoticeConfirmed {
             recipient: recipient.to_owned(),
             notice: notice.to_owned(),

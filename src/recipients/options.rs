@@ -6,8 +6,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use secrecy::SecretString;
 use std::{fmt, time::Duration};
 
-/// How long an answer counts while its row stays, where settings say nothing.
-const VALID_FOR: Period = Period::of_days(30);
+/// How long an answer counts while its row stays, where settings say nothing: longer than what other recipients of the row
+/// usually take, and than monthly runs are apart.
+const VALID_FOR: Period = Period::of_days(90);
 
 /// Where settings say nothing.
 const MAX_GONE_PERCENT: f64 = 20.0;

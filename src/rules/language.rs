@@ -648,7 +648,7 @@ const COMMON: [Field; 5] = [
     optional("rate", "Fewer calls than the vendor allows.", Shape::Text(&format::RATE), "10 per second"),
     optional(
         "valid_for",
-        "How long an answer counts while the row that it was for stays; `30 days` by default. Then the person is asked about \
+        "How long an answer counts while the row that it was for stays; `90 days` by default. Then the person is asked about \
          anew.",
         PERIOD,
         "30 days",
