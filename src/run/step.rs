@@ -193,7 +193,7 @@ async fn work(
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();
-    let mut first = true;
+    let (mut first, mut was_idle) = (true, false);
     let mut waiting = outward::Waiting::default();
     loop {
         // all that there was to do may have gone with its partitions: that is counted, and nothing walked through
@@ -223,7 +223,7 @@ async fn work(
                 let passed =
                     outward::pass(around, step, &batches, worker, &book, dialect, &mut report.recipients).await;
                 // who was asked and did not do it is not asked twice in a night
-                passed.map(|rows| waiting = rows).map(|()| Passed { is_last: true, is_whole: true })
+                passed.map(|rows| waiting = rows).map(|()| Passed::LAST)
             }
         };
         book.flush().await?;
@@ -244,7 +244,7 @@ async fn work(
         // all may be done all the same, by this process or by others
         let (passed, late) = match ended {
             Err(failure) if failure.is_for_want_of_time() && (report.disposed > 0 || step.counts.disposable() == 0) => {
-                (Passed { is_last: true, is_whole: true }, Some(failure))
+                (Passed::LAST, Some(failure))
             }
             ended => (ended?, None),
         };
@@ -261,8 +261,13 @@ async fn work(
             }
         };
         let left = counts.disposable();
-        if left == 0 || passed.is_last {
+        if left == 0 || passed.is_last || passed.is_idle && was_idle {
             break;
+        }
+        was_idle = passed.is_idle;
+        if was_idle {
+            // what became due behind the pass is there for the next one
+            continue;
         }
         if counts.due >= due && passed.is_whole {
             let undone = undone::tried(step, ready, &batches, database).await;
@@ -336,8 +341,14 @@ async fn judge_again(database: &OpenDatabase, step: &Step, ready: &PreparedStep)
 struct Passed {
     /// Another one would find nothing more to do.
     is_last: bool,
+    /// It disposed of nothing.
+    is_idle: bool,
     /// It saw the table from its beginning; what others had begun before did not.
     is_whole: bool,
+}
+
+impl Passed {
+    const LAST: Self = Self { is_last: true, is_idle: false, is_whole: true };
 }
 
 /// One pass, shared with whoever is at the same work. Ends when the whole pass is over.
@@ -359,7 +370,8 @@ async fn share(
     loop {
         match walk::pass(around, batches, &mut workers.all, book, &shared).await? {
             End::Over(disposed) => {
-                return Ok(Passed { is_last: shared.is_fresh() && disposed == 0, is_whole: shared.is_fresh() });
+                let is_whole = shared.is_fresh();
+                return Ok(Passed { is_last: false, is_idle: is_whole && disposed == 0, is_whole });
             }
             End::Others(others) => {
                 book.flush().await?;

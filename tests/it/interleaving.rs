@@ -299,6 +299,25 @@ async fn a_related_starting_point_moves(bench: Bench) {
     }
 }
 
+/// What was due is due no more when the pass comes to it, and another row becomes due behind the pass: the same run finds it.
+#[tokio::test]
+async fn a_row_becomes_due_behind_a_pass_that_finds_nothing() {
+    let bench = Bench::new(Engine::Postgres).await;
+    bench
+        .script("create table t (id integer primary key, at date, pad text); insert into t values (1, '2001-01-01')")
+        .await;
+    bench.rules("- {id: t, table: core.t, starting_point: at, retention_period: 5 years, disposition: erase}");
+    // behind the heap blocks that the table had when the pass began
+    let change = "update t set at = '2026-01-01' where id = 1;
+         insert into t select n, '2026-01-01', repeat('x', 1000) from generate_series(100, 400) n;
+         insert into t values (2, '2001-01-01')";
+    let (call, came_through) = at_moment(&bench, "before_statement", change).await;
+    assert!(came_through, "{call:?}");
+    call.expect(0);
+    assert_eq!(bench.count("select count(*) from t where at < '2020-01-01'").await, 0);
+    assert_eq!(bench.count("select count(*) from t").await, 302);
+}
+
 on_every_engine!(
     before_the_keys_are_read,
     before_dependents_are_locked,
