@@ -385,11 +385,11 @@ impl Recipient for Stripe {
     }
 
     async fn account(&self) -> Result<Option<String>, CheckError> {
-        self.owner().await.map(Some).map_err(told)
+        self.owner().await.map(Some).map_err(|stopped| told(&stopped))
     }
 
     async fn check(&self) -> Result<Checked, CheckError> {
-        self.keep_to_account().await.map_err(told)?;
+        self.keep_to_account().await.map_err(|stopped| told(&stopped))?;
         let path = if self.redaction { "/v1/privacy/redaction_jobs" } else { "/v1/customers" };
         let call = Call::get("check the key", path).query("limit", "1");
         let call = if self.redaction { self.preview(call) } else { call };
@@ -401,7 +401,7 @@ impl Recipient for Stripe {
     }
 }
 
-fn told(answer: Stopped) -> CheckError {
+fn told(answer: &Answer) -> CheckError {
     let temporary = matches!(answer.state, State::Unreachable { .. });
     CheckError { reason: answer.state.reason().unwrap_or_default().to_owned(), temporary }
 }

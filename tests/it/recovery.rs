@@ -156,7 +156,7 @@ async fn cut_off_and_changed(bench: &Bench, noted: bool) {
         };
         let call = bench.sunset(next);
         assert_eq!(call.code, 0, "{meanwhile:?} {moment} {rule}: {call:?}");
-        seen += check(bench, before, truth, noted, meanwhile, moment).await;
+        seen += check(bench, before, truth, noted, meanwhile, moment);
         fs::write(bench.path("sunset.yaml"), settings).unwrap();
     }
     assert!(seen >= ALL.len() * 3, "too few batches were cut off: {seen}");
@@ -206,7 +206,7 @@ async fn apply(bench: &Bench, meanwhile: Meanwhile, round: u64) {
 
 /// Compares what the ledger says of the run that began after so many entries with what had become of the rows when it was
 /// killed; how many batches a recovery has settled.
-async fn check(bench: &Bench, before: usize, changed: u64, noted: bool, meanwhile: Meanwhile, moment: &str) -> usize {
+fn check(bench: &Bench, before: usize, changed: u64, noted: bool, meanwhile: Meanwhile, moment: &str) -> usize {
     let evidence = bench.evidence();
     let killed = &evidence.entries[before]["run"];
     let outcomes: BTreeMap<_, _> =
@@ -262,7 +262,7 @@ async fn a_table_of_batches_that_was_emptied(bench: Bench) {
             let truth = changed(&bench, "visits").await;
             bench.try_script(undo).await;
             bench.sunset(&["run", "--now", TODAY]).expect(0);
-            assert_eq!(check(&bench, before, truth, false, Meanwhile::Nothing, moment).await, 1);
+            assert_eq!(check(&bench, before, truth, false, Meanwhile::Nothing, moment), 1);
         }
     }
 }

@@ -126,6 +126,12 @@ async fn triggers_find_tables_where_the_settings_say() {
              create trigger noted before delete on t for each row execute function noted()",
         )
         .await;
+    bench
+        .script(
+            "do $$ begin create role sunset_it_ordinary; exception when others then null; end $$;
+             grant create on schema public to sunset_it_ordinary",
+        )
+        .await;
     let call = bench.sunset(&["run", "--now", bench.now]);
     assert_eq!(call.code, 4, "{call:?}");
     assert!(call.out.contains("search_path"), "{call:?}");
@@ -133,6 +139,11 @@ async fn triggers_find_tables_where_the_settings_say() {
     bench.settings_on("time_zone: Asia/Tokyo", "search_path: [public]");
     bench.run(0);
     assert_eq!(bench.list("select id from audit").await, "1");
+    // nor need they say it where nobody else can make anything
+    bench.script("insert into t values (5, '2001-01-01', 'closed', 'x'); revoke all on schema public from sunset_it_ordinary").await;
+    bench.settings("time_zone: Asia/Tokyo");
+    bench.run(0);
+    assert_eq!(bench.list("select id from audit order by id").await, "1 5");
 }
 
 /// A `pgbouncer` before the server under test, on a port of its own.

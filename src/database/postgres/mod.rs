@@ -54,8 +54,8 @@ pub(super) struct PostgresDatabase {
     timeouts: Timeouts,
     /// Schemas that the session looks names up in, after the server's own.
     search_path: Vec<String>,
-    /// Known once nothing stands between that shares sessions: the schema that names without one are in.
-    default_schema: OnceCell<String>,
+    /// Known once nothing stands between that shares sessions: the schemas that names without one are in.
+    path_before: OnceCell<Vec<String>>,
 }
 
 pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Result<PostgresDatabase, Error> {
@@ -88,7 +88,7 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
         place,
         timeouts: Timeouts::new(pace),
         search_path: settings.search_path.clone(),
-        default_schema: OnceCell::new(),
+        path_before: OnceCell::new(),
     })
 }
 
@@ -96,21 +96,21 @@ impl PostgresDatabase {
     async fn connected(&self, purpose: Purpose) -> Result<Session<Postgres>, Error> {
         within_timeout(&self.place, async {
             let mut session = Session::<Postgres>(self.options.connect().await?);
-            self.default_schema.get_or_try_init(|| self.looked_at(&mut session)).await?;
-            session::resolve_in_catalog(&mut session, &self.search_path).await?;
+            let before = self.path_before.get_or_try_init(|| self.looked_at(&mut session)).await?;
+            session::resolve_in_catalog(&mut session, &self.search_path, before).await?;
             session.fetch(&self.session(purpose)).await?;
             Ok(session)
         })
         .await
     }
 
-    /// What has to be known before anything is set in a session: that it is nobody else's, and its default schema.
-    async fn looked_at(&self, session: &mut Session<Postgres>) -> Result<String, Error> {
+    /// What has to be known before anything is set in a session: that it is nobody else's, and its search path.
+    async fn looked_at(&self, session: &mut Session<Postgres>) -> Result<Vec<String>, Error> {
         let mut second = Session::<Postgres>(self.options.connect().await?);
         let looked = session::refuse_shared_sessions(session, &mut second).await;
         Box::new(second).close().await;
         looked?;
-        session::default_schema(session).await
+        session::search_path(session).await
     }
 
     /// Sets what the server knows of these settings: servers that only speak PostgreSQL's protocol lack some.
@@ -178,7 +178,8 @@ impl Database for PostgresDatabase {
     }
 
     async fn catalog(&self, connection: &mut dyn Connection) -> Result<Catalog, Error> {
-        let default_schema = self.default_schema.get().cloned().unwrap_or_else(|| "public".to_owned());
+        let default_schema = self.path_before.get().and_then(|path| path.first());
+        let default_schema = default_schema.cloned().unwrap_or_else(|| "public".to_owned());
         catalog::read(connection, default_schema).await
     }
 

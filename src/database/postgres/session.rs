@@ -6,28 +6,42 @@ use sqlx::{Postgres, Row as _};
 /// Rounds in which a pooler is looked for: others may take a session that was let go before we see it again.
 const ROUNDS: u32 = 3;
 
-/// Where names without a schema are looked up before anything is set: what rules mean by them.
-pub(super) async fn default_schema(session: &mut Session<Postgres>) -> Result<String, Error> {
+/// The schemas in which names without one are looked up before anything is set, the first of them first.
+pub(super) async fn search_path(session: &mut Session<Postgres>) -> Result<Vec<String>, Error> {
     // every name is written with its schema: until the path is set, others may have put functions of theirs before ours
-    let statement = Statement::new("select pg_catalog.current_schema()::pg_catalog.text");
-    Ok(scalar(session, &statement).await?.unwrap_or_else(|| "public".to_owned()))
+    let sql = "select pg_catalog.array_to_json(pg_catalog.current_schemas(false))::pg_catalog.text";
+    let schemas = scalar(session, &Statement::new(sql)).await?;
+    Ok(schemas.and_then(|schemas| serde_json::from_str(&schemas).ok()).unwrap_or_default())
 }
 
 /// Names, operators and casts in Sunset's SQL are the server's own. A function of another role, with a type that fits
 /// better, would be taken before them: `lower(varchar)` in `public` could make every row due.
-pub(super) async fn resolve_in_catalog(session: &mut Session<Postgres>, named: &[String]) -> Result<(), Error> {
+///
+/// What triggers and extensions' types need is found after that in the schemas of the path that was (`before`), and in
+/// those of extensions, where nobody but the server's superusers and the database's owner can make anything; and in those
+/// that the settings name.
+pub(super) async fn resolve_in_catalog(
+    session: &mut Session<Postgres>,
+    named: &[String],
+    before: &[String],
+) -> Result<(), Error> {
     let set = "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)";
     session.fetch(&Statement::new(set)).await?;
-    // Operators of extensions' types, such as citext, are found in the schema of the extension alone: where only the
-    // server's superusers and the database's owner can make others.
     let sql = "select set_config('search_path', concat_ws(', ', 'pg_catalog', (
             select string_agg(quote_ident(name), ', ' order by place) from (
                 select name, min(place) as place from (
                     select name, place::int from unnest($1::text[]) with ordinality named (name, place)
-                    union all select n.nspname::text, 1000 from pg_opclass o
-                    join pg_type t on t.oid = o.opcintype and t.typnamespace <> 'pg_catalog'::regnamespace
-                    join pg_namespace n on n.oid = o.opcnamespace and n.oid <> 'pg_catalog'::regnamespace
-                    where o.opcdefault and not exists (
+                    union all
+                    select nspname::text, wanted.place from pg_namespace n
+                    join (
+                        select nspname::text as schema, place::int + 1000 as place
+                        from unnest($2::text[]) with ordinality before (nspname, place)
+                        union all
+                        select o.opcnamespace::regnamespace::text, 10000 from pg_opclass o
+                        join pg_type t on t.oid = o.opcintype and t.typnamespace <> 'pg_catalog'::regnamespace
+                        where o.opcdefault
+                    ) wanted on wanted.schema in (n.nspname, quote_ident(n.nspname))
+                    where n.oid <> 'pg_catalog'::regnamespace and not exists (
                         select from (
                             select n.nspowner as role union all
                             select grantee from aclexplode(n.nspacl) where privilege_type = 'CREATE') may
@@ -37,8 +51,8 @@ pub(super) async fn resolve_in_catalog(session: &mut Session<Postgres>, named: &
                                 or r.oid = (select datdba from pg_database where datname = current_database()))))
                 ) any_schema group by name) schemas),
             'pg_temp'), false)";
-    let named = named.iter().cloned().map(Some).collect();
-    session.fetch(&Statement { sql: sql.to_owned(), args: vec![Value::Texts(named)] }).await?;
+    let texts = |names: &[String]| Value::Texts(names.iter().cloned().map(Some).collect());
+    session.fetch(&Statement { sql: sql.to_owned(), args: vec![texts(named), texts(before)] }).await?;
     Ok(())
 }
 
