@@ -42,7 +42,7 @@ pub async fn differences(store: &mut Store, keys: &[TagKey]) -> Result<Vec<Diffe
         derived.read(store).await?;
         let compared = derived.compare(store, keys).await?;
         // whatever was written meanwhile belongs to both
-        if store.last_entry().await?.is_none_or(|(seq, _)| seq == derived.tree.size()) {
+        if store.last_entry().await?.is_none_or(|(seq, _)| seq <= derived.last_entry) {
             let mut found = std::mem::take(&mut derived.found);
             found.extend(compared);
             found.truncate(MOST);
@@ -55,10 +55,14 @@ pub async fn differences(store: &mut Store, keys: &[TagKey]) -> Result<Vec<Diffe
 #[derive(Default)]
 struct Derived {
     tree: Tree,
+    /// As far as they were read.
+    last_entry: u64,
     intents: VecDeque<NotedIntent>,
     last_intent: u64,
     /// Intents that have no outcome yet: the table, and the outcome that the store names.
     open: BTreeMap<u64, (String, Option<u64>)>,
+    /// Intents that the store's list does not have.
+    unlisted: BTreeSet<u64>,
     keys: BTreeMap<(String, String), KnownKey>,
     holds: BTreeMap<u64, KnownHold>,
     /// Who has paused the job, and until when.
@@ -89,7 +93,7 @@ impl Derived {
     /// Goes on to the newest entry.
     async fn read(&mut self, store: &mut Store) -> Result<()> {
         loop {
-            let page = store.entries_after(self.tree.size(), PAGE).await?;
+            let page = store.entries_after(self.last_entry, PAGE).await?;
             if page.is_empty() {
                 return Ok(());
             }
@@ -100,6 +104,7 @@ impl Derived {
                     self.edge(store).await?;
                 }
                 self.tree.push(entry::hash(&line));
+                self.last_entry = seq;
                 if let Some(entry) = entry {
                     self.event(store, seq, entry.at, entry.event).await?;
                 }
@@ -173,7 +178,7 @@ impl Derived {
         let table = || Some(intent.table.clone());
         let Some(noted) = noted else {
             self.differs(Some(seq), table(), "the store's list of batches does not have it", true);
-            self.open.insert(seq, (intent.table.clone(), None));
+            self.unlisted.insert(seq);
             return Ok(());
         };
         let of_counts = (intent.evidence == Evidence::Counts).then_some(&intent.table);
@@ -213,7 +218,7 @@ impl Derived {
     /// What is compared as a whole, once all entries are read.
     async fn compare(&mut self, store: &mut Store, keys: &[TagKey]) -> Result<Vec<Difference>> {
         let mut whole = Self::default();
-        let size = self.tree.size();
+        let size = self.last_entry;
         for (seq, (table, noted)) in &self.open {
             if noted.is_some_and(|outcome| outcome <= size) {
                 let message = "the store's list of batches has an outcome for it, and there is none";
@@ -224,15 +229,10 @@ impl Derived {
             self.take_intent();
             whole.differs(Some(next.seq), None, "the store's list of batches has it, and it is no intent", true);
         }
-        for seq in store.tags_of_no_intent().await? {
-            whole.differs(
-                Some(seq),
-                None,
-                "the store has row tags of it, and its list of batches does not have it",
-                false,
-            );
+        for seq in store.tags_of_no_intent().await?.into_iter().filter(|seq| !self.unlisted.contains(seq)) {
+            whole.differs(Some(seq), None, "the store has row tags of it, and it is no intent", false);
         }
-        if store.edge_at(size).await?.is_some_and(|edge| edge != self.tree.edge()) {
+        if store.edge_at(self.tree.size()).await?.is_some_and(|edge| edge != self.tree.edge()) {
             whole.differs(Some(size), None, "the edge that is kept with the checkpoint after it is another", true);
         }
         self.compare_keys(&store.known_keys().await?, &mut whole);
@@ -272,7 +272,7 @@ impl Derived {
                 && key.introduced == introduced.introduced
                 && destroyed == introduced.destroyed.is_some()
         };
-        for key in known.iter().filter(|key| key.introduced <= self.tree.size()) {
+        for key in known.iter().filter(|key| key.introduced <= self.last_entry) {
             let introduced = self.keys.get(&(key.kind.clone(), key.id.clone()));
             if !introduced.is_some_and(|introduced| same(key, introduced)) {
                 let message = format!("the store says another thing of {} key {} than the entries", key.kind, key.id);

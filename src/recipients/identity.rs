@@ -50,9 +50,13 @@ pub fn is_placeholder(text: &str) -> bool {
         "未登録",
         "未設定",
         "該当なし",
+        ".",
+        "..",
+        "…",
     ];
     let text = text.trim().to_lowercase();
-    PLACEHOLDERS.contains(&text.as_str()) || !text.chars().any(char::is_alphanumeric)
+    // strokes in an empty field; other signs may be a name
+    PLACEHOLDERS.contains(&text.as_str()) || text.chars().all(|c| "-–—ー－_?？*＊#/・ \u{3000}".contains(c))
 }
 
 /// Device ids are hexadecimal digits themselves.
@@ -79,7 +83,7 @@ mod tests {
         for nobody in ["n/a", " N/A ", "-", "--", "?", ".", "..", "NULL", "不明", "…", ""] {
             assert!(is_placeholder(nobody), "{nobody}");
         }
-        for somebody in ["a", "0", "山田", "nana", "cus_1", "none@example.com", "-1"] {
+        for somebody in ["a", "0", "山田", "nana", "cus_1", "none@example.com", "-1", "...", "%2e"] {
             assert!(!is_placeholder(somebody), "{somebody}");
         }
     }

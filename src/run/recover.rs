@@ -392,8 +392,8 @@ async fn stands_aside(
     Ok(false)
 }
 
-/// Whose work was left: the rule, and the table where whole partitions were to go.
-type Left = (String, Option<String>);
+/// The workers that announced open batches, by rule, and by table where partitions went whole.
+type Groups = BTreeMap<(String, Option<String>), BTreeSet<u32>>;
 
 /// Before the first step: settles what whoever is gone has left open, of any rule, be it in this run, in another one or in
 /// no file any more. Later steps may change rows that tell of it.
@@ -405,7 +405,7 @@ pub(super) async fn settle_all(
     prepared: &Prepared,
     ledger: &mut Ledger,
 ) -> Result<(), ledger::Error> {
-    let mut left: BTreeMap<String, BTreeMap<Left, BTreeSet<u32>>> = BTreeMap::new();
+    let mut left: BTreeMap<String, Groups> = BTreeMap::new();
     for (_, intent) in ledger.open_intents().await? {
         let database = intent.table.split('.').next().unwrap_or_default().to_owned();
         let of = (intent.rule.clone(), intent.partition.is_some().then(|| intent.table.clone()));

@@ -225,7 +225,7 @@ async fn tags_for_recovery_are_forgotten_with_the_outcome() {
         ledger.into_store().close().await.unwrap();
 
         let report = verify(&settings, &keys).await;
-        assert!(report.is_sound(), "{report:?}");
+        assert!(report.problems.is_empty(), "{report:?}");
         assert_eq!((report.rows, report.counted_rows), (13, 10));
         let sql = "insert into open_tags (intent, tag_key, tags) select min(seq), 'x', min('y') from intents";
         let bytes = "insert into open_tags (intent, tag_key, tags) select min(seq), 'x', '\\x79'::bytea from intents";
@@ -785,7 +785,7 @@ async fn a_store_that_was_meddled_with_is_found_and_never_signed() {
         let problem = async || verify(&settings, &keys).await.problems.first().map(|problem| problem.message.clone());
 
         meddle(&settings, "update intents set outcome = null").await;
-        assert!(problem().await.unwrap().contains("list of open intents"));
+        assert!(problem().await.unwrap().contains("does not have its outcome"));
         meddle(&settings, "update intents set outcome = 5").await;
         assert_eq!(problem().await, None);
 
