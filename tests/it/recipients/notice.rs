@@ -578,5 +578,7 @@ async fn a_person_records_what_was_confirmed() {
     );
     let whole: String = entries.into_iter().map(|(_, line)| line).collect();
     assert!(!whole.contains("K-1") && !whole.contains(&people[0].reference()));
-    job.call(&["ledger", "verify"]).done();
+    // no run has signed it yet
+    let verified = job.call(&["ledger", "verify"]);
+    assert!(verified.code == 4 && verified.out.contains("unsigned"), "{}", verified.out);
 }
