@@ -161,7 +161,13 @@ async fn cut_off_and_changed(bench: &Bench, noted: bool) {
     }
     assert!(seen >= ALL.len() * 3, "too few batches were cut off: {seen}");
     if noted {
-        assert_eq!(bench.count("select count(*) from sunset_batches").await, 0, "rows of settled batches stay");
+        // a worker that died before its first batch leaves its row, and the rule's next run writes over it
+        let left = bench.lines("select batch from sunset_batches").await;
+        let rows = left.len();
+        assert!(
+            rows <= 2 * rules.len() && left.iter().all(|batch| batch.ends_with("/0")),
+            "rows of settled batches stay: {left:?}"
+        );
     }
 }
 
