@@ -210,8 +210,12 @@ where
     }
 
     async fn commit(&mut self) -> Result<(), Error> {
-        (&mut self.0).execute("commit").await?;
-        Ok(())
+        match (&mut self.0).execute("commit").await {
+            Ok(_) => Ok(()),
+            Err(sqlx::Error::Database(error)) => Err(sqlx::Error::Database(error).into()),
+            // no word of the server: whether it has committed is not known
+            Err(error) => Err(Error::new(ErrorKind::Unreachable, Error::from(error).message)),
+        }
     }
 
     async fn rollback(&mut self) -> Result<(), Error> {

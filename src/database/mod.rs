@@ -123,6 +123,8 @@ pub trait Connection: Send {
     /// failure; SQLite has one writer. On MySQL, which locks what it reads for that, the same as [`Connection::begin`].
     async fn begin_still(&mut self) -> Result<(), Error>;
 
+    /// Ends the open transaction for good. An error other than [`ErrorKind::Unreachable`] is the server's word that it has
+    /// not; with that kind, nobody knows.
     async fn commit(&mut self) -> Result<(), Error>;
 
     /// Ends the open transaction without effect. Safe to call when the server has ended it already.

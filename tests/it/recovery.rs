@@ -4,14 +4,12 @@
 //! `SUNSET_TEST_MOMENTS=all` goes through every moment at which a run can die; the usual run takes those around the commit.
 
 use crate::support::bench::{Bench, Call, on_every_engine};
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{collections::BTreeMap, fs};
 use sunset::{
     catalog::Engine,
     failpoint,
-    ledger::{BatchEvidence, Event, Intent, Keys, Ledger, TagKey},
+    ledger::{BatchEvidence, Event, Intent, TagKey},
     rules::Evidence,
-    settings::{KeySettings, StoreSettings},
-    store::Store,
 };
 
 /// Rows of each rule, due since the day of the run and not a day before.
@@ -309,7 +307,7 @@ async fn a_transaction_of_another_server(bench: Bench) {
     }
     company(&bench).await;
     refill(&bench, 0).await;
-    let mut ledger = ledger(&bench).await;
+    let mut ledger = bench.ledger().await;
     let own = bench.list("select system_identifier || '/00000001' from pg_control_system()").await;
     let committed = bench.list("select pg_current_xact_id()::text").await;
     let announce = |cluster: &str, transaction: &str, ids: std::ops::RangeInclusive<u64>, batch| {
@@ -354,18 +352,6 @@ async fn a_transaction_of_another_server(bench: Bench) {
     let results: Vec<_> = outcomes.iter().map(|outcome| (&outcome["result"], &outcome["told_by"])).collect();
     assert_eq!(results.len(), 3);
     assert!(results.iter().all(|(result, by)| *result == "rolled_back" && *by == "rows"), "{results:?}");
-}
-
-/// The ledger of a job, to write what a crashed run would have written.
-async fn ledger(bench: &Bench) -> Ledger {
-    let key = |kind: &str| {
-        let mut files = fs::read_dir(bench.path("keys")).unwrap().map(|file| file.unwrap().path());
-        let path = files.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(kind)).unwrap();
-        vec![fs::read_to_string(path).unwrap().trim().to_owned().into()]
-    };
-    let settings = KeySettings { tag: key("tag"), signing: key("signing"), pseudonym: None };
-    let store = Store::open(&StoreSettings::Sqlite(bench.path("state/sunset.db"))).await.unwrap();
-    Ledger::open(store, Keys::parse(&settings).unwrap(), "bench", Arc::new(jiff::Timestamp::now)).await.unwrap()
 }
 
 /// A table that anybody could have made, with triggers that would run with the rights of this session, is left alone.

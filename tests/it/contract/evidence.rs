@@ -2,12 +2,12 @@
 
 use crate::support::bench::{Bench, on_every_engine};
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::collections::BTreeMap;
 use sunset::{
     catalog::Engine,
-    ledger::{Event, Intent, Keys, Ledger},
+    ledger::{Event, Intent},
     rules::Evidence,
-    settings::{KeySettings, StoreSettings},
+    settings::StoreSettings,
     store::Store,
 };
 
@@ -82,19 +82,6 @@ async fn counts_alone(bench: Bench) {
     assert_eq!(findings["counted"][0]["rule"], "customers");
 }
 
-/// The ledger of a job, to write what a crashed run would have written.
-async fn ledger(bench: &Bench) -> Ledger {
-    let key = |kind: &str| {
-        let mut files = fs::read_dir(bench.path("keys")).unwrap().map(|file| file.unwrap().path());
-        let path = files.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(kind)).unwrap();
-        vec![fs::read_to_string(path).unwrap().trim().to_owned().into()]
-    };
-    let settings = KeySettings { tag: key("tag"), signing: key("signing"), pseudonym: None };
-    let store = Store::open(&StoreSettings::Sqlite(bench.path("state/sunset.db"))).await.unwrap();
-    let keys = Keys::parse(&settings).unwrap();
-    Ledger::open(store, keys, "bench", Arc::new(jiff::Timestamp::now)).await.unwrap()
-}
-
 /// A batch that was announced, and of which neither the server nor the store knows anything.
 async fn what_nobody_can_tell_is_said(bench: Bench) {
     company(&bench).await;
@@ -103,7 +90,7 @@ async fn what_nobody_can_tell_is_said(bench: Bench) {
         Engine::Mysql => bench.list("select database()").await,
         Engine::Sqlite => "main".to_owned(),
     };
-    let mut ledger = ledger(&bench).await;
+    let mut ledger = bench.ledger().await;
     let tag_key = ledger.tag_key().id().to_owned();
     let intent = Event::Intent(Intent {
         rule: "visits".into(),

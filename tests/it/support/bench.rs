@@ -17,7 +17,12 @@ use std::{
     thread,
     time::Duration,
 };
-use sunset::catalog::Engine;
+use sunset::{
+    catalog::Engine,
+    ledger::{Keys, Ledger},
+    settings::{KeySettings, StoreSettings},
+    store::Store,
+};
 
 /// Makes of each function one test per engine: `on_every_engine!(a)` gives `a::postgres`, `a::mariadb`, `a::sqlite`, and
 /// one for each further server, which `tests/run` runs where that server could be started.
@@ -346,6 +351,18 @@ impl Bench {
         assert_eq!(found, codes("run"), "plan and run refuse for different reasons");
         assert_eq!(found, codes("validate"), "validate and run refuse for different reasons");
         found
+    }
+
+    /// The job's ledger, to write what a crashed run would have written.
+    pub async fn ledger(&self) -> Ledger {
+        let key = |kind: &str| {
+            let mut files = fs::read_dir(self.path("keys")).unwrap().map(|file| file.unwrap().path());
+            let path = files.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(kind)).unwrap();
+            vec![fs::read_to_string(path).unwrap().trim().to_owned().into()]
+        };
+        let settings = KeySettings { tag: key("tag"), signing: key("signing"), pseudonym: None };
+        let store = Store::open(&StoreSettings::Sqlite(self.path("state/sunset.db"))).await.unwrap();
+        Ledger::open(store, Keys::parse(&settings).unwrap(), self.name, Arc::new(jiff::Timestamp::now)).await.unwrap()
     }
 
     /// The ledger, verified and read.
