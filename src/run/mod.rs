@@ -25,6 +25,7 @@ mod recover;
 mod rehearsal;
 mod report;
 mod retentions;
+mod schema;
 mod step;
 mod undone;
 mod verify;
@@ -102,6 +103,10 @@ enum Failure {
     Throttled(String),
     #[error("holds were added or released meanwhile; the next run honours them")]
     HoldsChanged,
+    /// The schema is not the one that was planned. The batch that met it was undone; others may have been committed since
+    /// it was last looked at.
+    #[error("the schema changed while the rule was at work: {what}; {}", schema_words(*unseen))]
+    SchemaChanged { what: String, unseen: u64 },
     /// A guard rail, on counts taken when earlier steps had made more rows free to go.
     #[error("{0}")]
     Refused(String),
@@ -136,6 +141,17 @@ enum Failure {
     Stuck,
 }
 
+/// What may have gone that the plan did not know of.
+fn schema_words(unseen: u64) -> String {
+    match unseen {
+        0 => "nothing was changed under the new one, and the next run plans with it".to_owned(),
+        batches => format!(
+            "{batches} batches were committed since it was last looked at: see whether anything went along that the plan did \
+             not name, before the next run plans with the new one"
+        ),
+    }
+}
+
 impl Surroundings<'_> {
     /// Each batch on this database is rolled back.
     fn undoes(&self, database: &OpenDatabase) -> bool {
@@ -158,11 +174,29 @@ impl Failure {
         }
     }
 
+    /// The schema is not the one that was planned.
+    fn is_of_the_schema(&self) -> bool {
+        matches!(self, Self::SchemaChanged { .. })
+    }
+
+    /// Something in the database stood against a batch, which the plan may not know of.
+    fn may_come_of_the_schema(&self) -> bool {
+        match self {
+            Self::Database(error) => error.kind != crate::database::ErrorKind::Unreachable,
+            Self::Kept { .. } | Self::Touched { .. } | Self::Undone { .. } | Self::Outpaced { .. } | Self::Stuck => {
+                true
+            }
+            Self::Shared(failure) => failure.may_come_of_the_schema(),
+            _ => false,
+        }
+    }
+
     /// What it makes of the rule.
     fn result(&self) -> RuleResult {
         use crate::database::ErrorKind;
         match self {
             Self::Refused(_) => RuleResult::Refused,
+            Self::SchemaChanged { unseen, .. } if *unseen > 0 => RuleResult::Refused,
             Self::TimeIsUp(_) => RuleResult::Backlog,
             Self::Interrupted
             | Self::Throttled(_)
@@ -170,7 +204,8 @@ impl Failure {
             | Self::Restless { .. }
             | Self::Locked
             | Self::OtherWork
-            | Self::HoldsChanged => RuleResult::Temporary,
+            | Self::HoldsChanged
+            | Self::SchemaChanged { .. } => RuleResult::Temporary,
             Self::Shared(failure) => failure.result(),
             Self::Database(error) => match error.kind {
                 ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => RuleResult::Temporary,

@@ -35,6 +35,7 @@ mod real_data;
 mod recipients;
 mod recovery;
 mod rules;
+mod schema;
 mod serve;
 mod server;
 mod sessions;

@@ -1,11 +1,11 @@
 //! The SQL of MySQL and MariaDB.
 
-use super::{codec, maintenance, partitions};
+use super::{codec, facts, maintenance, partitions};
 use crate::{
     catalog::{Codec, Collation, Column, ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{
-        Dialect, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
+        Dialect, FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
         dialect::{DIGITS, epoch_range, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
@@ -26,6 +26,10 @@ const LAST_TIMESTAMP: Timestamp = Timestamp::constant(1 << 31, 0);
 impl Dialect for Mysql {
     fn engine(&self) -> Engine {
         Engine::Mysql
+    }
+
+    fn facts(&self, scope: &FactScope<'_>) -> Statement {
+        facts::facts(scope)
     }
 
     fn one_moment(&self) -> Option<Statement> {

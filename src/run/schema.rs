@@ -1,0 +1,155 @@
+//! Whether the schema is still the one that was planned.
+//!
+//! A batch is looked at when its statements have been executed and before it commits: what they met, be it a foreign key that
+//! cascades or a trigger, is in the schema then, and the locks that they took keep out what is not (docs/rules-together.md).
+//! Where a look takes long, it is not taken in every batch, and what a batch did without one is told.
+
+use super::Failure;
+use crate::{
+    catalog::Engine,
+    database::{Connection, Dialect, Error, FactScope, facts},
+    plan::{OpenDatabase, PlannedSchema},
+};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// A look that takes no longer is taken in each batch.
+const SHORT: Duration = Duration::from_millis(5);
+
+/// Longer ones take no more than this part of the time.
+const PART: u32 = 20;
+
+/// Compares the schema with the one that a step was planned with. Shared by the step's workers.
+pub(super) struct SchemaWatch<'a> {
+    planned: &'a PlannedSchema,
+    pub database: &'a OpenDatabase,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// A session of its own, where a batch's session sees the schema as it was when its transaction began.
+    connection: Option<Box<dyn Connection>>,
+    /// When the last look ended, and how long it took.
+    last: Option<(Instant, Duration)>,
+    /// The engine's own number of the schema that was found to be the same.
+    version: Option<String>,
+    /// Batches that were committed since the last look.
+    unseen: u64,
+}
+
+impl<'a> SchemaWatch<'a> {
+    pub fn new(planned: &'a PlannedSchema, database: &'a OpenDatabase) -> Self {
+        Self { planned, database, state: Mutex::default() }
+    }
+
+    pub fn dialect(&self) -> &'static dyn Dialect {
+        self.database.dialect
+    }
+
+    /// Looks at the schema on behalf of a batch that has changed its rows and not committed. False where it is left to
+    /// another batch, because looks take long.
+    ///
+    /// # Errors
+    /// [`Failure::SchemaChanged`], or the database fails.
+    pub async fn look_in_batch(&self, connection: &mut dyn Connection) -> Result<bool, Failure> {
+        let mut state = self.state.lock().await;
+        if state.last.is_some_and(|(ended, took)| took > SHORT && ended.elapsed() < took * PART) {
+            return Ok(false);
+        }
+        self.look(&mut state, connection, Some(&self.planned.schemas)).await.map(|()| true)
+    }
+
+    /// Looks at the schema before a chunk begins, where not each of its batches will.
+    ///
+    /// # Errors
+    /// As [`SchemaWatch::look_in_batch`].
+    pub async fn look_before_chunk(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
+        let mut state = self.state.lock().await;
+        match state.last {
+            Some((_, took)) if took <= SHORT => Ok(()),
+            _ => self.look(&mut state, connection, Some(&self.planned.schemas)).await,
+        }
+    }
+
+    /// Looks at all that matters, between batches.
+    ///
+    /// # Errors
+    /// As [`SchemaWatch::look_in_batch`].
+    pub async fn look_at_all(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
+        let mut state = self.state.lock().await;
+        state.version = None;
+        self.look(&mut state, connection, None).await
+    }
+
+    /// The same in a session of its own.
+    ///
+    /// # Errors
+    /// As [`SchemaWatch::look_in_batch`].
+    pub async fn look_once_more(&self) -> Result<(), Failure> {
+        let mut connection = self.database.database.connect_to_count().await?;
+        let looked = self.look_at_all(connection.as_mut()).await;
+        connection.close().await;
+        looked
+    }
+
+    /// A batch was committed without a look.
+    pub async fn note_unseen(&self) {
+        self.state.lock().await.unseen += 1;
+    }
+
+    async fn look(
+        &self,
+        state: &mut State,
+        connection: &mut dyn Connection,
+        schemas: Option<&[String]>,
+    ) -> Result<(), Failure> {
+        let dialect = self.database.dialect;
+        let began = Instant::now();
+        let version = match dialect.schema_version() {
+            Some(statement) => connection.fetch(&statement).await?.into_iter().flatten().next().flatten(),
+            None => None,
+        };
+        if version.is_none() || version != state.version {
+            let scope = FactScope::Tables { tables: &self.planned.tables, schemas };
+            let now = match self.database.catalog.engine {
+                Engine::Postgres => facts::read(self.own(state).await?, dialect, &scope).await?,
+                Engine::Mysql | Engine::Sqlite => facts::read(connection, dialect, &scope).await?,
+            };
+            let differences: Vec<_> = now.differences_from(&self.planned.facts).into_iter().take(MOST).collect();
+            if !differences.is_empty() {
+                return Err(Failure::SchemaChanged { what: differences.join(", "), unseen: state.unseen });
+            }
+            state.version = version;
+        }
+        state.last = Some((Instant::now(), began.elapsed()));
+        state.unseen = 0;
+        Ok(())
+    }
+
+    /// A transaction at REPEATABLE READ sees the schema as it was when it began, and not what was changed while a
+    /// statement of it waited for a lock.
+    async fn own<'s>(&self, state: &'s mut State) -> Result<&'s mut dyn Connection, Error> {
+        let connection = match state.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let mut connection = self.database.database.connect_to_count().await?;
+                if let Some(statement) = self.database.dialect.reads_facts_often() {
+                    connection.fetch(&statement).await?;
+                }
+                connection
+            }
+        };
+        Ok(state.connection.insert(connection).as_mut())
+    }
+
+    /// Ends the session.
+    pub async fn close(self) {
+        if let Some(connection) = self.state.into_inner().connection {
+            connection.close().await;
+        }
+    }
+}
+
+/// So many differences are told.
+const MOST: usize = 3;
