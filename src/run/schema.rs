@@ -2,22 +2,26 @@
 //!
 //! A batch is looked at when its statements have been executed and before it commits: what they met, be it a foreign key that
 //! cascades or a trigger, is in the schema then, and the locks that they took keep out what is not (docs/rules-together.md).
-//! Where a look takes long, it is not taken in every batch, and what a batch did without one is told.
+//! On MySQL a look at a schema of thousands of tables takes long: it is not taken in every batch then, and what batches did
+//! without one is told.
 
 use super::Failure;
 use crate::{
     catalog::Engine,
-    database::{Connection, Dialect, Error, FactScope, facts},
+    database::{Connection, Dialect, Error, ErrorKind, FactScope, facts},
     plan::{OpenDatabase, PlannedSchema},
 };
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// A look that takes no longer is taken in each batch.
-const SHORT: Duration = Duration::from_millis(5);
+const SHORT: Duration = Duration::from_millis(20);
 
 /// Longer ones take no more than this part of the time.
 const PART: u32 = 20;
+
+/// How often it was looked before it is known how long that takes: the first look finds nothing in the server's caches.
+const KNOWN: u32 = 3;
 
 /// Compares the schema with the one that a step was planned with. Shared by the step's workers.
 pub(super) struct SchemaWatch<'a> {
@@ -30,8 +34,11 @@ pub(super) struct SchemaWatch<'a> {
 struct State {
     /// A session of its own, where a batch's session sees the schema as it was when its transaction began.
     connection: Option<Box<dyn Connection>>,
-    /// When the last look ended, and how long it took.
-    last: Option<(Instant, Duration)>,
+    /// When the last look ended.
+    ended: Option<Instant>,
+    /// How long the shortest one took, and how many there were.
+    shortest: Duration,
+    looks: u32,
     /// The engine's own number of the schema that was found to be the same.
     version: Option<String>,
     /// Batches that were committed since the last look.
@@ -47,6 +54,12 @@ impl<'a> SchemaWatch<'a> {
         self.database.dialect
     }
 
+    /// Not each batch can wait for a look.
+    fn is_slow(&self, state: &State) -> bool {
+        let engine = self.database.catalog.engine;
+        engine == Engine::Mysql && state.looks >= KNOWN && state.shortest > SHORT
+    }
+
     /// Looks at the schema on behalf of a batch that has changed its rows and not committed. False where it is left to
     /// another batch, because looks take long.
     ///
@@ -54,7 +67,7 @@ impl<'a> SchemaWatch<'a> {
     /// [`Failure::SchemaChanged`], or the database fails.
     pub async fn look_in_batch(&self, connection: &mut dyn Connection) -> Result<bool, Failure> {
         let mut state = self.state.lock().await;
-        if state.last.is_some_and(|(ended, took)| took > SHORT && ended.elapsed() < took * PART) {
+        if self.is_slow(&state) && state.ended.is_some_and(|ended| ended.elapsed() < state.shortest * PART) {
             return Ok(false);
         }
         self.look(&mut state, connection, Some(&self.planned.schemas)).await.map(|()| true)
@@ -66,9 +79,9 @@ impl<'a> SchemaWatch<'a> {
     /// As [`SchemaWatch::look_in_batch`].
     pub async fn look_before_chunk(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
         let mut state = self.state.lock().await;
-        match state.last {
-            Some((_, took)) if took <= SHORT => Ok(()),
-            _ => self.look(&mut state, connection, Some(&self.planned.schemas)).await,
+        match self.is_slow(&state) {
+            true => self.look(&mut state, connection, Some(&self.planned.schemas)).await,
+            false => Ok(()),
         }
     }
 
@@ -105,6 +118,9 @@ impl<'a> SchemaWatch<'a> {
         schemas: Option<&[String]>,
     ) -> Result<(), Failure> {
         let dialect = self.database.dialect;
+        if self.database.catalog.engine == Engine::Postgres {
+            self.connect(state).await?;
+        }
         let began = Instant::now();
         let version = match dialect.schema_version() {
             Some(statement) => connection.fetch(&statement).await?.into_iter().flatten().next().flatten(),
@@ -112,9 +128,16 @@ impl<'a> SchemaWatch<'a> {
         };
         if version.is_none() || version != state.version {
             let scope = FactScope::Tables { tables: &self.planned.tables, schemas };
-            let now = match self.database.catalog.engine {
-                Engine::Postgres => facts::read(self.own(state).await?, dialect, &scope).await?,
-                Engine::Mysql | Engine::Sqlite => facts::read(connection, dialect, &scope).await?,
+            let now = match &mut state.connection {
+                Some(own) => match facts::read(own.as_mut(), dialect, &scope).await {
+                    // it may have stood idle for as long as the run waited
+                    Err(error) if error.kind == ErrorKind::Unreachable => {
+                        state.connection = None;
+                        facts::read(self.connect(state).await?, dialect, &scope).await?
+                    }
+                    read => read?,
+                },
+                None => facts::read(connection, dialect, &scope).await?,
             };
             let differences: Vec<_> = now.differences_from(&self.planned.facts).into_iter().take(MOST).collect();
             if !differences.is_empty() {
@@ -122,14 +145,19 @@ impl<'a> SchemaWatch<'a> {
             }
             state.version = version;
         }
-        state.last = Some((Instant::now(), began.elapsed()));
+        if schemas.is_some() {
+            let took = began.elapsed();
+            state.shortest = if state.looks == 0 { took } else { state.shortest.min(took) };
+            state.looks += 1;
+        }
+        state.ended = Some(Instant::now());
         state.unseen = 0;
         Ok(())
     }
 
     /// A transaction at REPEATABLE READ sees the schema as it was when it began, and not what was changed while a
     /// statement of it waited for a lock.
-    async fn own<'s>(&self, state: &'s mut State) -> Result<&'s mut dyn Connection, Error> {
+    async fn connect<'s>(&self, state: &'s mut State) -> Result<&'s mut dyn Connection, Error> {
         let connection = match state.connection.take() {
             Some(connection) => connection,
             None => {

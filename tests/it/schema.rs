@@ -309,15 +309,16 @@ async fn a_reviewed_plan_keeps_its_schema(bench: Bench) {
     customers(&bench).await;
     let plan = bench.path("plan.json");
     let plan = plan.to_str().unwrap();
-    bench.sunset(&["plan", "--now", bench.now, "--out", plan]).expect(0);
+    let planned = bench.sunset(&["plan", "--now", bench.now, "--format", "json"]).expect(0).out;
+    std::fs::write(plan, planned).unwrap();
     bench.script("create index customers_name on customers (name)").await;
     bench.script(trigger(&bench)).await;
-    let call = bench.sunset(&["run", "--now", bench.now, "--plan", plan]).expect(3);
+    let call = bench.sunset(&["run", "--plan", plan]).expect(3);
     assert!(call.err.contains("schema"), "{call:?}");
     assert_eq!(left(&bench).await, ROWS);
     let drop = if bench.engine == Engine::Postgres { "drop trigger hear on customers" } else { "drop trigger hear" };
     bench.script(drop).await;
-    bench.sunset(&["run", "--now", bench.now, "--plan", plan]).expect(0);
+    bench.sunset(&["run", "--plan", plan]).expect(0);
     assert_eq!(left(&bench).await, 0);
 }
 
