@@ -386,6 +386,17 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// Schema and name of each table with the number of rows that the session has changed or erased in it; for engines that
+    /// count the rows of an open transaction.
+    fn rows_changed(&self) -> Option<Statement> {
+        None
+    }
+
+    /// Names of the routines that the texts of triggers may call; for engines whose triggers are known by their texts.
+    fn routines(&self) -> Option<Statement> {
+        None
+    }
+
     /// In a session of its own, before it reads the same facts again and again.
     fn reads_facts_often(&self) -> Option<Statement> {
         None

@@ -25,6 +25,7 @@ mod pace;
 mod partitions;
 mod prepare;
 mod privileges;
+mod read_tables;
 mod recipients;
 mod resolve;
 pub mod row;
@@ -54,6 +55,7 @@ pub use prepare::{
     lost_words, open_database, open_databases, prepare, surroundings,
 };
 pub use privileges::{NOTING, Need, noting_batches, privileges};
+pub use read_tables::ReadTable;
 pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient, StillUsed, is_late};
 pub use resolve::{Resolved, resolve_rule};
 pub use schema::PlannedSchema;

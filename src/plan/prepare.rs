@@ -12,6 +12,7 @@ use super::{
     interplay::{self, Because, Precedence},
     k_anonymity::{self, Gate, Passed},
     members, order, outlast, pace, partitions,
+    read_tables::{Needs, ReadTable, read_tables},
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
     sample,
@@ -132,6 +133,8 @@ pub struct PreparedStep {
     pub set_aside: bool,
     /// Rules that have to have done their part before: they need what this one destroys.
     pub behind: Vec<String>,
+    /// What all rules read in its database.
+    pub read: Vec<ReadTable>,
     /// The schema that all of this relies on.
     pub schema: PlannedSchema,
 }
@@ -221,13 +224,14 @@ pub async fn prepare(
             Err(_) => {}
         }
     }
-    let mut order = Order::default();
+    let (mut order, mut needs) = (Order::default(), Needs::new());
     if !has_errors(&found) {
         let together = interplay::together(&mut databases, &resolved, &job.settings).await?;
         found.extend(together.found);
         for ((rule, fits), read) in resolved.iter_mut().zip(&together.read) {
             watch(rule, fits, &databases, read);
         }
+        needs = together.needs;
         match in_order(&resolved, &databases, together.order) {
             Ok(decided) => order = decided,
             Err(circle) => found.push(circle),
@@ -266,6 +270,10 @@ pub async fn prepare(
         match plan_step(&subject, open).await {
             Ok((mut step, mut ready)) => {
                 step.refusals.extend(absent);
+                let open = databases.get(&rule.table.database);
+                let all: Vec<_> = resolved.iter().filter(|(other, _)| other.table.database == rule.table.database).collect();
+                let all: Vec<_> = all.into_iter().map(|(_, fits)| fits).collect();
+                ready.read = open.map(|open| read_tables(open, &needs, &all)).unwrap_or_default();
                 ready.behind = behind.into_iter().map(|first| resolved[first].0.id.clone()).collect();
                 steps.push(step);
                 prepared.push(ready);
@@ -680,6 +688,7 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
         set_aside: step.partitions.as_ref().is_some_and(|planned| planned.set_aside.is_some()),
         partitions: whole,
         behind: Vec::new(),
+        read: Vec::new(),
         schema,
     };
     Ok((step, ready))

@@ -27,6 +27,7 @@ mod report;
 mod retentions;
 mod schema;
 mod step;
+mod trial;
 mod undone;
 mod verify;
 mod walk;
@@ -124,6 +125,9 @@ enum Failure {
     /// A trigger changes what rules read of the very rows.
     #[error("trigger {triggers} changes `{column}`, which rules read, whenever a row changes: the batch was undone")]
     Touched { triggers: String, column: String },
+    /// A trigger changes what rules read of rows that the rule leaves alone.
+    #[error("{triggers} {what}: the first batch was undone; change the trigger, or take the rule away")]
+    Reached { triggers: String, what: String },
     /// What the run did is undone at once, and would be each night.
     #[error("{rows} rows {what}: {by} undoes it; take that away or change it, or take the rule away")]
     Undone { rows: u64, what: String, by: String },
@@ -183,7 +187,7 @@ impl Failure {
     fn may_come_of_the_schema(&self) -> bool {
         match self {
             Self::Database(error) => error.kind != crate::database::ErrorKind::Unreachable,
-            Self::Kept { .. } | Self::Touched { .. } | Self::Undone { .. } | Self::Outpaced { .. } | Self::Stuck => {
+            Self::Kept { .. } | Self::Touched { .. } | Self::Reached { .. } | Self::Undone { .. } | Self::Outpaced { .. } | Self::Stuck => {
                 true
             }
             Self::Shared(failure) => failure.may_come_of_the_schema(),
@@ -217,6 +221,7 @@ impl Failure {
             Self::Ledger(_)
             | Self::Kept { .. }
             | Self::Touched { .. }
+            | Self::Reached { .. }
             | Self::Undone { .. }
             | Self::TooLarge { .. }
             | Self::Stuck => RuleResult::Failed,

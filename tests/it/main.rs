@@ -42,3 +42,4 @@ mod sessions;
 mod support;
 mod support_check;
 mod techniques;
+mod triggers;

@@ -32,6 +32,11 @@ impl Dialect for Mysql {
         facts::facts(scope)
     }
 
+    fn routines(&self) -> Option<Statement> {
+        let sql = "select distinct cast(routine_name as char) from information_schema.routines where routine_schema = database()";
+        Some(Statement::new(sql))
+    }
+
     fn one_moment(&self) -> Option<Statement> {
         Some(Statement::new("set transaction isolation level repeatable read"))
     }

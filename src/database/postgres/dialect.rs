@@ -30,6 +30,14 @@ impl Dialect for Postgres {
         facts::facts(scope)
     }
 
+    /// The server keeps the counts for a moment after a transaction: only differences within one tell something.
+    fn rows_changed(&self) -> Option<Statement> {
+        Some(Statement::new(
+            "select schemaname::text, relname::text, (n_tup_upd + n_tup_del)::text from pg_stat_xact_user_tables
+             where n_tup_upd + n_tup_del > 0",
+        ))
+    }
+
     /// Its plan does not depend on which tables are asked about, and takes longer to make than to execute.
     fn reads_facts_often(&self) -> Option<Statement> {
         Some(Statement::new("select set_config('plan_cache_mode', 'force_generic_plan', false)"))
