@@ -790,6 +790,13 @@ pub fn select_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys:
     dialect.finish(sql)
 }
 
+/// The keys of the rows of a dependent that lead to these keys of the rule's table and are still to be changed.
+pub fn dependent_keys(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+    let list = KeySelection::names(&dependent.key).list(dialect, &dialect.row(&dependent.table));
+    let reached = reached_by(dialect, dependent, keys, dependent.undone.as_ref());
+    dialect.finish(select_from(dialect, &list, &dependent.table, &reached))
+}
+
 /// Keeps the rows of a dependent that lead to these keys of the rule's table from changing until the transaction ends;
 /// one row for each.
 pub fn lock_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {

@@ -271,7 +271,8 @@ pub async fn prepare(
             Ok((mut step, mut ready)) => {
                 step.refusals.extend(absent);
                 let open = databases.get(&rule.table.database);
-                let all: Vec<_> = resolved.iter().filter(|(other, _)| other.table.database == rule.table.database).collect();
+                let all: Vec<_> =
+                    resolved.iter().filter(|(other, _)| other.table.database == rule.table.database).collect();
                 let all: Vec<_> = all.into_iter().map(|(_, fits)| fits).collect();
                 ready.read = open.map(|open| read_tables(open, &needs, &all)).unwrap_or_default();
                 ready.behind = behind.into_iter().map(|first| resolved[first].0.id.clone()).collect();

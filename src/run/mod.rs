@@ -187,9 +187,12 @@ impl Failure {
     fn may_come_of_the_schema(&self) -> bool {
         match self {
             Self::Database(error) => error.kind != crate::database::ErrorKind::Unreachable,
-            Self::Kept { .. } | Self::Touched { .. } | Self::Reached { .. } | Self::Undone { .. } | Self::Outpaced { .. } | Self::Stuck => {
-                true
-            }
+            Self::Kept { .. }
+            | Self::Touched { .. }
+            | Self::Reached { .. }
+            | Self::Undone { .. }
+            | Self::Outpaced { .. }
+            | Self::Stuck => true,
             Self::Shared(failure) => failure.may_come_of_the_schema(),
             _ => false,
         }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     catalog::{Engine, TableName, reached},
-    database::{Change, Connection, Error, ErrorKind, Row, Statement},
+    database::{Change, Connection, ErrorKind, Row, Statement},
     plan::{PreparedStep, ReadTable, Step},
 };
 use bystanders::Bystanders;
@@ -51,8 +51,9 @@ pub(super) async fn first_batch(
         match tried {
             // what stands against the rows will stand against the batch, which tells of it
             Err(Failure::Kept { .. }) => return Ok(()),
-            Err(Failure::Database(error)) if !is_passing(&error) => {
-                tracing::warn!(rule = step.rule, reason = %error, "what triggers change could not be seen beforehand");
+            Err(Failure::Database(error)) if error.kind == ErrorKind::Constraint => return Ok(()),
+            Err(Failure::Database(error)) if error.kind == ErrorKind::StatementTimeout => {
+                tracing::warn!(rule = step.rule, reason = %error, "what triggers change cannot be seen in time");
                 return Ok(());
             }
             Err(failure) if walk::is_worth_another_try(&failure) && attempt < around.job.settings.pace.retries => {
@@ -63,10 +64,6 @@ pub(super) async fn first_batch(
             ended => return ended,
         }
     }
-}
-
-fn is_passing(error: &Error) -> bool {
-    matches!(error.kind, ErrorKind::Transient | ErrorKind::Unreachable)
 }
 
 /// The tables that a batch changes and whose triggers fire for that.
@@ -112,14 +109,22 @@ impl Trial<'_> {
         let (tables, large): (Vec<_>, Vec<_>) = tables.into_iter().partition(|read| read.rows <= MOST);
         for read in large {
             let table = read.table.to_string();
-            tracing::warn!(rule = self.step.rule, table, "too large to see whether triggers change what rules read of it");
+            tracing::warn!(
+                rule = self.step.rule,
+                table,
+                "too large to see whether triggers change what rules read of it"
+            );
         }
         let mut compared = Vec::new();
         for read in tables {
             let own = self.own_changes(read, &rows, &along);
             let Some(own) = own else {
                 let table = read.table.to_string();
-                tracing::warn!(rule = self.step.rule, table, "what triggers change cannot be told from what the rule does");
+                tracing::warn!(
+                    rule = self.step.rule,
+                    table,
+                    "what triggers change cannot be told from what the rule does"
+                );
                 continue;
             };
             let mut bystanders = Bystanders::new(read, own);
@@ -169,7 +174,8 @@ impl Trial<'_> {
         for (table, rows) in along.chain(own) {
             *changed.entry(table).or_default() -= i64::try_from(rows).unwrap_or(i64::MAX);
         }
-        let mut suspects: BTreeSet<_> = changed.into_iter().filter(|(_, rows)| *rows != 0).map(|(table, _)| table).collect();
+        let mut suspects: BTreeSet<_> =
+            changed.into_iter().filter(|(_, rows)| *rows != 0).map(|(table, _)| table).collect();
         suspects.extend(self.updated_along());
         Ok(suspects)
     }
@@ -209,7 +215,10 @@ impl Trial<'_> {
     fn updated_along(&self) -> impl Iterator<Item = TableName> {
         let changed = self.ready.work.dependents.iter();
         let changed = changed.filter(|dependent| !matches!(dependent.change, Change::Erase));
-        changed.map(|dependent| &dependent.table).filter(|table| self.fired.contains(*table)).map(|table| self.root(table))
+        changed
+            .map(|dependent| &dependent.table)
+            .filter(|table| self.fired.contains(*table))
+            .map(|table| self.root(table))
     }
 
     /// Tables of PostgreSQL are counted, and read, with all their partitions.

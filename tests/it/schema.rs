@@ -1,25 +1,17 @@
 //! The schema changes while a run is at work: what its plan did not know of stops the rule before it can do harm, and what
 //! does not matter stops nothing.
 
-use crate::support::bench::{Bench, Call, mysql, on_every_engine, postgres};
+use crate::support::{
+    bench::{Bench, Call, mysql, on_every_engine, postgres},
+    stopped::{self, until},
+};
 use sqlx::Executor as _;
-use std::time::Duration;
 use sunset::catalog::Engine;
 use url::Url;
 
 /// Rows in each batch, and in the table.
 const BATCH: u64 = 10;
 const ROWS: u64 = 40;
-
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..6000 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("it never came to that");
-}
 
 /// Customers who are all due, in batches of ten.
 async fn customers(bench: &Bench) {
@@ -40,13 +32,7 @@ async fn customers(bench: &Bench) {
 
 /// A run that stands still at a moment while these statements are executed.
 async fn changed_at(bench: &Bench, moment: &str, change: &str) -> Call {
-    let file = bench.path("stopped");
-    let stop = format!("{moment}:{}", file.display());
-    let run = bench.command(&["run", "--now", bench.now]).env("SUNSET_STOP", stop).spawn().unwrap();
-    until(async || file.exists()).await;
-    bench.script(change).await;
-    std::fs::remove_file(&file).unwrap();
-    tokio::task::spawn_blocking(move || Call::of(run)).await.unwrap()
+    stopped::changed_at(bench, moment, &["run", "--now", bench.now], change).await
 }
 
 async fn left(bench: &Bench) -> u64 {

@@ -181,9 +181,7 @@ async fn a_trigger_behind_a_trigger(bench: Bench) {
 async fn a_trigger_that_calls_a_routine() {
     let bench = Bench::new(Engine::Mysql).await;
     company(&bench).await;
-    bench
-        .script("create procedure older() modifies sql data update others set at = '2001-01-01' where id = 2")
-        .await;
+    bench.script("create procedure older() modifies sql data update others set at = '2001-01-01' where id = 2").await;
     trigger(&bench, "calling", "after delete", "ended", "call older()").await;
     refused(&bench, "ended", &["trigger `calling`", "`at`", "others`"]).await;
     drop(&bench, "calling", "ended").await;

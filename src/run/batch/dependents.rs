@@ -151,8 +151,8 @@ impl Batches<'_> {
             if !dependent.key.is_empty() {
                 let parents = self.referenced_keys(rows, referenced);
                 for parents in self.portions(referenced, &parents) {
-                    let select = statements::select_dependents(self.dialect, dependent, parents);
-                    self.take(connection, &select, &mut |row| keys.push(selection.key(&row))).await?;
+                    let select = statements::dependent_keys(self.dialect, dependent, parents);
+                    connection.stream(&select, &mut |row| keys.push(selection.key(&row))).await?;
                 }
             }
             let (table, written) = (dependent.table.clone(), written(&dependent.change));

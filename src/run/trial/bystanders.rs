@@ -88,8 +88,10 @@ impl<'a> Bystanders<'a> {
             return Some(format!("removes rows of `{table}` that the rule leaves ({rows} in the first batch)"));
         }
         let columns = self.before.columns.iter().zip(&self.after.columns).zip(&self.read.columns);
-        let changed: Vec<_> =
-            columns.filter(|((before, after), _)| before != after).map(|(_, column)| format!("`{}`", column.name)).collect();
+        let changed: Vec<_> = columns
+            .filter(|((before, after), _)| before != after)
+            .map(|(_, column)| format!("`{}`", column.name))
+            .collect();
         (!changed.is_empty()).then(|| format!("changes {} of `{table}`, which rules read", changed.join(", ")))
     }
 }

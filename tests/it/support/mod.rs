@@ -6,3 +6,4 @@ pub mod exposition;
 pub mod random;
 pub mod replicas;
 pub mod servers;
+pub mod stopped;
