@@ -307,6 +307,7 @@ async fn execute(
         backlog,
         group: None,
         checkpoint: checkpoint.note,
+        anchored: Vec::new(),
         rehearsal: None,
     })
 }
