@@ -26,9 +26,11 @@ use std::{
 };
 
 mod accepted_gap;
+pub mod anchor;
 pub mod pace;
 
 pub use accepted_gap::{AcceptedGap, Gap};
+pub use anchor::{AnchorPlace, AnchorSettings, BucketSettings};
 pub use pace::{Activity, DatabasePace, Load, Pace, Replica, UnreachableReplica, WhenTimeIsUp};
 
 /// The settings after all checks.
@@ -47,6 +49,8 @@ pub struct Settings {
     pub limits: Limits,
     pub pace: Pace,
     pub store: StoreSettings,
+    /// Places outside that keep the ledger's checkpoints.
+    pub anchors: Vec<AnchorSettings>,
     pub keys: KeySettings,
     /// Five-field cron expression for rules without their own.
     pub schedule: Option<String>,
@@ -194,11 +198,15 @@ fn literal_keys(source: &str) -> Vec<Range<usize>> {
     };
     let root = At { node: &node, place: Place::root("") };
     let keys = root.get("keys");
-    let recipients = root.get("recipients");
-    let recipients = recipients.iter().flat_map(At::entries).flat_map(|(name, at)| secrets_of_recipient(name, &at));
+    let named = ["recipients", "anchor"].into_iter().filter_map(|section| Some((section, root.get(section)?)));
+    let named: Vec<At> = named
+        .flat_map(|(section, at)| {
+            at.entries().flat_map(|(name, at)| secrets_of_kind(section, name, &at)).collect::<Vec<_>>()
+        })
+        .collect();
     let values =
         keys.iter().flat_map(At::entries).flat_map(|(_, value)| value.items().chain([value]).collect::<Vec<_>>());
-    let literal = values.chain(recipients).filter(|value| value.text().is_some_and(|text| !text.contains("${")));
+    let literal = values.chain(named).filter(|value| value.text().is_some_and(|text| !text.contains("${")));
     let inside = |value: At| {
         let range = locate(source, &value.place.spot);
         let written = &source[range.clone()];
@@ -211,10 +219,11 @@ fn literal_keys(source: &str) -> Vec<Range<usize>> {
     literal.map(inside).collect()
 }
 
-/// The values of a recipient that are secrets, or may be: keys, what its kind leaves open, and what is no key of it.
-fn secrets_of_recipient<'a>(name: &str, at: &At<'a>) -> Vec<At<'a>> {
+/// The values of a recipient or an anchor that are secrets, or may be: keys, what its kind leaves open, and what is no key
+/// of it. `section` is the key of `sunset.yaml` under which it stands.
+fn secrets_of_kind<'a>(section: &str, name: &str, at: &At<'a>) -> Vec<At<'a>> {
     let Shape::Map(job) = SETTINGS else { return scalars(at.clone()) };
-    let shape = job.fields.iter().find(|field| field.name == "recipients").map(|field| field.shape);
+    let shape = job.fields.iter().find(|field| field.name == section).map(|field| field.shape);
     match shape {
         Some(Shape::Kinds(kinds)) => match kinds.of(name, at.node) {
             Some((_, map)) => secrets_of_map(map, at),
@@ -318,6 +327,7 @@ impl Reader<'_> {
         let time_zone = root.text_of("time_zone").and_then(|name| TimeZone::get(&name).ok());
         let (databases, unresolved) = self.databases(root);
         let store = self.store(root.get("store").as_ref());
+        let anchors = self.anchors(root.get("anchor").as_ref());
         let keys = self.keys(root.get("keys").as_ref());
         let recipients = self.recipients(root.get("recipients").as_ref());
         Some(Settings {
@@ -330,6 +340,7 @@ impl Reader<'_> {
             pace: self.pace(root.get("pace").as_ref()),
             recipients,
             store,
+            anchors,
             keys,
             schedule: root.text_of("schedule"),
             serve: serve(root.get("serve").as_ref()),

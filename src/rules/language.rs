@@ -8,6 +8,7 @@ use crate::{diagnostic::Code, recipients};
 use std::sync::LazyLock;
 
 mod aggregate;
+mod anchor;
 mod assertion;
 mod k_anonymity;
 
@@ -755,6 +756,13 @@ static JOB: MapShape = MapShape::new(
             "Where ledger, holds and row tags are kept; `state/sunset.db` in the job directory by default.",
             Shape::Map(&STORE),
             "{path: state/sunset.db}",
+        ),
+        optional(
+            "anchor",
+            "Places outside that keep each checkpoint of the ledger, by name (see [anchors.md](anchors.md)). A name that is a \
+             kind's own means that kind; others give their `kind`.",
+            Shape::Kinds(&anchor::ANCHOR),
+            "{folder: {path: /mnt/write-once/sunset}}",
         ),
         optional(
             "keys",

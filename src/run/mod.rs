@@ -350,6 +350,7 @@ async fn execute(
         backlog,
         group: None,
         checkpoint: checkpoint.note,
+        anchored: Vec::new(),
         rehearsal: None,
     })
 }

@@ -5,6 +5,7 @@ use super::{
     rehearsal::Stage, retentions,
 };
 use crate::{
+    anchor::Anchors,
     catalog::TableName,
     database,
     diagnostic::{Diagnostic, summary},
@@ -101,7 +102,13 @@ async fn perform_at(
     let started_at = clock();
     let rules = request.rules.len();
     let group = request.group.clone();
-    let mut performed = perform_on(job, request, known, &mut ledger, stop, progress).await;
+    // a rehearsal's ledger is thrown away
+    let anchors = if request.rehearsal { Anchors::none() } else { Anchors::open(&job.settings)? };
+    let compared = anchors.compare(&mut ledger).await;
+    let mut performed = match compared {
+        Ok(()) => perform_on(job, request, known, &mut ledger, &anchors, stop, progress).await,
+        Err(error) => Err(error),
+    };
     let times = note::Times { started_at, ended_at: clock() };
     let run = ledger.run().to_owned();
     let mut store = ledger.into_store();
@@ -145,6 +152,7 @@ async fn perform_on(
     request: Request,
     known: Option<&Known>,
     ledger: &mut Ledger,
+    anchors: &Anchors,
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Performed, Option<Prepared>)> {
@@ -202,6 +210,9 @@ async fn perform_on(
         report.traces.clear();
     }
     report.rehearsal = notes;
+    report.anchored = anchors.send_newest(ledger).await?;
+    let sent = report.anchored.iter().map(|sent| sent.outcome).max().unwrap_or_default();
+    report.outcome = report.outcome.max(sent);
     Ok((Performed::Report(Box::new(report)), Some(prepared)))
 }
 

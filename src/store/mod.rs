@@ -6,6 +6,7 @@
 //! `begin` and `commit`, one writer at a time over all processes, so that what is read inside is
 //! what the change builds on. The ledger's meaning lives in [`crate::ledger`]; this module only keeps it.
 
+mod anchors;
 mod attestations;
 mod calls;
 mod chunks;
@@ -27,6 +28,7 @@ pub use chunks::{Holder, NewPass, StoredChunk, StoredPass, Taken};
 pub use derived::NotedIntent;
 pub use entries::{StoredCheckpoint, StoredTags};
 pub use error::Error;
+pub use anchors::AnchoredCheckpoint;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
 pub use pauses::Pause;

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where, and stop")]
 
 mod aggregate;
+mod anchors;
 mod assertions;
 mod catalog;
 mod concurrency;

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod bench;
+pub mod python;
 pub mod command;
 pub mod exposition;
 pub mod random;
