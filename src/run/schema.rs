@@ -1,7 +1,7 @@
 //! Whether the schema is still the one that was planned.
 //!
 //! A batch is looked at when its statements have been executed and before it commits: what they met, be it a foreign key that
-//! cascades or a trigger, is in the schema then, and the locks that they took keep out what is not (docs/rules-together.md).
+//! cascades or a trigger, is in the schema then, and the locks that they took keep out what is not (docs/schema-changes.md).
 //! On MySQL a look at a schema of thousands of tables takes long: it is not taken in every batch then, and what batches did
 //! without one is told.
 
@@ -181,3 +181,76 @@ impl<'a> SchemaWatch<'a> {
 
 /// So many differences are told.
 const MOST: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        database::Statement,
+        ledger::RuleResult,
+        plan::open_database,
+        settings::{DatabasePace, DatabaseSettings, Pace},
+    };
+    use std::collections::BTreeMap;
+
+    const KEY: &str =
+        "create table notes (id integer primary key, customer integer references customers on delete cascade)";
+
+    async fn watched(directory: &tempfile::TempDir) -> (OpenDatabase, PlannedSchema) {
+        let path = directory.path().join("core.db");
+        std::fs::File::create(&path).unwrap();
+        let settings = DatabaseSettings {
+            name: "core".to_owned(),
+            engine: Engine::Sqlite,
+            url: format!("sqlite:{}", path.display()).into(),
+            allow_plaintext: false,
+            search_path: Vec::new(),
+            replicas: BTreeMap::new(),
+            pace: DatabasePace::default(),
+        };
+        let open = open_database(&settings, &Pace::default()).await.unwrap();
+        let mut connection = open.database.connect().await.unwrap();
+        let sql = "create table customers (id integer primary key)";
+        connection.execute(&Statement::new(sql)).await.unwrap();
+        let tables = vec![crate::catalog::TableName { schema: "main".to_owned(), name: "customers".to_owned() }];
+        let scope = FactScope::Tables { tables: &tables, schemas: None };
+        let facts = facts::read(connection.as_mut(), open.dialect, &scope).await.unwrap();
+        connection.close().await;
+        (open, PlannedSchema { tables, schemas: vec!["main".to_owned()], facts })
+    }
+
+    /// What was committed without a look may have taken rows along that no plan knew of: a person has to see to it.
+    #[tokio::test]
+    async fn batches_without_a_look_are_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let (open, planned) = watched(&directory).await;
+        let watch = SchemaWatch::new(&planned, &open);
+        let mut connection = open.database.connect().await.unwrap();
+        assert!(watch.look_in_batch(connection.as_mut()).await.unwrap());
+        watch.note_unseen().await;
+        watch.note_unseen().await;
+        // a look that finds nothing vouches for those before it
+        watch.look_at_all(connection.as_mut()).await.unwrap();
+        watch.note_unseen().await;
+        connection.execute(&Statement::new(KEY)).await.unwrap();
+        let failure = watch.look_in_batch(connection.as_mut()).await.unwrap_err();
+        assert_eq!(failure.result(), RuleResult::Refused);
+        let words = failure.to_string();
+        assert!(words.contains("foreign key") && words.contains("1 batches were committed"), "{words}");
+    }
+
+    /// Where each batch was looked at, nothing has gone under the new schema: the next run plans with it.
+    #[tokio::test]
+    async fn a_change_that_no_batch_met_is_for_the_next_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let (open, planned) = watched(&directory).await;
+        let watch = SchemaWatch::new(&planned, &open);
+        let mut connection = open.database.connect().await.unwrap();
+        for harmless in ["create table others (id integer)", "create index i on customers (id)"] {
+            connection.execute(&Statement::new(harmless)).await.unwrap();
+            assert!(watch.look_in_batch(connection.as_mut()).await.unwrap(), "{harmless}");
+        }
+        connection.execute(&Statement::new(KEY)).await.unwrap();
+        assert_eq!(watch.look_once_more().await.unwrap_err().result(), RuleResult::Temporary);
+    }
+}
