@@ -150,8 +150,8 @@ fn schema_words(unseen: u64) -> String {
     match unseen {
         0 => "nothing was changed under the new one, and the next run plans with it".to_owned(),
         batches => format!(
-            "{batches} batches were committed since it was last looked at: see whether anything went along that the plan did \
-             not name, before the next run plans with the new one"
+            "batches committed since it was last looked at: {batches}; see whether anything went along that the plan did not \
+             name, before the next run plans with the new one"
         ),
     }
 }

@@ -236,7 +236,7 @@ mod tests {
         let failure = watch.look_in_batch(connection.as_mut()).await.unwrap_err();
         assert_eq!(failure.result(), RuleResult::Refused);
         let words = failure.to_string();
-        assert!(words.contains("foreign key") && words.contains("1 batches were committed"), "{words}");
+        assert!(words.contains("foreign key") && words.contains("since it was last looked at: 1;"), "{words}");
     }
 
     /// Where each batch was looked at, nothing has gone under the new schema: the next run plans with it.

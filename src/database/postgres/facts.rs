@@ -16,7 +16,8 @@ const EVERYTHING: &str = "scope as (
         select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where c.relkind in ('r', 'p') and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema')";
 
-/// Row security counts where it hides rows from this user. Foreign keys and triggers with a parent are the server's own
+/// Nothing here takes a lock on a table: somebody who waits for a batch's locks must not keep its own look waiting, and with
+/// it the batch. (Functions that print expressions do.) Row security counts where it hides rows from this user. Foreign keys and triggers with a parent are the server's own
 /// clones, one for each partition.
 const FACTS: &str = "relation as (
         select c.*, n.nspname from scope join pg_class c on c.oid = scope.oid join pg_namespace n on n.oid = c.relnamespace)
@@ -26,7 +27,7 @@ const FACTS: &str = "relation as (
         where relrowsecurity and row_security_active(oid)
     union all
     select 'partition', c.nspname::text, c.relname::text, n.nspname || '.' || above.relname,
-            coalesce(pg_get_expr(c.relpartbound, c.oid), 'inherits')
+            coalesce(hashtextextended(c.relpartbound::text, 0)::text, 'inherits')
         from relation c join pg_inherits i on i.inhrelid = c.oid
         join pg_class above on above.oid = i.inhparent join pg_namespace n on n.oid = above.relnamespace
     union all
@@ -55,7 +56,7 @@ const COLUMNS: &str = "
     union all
     select 'column', c.nspname::text, c.relname::text, a.attname::text,
             concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attcollation,
-                case when a.attgenerated <> '' then pg_get_expr(d.adbin, d.adrelid) end)
+                case when a.attgenerated <> '' then hashtextextended(d.adbin::text, 0) end)
         from relation c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
         left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
         where not c.relispartition";
