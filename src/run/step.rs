@@ -8,7 +8,8 @@ use super::{
     k_anonymity, maintenance, milliseconds, outward, partition,
     report::BACKLOG,
     schema::SchemaWatch,
-    trial, undone, verify,
+    trial::Trial,
+    undone, verify,
     walk::{self, End},
     worker::Workers,
 };
@@ -207,10 +208,11 @@ async fn work(
     ended?;
     let (step, ready) = (&partitions.rest_of(step), &partitions.rest_of_work(ready));
     let mut batches = Batches::new(around, step, ready, dialect);
-    if step.counts.disposable() > 0 {
-        trial::first_batch(around, step, ready, &batches, schema).await?;
-    }
     let mut book = Book::new(around, step, &ready.work, pace, schema, ledger, partitions.batches);
+    if let Some(trial) = Trial::of(step, ready, &batches, schema) {
+        walk::wait(&mut workers.all, &book, &mut book.pace.turns(), &AtomicBool::new(false)).await?;
+        trial.run(around).await?;
+    }
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();

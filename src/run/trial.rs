@@ -27,59 +27,8 @@ const ROWS: u64 = 100;
 /// A table with more rows is not read as a whole.
 const MOST: u64 = 1_000_000;
 
-/// Fails when triggers change what rules read, beside the batch's own rows.
-///
-/// # Errors
-/// [`Failure::Touched`], or the database cannot be asked now.
-pub(super) async fn first_batch(
-    around: &Surroundings<'_>,
-    step: &Step,
-    ready: &PreparedStep,
-    batches: &Batches<'_>,
-    schema: &SchemaWatch<'_>,
-) -> Result<(), Failure> {
-    let trial = Trial { step, ready, batches, schema, fired: fired(ready, schema) };
-    if trial.fired.is_empty() || ready.read.is_empty() {
-        return Ok(());
-    }
-    let mut attempt = 0;
-    loop {
-        let mut connection = schema.database.database.connect_to_survey().await?;
-        let tried = trial.run(connection.as_mut()).await;
-        let _ = connection.rollback().await;
-        connection.close().await;
-        match tried {
-            // what stands against the rows will stand against the batch, which tells of it
-            Err(Failure::Kept { .. }) => return Ok(()),
-            Err(Failure::Database(error)) if error.kind == ErrorKind::Constraint => return Ok(()),
-            Err(Failure::Database(error)) if error.kind == ErrorKind::StatementTimeout => {
-                tracing::warn!(rule = step.rule, reason = %error, "what triggers change cannot be seen in time");
-                return Ok(());
-            }
-            Err(failure) if walk::is_worth_another_try(&failure) && attempt < around.job.settings.pace.retries => {
-                attempt += 1;
-                tracing::debug!(rule = step.rule, attempt, reason = %failure, "the first batch is tried once more");
-                tokio::time::sleep(pace::pause(attempt)).await;
-            }
-            ended => return ended,
-        }
-    }
-}
-
-/// The tables that a batch changes and whose triggers fire for that.
-fn fired(ready: &PreparedStep, schema: &SchemaWatch<'_>) -> BTreeSet<TableName> {
-    let work = &ready.work;
-    let along = work.dependents.iter().map(|dependent| (&dependent.table, &dependent.change));
-    let changed = along.chain([(&work.table, &work.change)]);
-    let fires = |(name, change): &(&TableName, &Change)| {
-        let erases = matches!(change, Change::Erase);
-        let table = schema.database.catalog.get(name);
-        table.is_some_and(|table| table.triggers.iter().any(|t| if erases { t.on_delete } else { t.on_update }))
-    };
-    changed.filter(fires).map(|(name, _)| name.clone()).collect()
-}
-
-struct Trial<'a> {
+/// The first batch of a step whose rows have triggers.
+pub(super) struct Trial<'a> {
     step: &'a Step,
     ready: &'a PreparedStep,
     batches: &'a Batches<'a>,
@@ -88,9 +37,51 @@ struct Trial<'a> {
     fired: BTreeSet<TableName>,
 }
 
-impl Trial<'_> {
-    /// In a transaction that nothing is left of.
-    async fn run(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
+impl<'a> Trial<'a> {
+    /// `None` where no trigger fires, or nothing is read that one could change.
+    pub fn of(
+        step: &'a Step,
+        ready: &'a PreparedStep,
+        batches: &'a Batches<'a>,
+        schema: &'a SchemaWatch<'a>,
+    ) -> Option<Self> {
+        let fired = fired(ready, schema);
+        let is_needed = !fired.is_empty() && !ready.read.is_empty() && step.counts.disposable() > 0;
+        is_needed.then_some(Self { step, ready, batches, schema, fired })
+    }
+
+    /// Fails when triggers change what rules read, beside the batch's own rows. Nothing is left of it.
+    ///
+    /// # Errors
+    /// [`Failure::Reached`], or the database cannot be asked now.
+    pub async fn run(&self, around: &Surroundings<'_>) -> Result<(), Failure> {
+        let rule = &self.step.rule;
+        let mut attempt = 0;
+        loop {
+            let mut connection = self.schema.database.database.connect_to_survey().await?;
+            let tried = self.attempt(connection.as_mut()).await;
+            let _ = connection.rollback().await;
+            connection.close().await;
+            match tried {
+                // what stands against the rows will stand against the batch, which tells of it
+                Err(Failure::Kept { .. }) => return Ok(()),
+                Err(Failure::Database(error)) if error.kind == ErrorKind::Constraint => return Ok(()),
+                Err(Failure::Database(error)) if error.kind == ErrorKind::StatementTimeout => {
+                    tracing::warn!(rule, reason = %error, "what triggers change cannot be seen in time");
+                    return Ok(());
+                }
+                Err(failure) if walk::is_worth_another_try(&failure) && attempt < around.job.settings.pace.retries => {
+                    attempt += 1;
+                    tracing::debug!(rule, attempt, reason = %failure, "the first batch is tried once more");
+                    tokio::time::sleep(pace::pause(attempt)).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// In a transaction that is open afterwards.
+    async fn attempt(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
         let dialect = self.batches.dialect;
         if let Some(statement) = dialect.one_moment() {
             connection.execute(&statement).await?;
@@ -242,6 +233,19 @@ impl Trial<'_> {
         own.extend(along.iter().filter(|along| self.root(&along.table) == read.table).cloned());
         own.iter().all(|own| own.has_names).then_some(own)
     }
+}
+
+/// The tables that a batch changes and whose triggers fire for that.
+fn fired(ready: &PreparedStep, schema: &SchemaWatch<'_>) -> BTreeSet<TableName> {
+    let work = &ready.work;
+    let along = work.dependents.iter().map(|dependent| (&dependent.table, &dependent.change));
+    let changed = along.chain([(&work.table, &work.change)]);
+    let fires = |(name, change): &(&TableName, &Change)| {
+        let erases = matches!(change, Change::Erase);
+        let table = schema.database.catalog.get(name);
+        table.is_some_and(|table| table.triggers.iter().any(|t| if erases { t.on_delete } else { t.on_update }))
+    };
+    changed.filter(fires).map(|(name, _)| name.clone()).collect()
 }
 
 /// The columns that a change assigns; `None` where it erases the rows.
