@@ -10,8 +10,8 @@ pub enum FactScope<'a> {
     Everything,
     /// Those about these tables, their partitions, and the foreign keys that lead from them or to them.
     Tables(&'a [TableName]),
-    /// MySQL, where asking for all of it takes long: what would take rows along, or change them, when rows of these tables
-    /// change. Foreign keys only of tables in these schemas.
+    /// MySQL, where asking for all of it takes long: the columns of these tables, and what would take rows along, or change
+    /// them, when their rows change. Foreign keys only of tables in these schemas.
     Harmful { tables: &'a [TableName], schemas: &'a [String] },
 }
 

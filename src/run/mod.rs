@@ -148,7 +148,7 @@ enum Failure {
 /// What may have gone that the plan did not know of.
 fn schema_words(unseen: u64) -> String {
     match unseen {
-        0 => "nothing was changed under the new one, and the next run plans with it".to_owned(),
+        0 => "the next run plans with the new one".to_owned(),
         batches => format!(
             "batches committed since it was last looked at: {batches}; see whether anything went along that the plan did not \
              name, before the next run plans with the new one"

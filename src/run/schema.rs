@@ -44,13 +44,22 @@ struct State {
     connection: Option<Box<dyn Connection>>,
     /// When the last look ended.
     ended: Option<Instant>,
-    /// How long the shortest one took, and how many there were.
+    /// When the last one at everything ended, and how long it took.
+    whole: Option<(Instant, Duration)>,
+    /// How long the shortest of the others took, and how many there were.
     shortest: Duration,
     looks: u32,
     /// The engine's own number of the schema that was found to be the same.
     version: Option<String>,
     /// Batches that were committed since the last look.
     unseen: u64,
+}
+
+impl State {
+    /// Looking at everything once more would take too much of the time.
+    fn is_whole_recent(&self) -> bool {
+        self.whole.is_some_and(|(ended, took)| ended.elapsed() < took * PART)
+    }
 }
 
 impl<'a> SchemaWatch<'a> {
@@ -68,6 +77,12 @@ impl<'a> SchemaWatch<'a> {
         engine == Engine::Mysql && state.looks >= KNOWN && state.shortest > SHORT
     }
 
+    /// A batch does not look at everything: that was done a moment ago, or takes too long while its rows are locked.
+    fn is_brief(&self, state: &State) -> bool {
+        let is_long = state.whole.is_some_and(|(_, took)| took > SHORT);
+        self.database.catalog.engine == Engine::Mysql && (is_long || state.is_whole_recent())
+    }
+
     /// Looks at the schema on behalf of a batch that has changed its rows and not committed. False where it is left to
     /// another batch, because looks take long.
     ///
@@ -81,16 +96,19 @@ impl<'a> SchemaWatch<'a> {
         self.look(&mut state, connection, Extent::Harmful).await.map(|()| true)
     }
 
-    /// Looks at the schema before a chunk begins, where not each of its batches will.
+    /// Looks at the schema before a chunk begins, as far as its batches do not.
     ///
     /// # Errors
     /// As [`SchemaWatch::look_in_batch`].
     pub async fn look_before_chunk(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
         let mut state = self.state.lock().await;
-        match self.is_slow(&state) {
-            true => self.look(&mut state, connection, Extent::Harmful).await,
-            false => Ok(()),
+        if self.is_slow(&state) {
+            self.look(&mut state, connection, Extent::Harmful).await?;
         }
+        if self.is_brief(&state) && !state.is_whole_recent() {
+            self.look(&mut state, connection, Extent::All).await?;
+        }
+        Ok(())
     }
 
     /// Looks at all that matters, between batches.
@@ -124,14 +142,14 @@ impl<'a> SchemaWatch<'a> {
         if self.database.catalog.engine == Engine::Postgres {
             self.connect(state).await?;
         }
-        let began = Instant::now();
+        let (began, mut is_whole) = (Instant::now(), false);
         let version = match dialect.schema_version() {
             Some(statement) => connection.fetch(&statement).await?.into_iter().flatten().next().flatten(),
             None => None,
         };
         if version.is_none() || version != state.version {
             let PlannedSchema { tables, changed, schemas, facts: planned } = self.planned;
-            let is_brief = extent == Extent::Harmful && self.database.catalog.engine == Engine::Mysql;
+            let is_brief = extent == Extent::Harmful && self.is_brief(state);
             let scope = match is_brief {
                 true => FactScope::Harmful { tables: changed, schemas },
                 false => FactScope::Tables(tables),
@@ -153,9 +171,12 @@ impl<'a> SchemaWatch<'a> {
                 return Err(Failure::SchemaChanged { what: differences.join(", "), unseen: state.unseen });
             }
             state.version = version;
+            is_whole = !is_brief;
         }
-        if extent == Extent::Harmful {
-            let took = began.elapsed();
+        let took = began.elapsed();
+        if is_whole {
+            state.whole = Some((Instant::now(), took));
+        } else {
             state.shortest = if state.looks == 0 { took } else { state.shortest.min(took) };
             state.looks += 1;
         }

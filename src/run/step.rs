@@ -193,6 +193,7 @@ async fn work(
     let mut workers = Workers::new(around, step, ready, database).await?;
     let dialect = database.dialect;
     workers.succeed(ledger).await?;
+    schema.look_at_all(workers.first()).await?;
 
     judge_again(database, step, ready).await?;
     maintenance::owe(step, ready, database, ledger).await?;

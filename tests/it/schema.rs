@@ -184,7 +184,8 @@ async fn a_column_changes(bench: Bench) {
     assert_eq!(left(&bench).await, 0);
 }
 
-/// Where partitions are tables, the new one is not among those that the run walks through.
+/// Where partitions are tables, the new one is not among those that the run walks through. On MariaDB a run reaches its rows
+/// all the same, and tells of it at its end, if not before.
 async fn a_partition_appears(bench: Bench) {
     if bench.engine == Engine::Sqlite {
         return;
@@ -227,7 +228,9 @@ async fn a_partition_appears(bench: Bench) {
 async fn judge_partitioned(bench: &Bench, call: Call) {
     let call = call.expect(75);
     assert!(call.out.contains("part_2") || call.err.contains("part_2"), "{call:?}");
-    assert_eq!(left(bench).await, ROWS - BATCH + 1, "{call:?}");
+    if bench.engine == Engine::Postgres {
+        assert_eq!(left(bench).await, ROWS - BATCH + 1, "{call:?}");
+    }
     bench.run(0);
     assert_eq!(left(bench).await, 0);
     assert!(bench.evidence().is_settled());

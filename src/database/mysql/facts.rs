@@ -95,7 +95,9 @@ pub(super) fn facts(scope: &FactScope<'_>) -> Statement {
         }
         FactScope::Harmful { tables, schemas } => {
             for table in *tables {
-                parts.add(TRIGGERS.to_owned(), [&table.schema, &table.name]);
+                for select in [COLUMNS, TRIGGERS] {
+                    parts.add(select.to_owned(), [&table.schema, &table.name]);
+                }
             }
             for schema in *schemas {
                 let pairs = pairs(tables);
