@@ -7,7 +7,10 @@
 use crate::{
     catalog::Engine,
     diagnostic::{Code, Diagnostic, Place, Severity, locate},
-    recipients::{self, Options, RecipientSettings, client, members},
+    recipients::{
+        self, Options, RecipientSettings, client, members,
+        recipe::{self, Recipe},
+    },
     rules::{
         At, Limits, Parameter, format,
         language::SETTINGS,
@@ -237,15 +240,24 @@ fn secrets_of_map<'a>(map: &MapShape, at: &At<'a>) -> Vec<At<'a>> {
     let secrets = |(key, value): (&str, At<'a>)| match map.fields.iter().find(|field| field.name == key) {
         // it takes no variables, so nobody puts a secret there, and whoever misspells a column wants to see it
         Some(field) if field.name == members::FIELD.name => Vec::new(),
-        Some(field) => match field.shape {
-            Shape::Map(map) => secrets_of_map(map, &value),
-            Shape::Text(format) if is_key(format) => scalars(value),
-            Shape::Named { .. } | Shape::Any => scalars(value),
-            _ => Vec::new(),
-        },
+        Some(field) => secrets_of(&field.shape, value),
         None => scalars(value),
     };
     at.entries().flat_map(secrets).collect()
+}
+
+fn secrets_of<'a>(shape: &Shape, at: At<'a>) -> Vec<At<'a>> {
+    match shape {
+        Shape::Map(map) => secrets_of_map(map, &at),
+        Shape::List { item, .. } => at.items().flat_map(|at| secrets_of(item, at)).collect(),
+        Shape::Either(shapes) => match shapes.iter().find(|shape| shape.takes(at.node)) {
+            Some(shape) => secrets_of(shape, at),
+            None => scalars(at),
+        },
+        Shape::Text(format) if is_key(format) => scalars(at),
+        Shape::Named { .. } | Shape::Any => scalars(at),
+        _ => Vec::new(),
+    }
 }
 
 /// Every scalar in a node.
@@ -456,7 +468,6 @@ impl Reader<'_> {
     fn recipient(&mut self, name: &str, at: &At) -> Option<RecipientSettings> {
         let kind = recipients::kind(name).or_else(|| recipients::kind(at.get(Kinds::KEY)?.text()?))?;
         let mut complete = !at.has_error(self.diagnostics);
-        let url = at.get("url").and_then(|url| self.recipient_url(&url));
         let mut options = Vec::new();
         let mut staying = None;
         for field in kind.settings {
@@ -472,14 +483,23 @@ impl Reader<'_> {
                 None => complete = false,
             }
         }
+        let recipe = match at.get("recipe").filter(|_| std::ptr::eq(kind, &raw const recipients::http::KIND)) {
+            None => None,
+            Some(recipe) => Some(self.recipe(&recipe)?),
+        };
+        if let Some(recipe) = &recipe {
+            options = recipe.under(options);
+        }
+        let beneath = recipe.as_ref().map(|recipe| At { node: &recipe.http, place: Place::root(&recipe.name) });
+        let common = |key: &str| at.get(key).or_else(|| beneath.as_ref()?.get(key));
         let settings = RecipientSettings {
             name: name.to_owned(),
             kind,
-            url,
-            timeout: at.get("timeout").and_then(|timeout| format::duration(timeout.text()?)),
-            rate: at.get("rate").and_then(|rate| format::rate(rate.text()?)),
-            valid_for: at.get("valid_for").and_then(|period| period.text()?.parse().ok()),
-            max_gone_percent: at.get("max_gone").and_then(|share| format::percent(share.text()?)),
+            url: common("url").and_then(|url| self.recipient_url(&url)),
+            timeout: common("timeout").and_then(|timeout| format::duration(timeout.text()?)),
+            rate: common("rate").and_then(|rate| format::rate(rate.text()?)),
+            valid_for: common("valid_for").and_then(|period| period.text()?.parse().ok()),
+            max_gone_percent: common("max_gone").and_then(|share| format::percent(share.text()?)),
             members: staying,
             options: Options::new(Node::Map(options)),
         };
@@ -488,6 +508,32 @@ impl Reader<'_> {
             self.error(Code::BadRecipient, place, misfit.problem, misfit.help);
         }
         Some(settings)
+    }
+
+    /// A recipe of the company's own, or one that comes with Sunset.
+    fn recipe(&mut self, at: &At) -> Option<Recipe> {
+        let name = at.text()?;
+        let file = format!("{}/{name}.yaml", recipe::DIRECTORY);
+        let own = (self.lookup)(&Variable::File(self.directory.join(&file)));
+        let text = match (&own, recipe::shipped(name)) {
+            (Some(text), _) => text.as_str(),
+            (None, Some(text)) => text,
+            (None, None) => {
+                let known = recipe::SHIPPED.iter().map(|(name, _)| *name);
+                let nearest = shape::nearest(known, name).map(|name| format!("; do you mean `{name}`?"));
+                let message = format!("there is no recipe `{name}`{}", nearest.unwrap_or_default());
+                let help = format!("`sunset recipes` lists those that there are; one of your own is the file `{file}`");
+                self.error(Code::BadRecipient, at.place.clone(), message, help);
+                return None;
+            }
+        };
+        let recipe = Recipe::read(&file, text, self.diagnostics)?;
+        if recipe.name != name {
+            let message = format!("the file `{file}` has a recipe of the name `{}`", recipe.name);
+            self.error(Code::BadRecipient, at.place.clone(), message, "give both the same name");
+            return None;
+        }
+        Some(recipe)
     }
 
     fn recipient_url(&mut self, at: &At) -> Option<String> {

@@ -111,8 +111,9 @@ impl Anchors {
                     })?))
                 }
                 AnchorPlace::Witness { url, key } => {
-                    let witness = Witness::open(url, key)
-                        .map_err(|reason| Stop::invalid(format!("anchor `{}` of sunset.yaml: {reason}", anchor.name)))?;
+                    let witness = Witness::open(url, key).map_err(|reason| {
+                        Stop::invalid(format!("anchor `{}` of sunset.yaml: {reason}", anchor.name))
+                    })?;
                     Place::Witness(witness)
                 }
                 AnchorPlace::Repository { url, branch } => {

@@ -143,9 +143,11 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
     };
     let (contradictions, silent): (Vec<_>, Vec<_>) =
         stops.into_iter().partition(|stop: &Stop| stop.outcome == Outcome::Refused);
-    report.problems.extend(
-        contradictions.into_iter().map(|stop| Finding { line: None, entry: None, message: stop.message }),
-    );
+    report.problems.extend(contradictions.into_iter().map(|stop| Finding {
+        line: None,
+        entry: None,
+        message: stop.message,
+    }));
     match format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &report)?;

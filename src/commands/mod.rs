@@ -16,6 +16,7 @@ pub mod keys;
 pub mod ledger;
 pub mod pause;
 pub mod plan;
+pub mod recipes;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
@@ -50,6 +51,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Hold(command) => hold::run(&cli.global, command, &mut console).await,
         Command::Attest(args) => attest::run(&cli.global, args, &mut console).await,
         Command::AskAgain(args) => ask_again::run(&cli.global, args, &mut console).await,
+        Command::Recipes(args) => recipes::run(&cli.global, args, &mut console).await,
         Command::Confirm(args) => confirm::run(&cli.global, args, &mut console).await,
         Command::Ledger(command) => {
             // an exported file is verified anywhere, without a job

@@ -1,9 +1,9 @@
 //! What the tests share.
 
 pub mod bench;
-pub mod python;
 pub mod command;
 pub mod exposition;
+pub mod python;
 pub mod random;
 pub mod replicas;
 pub mod servers;
