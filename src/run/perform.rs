@@ -218,6 +218,16 @@ async fn perform_on(
 
 /// What would be executed must be what was reviewed, and no more of it.
 fn compare(reviewed: &Plan, fresh: &Plan) -> anyhow::Result<()> {
+    for step in &fresh.steps {
+        let known = reviewed.steps.iter().find(|other| other.rule == step.rule).map(|other| &other.schema);
+        if known.is_some_and(|known| !known.is_empty() && *known != step.schema) {
+            return Err(Stop::refused(format!(
+                "the schema that rule `{}` relies on is not the one that was reviewed (a foreign key, a trigger, a rewrite \
+                 rule, a primary key or row security of its tables changed since); make a new plan and review it",
+                step.rule
+            )));
+        }
+    }
     if reviewed.work_digest != fresh.work_digest {
         let differing: Vec<_> = reviewed
             .steps

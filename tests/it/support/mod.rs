@@ -7,3 +7,4 @@ pub mod python;
 pub mod random;
 pub mod replicas;
 pub mod servers;
+pub mod stopped;
