@@ -5,11 +5,14 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
+mod errors;
 mod locate;
 mod render;
+mod tree;
 
+pub use errors::Errors;
+pub use locate::Places;
 pub(crate) use locate::{floor, without_byte_order_mark};
-pub use locate::{locate, scalar};
 pub use render::{render_json, render_sarif, render_text, summary};
 
 /// One step from a YAML node to a node inside it.

@@ -4,7 +4,7 @@ mod files;
 
 use crate::{
     anonymize::Technique,
-    diagnostic::{Code, Diagnostic, Place, Severity, Sources, summary},
+    diagnostic::{Code, Diagnostic, Errors, Place, Severity, Sources, summary},
     recipients::{RecipientSettings, members::Source},
     rules::{
         self, Assertion, Check, Condition, Rule, RuleFile, RuleRecipient, Switch, TablePath, condition, shape::nearest,
@@ -117,21 +117,15 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
             let told = told.filter(|place| place.file == SETTINGS_FILE).any(|place| place.steps() == pseudonym.steps());
             let has_key = told || settings.keys.pseudonym.is_some();
             diagnostics.extend(check_against_settings(&files, &settings, has_key, complete));
+            let errors = Errors::of(&diagnostics);
             for file in &mut files {
-                file.rules.retain(|rule| !is_refused(&rule.place, &diagnostics));
-                file.assertions.retain(|assertion| !is_refused(&assertion.place, &diagnostics));
+                file.rules.retain(|rule| !errors.are_in(&rule.place));
+                file.assertions.retain(|assertion| !errors.are_in(&assertion.place));
             }
             Ok(Job { directory, settings, files, sources, digests, diagnostics })
         }
         None => Err(Unusable { diagnostics, sources }),
     }
-}
-
-fn is_refused(whole: &Place, diagnostics: &[Diagnostic]) -> bool {
-    diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).any(|diagnostic| {
-        let place = diagnostic.place.as_ref();
-        place.is_some_and(|place| place.file == whole.file && place.steps().starts_with(whole.steps()))
-    })
 }
 
 /// The value of a variable. The only place where the environment and secret files are read.

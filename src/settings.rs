@@ -6,7 +6,7 @@
 
 use crate::{
     catalog::Engine,
-    diagnostic::{Code, Diagnostic, Place, Severity, locate},
+    diagnostic::{Code, Diagnostic, Errors, Place, Places, Severity},
     recipients::{self, Options, RecipientSettings, client, members},
     rules::{
         At, Limits, Parameter, format,
@@ -155,7 +155,8 @@ pub fn parse(
     let root = At { node: &node, place: Place::root(file) };
     let mut found = Vec::new();
     shape::check(&SETTINGS, &node, &root.place, &mut found);
-    let mut reader = Reader { directory, source, lookup, absent, diagnostics: &mut found };
+    let places = Places::of(source);
+    let mut reader = Reader { directory, places: &places, lookup, absent, diagnostics: &mut found };
     let settings = reader.settings(&root);
     let broken = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     diagnostics.append(&mut found);
@@ -199,8 +200,13 @@ fn literal_keys(source: &str) -> Vec<Range<usize>> {
     let values =
         keys.iter().flat_map(At::entries).flat_map(|(_, value)| value.items().chain([value]).collect::<Vec<_>>());
     let literal = values.chain(recipients).filter(|value| value.text().is_some_and(|text| !text.contains("${")));
+    let places = Places::of(source);
     let inside = |value: At| {
-        let range = locate(source, &value.place.spot);
+        if places.scalar(value.place.steps()) != value.text() {
+            // Where it stands is not known, so nothing is shown.
+            return 0..source.len();
+        }
+        let range = places.locate(&value.place.spot);
         let written = &source[range.clone()];
         match written.chars().next() {
             Some('"' | '\'') => range.start + 1..(range.end - 1).max(range.start + 1),
@@ -302,7 +308,7 @@ struct Expanded {
 struct Reader<'a> {
     directory: &'a Path,
     /// The file's text.
-    source: &'a str,
+    places: &'a Places<'a>,
     lookup: &'a dyn Fn(&Variable) -> Option<String>,
     absent: Severity,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -444,7 +450,7 @@ impl Reader<'_> {
 
     fn recipient(&mut self, name: &str, at: &At) -> Option<RecipientSettings> {
         let kind = recipients::kind(name).or_else(|| recipients::kind(at.get(Kinds::KEY)?.text()?))?;
-        let mut complete = !at.has_error(self.diagnostics);
+        let mut complete = !Errors::of(self.diagnostics).are_in(&at.place);
         let url = at.get("url").and_then(|url| self.recipient_url(&url));
         let mut options = Vec::new();
         let mut staying = None;
@@ -452,7 +458,7 @@ impl Reader<'_> {
             let Some(value) = at.get(field.name) else { continue };
             if field.name == members::FIELD.name {
                 // what decides over rows has no variables
-                staying = members::Source::read(&value, self.source, self.diagnostics);
+                staying = members::Source::read(&value, self.places, self.diagnostics);
                 complete &= staying.is_some();
                 continue;
             }
