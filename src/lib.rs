@@ -27,6 +27,7 @@ pub mod demo;
 pub mod diagnostic;
 pub mod draft;
 pub mod failpoint;
+pub mod file;
 pub mod job;
 pub mod ledger;
 pub mod outcome;

@@ -8,6 +8,7 @@ use crate::{
     cli::{Cli, DemoArgs, Format, Global},
     clock,
     demo::{self, Snapshot, Story},
+    file,
     job::Job,
     outcome::Outcome,
     output,
@@ -97,7 +98,7 @@ fn new_directory(wanted: Option<&Path>) -> anyhow::Result<PathBuf> {
     if path.exists() && fs::read_dir(&path).with_context(cannot)?.next().is_some() {
         return Err(Stop::invalid(format!("{} is not empty: name a directory that does not exist", path.display())));
     }
-    fs::create_dir_all(&path).with_context(cannot)?;
+    file::create_directory(&path).with_context(cannot)?;
     path.canonicalize().with_context(cannot)
 }
 

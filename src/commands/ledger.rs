@@ -2,6 +2,7 @@
 
 use crate::{
     cli::{Format, LedgerCommand, RowArgs},
+    file,
     ledger::{
         BatchResult, Entry, Event, Keys, SettledBy, ToldBy, derived,
         export::{Export, Header},
@@ -14,7 +15,6 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use std::{
-    fs::File,
     io::{BufRead as _, BufReader, BufWriter, Read as _, Write},
     path::Path,
 };
@@ -95,8 +95,9 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
         // Not quoted: somebody may have given a secret one.
         .map(|(key, number)| key.parse().with_context(|| format!("--key, the one in place {number}")))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let note =
-        checkpoint.map(|path| std::fs::read_to_string(path).with_context(|| path.display().to_string())).transpose()?;
+    let note = checkpoint
+        .map(|path| file::read_text(path, file::LONGEST_SECRET).with_context(|| path.display().to_string()))
+        .transpose()?;
     let mut repaired = false;
     let report = match (file, settings) {
         (Some(path), _) => {
@@ -104,7 +105,7 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
             if let Some(settings) = settings.filter(|settings| origin_of(path).as_ref() == Some(&settings.name)) {
                 trusted.extend(Keys::parse(&settings.keys)?.trusted(&settings.name));
             }
-            let file = File::open(path).with_context(|| path.display().to_string())?;
+            let file = file::open(path).with_context(|| path.display().to_string())?;
             verify_lines(BufReader::new(file), Verifier::new(trusted, note))?
         }
         (None, Some(settings)) => {
@@ -140,7 +141,7 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
 /// The job whose ledger a file says it is.
 fn origin_of(path: &Path) -> Option<String> {
     let mut line = String::new();
-    BufReader::new(File::open(path).ok()?.take(LONGEST_HEADER)).read_line(&mut line).ok()?;
+    BufReader::new(file::open(path).ok()?.take(LONGEST_HEADER)).read_line(&mut line).ok()?;
     serde_json::from_str::<Header>(&line).ok().map(|header| header.origin)
 }
 
@@ -208,7 +209,7 @@ async fn export(file: Option<&Path>, settings: &Settings, out: &mut dyn Write) -
         }
         Some(path) => {
             let describe = || path.display().to_string();
-            let mut writer = BufWriter::new(File::create(path).with_context(describe)?);
+            let mut writer = BufWriter::new(file::create(path).with_context(describe)?);
             while let Some(line) = export.next().await? {
                 writeln!(writer, "{line}").with_context(describe)?;
             }

@@ -4,6 +4,7 @@ use super::{
     http::{html, plain},
     pages::{self, Language},
 };
+use crate::file;
 use base64::Engine as _;
 use http_body_util::Full;
 use hyper::{
@@ -45,7 +46,7 @@ impl Access {
     /// Other machines could read without a token, or the token's file cannot be used, in words.
     pub fn choose(address: SocketAddr, token: Option<PathBuf>) -> Result<Self, String> {
         match token {
-            Some(path) => match read(std::fs::read_to_string(&path)) {
+            Some(path) => match read(file::read_text(&path, file::LONGEST_SECRET)) {
                 Ok(_) => Ok(Self::Token(path)),
                 Err(reason) => Err(format!("the token in {} cannot be used: {reason}", path.display())),
             },
@@ -66,7 +67,7 @@ impl Access {
                 if is_here(host) { Ok(()) } else { Err(Refusal::WrongHost) }
             }
             Self::Token(path) => {
-                let token = read(tokio::fs::read_to_string(path).await).map_err(|reason| {
+                let token = read(file::read_text(path, file::LONGEST_SECRET)).map_err(|reason| {
                     tracing::error!(reason, file = %path.display(), "the token cannot be read");
                     Refusal::Unreadable
                 })?;
