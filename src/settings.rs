@@ -13,7 +13,7 @@ use crate::{
         language::SETTINGS,
         limits,
         node::Node,
-        shape::{self, Format, Kinds, MapShape, Shape},
+        shape::{self, Field, Format, Kinds, Shape},
     },
 };
 use jiff::tz::TimeZone;
@@ -223,19 +223,20 @@ fn secrets_of_recipient<'a>(name: &str, at: &At<'a>) -> Vec<At<'a>> {
     let shape = job.fields.iter().find(|field| field.name == "recipients").map(|field| field.shape);
     match shape {
         Some(Shape::Kinds(kinds)) => match kinds.of(name, at.node) {
-            Some((_, map)) => secrets_of_map(map, at),
+            Some((_, map)) => secrets_of(map.fields, at),
             None => scalars(at.clone()),
         },
         _ => scalars(at.clone()),
     }
 }
 
-fn secrets_of_map<'a>(map: &MapShape, at: &At<'a>) -> Vec<At<'a>> {
-    let secrets = |(key, value): (&str, At<'a>)| match map.fields.iter().find(|field| field.name == key) {
+/// The values that are secrets, or may be, of a map with these fields.
+pub(crate) fn secrets_of<'a>(fields: &[Field], at: &At<'a>) -> Vec<At<'a>> {
+    let secrets = |(key, value): (&str, At<'a>)| match fields.iter().find(|field| field.name == key) {
         // it takes no variables, so nobody puts a secret there, and whoever misspells a column wants to see it
         Some(field) if field.name == members::FIELD.name => Vec::new(),
         Some(field) => match field.shape {
-            Shape::Map(map) => secrets_of_map(map, &value),
+            Shape::Map(map) => secrets_of(map.fields, &value),
             Shape::Text(format) if is_key(format) => scalars(value),
             Shape::Named { .. } | Shape::Any => scalars(value),
             _ => Vec::new(),
