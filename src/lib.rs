@@ -41,5 +41,6 @@ pub mod run;
 pub mod sandbox;
 pub mod serve;
 pub mod settings;
+pub mod signals;
 pub mod standing;
 pub mod store;

@@ -13,6 +13,7 @@ use crate::{
     outcome::Outcome,
     output,
     sandbox::Sandbox,
+    signals::Signals,
 };
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -106,7 +107,7 @@ fn new_directory(wanted: Option<&Path>) -> anyhow::Result<PathBuf> {
 async fn step(global: &Global, words: &[&str]) -> anyhow::Result<Outcome> {
     let command = Cli::try_parse_from(std::iter::once(&"sunset").chain(words))?.command;
     // a command within a command: the future would hold itself
-    Ok(Box::pin(super::dispatch(Cli { global: global.clone(), command })).await)
+    Ok(Box::pin(super::dispatch(Cli { global: global.clone(), command }, Signals::listen()?)).await)
 }
 
 fn heading(title: &str) -> String {

@@ -8,7 +8,7 @@ use crate::file;
 use base64::Engine as _;
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Response, StatusCode,
+    HeaderMap, Response, StatusCode, Uri,
     body::Bytes,
     header::{self, HeaderValue},
 };
@@ -55,6 +55,19 @@ impl Access {
                 "--listen {address} can be reached from other machines, which needs a token: write one into a file \
                  (openssl rand -hex 32) and name it with --token-file"
             )),
+        }
+    }
+
+    /// The request names another host than this one, as one asks a proxy.
+    pub fn is_for_another_host(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let Some(authority) = uri.authority() else { return false };
+        match self {
+            Self::Loopback => !is_here(authority.host()) || authority.as_str().contains('@'),
+            // Nobody knows by what names others reach this machine; the two of the request must not differ.
+            Self::Token(_) => {
+                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+                !authority.as_str().eq_ignore_ascii_case(host)
+            }
         }
     }
 

@@ -68,7 +68,10 @@ impl Connection {
         match settings {
             StoreSettings::Sqlite(path) => {
                 if create {
-                    create_file(path).map_err(|error| Error::Refused(format!("{}: {error}", path.display())))?;
+                    create_file(path).map_err(|error| match error.kind() {
+                        std::io::ErrorKind::StorageFull => Error::Full(format!("{}: {error}", path.display())),
+                        _ => Error::Refused(format!("{}: {error}", path.display())),
+                    })?;
                 } else if !path.exists() {
                     return Err(Error::Absent(path.display().to_string()));
                 }
