@@ -6,7 +6,7 @@
 
 use crate::{
     catalog::Engine,
-    diagnostic::{Code, Diagnostic, Place, Severity, locate},
+    diagnostic::{Code, Diagnostic, Errors, Place, Places, Severity},
     recipients::{
         self, Options, RecipientSettings, client, members,
         recipe::{self, Recipe},
@@ -16,7 +16,7 @@ use crate::{
         language::SETTINGS,
         limits,
         node::Node,
-        shape::{self, Format, Kinds, MapShape, Shape},
+        shape::{self, Field, Format, Kinds, Shape},
     },
 };
 use jiff::tz::TimeZone;
@@ -162,7 +162,8 @@ pub fn parse(
     let root = At { node: &node, place: Place::root(file) };
     let mut found = Vec::new();
     shape::check(&SETTINGS, &node, &root.place, &mut found);
-    let mut reader = Reader { directory, source, lookup, absent, diagnostics: &mut found };
+    let places = Places::of(source);
+    let mut reader = Reader { directory, places: &places, lookup, absent, diagnostics: &mut found };
     let settings = reader.settings(&root);
     let broken = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     diagnostics.append(&mut found);
@@ -210,8 +211,13 @@ fn literal_keys(source: &str) -> Vec<Range<usize>> {
     let values =
         keys.iter().flat_map(At::entries).flat_map(|(_, value)| value.items().chain([value]).collect::<Vec<_>>());
     let literal = values.chain(named).filter(|value| value.text().is_some_and(|text| !text.contains("${")));
+    let places = Places::of(source);
     let inside = |value: At| {
-        let range = locate(source, &value.place.spot);
+        if places.scalar(value.place.steps()) != value.text() {
+            // Where it stands is not known, so nothing is shown.
+            return 0..source.len();
+        }
+        let range = places.locate(&value.place.spot);
         let written = &source[range.clone()];
         match written.chars().next() {
             Some('"' | '\'') => range.start + 1..(range.end - 1).max(range.start + 1),
@@ -229,29 +235,30 @@ fn secrets_of_kind<'a>(section: &str, name: &str, at: &At<'a>) -> Vec<At<'a>> {
     let shape = job.fields.iter().find(|field| field.name == section).map(|field| field.shape);
     match shape {
         Some(Shape::Kinds(kinds)) => match kinds.of(name, at.node) {
-            Some((_, map)) => secrets_of_map(map, at),
+            Some((_, map)) => secrets_of(map.fields, at),
             None => scalars(at.clone()),
         },
         _ => scalars(at.clone()),
     }
 }
 
-fn secrets_of_map<'a>(map: &MapShape, at: &At<'a>) -> Vec<At<'a>> {
-    let secrets = |(key, value): (&str, At<'a>)| match map.fields.iter().find(|field| field.name == key) {
+/// The values that are secrets, or may be, of a map with these fields.
+pub(crate) fn secrets_of<'a>(fields: &[Field], at: &At<'a>) -> Vec<At<'a>> {
+    let secrets = |(key, value): (&str, At<'a>)| match fields.iter().find(|field| field.name == key) {
         // it takes no variables, so nobody puts a secret there, and whoever misspells a column wants to see it
         Some(field) if field.name == members::FIELD.name => Vec::new(),
-        Some(field) => secrets_of(&field.shape, value),
+        Some(field) => secrets_in(&field.shape, value),
         None => scalars(value),
     };
     at.entries().flat_map(secrets).collect()
 }
 
-fn secrets_of<'a>(shape: &Shape, at: At<'a>) -> Vec<At<'a>> {
+fn secrets_in<'a>(shape: &Shape, at: At<'a>) -> Vec<At<'a>> {
     match shape {
-        Shape::Map(map) => secrets_of_map(map, &at),
-        Shape::List { item, .. } => at.items().flat_map(|at| secrets_of(item, at)).collect(),
+        Shape::Map(map) => secrets_of(map.fields, &at),
+        Shape::List { item, .. } => at.items().flat_map(|at| secrets_in(item, at)).collect(),
         Shape::Either(shapes) => match shapes.iter().find(|shape| shape.takes(at.node)) {
-            Some(shape) => secrets_of(shape, at),
+            Some(shape) => secrets_in(shape, at),
             None => scalars(at),
         },
         Shape::Text(format) if is_key(format) => scalars(at),
@@ -323,7 +330,7 @@ struct Expanded {
 struct Reader<'a> {
     directory: &'a Path,
     /// The file's text.
-    source: &'a str,
+    places: &'a Places<'a>,
     lookup: &'a dyn Fn(&Variable) -> Option<String>,
     absent: Severity,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -467,14 +474,14 @@ impl Reader<'_> {
 
     fn recipient(&mut self, name: &str, at: &At) -> Option<RecipientSettings> {
         let kind = recipients::kind(name).or_else(|| recipients::kind(at.get(Kinds::KEY)?.text()?))?;
-        let mut complete = !at.has_error(self.diagnostics);
+        let mut complete = !Errors::of(self.diagnostics).are_in(&at.place);
         let mut options = Vec::new();
         let mut staying = None;
         for field in kind.settings {
             let Some(value) = at.get(field.name) else { continue };
             if field.name == members::FIELD.name {
                 // what decides over rows has no variables
-                staying = members::Source::read(&value, self.source, self.diagnostics);
+                staying = members::Source::read(&value, self.places, self.diagnostics);
                 complete &= staying.is_some();
                 continue;
             }

@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Refused,
     /// The user lacks a privilege.
     Privilege,
+    /// The server's disk, or a limit of the database's size, has no room: try again when there is some.
+    Full,
     /// A constraint (foreign key, unique, not null, check, length, a trigger's objection) stands against the change.
     Constraint,
     /// Anything else.
@@ -36,7 +38,7 @@ impl ErrorKind {
     /// What a command that fails with this comes to.
     pub fn outcome(self) -> Outcome {
         match self {
-            Self::Transient | Self::StatementTimeout | Self::Unreachable => Outcome::Temporary,
+            Self::Transient | Self::StatementTimeout | Self::Unreachable | Self::Full => Outcome::Temporary,
             Self::Refused | Self::Privilege => Outcome::Invalid,
             Self::Constraint | Self::Other => Outcome::Unexpected,
         }
@@ -170,7 +172,7 @@ fn postgres_code(code: &str) -> (ErrorKind, &'static str) {
         "53300" => (Unreachable, "the server has too many connections"),
         "57P01" => (Unreachable, "the server ended the connection"),
         "57P02" | "57P03" | "57P05" => (Unreachable, "the server is starting, stopping or closed the session"),
-        "53100" => (Other, "the server's disk is full"),
+        "53100" => (Full, "the server's disk is full"),
         "25P02" => (Other, "an earlier statement of this transaction failed"),
         "42P01" => (Other, "there is no such table"),
         "42703" => (Other, "there is no such column"),
@@ -224,7 +226,11 @@ fn mysql(number: u16, text: &str) -> Error {
         1054 => (Other, "there is no such column:", between(text, "Unknown column '", "' in ")),
         1146 => (Other, "there is no such table:", between(text, "Table '", "' doesn't exist")),
         1064 => (Other, "syntax error", None),
-        1114 | 1021 => (Other, "the server's disk or table is full", None),
+        1114 | 1021 => (Full, "the server's disk or table is full", None),
+        // ENOSPC, as the storage engine reports it.
+        1030 | 1026 if text.contains("error 28") || text.contains("errno: 28") => {
+            (Full, "the server's disk is full", None)
+        }
         1665 => (Other, "binlog_format is STATEMENT, which cannot record this: set it to ROW or MIXED", None),
         2000..=2999 => (Refused, "the connection failed", None),
         _ => (Other, "the server refused the statement", None),
@@ -282,7 +288,7 @@ fn sqlite(code: i32, text: &str) -> Error {
         (_, 10) => (Unreachable, "the database file cannot be read or written", None),
         (_, 26) => (Refused, "the file is not a SQLite database", None),
         (_, 11) => (Other, "the database file is damaged", None),
-        (_, 13) => (Other, "the disk is full", None),
+        (_, 13) => (Full, "the disk is full, or the database has reached its largest size", None),
         // Sunset asks for it where a total would not be exact.
         (_, 1) if text == "integer overflow" => (Constraint, "the number is out of range, or has no exact total", None),
         // Only the parser says "no such".

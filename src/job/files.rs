@@ -2,7 +2,10 @@
 //! deletes nothing, and nobody hears of it.
 
 use super::{RULES_DIRECTORY, unreadable};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::{
+    diagnostic::{Code, Diagnostic, Place},
+    file,
+};
 use std::{
     ffi::OsStr,
     fs, io,
@@ -21,7 +24,8 @@ enum Entry {
 /// The rule files as paths in the job directory, sorted: those that end in `.yaml` or `.yml`, be they files or links to
 /// files. Hidden entries, `*.md` and `lost+found` are passed over; everything else is an error.
 pub(super) fn rule_files(directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
-    let names = fs::read_dir(directory.join(RULES_DIRECTORY))
+    let names = file::within(directory, RULES_DIRECTORY)
+        .and_then(fs::read_dir)
         .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
     let mut names = match names {
         Ok(names) => names,

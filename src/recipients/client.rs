@@ -30,6 +30,7 @@ use std::{
     task,
     time::{Duration, Instant},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// For one attempt, where settings say nothing.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,8 +40,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Uploads get time for their length: they are not slower than so many bytes a second.
 const SLOWEST: u64 = 256 << 10;
 
-/// No vendor answers with more.
+/// No vendor answers with more, in bytes.
 const LONGEST_REPLY: usize = 1 << 20;
+
+/// All replies that a process holds are not longer, in bytes.
+const ALL_REPLIES: usize = 32 << 20;
+
+/// The room for replies is given out in pieces of so many bytes.
+const PIECE: usize = 1 << 10;
 
 /// What all recipients of a run share.
 #[derive(Clone, Debug)]
@@ -55,6 +62,8 @@ pub struct Plumbing {
     pub sender: Option<Arc<Sender>>,
     /// Counts the calls of a day; in this process alone by default.
     pub quotas: Arc<dyn Quotas>,
+    /// The room for replies.
+    room: Arc<Semaphore>,
 }
 
 impl Plumbing {
@@ -79,6 +88,7 @@ impl Plumbing {
             members: None,
             sender: None,
             quotas: InProcess::new(),
+            room: Arc::new(Semaphore::new(ALL_REPLIES / PIECE)),
         })
     }
 
@@ -271,6 +281,8 @@ pub struct Reply {
     pub status: u16,
     headers: HeaderMap,
     pub body: Vec<u8>,
+    /// The room that the body takes, until the last copy is gone.
+    _room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Reply {
@@ -311,7 +323,7 @@ impl Reply {
         let pair = |(name, value): &(&str, &str)| {
             (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
         };
-        Self { status, headers: headers.iter().map(pair).collect(), body: body.as_bytes().to_vec() }
+        Self { status, headers: headers.iter().map(pair).collect(), body: body.as_bytes().to_vec(), _room: None }
     }
 }
 
@@ -502,6 +514,11 @@ impl Client {
             false => describe(&error.without_url()),
         };
         let mut response = request.headers(headers).send().await.map_err(told)?;
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+        if length.is_some_and(|length| length > LONGEST_REPLY) {
+            return Err("the answer is too long".to_owned());
+        }
+        let mut room = self.room(length.unwrap_or(LONGEST_REPLY), timeout).await?;
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(told)? {
             body.extend_from_slice(&part);
@@ -509,7 +526,18 @@ impl Client {
                 return Err("the answer is too long".to_owned());
             }
         }
-        Ok(Reply { status: response.status().as_u16(), headers: response.headers().clone(), body })
+        // Less may have come than there was room for.
+        let spare = room.num_permits().saturating_sub(body.len().div_ceil(PIECE));
+        drop(room.split(spare));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Reply { status, headers, body, _room: Some(Arc::new(room)) })
+    }
+
+    /// Room for a reply of this length. Waits for others to go.
+    async fn room(&self, length: usize, timeout: Duration) -> Result<OwnedSemaphorePermit, String> {
+        let pieces = u32::try_from(length.div_ceil(PIECE)).unwrap_or(u32::MAX);
+        let room = tokio::time::timeout(timeout, self.plumbing.room.clone().acquire_many_owned(pieces)).await;
+        room.ok().and_then(Result::ok).ok_or_else(|| "there is no room for the answer beside others".to_owned())
     }
 }
 
@@ -633,6 +661,22 @@ mod tests {
         ] {
             check_url(bad).unwrap_err();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_replies_together_have_so_much_room() {
+        let plumbing = Plumbing::new().unwrap();
+        let settings = RecipientSettings::bare(super::super::kind("stripe").unwrap());
+        let conduct = Conduct { base: "https://api.example.com", rates: &[], judge: super::super::retry::usual };
+        let (one, other) =
+            (plumbing.client(&settings, &conduct).unwrap(), plumbing.client(&settings, &conduct).unwrap());
+        let mut held = Vec::new();
+        for client in [&one, &other].into_iter().cycle().take(32) {
+            held.push(client.room(LONGEST_REPLY, TIMEOUT).await.unwrap());
+        }
+        assert!(other.room(1, TIMEOUT).await.is_err());
+        held.pop();
+        held.push(other.room(LONGEST_REPLY, TIMEOUT).await.unwrap());
     }
 
     #[test]

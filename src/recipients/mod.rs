@@ -10,6 +10,8 @@ pub mod circuit;
 pub mod client;
 pub mod criteo;
 pub mod ddrf;
+mod discreet;
+mod echo;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
@@ -202,10 +204,11 @@ pub struct OpenError {
     pub reason: String,
 }
 
-/// Makes the client of a recipient: no call is made yet.
+/// Makes the client of a recipient: no call is made yet. Its answers do not repeat what it was sent.
 ///
 /// # Errors
 /// A secret is not there, or the base URL cannot be used.
 pub fn open(settings: &RecipientSettings, plumbing: &Plumbing) -> Result<Box<dyn Recipient>, OpenError> {
-    (settings.kind.open)(settings, plumbing)
+    let recipient = (settings.kind.open)(settings, plumbing)?;
+    Ok(Box::new(discreet::Discreet::new(recipient, settings)))
 }

@@ -1,7 +1,11 @@
 //! What `sunset.yaml` says about one recipient.
 
 use super::{Grade, Identifiers, Kind, Rate, members::Source};
-use crate::rules::{Period, RuleRecipient, node::Node};
+use crate::{
+    diagnostic::Place,
+    rules::{At, Period, RuleRecipient, node::Node},
+    settings::secrets_of,
+};
 use jiff::{Timestamp, tz::TimeZone};
 use secrecy::SecretString;
 use std::{fmt, time::Duration};
@@ -77,6 +81,15 @@ impl RecipientSettings {
             Identifiers::OfSettings(_) if names.is_empty() => Vec::new(),
             Identifiers::OfSettings(_) => vec![names],
         }
+    }
+
+    /// What stands in the kind's own keys and is a secret, or may be.
+    pub fn secrets(&self) -> Vec<String> {
+        /// What is shorter is a word such as `GET`.
+        const SHORTEST: usize = 6;
+        let at = At { node: &self.options.0, place: Place::root("") };
+        let secrets = secrets_of(self.kind.settings, &at);
+        secrets.iter().filter_map(At::text).filter(|text| text.len() >= SHORTEST).map(str::to_owned).collect()
     }
 
     /// The documented limits and the settings' own.

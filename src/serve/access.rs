@@ -4,10 +4,11 @@ use super::{
     http::{html, plain},
     pages::{self, Language},
 };
+use crate::file;
 use base64::Engine as _;
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Response, StatusCode,
+    HeaderMap, Response, StatusCode, Uri,
     body::Bytes,
     header::{self, HeaderValue},
 };
@@ -45,7 +46,7 @@ impl Access {
     /// Other machines could read without a token, or the token's file cannot be used, in words.
     pub fn choose(address: SocketAddr, token: Option<PathBuf>) -> Result<Self, String> {
         match token {
-            Some(path) => match read(std::fs::read_to_string(&path)) {
+            Some(path) => match read(file::read_text(&path, file::LONGEST_SECRET)) {
                 Ok(_) => Ok(Self::Token(path)),
                 Err(reason) => Err(format!("the token in {} cannot be used: {reason}", path.display())),
             },
@@ -54,6 +55,19 @@ impl Access {
                 "--listen {address} can be reached from other machines, which needs a token: write one into a file \
                  (openssl rand -hex 32) and name it with --token-file"
             )),
+        }
+    }
+
+    /// The request names another host than this one, as one asks a proxy.
+    pub fn is_for_another_host(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let Some(authority) = uri.authority() else { return false };
+        match self {
+            Self::Loopback => !is_here(authority.host()) || authority.as_str().contains('@'),
+            // Nobody knows by what names others reach this machine; the two of the request must not differ.
+            Self::Token(_) => {
+                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+                !authority.as_str().eq_ignore_ascii_case(host)
+            }
         }
     }
 
@@ -66,7 +80,7 @@ impl Access {
                 if is_here(host) { Ok(()) } else { Err(Refusal::WrongHost) }
             }
             Self::Token(path) => {
-                let token = read(tokio::fs::read_to_string(path).await).map_err(|reason| {
+                let token = read(file::read_text(path, file::LONGEST_SECRET)).map_err(|reason| {
                     tracing::error!(reason, file = %path.display(), "the token cannot be read");
                     Refusal::Unreadable
                 })?;

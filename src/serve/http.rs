@@ -150,6 +150,9 @@ impl Server {
             answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
+        if self.access.is_for_another_host(request.uri(), request.headers()) {
+            return plain(StatusCode::MISDIRECTED_REQUEST, "this is no proxy, and not the host that was asked for\n");
+        }
         let state = self.board.read();
         match request.uri().path() {
             "/healthz" => return plain(StatusCode::OK, "alive\n"),
