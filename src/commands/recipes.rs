@@ -4,6 +4,7 @@ use super::{Stop, console::Console};
 use crate::{
     cli::{Format, Global, RecipesArgs, RecipesCommand},
     diagnostic::{Sources, render_text},
+    file,
     outcome::Outcome,
     output::table,
     recipients::recipe::{self, Recipe},
@@ -67,7 +68,7 @@ fn sources(jobs: &Path) -> anyhow::Result<BTreeMap<String, Source>> {
     for entry in entries {
         let path = entry.with_context(|| directory.display().to_string())?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".yaml")) else { continue };
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let text = file::read_text(&path, file::LONGEST_YAML).with_context(|| path.display().to_string())?;
         let is_own = recipe::shipped(name) != Some(text.as_str());
         all.insert(name.to_owned(), Source { text, is_own });
     }

@@ -369,6 +369,19 @@ async fn a_companys_own_recipe_stands_beside_its_rules() {
     let wrong = bench.sunset(&["recipes"]).expect(2);
     assert!(wrong.out.contains("recipes/our-crm.yaml") && wrong.out.contains("vednor"), "{wrong:?}");
     bench.sunset(&["recipes", "show", "nobody"]).expect(2);
+    // what the company's own files say is part of what is released
+    let digest = |text: &str| {
+        fs::write(bench.path("recipes/our-crm.yaml"), text).unwrap();
+        let lines =
+            "cd \"$1\" && LC_ALL=C sha256sum recipes/*.yaml rules/*.yaml sunset.yaml | sha256sum | cut -d' ' -f1";
+        let printed =
+            std::process::Command::new("sh").args(["-c", lines, "sh"]).arg(bench.directory()).output().unwrap();
+        String::from_utf8(printed.stdout).unwrap().trim().to_owned()
+    };
+    let released = digest(own);
+    bench.sunset(&["validate", "--rules-digest", &released]).expect(0);
+    digest(&own.replace("gone", "done").replace("/people/{email}", "/persons/{email}"));
+    bench.sunset(&["validate", "--rules-digest", &released]).expect(3);
 }
 
 #[tokio::test]
