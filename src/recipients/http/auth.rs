@@ -131,8 +131,8 @@ impl Signer for Signature {
             Body::Json(value) => value.to_string().into_bytes(),
             Body::Raw { bytes, .. } => bytes.clone(),
             Body::Form(pairs) => {
-                // as reqwest writes a form
-                let mut form = Url::parse("http://form/").map_or_else(|_| url.clone(), |form| form);
+                // written as a URL's query is
+                let mut form = url.clone();
                 form.query_pairs_mut().clear().extend_pairs(pairs);
                 form.query().unwrap_or_default().as_bytes().to_vec()
             }

@@ -124,7 +124,7 @@ impl Description {
         for call in &self.calls {
             let (names, singular) = call.names();
             let about_people = |name: &&str| !self.constants.contains_key(*name);
-            if !names.keys().any(|name| about_people(name)) {
+            if !names.keys().any(about_people) {
                 let help = "put an identifier, or what `look_up` finds, into each call";
                 return Err(misfit(&["delete"], "a call names nobody", help));
             }
