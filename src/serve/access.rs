@@ -167,6 +167,31 @@ mod tests {
         assert!(nowhere.unwrap_err().contains("/nowhere"));
     }
 
+    #[test]
+    fn a_request_for_another_host_is_none_of_ours() {
+        let host = |host: &str| HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(host).unwrap())]);
+        let loopback = |uri: &str| Access::Loopback.is_for_another_host(&uri.parse().unwrap(), &host("127.0.0.1:9464"));
+        for uri in
+            ["/", "/metrics?a=http://evil.example/", "http://127.0.0.1:9464/", "http://localhost/x", "http://[::1]:1/"]
+        {
+            assert!(!loopback(uri), "{uri}");
+        }
+        for uri in [
+            "http://evil.example/",
+            "http://evil.example:9464/metrics",
+            "http://localhost@evil.example/",
+            "http://a@localhost/",
+        ] {
+            assert!(loopback(uri), "{uri}");
+        }
+        let token = Access::Token("/nowhere".into());
+        let other = |uri: &str| token.is_for_another_host(&uri.parse().unwrap(), &host("sunset.example:9464"));
+        assert!(!other("/") && !other("http://Sunset.example:9464/metrics"));
+        assert!(
+            other("http://evil.example/") && other("http://sunset.example/") && other("http://a@sunset.example:9464/")
+        );
+    }
+
     #[tokio::test]
     async fn the_token_lets_in() {
         let file = tempfile::NamedTempFile::new().unwrap();
