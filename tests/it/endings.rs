@@ -120,7 +120,7 @@ async fn a_store_without_room_is_named() {
     let bench = Bench::new(Engine::Sqlite).await;
     visits(&bench).await;
     let store = disk.0.path().join("state/sunset.db");
-    bench.settings(&format!("time_zone: Asia/Tokyo\nstore: \"sqlite:{}\"", store.display()));
+    bench.settings(&format!("time_zone: Asia/Tokyo\nstore: {{path: \"{}\"}}", store.display()));
     disk.fill();
     let call = bench.sunset(&["run", "--now", bench.now]).expect(75);
     assert!(call.err.contains("the store") && call.err.contains("full"), "{}", call.err);
