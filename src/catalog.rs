@@ -5,9 +5,13 @@ use std::fmt;
 
 mod codec;
 mod decimal;
+mod fact;
+mod reach;
 
 pub use codec::{Affinity, Codec, Collation, Misfit, Operand, Reading, Values};
 pub use decimal::Decimal;
+pub use fact::{Fact, FactKind, Facts};
+pub use reach::reached;
 
 /// A kind of database server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use crate::{
     anonymize::Technique,
     diagnostic::{Code, Diagnostic, Errors, Place, Severity, Sources, summary, without_byte_order_mark},
     file,
-    recipients::{RecipientSettings, members::Source},
+    recipients::{RecipientSettings, members::Source, recipe},
     rules::{
         self, Assertion, Check, Condition, Rule, RuleFile, RuleRecipient, Switch, TablePath, condition, node::Node,
         shape::nearest,
@@ -29,6 +29,7 @@ pub const RULES_DIRECTORY: &str = "rules";
 /// Keys of every settings file, and of every rule file.
 const SETTINGS_KEYS: &[&str] = &["time_zone", "databases"];
 const RULE_FILE_KEYS: &[&str] = &["category", "rules"];
+const RECIPE_KEYS: &[&str] = &["recipe", "vendor"];
 
 /// A job whose settings can be used. Its rules are those without errors; look at [`Job::diagnostics`] for the others.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ impl Job {
     }
 
     /// SHA-256 over what `LC_ALL=C sha256sum rules/*.yaml sunset.yaml` prints in the job directory, in hexadecimal: anyone
-    /// can compute it. A usable job has no secrets in its files.
+    /// can compute it. Recipes of the company's own, `recipes/*.yaml`, come first where there are any. A usable job has no secrets in its files.
     pub fn digest(&self) -> String {
         let lines: String = self.digests.iter().map(|(file, digest)| format!("{digest}  {file}\n")).collect();
         hex::encode(Sha256::digest(lines))
@@ -91,6 +92,20 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
     let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     let (mut diagnostics, mut sources, mut digests) = (Vec::new(), Sources::new(), BTreeMap::new());
     let mut digest = |file: &str, text: &str| digests.insert(file.to_owned(), hex::encode(Sha256::digest(text)));
+    let mut recipes = BTreeMap::new();
+    for file in files::recipe_files(&directory, &mut diagnostics) {
+        if let Some(text) = read(&directory, &file, RECIPE_KEYS, &mut diagnostics) {
+            digest(&file, &text);
+            recipes.insert(directory.join(&file), text.clone());
+            sources.insert(file, text);
+        }
+    }
+    let lookup = |variable: &Variable| match variable {
+        Variable::File(path) if path.parent().is_some_and(|parent| parent == directory.join(recipe::DIRECTORY)) => {
+            recipes.get(path).cloned()
+        }
+        variable => lookup(variable),
+    };
     let text = read(&directory, SETTINGS_FILE, SETTINGS_KEYS, &mut diagnostics);
     let settings = text.and_then(|text| {
         digest(SETTINGS_FILE, &text);

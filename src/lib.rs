@@ -17,6 +17,7 @@
 //! Dependencies point downwards: commands → run → plan → (anonymize, database, rules) → (catalog, clock, diagnostic,
 //! settings). Rules do no input or output, planning only reads, only `run` writes.
 
+pub mod anchor;
 pub mod anonymize;
 pub mod catalog;
 pub mod cli;
@@ -28,6 +29,7 @@ pub mod diagnostic;
 pub mod draft;
 pub mod failpoint;
 pub mod file;
+pub mod http;
 pub mod job;
 pub mod ledger;
 pub mod outcome;

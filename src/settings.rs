@@ -7,7 +7,10 @@
 use crate::{
     catalog::Engine,
     diagnostic::{Code, Diagnostic, Errors, Place, Places, Severity},
-    recipients::{self, Options, RecipientSettings, client, members},
+    recipients::{
+        self, Options, RecipientSettings, client, members,
+        recipe::{self, Recipe},
+    },
     rules::{
         At, Limits, Parameter, format,
         language::SETTINGS,
@@ -26,9 +29,11 @@ use std::{
 };
 
 mod accepted_gap;
+pub mod anchor;
 pub mod pace;
 
 pub use accepted_gap::{AcceptedGap, Gap};
+pub use anchor::{AnchorPlace, AnchorSettings, BucketSettings};
 pub use pace::{Activity, DatabasePace, Load, Pace, Replica, UnreachableReplica, WhenTimeIsUp};
 
 /// The settings after all checks.
@@ -47,6 +52,8 @@ pub struct Settings {
     pub limits: Limits,
     pub pace: Pace,
     pub store: StoreSettings,
+    /// Places outside that keep the ledger's checkpoints.
+    pub anchors: Vec<AnchorSettings>,
     pub keys: KeySettings,
     /// Five-field cron expression for rules without their own.
     pub schedule: Option<String>,
@@ -195,11 +202,15 @@ fn literal_keys(source: &str) -> Vec<Range<usize>> {
     };
     let root = At { node: &node, place: Place::root("") };
     let keys = root.get("keys");
-    let recipients = root.get("recipients");
-    let recipients = recipients.iter().flat_map(At::entries).flat_map(|(name, at)| secrets_of_recipient(name, &at));
+    let named = ["recipients", "anchor"].into_iter().filter_map(|section| Some((section, root.get(section)?)));
+    let named: Vec<At> = named
+        .flat_map(|(section, at)| {
+            at.entries().flat_map(|(name, at)| secrets_of_kind(section, name, &at)).collect::<Vec<_>>()
+        })
+        .collect();
     let values =
         keys.iter().flat_map(At::entries).flat_map(|(_, value)| value.items().chain([value]).collect::<Vec<_>>());
-    let literal = values.chain(recipients).filter(|value| value.text().is_some_and(|text| !text.contains("${")));
+    let literal = values.chain(named).filter(|value| value.text().is_some_and(|text| !text.contains("${")));
     let places = Places::of(source);
     let inside = |value: At| {
         if places.scalar(value.place.steps()) != value.text() {
@@ -217,10 +228,11 @@ fn literal_keys(source: &str) -> Vec<Range<usize>> {
     literal.map(inside).collect()
 }
 
-/// The values of a recipient that are secrets, or may be: keys, what its kind leaves open, and what is no key of it.
-fn secrets_of_recipient<'a>(name: &str, at: &At<'a>) -> Vec<At<'a>> {
+/// The values of a recipient or an anchor that are secrets, or may be: keys, what its kind leaves open, and what is no key
+/// of it. `section` is the key of `sunset.yaml` under which it stands.
+fn secrets_of_kind<'a>(section: &str, name: &str, at: &At<'a>) -> Vec<At<'a>> {
     let Shape::Map(job) = SETTINGS else { return scalars(at.clone()) };
-    let shape = job.fields.iter().find(|field| field.name == "recipients").map(|field| field.shape);
+    let shape = job.fields.iter().find(|field| field.name == section).map(|field| field.shape);
     match shape {
         Some(Shape::Kinds(kinds)) => match kinds.of(name, at.node) {
             Some((_, map)) => secrets_of(map.fields, at),
@@ -235,15 +247,24 @@ pub(crate) fn secrets_of<'a>(fields: &[Field], at: &At<'a>) -> Vec<At<'a>> {
     let secrets = |(key, value): (&str, At<'a>)| match fields.iter().find(|field| field.name == key) {
         // it takes no variables, so nobody puts a secret there, and whoever misspells a column wants to see it
         Some(field) if field.name == members::FIELD.name => Vec::new(),
-        Some(field) => match field.shape {
-            Shape::Map(map) => secrets_of(map.fields, &value),
-            Shape::Text(format) if is_key(format) => scalars(value),
-            Shape::Named { .. } | Shape::Any => scalars(value),
-            _ => Vec::new(),
-        },
+        Some(field) => secrets_in(&field.shape, value),
         None => scalars(value),
     };
     at.entries().flat_map(secrets).collect()
+}
+
+fn secrets_in<'a>(shape: &Shape, at: At<'a>) -> Vec<At<'a>> {
+    match shape {
+        Shape::Map(map) => secrets_of(map.fields, &at),
+        Shape::List { item, .. } => at.items().flat_map(|at| secrets_in(item, at)).collect(),
+        Shape::Either(shapes) => match shapes.iter().find(|shape| shape.takes(at.node)) {
+            Some(shape) => secrets_in(shape, at),
+            None => scalars(at),
+        },
+        Shape::Text(format) if is_key(format) => scalars(at),
+        Shape::Named { .. } | Shape::Any => scalars(at),
+        _ => Vec::new(),
+    }
 }
 
 /// Every scalar in a node.
@@ -325,6 +346,7 @@ impl Reader<'_> {
         let time_zone = root.text_of("time_zone").and_then(|name| TimeZone::get(&name).ok());
         let (databases, unresolved) = self.databases(root);
         let store = self.store(root.get("store").as_ref());
+        let anchors = self.anchors(root.get("anchor").as_ref());
         let keys = self.keys(root.get("keys").as_ref());
         let recipients = self.recipients(root.get("recipients").as_ref());
         Some(Settings {
@@ -337,6 +359,7 @@ impl Reader<'_> {
             pace: self.pace(root.get("pace").as_ref()),
             recipients,
             store,
+            anchors,
             keys,
             schedule: root.text_of("schedule"),
             serve: serve(root.get("serve").as_ref()),
@@ -452,7 +475,6 @@ impl Reader<'_> {
     fn recipient(&mut self, name: &str, at: &At) -> Option<RecipientSettings> {
         let kind = recipients::kind(name).or_else(|| recipients::kind(at.get(Kinds::KEY)?.text()?))?;
         let mut complete = !Errors::of(self.diagnostics).are_in(&at.place);
-        let url = at.get("url").and_then(|url| self.recipient_url(&url));
         let mut options = Vec::new();
         let mut staying = None;
         for field in kind.settings {
@@ -468,14 +490,23 @@ impl Reader<'_> {
                 None => complete = false,
             }
         }
+        let recipe = match at.get("recipe").filter(|_| std::ptr::eq(kind, &raw const recipients::http::KIND)) {
+            None => None,
+            Some(recipe) => Some(self.recipe(&recipe)?),
+        };
+        if let Some(recipe) = &recipe {
+            options = recipe.under(options);
+        }
+        let beneath = recipe.as_ref().map(|recipe| At { node: &recipe.http, place: Place::root(&recipe.name) });
+        let common = |key: &str| at.get(key).or_else(|| beneath.as_ref()?.get(key));
         let settings = RecipientSettings {
             name: name.to_owned(),
             kind,
-            url,
-            timeout: at.get("timeout").and_then(|timeout| format::duration(timeout.text()?)),
-            rate: at.get("rate").and_then(|rate| format::rate(rate.text()?)),
-            valid_for: at.get("valid_for").and_then(|period| period.text()?.parse().ok()),
-            max_gone_percent: at.get("max_gone").and_then(|share| format::percent(share.text()?)),
+            url: common("url").and_then(|url| self.recipient_url(&url)),
+            timeout: common("timeout").and_then(|timeout| format::duration(timeout.text()?)),
+            rate: common("rate").and_then(|rate| format::rate(rate.text()?)),
+            valid_for: common("valid_for").and_then(|period| period.text()?.parse().ok()),
+            max_gone_percent: common("max_gone").and_then(|share| format::percent(share.text()?)),
             members: staying,
             options: Options::new(Node::Map(options)),
         };
@@ -484,6 +515,32 @@ impl Reader<'_> {
             self.error(Code::BadRecipient, place, misfit.problem, misfit.help);
         }
         Some(settings)
+    }
+
+    /// A recipe of the company's own, or one that comes with Sunset.
+    fn recipe(&mut self, at: &At) -> Option<Recipe> {
+        let name = at.text()?;
+        let file = format!("{}/{name}.yaml", recipe::DIRECTORY);
+        let own = (self.lookup)(&Variable::File(self.directory.join(&file)));
+        let text = match (&own, recipe::shipped(name)) {
+            (Some(text), _) => text.as_str(),
+            (None, Some(text)) => text,
+            (None, None) => {
+                let known = recipe::SHIPPED.iter().map(|(name, _)| *name);
+                let nearest = shape::nearest(known, name).map(|name| format!("; do you mean `{name}`?"));
+                let message = format!("there is no recipe `{name}`{}", nearest.unwrap_or_default());
+                let help = format!("`sunset recipes` lists those that there are; one of your own is the file `{file}`");
+                self.error(Code::BadRecipient, at.place.clone(), message, help);
+                return None;
+            }
+        };
+        let recipe = Recipe::read(&file, text, self.diagnostics)?;
+        if recipe.name != name {
+            let message = format!("the file `{file}` has a recipe of the name `{}`", recipe.name);
+            self.error(Code::BadRecipient, at.place.clone(), message, "give both the same name");
+            return None;
+        }
+        Some(recipe)
     }
 
     fn recipient_url(&mut self, at: &At) -> Option<String> {

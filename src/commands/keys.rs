@@ -1,6 +1,7 @@
 //! `sunset keys`: make, list and destroy keys.
 
 use crate::{
+    anchor::Anchors,
     cli::{Format, KeyKind, KeysCommand},
     file,
     ledger::{Key, Keys, Ledger},
@@ -148,6 +149,8 @@ async fn destroy(settings: &Settings, id: &str, reason: &str, owner: &str, out: 
     let mut ledger = Ledger::open(store, keys, &settings.name, Arc::new(Timestamp::now)).await?;
     ledger.destroy_tag_key(id, reason, owner).await?;
     ledger.checkpoint().await?;
+    // what an anchor does not take now goes with the next run's checkpoint
+    Anchors::open(settings)?.send_newest(&mut ledger).await?;
     writeln!(
         out,
         "the ledger says that tag key {id} is destroyed, and refuses to open with it from now on.\n\

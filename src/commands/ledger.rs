@@ -1,16 +1,17 @@
 //! `sunset ledger`: verify, export, prove, checkpoint. All of them only read, and none creates a store.
 
 use crate::{
+    anchor::{Anchors, Kept},
     cli::{Format, LedgerCommand, RowArgs},
     file,
     ledger::{
         BatchResult, Entry, Event, Keys, SettledBy, ToldBy, derived,
         export::{Export, Header},
         prove::{Counted, Findings, Proof, ProvenEntry, prove},
-        verify::{Finding, Report, Verifier, verify_lines, verify_store},
+        verify::{ExternalNote, Finding, Report, Verifier, verify_lines, verify_store},
     },
-    outcome::Outcome,
-    settings::Settings,
+    outcome::{Outcome, Stop},
+    settings::{AnchorPlace, Settings},
     store::Store,
 };
 use anyhow::{Context, bail};
@@ -48,11 +49,20 @@ pub async fn run(
             Ok(if findings.are_evidence() { Outcome::Done } else { Outcome::Failed })
         }
         (LedgerCommand::Checkpoint, Some(settings)) => {
-            let last = Store::open_existing(&settings.store).await?.last_checkpoint().await?;
+            let mut store = Store::open_existing(&settings.store).await?;
+            let last = store.last_checkpoint().await?;
             let last = last.context("the ledger has no checkpoint yet: `sunset run` ends with one")?;
+            let mut note = last.note;
+            for anchor in settings.anchors.iter().filter(|anchor| matches!(anchor.place, AnchorPlace::Witness { .. })) {
+                let cosigned = store.anchored(&anchor.identity()).await?.filter(|taken| taken.size == last.size);
+                note += cosigned.as_ref().and_then(|taken| taken.note.lines().last()).unwrap_or_default();
+                if cosigned.is_some() {
+                    note.push('\n');
+                }
+            }
             match format {
-                Format::Json => writeln!(out, "{}", serde_json::json!({"size": last.size, "note": last.note}))?,
-                _ => write!(out, "{}", last.note)?,
+                Format::Json => writeln!(out, "{}", serde_json::json!({"size": last.size, "note": note}))?,
+                _ => write!(out, "{note}")?,
             }
             Ok(Outcome::Done)
         }
@@ -95,24 +105,32 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
         // Not quoted: somebody may have given a secret one.
         .map(|(key, number)| key.parse().with_context(|| format!("--key, the one in place {number}")))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let note = checkpoint
-        .map(|path| file::read_text(path, file::LONGEST_SECRET).with_context(|| path.display().to_string()))
-        .transpose()?;
-    let mut repaired = false;
-    let report = match (file, settings) {
+    let mut notes = Vec::new();
+    if let Some(path) = checkpoint {
+        let note = file::read_text(path, file::LONGEST_SECRET).with_context(|| path.display().to_string())?;
+        notes.push(ExternalNote { kept: "elsewhere".to_owned(), note });
+    }
+    let (mut repaired, mut stops) = (false, Vec::new());
+    let mut report = match (file, settings) {
         (Some(path), _) => {
             // the keys of the job whose directory this is, if it is its ledger
             if let Some(settings) = settings.filter(|settings| origin_of(path).as_ref() == Some(&settings.name)) {
                 trusted.extend(Keys::parse(&settings.keys)?.trusted(&settings.name));
             }
             let file = file::open(path).with_context(|| path.display().to_string())?;
-            verify_lines(BufReader::new(file), Verifier::new(trusted, note))?
+            verify_lines(BufReader::new(file), Verifier::new(trusted, notes))?
         }
         (None, Some(settings)) => {
             let keys = Keys::parse(&settings.keys)?;
             trusted.extend(keys.trusted(&settings.name));
             let mut store = Store::open_existing(&settings.store).await?;
-            let verifier = || Verifier::new(trusted.clone(), note.clone());
+            let (kept, told) = Anchors::open(settings)?.kept(&mut store).await?;
+            notes.extend(kept.into_iter().map(|Kept { anchor, note }| {
+                let kept = format!("by anchor `{anchor}`");
+                ExternalNote { kept, note }
+            }));
+            stops = told;
+            let verifier = || Verifier::new(trusted.clone(), notes.clone());
             let mut report = verify_store(&mut store, verifier(), &keys.tag).await?;
             if repair && report.is_mendable() {
                 derived::repair(&mut store).await?;
@@ -123,6 +141,13 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
         }
         (None, None) => bail!("name the job's directory with --jobs, or an exported ledger with --file"),
     };
+    let (contradictions, silent): (Vec<_>, Vec<_>) =
+        stops.into_iter().partition(|stop: &Stop| stop.outcome == Outcome::Refused);
+    report.problems.extend(contradictions.into_iter().map(|stop| Finding {
+        line: None,
+        entry: None,
+        message: stop.message,
+    }));
     match format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &report)?;
@@ -135,7 +160,11 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
             print_report(&report, out)?;
         }
     }
-    Ok(if report.is_sound() { Outcome::Done } else { Outcome::Failed })
+    for stop in &silent {
+        tracing::error!(reason = stop.message, "the ledger was not compared with what an anchor keeps");
+    }
+    let told = silent.iter().map(|stop| stop.outcome).max().unwrap_or_default();
+    Ok(if report.is_sound() { told } else { Outcome::Failed })
 }
 
 /// The job whose ledger a file says it is.
@@ -165,6 +194,11 @@ fn print_report(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     }
     if let Some(covered) = &report.covered {
         writeln!(out, "signed up to entry {} on {:.0}, root {}", covered.size, covered.at, covered.root)?;
+    }
+    match report.contained {
+        0 => {}
+        1 => writeln!(out, "it contains the checkpoint that is kept elsewhere")?,
+        count => writeln!(out, "it contains the {count} checkpoints that are kept elsewhere")?,
     }
     match report.uncovered {
         0 => {}

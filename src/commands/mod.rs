@@ -16,6 +16,7 @@ pub mod keys;
 pub mod ledger;
 pub mod pause;
 pub mod plan;
+pub mod recipes;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
@@ -69,6 +70,7 @@ async fn perform(cli: &Cli, command: &Command, console: &mut Console) -> anyhow:
         Command::Hold(command) => hold::run(&cli.global, command, console).await,
         Command::Attest(args) => attest::run(&cli.global, args, console).await,
         Command::AskAgain(args) => ask_again::run(&cli.global, args, console).await,
+        Command::Recipes(args) => recipes::run(&cli.global, args, console).await,
         Command::Confirm(args) => confirm::run(&cli.global, args, console).await,
         Command::Ledger(command) => {
             // an exported file is verified anywhere, without a job

@@ -1,7 +1,7 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
 use super::{
-    KeyColumn, Privilege, Recursion, Removal, Sql, Statement,
+    FactScope, KeyColumn, Privilege, Recursion, Removal, Sql, Statement,
     maintenance::{MaintenanceStep, Remains},
     statements::Stride,
 };
@@ -375,6 +375,30 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
 
     /// Name and identity of each column of a table, where columns keep one.
     fn column_identities(&self, _table: &TableName) -> Option<Statement> {
+        None
+    }
+
+    /// Kind, schema, table, name and definition of what plans rely on in the schema.
+    fn facts(&self, scope: &FactScope<'_>) -> Statement;
+
+    /// One text, which changes whenever anything in the schema does; for engines on which it costs nothing to ask.
+    fn schema_version(&self) -> Option<Statement> {
+        None
+    }
+
+    /// Schema and name of each table with the number of rows that the session has changed or erased in it; for engines that
+    /// count the rows of an open transaction.
+    fn rows_changed(&self) -> Option<Statement> {
+        None
+    }
+
+    /// Names of the routines that the texts of triggers may call; for engines whose triggers are known by their texts.
+    fn routines(&self) -> Option<Statement> {
+        None
+    }
+
+    /// In a session of its own, before it reads the same facts again and again.
+    fn reads_facts_often(&self) -> Option<Statement> {
         None
     }
 

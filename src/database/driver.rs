@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 /// Longer statements are not kept prepared: their lists of keys make nearly each of them different.
-const PREPARED_LENGTH: usize = 4096;
+pub(super) const PREPARED_LENGTH: usize = 4096;
 
 /// What the engines do not have in common.
 pub(super) trait Driver: sqlx::Database + HasStatementCache {

@@ -609,6 +609,15 @@ pub fn watched_columns(dialect: &dyn Dialect, work: &Work, watched: &Watched, ke
     dialect.finish(select_from(dialect, &list.join(", "), &work.table, &condition))
 }
 
+/// All rows of a table: key, then columns, each value as the text that names it exactly.
+pub fn whole_table(dialect: &dyn Dialect, table: &TableName, key: &[KeyColumn], columns: &[KeyColumn]) -> Statement {
+    let row = dialect.row(table);
+    let text = |column: &KeyColumn| dialect.key_text(&dialect.column(&row, &column.name), column);
+    let list: Vec<_> = key.iter().chain(columns).map(text).collect();
+    let list = if list.is_empty() { dialect.shown("1") } else { list.join(", ") };
+    dialect.finish(select_from(dialect, &list, table, &Sql::all([])))
+}
+
 /// Changes those of the rows with these locators that are still disposable.
 pub fn change_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> Statement {
     let row = dialect.row(&work.table);
@@ -779,6 +788,13 @@ pub fn select_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys:
         select_from(dialect, &list, &dependent.table, &reached_by(dialect, dependent, keys, dependent.undone.as_ref()));
     sql.push(dialect.lock_rows());
     dialect.finish(sql)
+}
+
+/// The keys of the rows of a dependent that lead to these keys of the rule's table and are still to be changed.
+pub fn dependent_keys(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+    let list = KeySelection::names(&dependent.key).list(dialect, &dialect.row(&dependent.table));
+    let reached = reached_by(dialect, dependent, keys, dependent.undone.as_ref());
+    dialect.finish(select_from(dialect, &list, &dependent.table, &reached))
 }
 
 /// Keeps the rows of a dependent that lead to these keys of the rule's table from changing until the transaction ends;

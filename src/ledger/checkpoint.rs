@@ -117,7 +117,7 @@ pub fn sign_note(origin: &str, body: &str, key: &SigningKey) -> String {
 }
 
 /// The signed text with its last line break, and the signature lines.
-fn split(note: &str) -> Result<(&str, &str), CheckpointError> {
+pub(super) fn split(note: &str) -> Result<(&str, &str), CheckpointError> {
     let end = note.rfind("\n\n").ok_or(CheckpointError::Form("no empty line stands before the signatures"))?;
     let (body, signatures) = (&note[..=end], &note[end + 2..]);
     if signatures.is_empty() || !signatures.ends_with('\n') {
@@ -127,7 +127,7 @@ fn split(note: &str) -> Result<(&str, &str), CheckpointError> {
 }
 
 /// The name, the key's hash and the signature of a line.
-fn signature_line(line: &str) -> Result<(&str, [u8; 4], Vec<u8>), CheckpointError> {
+pub(super) fn signature_line(line: &str) -> Result<(&str, [u8; 4], Vec<u8>), CheckpointError> {
     let malformed = CheckpointError::Form("a signature line cannot be read");
     let Some((name, encoded)) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')) else {
         return Err(malformed);

@@ -7,9 +7,11 @@
 
 pub mod checkpoint;
 pub mod committed;
+pub mod cosignature;
 pub mod derived;
 pub mod entry;
 pub mod export;
+pub mod history;
 pub mod keys;
 pub mod merkle;
 pub mod prove;
@@ -171,6 +173,16 @@ impl Ledger {
     /// The key with this id, be it the one in use or an older one.
     pub fn tag_key_with_id(&self, id: &str) -> Option<&TagKey> {
         std::iter::once(&self.tag_key).chain(&self.older_tag_keys).find(|key| key.id() == id)
+    }
+
+    /// The job's name, which checkpoints carry.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The keys whose checkpoints are believed.
+    pub fn trusted(&self) -> &[VerificationKey] {
+        &self.trusted
     }
 
     /// The store that the ledger stands on.

@@ -42,6 +42,9 @@ pub struct Report {
     /// The newest right checkpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub covered: Option<Covered>,
+    /// Checkpoints kept elsewhere that this ledger contains.
+    #[serde(skip_serializing_if = "is_none")]
+    pub contained: u64,
     /// Entries after it: nobody has vouched for them yet.
     pub uncovered: u64,
     /// Intents without outcome.
@@ -99,6 +102,14 @@ impl Report {
     }
 }
 
+/// The signed note of a checkpoint that was kept elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalNote {
+    /// Where, as it follows "the checkpoint kept": `elsewhere`, `by anchor officer`.
+    pub kept: String,
+    pub note: String,
+}
+
 /// An intent whose tags have to be the next line.
 struct AwaitedTags {
     intent: u64,
@@ -109,9 +120,10 @@ struct AwaitedTags {
 /// Takes the lines of an export in order.
 pub struct Verifier {
     trusted: Vec<VerificationKey>,
-    /// The signed note of a checkpoint that was kept elsewhere.
-    external_note: Option<String>,
-    external: Option<Checkpoint>,
+    /// Not read yet.
+    external_notes: Vec<ExternalNote>,
+    /// Those of more entries than have passed, with where they are kept.
+    external: Vec<(String, Checkpoint)>,
     report: Report,
     line: u64,
     header: Option<Header>,
@@ -133,15 +145,15 @@ pub struct Verifier {
 
 impl Verifier {
     /// `trusted` are the public keys whose signatures count; where there are none, the keys that the lines themselves
-    /// introduce must do, and the report says so. `external_note` is a checkpoint kept elsewhere, which the ledger must
+    /// introduce must do, and the report says so. `external_notes` are checkpoints kept elsewhere, which the ledger must
     /// contain.
-    pub fn new(trusted: Vec<VerificationKey>, external_note: Option<String>) -> Self {
+    pub fn new(trusted: Vec<VerificationKey>, external_notes: Vec<ExternalNote>) -> Self {
         Self {
             has_keys: !trusted.is_empty(),
             is_over: false,
             trusted,
-            external_note,
-            external: None,
+            external_notes,
+            external: Vec::new(),
             report: Report::default(),
             line: 0,
             header: None,
@@ -200,9 +212,8 @@ impl Verifier {
         if entries == 0 {
             self.problem("there are no entries");
         }
-        if let Some(external) = self.external.take().filter(|external| external.size > entries) {
-            let size = external.size;
-            self.problem(&format!("the checkpoint kept elsewhere covers {size} entries: the newest were cut off"));
+        for (kept, Checkpoint { size, .. }) in std::mem::take(&mut self.external) {
+            self.problem(&format!("the checkpoint kept {kept} covers {size} entries: the newest were cut off"));
         }
         self.report.uncovered = entries - self.report.covered.as_ref().map_or(0, |covered| covered.size);
         self.report.entries = entries;
@@ -224,14 +235,14 @@ impl Verifier {
             self.trusted = header.keys.iter().filter_map(|key| key.parse().ok()).collect();
             self.note("no public key was given: signatures are checked with the keys that the ledger itself brings");
         }
-        if let Some(note) = self.external_note.take() {
+        for ExternalNote { kept, note } in std::mem::take(&mut self.external_notes) {
             match Checkpoint::verify(&note, &self.trusted) {
                 Ok(checkpoint) if checkpoint.origin != header.origin => self.problem(&format!(
-                    "the checkpoint kept elsewhere is of job {:?}, not of {:?}",
+                    "the checkpoint kept {kept} is of job {:?}, not of {:?}",
                     checkpoint.origin, header.origin
                 )),
-                Ok(checkpoint) => self.external = Some(checkpoint),
-                Err(error) => self.problem(&format!("the checkpoint kept elsewhere cannot be used: {error}")),
+                Ok(checkpoint) => self.external.push((kept, checkpoint)),
+                Err(error) => self.problem(&format!("the checkpoint kept {kept} cannot be used: {error}")),
             }
         }
         self.header = Some(header);
@@ -256,11 +267,13 @@ impl Verifier {
         }
         self.previous = hash;
         self.tree.push(hash);
-        if let Some(external) = self.external.take_if(|external| external.size == self.tree.size())
-            && external.root != self.tree.root()
+        let size = self.tree.size();
+        for (kept, external) in self.external.extract_if(.., |(_, external)| external.size == size).collect::<Vec<_>>()
         {
-            let size = external.size;
-            self.problem(&format!("the checkpoint kept elsewhere has another root for these {size} entries"));
+            match external.root == self.tree.root() {
+                true => self.report.contained += 1,
+                false => self.problem(&format!("the checkpoint kept {kept} has another root for these {size} entries")),
+            }
         }
     }
 

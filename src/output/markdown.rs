@@ -168,5 +168,8 @@ pub(super) fn report(report: &RunReport) -> String {
     out.push_str(&traces(&report.traces, "What is left of rows that went"));
     let _ =
         writeln!(out, "\n{} rows disposed of.\n\n```\n{}\n```", count(report.disposed), report.checkpoint.trim_end());
+    for sent in &report.anchored {
+        let _ = writeln!(out, "\n{}", cell(&text::anchored(sent)));
+    }
     out
 }

@@ -8,6 +8,7 @@ use super::{
     table,
 };
 use crate::{
+    anchor::Sent,
     database::maintenance::Remains,
     ledger::RuleResult,
     run::{MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces},
@@ -240,5 +241,17 @@ pub(super) fn text(report: &RunReport) -> String {
         count(report.disposed),
         report.checkpoint.trim_end()
     );
+    for sent in &report.anchored {
+        let _ = writeln!(out, "{}", anchored(sent));
+    }
     out
+}
+
+/// What became of handing the checkpoint to a place outside.
+pub(super) fn anchored(sent: &Sent) -> String {
+    let Sent { anchor, size, message, .. } = sent;
+    match message {
+        None => format!("anchor `{anchor}` has the checkpoint of {} entries", count(*size)),
+        Some(message) => format!("the checkpoint of {} entries was not taken: {message}", count(*size)),
+    }
 }

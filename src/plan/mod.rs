@@ -25,11 +25,13 @@ mod pace;
 mod partitions;
 mod prepare;
 mod privileges;
+mod read_tables;
 mod recipients;
 mod resolve;
 pub mod reviewed;
 pub mod row;
 mod sample;
+mod schema;
 mod starting_point;
 mod timeline;
 mod unmatched;
@@ -54,8 +56,10 @@ pub use prepare::{
     lost_words, open_database, open_databases, prepare, surroundings,
 };
 pub use privileges::{NOTING, Need, noting_batches, privileges};
+pub use read_tables::ReadTable;
 pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient, StillUsed, is_late};
 pub use resolve::{Resolved, resolve_rule};
+pub use schema::PlannedSchema;
 pub use timeline::{Act, CategoryLife, Timeline, timeline};
 
 use crate::{
@@ -183,6 +187,9 @@ pub struct Step {
     /// Holds that keep due rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_by: Vec<HeldBy>,
+    /// SHA-256 over the schema that the step relies on, without columns and partitions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub schema: String,
     /// The exact statements, in the order of their first use.
     pub statements: Vec<PlannedStatement>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

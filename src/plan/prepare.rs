@@ -12,15 +12,19 @@ use super::{
     interplay::{self, Because, Precedence},
     k_anonymity::{self, Gate, Passed},
     members, order, outlast, pace, partitions,
+    read_tables::{Needs, ReadTable, read_tables},
     recipients::{self, Answers},
     resolve::{self, Resolved, Surroundings},
-    sample, unmatched,
+    sample,
+    schema::{self, PlannedSchema},
+    unmatched,
 };
 use crate::{
-    catalog::{Catalog, Engine, Table},
+    catalog::{Catalog, Engine, Facts, Table},
     clock,
     database::{
-        self, Change, Connection, Database, Dialect, ErrorKind, KeyColumn, MembersWork, Sql, Statement, Watched, Work,
+        self, Change, Connection, Database, Dialect, ErrorKind, FactScope, KeyColumn, MembersWork, Sql, Statement,
+        Watched, Work,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     diagnostic::{Code, Diagnostic, Place, Severity},
@@ -85,6 +89,8 @@ pub struct OpenDatabase {
     pub database: Box<dyn Database>,
     pub connection: Box<dyn Connection>,
     pub catalog: Catalog,
+    /// What the schema had before the catalog was read.
+    pub facts: Facts,
     pub dialect: &'static dyn Dialect,
     /// The same for every entry of the settings that leads to the same database.
     pub identity: String,
@@ -127,6 +133,10 @@ pub struct PreparedStep {
     pub set_aside: bool,
     /// Rules that have to have done their part before: they need what this one destroys.
     pub behind: Vec<String>,
+    /// What all rules read in its database.
+    pub read: Vec<ReadTable>,
+    /// The schema that all of this relies on.
+    pub schema: PlannedSchema,
 }
 
 /// The databases that these rules' rows, and those who stay with their recipients, are read from.
@@ -164,13 +174,17 @@ pub async fn open_database(
 ) -> Result<OpenDatabase, database::Error> {
     let database = database::open(settings, pace)?;
     let mut connection = database.connect_to_count().await?;
+    let engine = database.engine();
+    // what comes while the catalog is read may be in it or not: it counts as new
+    let facts =
+        database::facts::read(connection.as_mut(), database::dialect(engine, ""), &FactScope::Everything).await?;
     let catalog = database.catalog(connection.as_mut()).await?;
-    let dialect = database::dialect(catalog.engine, &catalog.version);
+    let dialect = database::dialect(engine, &catalog.version);
     // servers that only speak an engine's protocol may not know what they are asked here
     let told = connection.named(dialect.whereabouts()).await.unwrap_or_default();
     let told: Vec<_> = told.into_iter().flatten().filter_map(|(_, value)| value).collect();
     let identity = if told.is_empty() { settings.name.clone() } else { told.join("/") };
-    Ok(OpenDatabase { database, connection, catalog, dialect, identity })
+    Ok(OpenDatabase { database, connection, catalog, facts, dialect, identity })
 }
 
 /// Makes the plan.
@@ -210,13 +224,14 @@ pub async fn prepare(
             Err(_) => {}
         }
     }
-    let mut order = Order::default();
+    let (mut order, mut needs) = (Order::default(), Needs::new());
     if !has_errors(&found) {
         let together = interplay::together(&mut databases, &resolved, &job.settings).await?;
         found.extend(together.found);
         for ((rule, fits), read) in resolved.iter_mut().zip(&together.read) {
             watch(rule, fits, &databases, read);
         }
+        needs = together.needs;
         match in_order(&resolved, &databases, together.order) {
             Ok(decided) => order = decided,
             Err(circle) => found.push(circle),
@@ -255,6 +270,11 @@ pub async fn prepare(
         match plan_step(&subject, open).await {
             Ok((mut step, mut ready)) => {
                 step.refusals.extend(absent);
+                let open = databases.get(&rule.table.database);
+                let all: Vec<_> =
+                    resolved.iter().filter(|(other, _)| other.table.database == rule.table.database).collect();
+                let all: Vec<_> = all.into_iter().map(|(_, fits)| fits).collect();
+                ready.read = open.map(|open| read_tables(open, &needs, &all)).unwrap_or_default();
                 ready.behind = behind.into_iter().map(|first| resolved[first].0.id.clone()).collect();
                 steps.push(step);
                 prepared.push(ready);
@@ -564,7 +584,7 @@ struct Subject<'a> {
 
 async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(Step, PreparedStep), database::Error> {
     let &Subject { job, rule, resolved, counted, members, holds, options, now } = subject;
-    let OpenDatabase { database, connection, catalog, dialect, .. } = open;
+    let OpenDatabase { database, connection, catalog, facts, dialect, .. } = open;
     let (connection, dialect) = (connection.as_mut(), *dialect);
     let work = &resolved.work;
     let gone = || database::Error::new(ErrorKind::Other, format!("table {} is gone", work.table));
@@ -617,6 +637,8 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
     if lost_starts > 0 {
         warnings.push(lost_words(lost_starts));
     }
+    // after the counts: what they were read under is what is compared with what the rule was resolved with
+    let schema = schema::read(connection, dialect, catalog, facts, resolved, holds).await?;
     let erase = rule.disposition == Disposition::Erase;
     let step = Step {
         rule: rule.id.clone(),
@@ -651,6 +673,7 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
         after: rule.after,
         warnings,
         holds: resolved.holds.clone(),
+        schema: schema.facts.digest(),
         statements: planned_statements(dialect, work, &walk, members)
             .into_iter()
             .chain(resolved.gate.iter().flat_map(|gate| k_anonymity::planned_statements(dialect, gate)))
@@ -666,6 +689,8 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
         set_aside: step.partitions.as_ref().is_some_and(|planned| planned.set_aside.is_some()),
         partitions: whole,
         behind: Vec::new(),
+        read: Vec::new(),
+        schema,
     };
     Ok((step, ready))
 }

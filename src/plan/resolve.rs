@@ -284,8 +284,8 @@ impl Resolver<'_, '_> {
         let fires = |trigger: &&crate::catalog::Trigger| if erases { trigger.on_delete } else { trigger.on_update };
         for trigger in table.triggers.iter().filter(fires) {
             let message = format!("trigger `{}` fires for each row that changes in `{}`", trigger.name, rule.table);
-            let help = "see that it keeps no copy of what goes, and that it writes into no other table what a rule reads: a \
-                        run compares the rows that it changes itself before and after, and those of no other table";
+            let help = "see that it keeps no copy of what goes; a run tries its first rows and fails where the trigger changes \
+                        what a rule reads in rows that this one leaves alone (docs/rules-together.md)";
             self.found.push(Diagnostic::warning(Code::Trigger, place.clone(), message).help(help));
         }
         Some(())

@@ -20,6 +20,7 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::{
+    borrow::Cow,
     convert::Infallible,
     error::Error as _,
     fmt::{self, Write as _},
@@ -182,7 +183,7 @@ pub enum Body {
     Json(Value),
     Form(Vec<(String, String)>),
     Raw {
-        content_type: &'static str,
+        content_type: Cow<'static, str>,
         bytes: Vec<u8>,
     },
     Upload(Arc<dyn Upload>),
@@ -500,7 +501,9 @@ impl Client {
             Body::None => request,
             Body::Json(value) => request.json(value),
             Body::Form(pairs) => request.form(pairs),
-            Body::Raw { content_type, bytes } => request.header("content-type", *content_type).body(bytes.clone()),
+            Body::Raw { content_type, bytes } => {
+                request.header("content-type", content_type.as_ref()).body(bytes.clone())
+            }
             Body::Upload(upload) => {
                 let sending = Sending { upload: upload.clone(), next: 0, left: upload.length() };
                 request.header("content-type", upload.content_type()).body(reqwest::Body::wrap(sending))

@@ -5,6 +5,7 @@
 //! and the circuit breaker are shared: a vendor describes a [`client::Call`] and judges the [`client::Reply`].
 
 pub mod answer;
+mod assertion;
 pub mod circuit;
 pub mod client;
 pub mod criteo;
@@ -28,6 +29,7 @@ pub mod paypal;
 pub mod phone;
 pub mod quota;
 pub mod rate;
+pub mod recipe;
 pub mod retention;
 pub mod retry;
 pub mod sender;
@@ -43,7 +45,7 @@ pub use answer::{Answer, Notice, Poll, State};
 pub use client::Plumbing;
 pub use grade::Grade;
 pub use members::Members;
-pub use options::{Misfit, Options, RecipientSettings};
+pub use options::{Misfit, Named, Options, RecipientSettings};
 pub use quota::{Quota, Quotas};
 pub use rate::Rate;
 pub use retention::Retention;
@@ -162,8 +164,8 @@ pub enum Identifiers {
         /// Each group names identifiers of which the rule gives at least one.
         any_of: &'static [&'static [&'static str]],
     },
-    /// The settings name them; the rule gives all of them.
-    OfSettings(fn(&RecipientSettings) -> Vec<String>),
+    /// The settings name them; the rule gives all that are required.
+    OfSettings(fn(&RecipientSettings) -> Vec<Named>),
 }
 
 /// An identifier that a recipient knows people by.

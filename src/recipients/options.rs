@@ -111,19 +111,39 @@ impl RecipientSettings {
     pub fn identifiers(&self) -> Vec<String> {
         match &self.kind.identifiers {
             Identifiers::Fixed { all, .. } => all.iter().map(|identifier| identifier.name.to_owned()).collect(),
-            Identifiers::OfSettings(names) => names(self),
+            Identifiers::OfSettings(names) => names(self).into_iter().map(|named| named.name).collect(),
         }
     }
 
     /// The first group of identifiers that has none among `given`: one of them is missing.
     pub fn missing(&self, given: &[&str]) -> Option<Vec<String>> {
+        let of = |named: Vec<Named>| named.into_iter().map(|named| named.name).collect::<Vec<_>>();
         let groups: Vec<Vec<String>> = match &self.kind.identifiers {
             Identifiers::Fixed { any_of, .. } => {
                 any_of.iter().map(|group| group.iter().map(|name| (*name).to_owned()).collect()).collect()
             }
-            Identifiers::OfSettings(names) => names(self).into_iter().map(|name| vec![name]).collect(),
+            Identifiers::OfSettings(names) => {
+                let (required, optional): (Vec<_>, Vec<_>) = names(self).into_iter().partition(|named| named.required);
+                // where all of them may be missing, one of them may not
+                let any = (required.is_empty() && !optional.is_empty()).then(|| of(optional));
+                required.into_iter().map(|named| vec![named.name]).chain(any).collect()
+            }
         };
         groups.into_iter().find(|group| !group.iter().any(|name| given.contains(&name.as_str())))
+    }
+}
+
+/// An identifier that settings name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    pub name: String,
+    /// Nobody can be asked about without it.
+    pub required: bool,
+}
+
+impl Named {
+    pub fn required(name: impl Into<String>) -> Self {
+        Self { name: name.into(), required: true }
     }
 }
 

@@ -8,8 +8,12 @@ use crate::{diagnostic::Code, recipients};
 use std::sync::LazyLock;
 
 mod aggregate;
+mod anchor;
 mod assertion;
 mod k_anonymity;
+mod recipe;
+
+pub use recipe::RECIPE;
 
 /// A file of `rules/`.
 pub static RULE_FILE: Shape = Shape::Map(&CATEGORY);
@@ -662,6 +666,11 @@ const COMMON: [Field; 5] = [
     ),
 ];
 
+/// The keys of a recipient of this kind.
+pub fn recipient_of_kind(kind: &str) -> Option<&'static MapShape> {
+    (RECIPIENT.all)().iter().find_map(|(name, map)| (*name == kind).then_some(map))
+}
+
 static RECIPIENT: Kinds = Kinds {
     what: "a recipient",
     // Made once: the registry's kinds, each with the common keys.
@@ -755,6 +764,13 @@ static JOB: MapShape = MapShape::new(
             "Where ledger, holds and row tags are kept; `state/sunset.db` in the job directory by default.",
             Shape::Map(&STORE),
             "{path: state/sunset.db}",
+        ),
+        optional(
+            "anchor",
+            "Places outside that keep each checkpoint of the ledger, by name (see [anchors.md](anchors.md)). A name that is a \
+             kind's own means that kind; others give their `kind`.",
+            Shape::Kinds(&anchor::ANCHOR),
+            "{folder: {path: /mnt/write-once/sunset}}",
         ),
         optional(
             "keys",

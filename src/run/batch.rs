@@ -5,6 +5,7 @@ mod dependents;
 
 use super::{Failure, Surroundings};
 use crate::{
+    catalog::TableName,
     database::{
         Change, Connection, Dialect, Error, ErrorKind, KeyColumn, Row, Sql, Statement, Work, aggregate,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
@@ -57,6 +58,18 @@ pub(super) struct ChangedDependents {
     pub rows: u64,
     pub disposition: Disposition,
     pub tags: BatchTags,
+}
+
+/// Rows of one table that a batch changes itself.
+#[derive(Clone, Debug)]
+pub(super) struct Along {
+    pub table: TableName,
+    /// Their primary keys.
+    pub keys: Vec<Vec<String>>,
+    /// The columns that it assigns; `None` where the rows go.
+    pub written: Option<Vec<String>>,
+    /// The table has a primary key; otherwise `keys` tells nothing.
+    pub has_names: bool,
 }
 
 /// A part of the table that one worker goes through, batch after batch.

@@ -12,6 +12,7 @@ use super::{
     milliseconds,
     pace::StepPace,
     recover,
+    schema::SchemaWatch,
     worker::Worker,
 };
 use crate::{
@@ -40,6 +41,8 @@ pub(super) struct Book<'a> {
     allowance: Option<Allowance<'a>>,
     /// The mark of the holds that the plan knows.
     holds: (u64, u64),
+    /// Whether the schema is the planned one.
+    pub schema: &'a SchemaWatch<'a>,
     /// What is asked before each batch.
     pub pace: StepPace<'a>,
     pages: Mutex<Pages<'a>>,
@@ -75,7 +78,7 @@ impl<'a> Book<'a> {
         step: &'a Step,
         work: &Work,
         pace: StepPace<'a>,
-        dialect: &'static dyn Dialect,
+        schema: &'a SchemaWatch<'a>,
         ledger: &'a mut Ledger,
         batches: u64,
     ) -> Self {
@@ -86,7 +89,8 @@ impl<'a> Book<'a> {
         let allowance = Some(around.allowance.of(step));
         let (table, undone) = (step.full_table(), work.undone.as_ref());
         let terms = recover::terms(&around.tag_key, &table, &work.key, &work.change, undone);
-        Self { step, dialect, progress, k_anonymity: None, terms, allowance, holds, pace, pages, waiting }
+        let dialect = schema.dialect();
+        Self { step, dialect, progress, k_anonymity: None, terms, allowance, holds, schema, pace, pages, waiting }
     }
 
     /// For batches that do this with rows of groups that are too small.
@@ -128,6 +132,14 @@ impl<'a> Book<'a> {
             connection.rollback().await?;
             return Ok(());
         }
+        // the statements have met whatever they met, and hold their locks
+        let looked = match self.schema.look_in_batch(connection).await {
+            Ok(looked) => looked,
+            Err(failure) => {
+                let _ = connection.rollback().await;
+                return Err(failure);
+            }
+        };
         let along = sums(&dependents);
         let all_along = along.values().sum();
         if let Err(failure) = self.take(rows, all_along).await {
@@ -160,6 +172,9 @@ impl<'a> Book<'a> {
             allowance.give_back(pages.store(), rows, all_along).await?;
         }
         committed?;
+        if !looked {
+            self.schema.note_unseen().await;
+        }
         pages.disposed += rows;
         pages.durations.add(began.elapsed());
         for (table, rows) in along {

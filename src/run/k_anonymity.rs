@@ -10,6 +10,7 @@ use super::{
     book::Book,
     outward,
     report::{KAnonymityReport, MeasureReport},
+    schema::SchemaWatch,
     verify, walk,
     worker::Workers,
 };
@@ -67,13 +68,14 @@ pub(super) async fn keep(
     around: &Surroundings<'_>,
     step: &Step,
     ready: &PreparedStep,
-    database: &OpenDatabase,
+    schema: &SchemaWatch<'_>,
     workers: &mut Workers<'_>,
     batches: u64,
     ledger: &mut Ledger,
     report: &mut RuleReport,
 ) -> Result<(), Failure> {
     let (Some(gate), Some(planned)) = (&ready.gate, &step.k_anonymity) else { return Ok(()) };
+    let database = schema.database;
     failpoint::reach("before_groups");
     let before = count(gate, database).await?;
     report.k_anonymity = Some(KAnonymityReport::new(planned.k, before.clone()));
@@ -81,7 +83,7 @@ pub(super) async fn keep(
         0 => Ok(()),
         _ => match judge(around, step, database, &before).await {
             Ok(()) => {
-                let of = Subject { around, step, ready, database, gate };
+                let of = Subject { around, step, ready, database, schema, gate };
                 of.measures(before, workers, ledger, batches, report).await
             }
             Err(refused) => Err(refused),
@@ -177,6 +179,7 @@ struct Subject<'a> {
     step: &'a Step,
     ready: &'a PreparedStep,
     database: &'a OpenDatabase,
+    schema: &'a SchemaWatch<'a>,
     gate: &'a Gate,
 }
 
@@ -229,7 +232,7 @@ impl Subject<'_> {
         let ready = PreparedStep { work: measure.work.clone(), walk: Walk::Keys, ..self.ready.clone() };
         let pace = around.pace.of(&step, &ready.work, around.stop, around.progress);
         let made = Batches::new(around, &step, &ready, database.dialect);
-        let book = Book::new(around, &step, &measure.work, pace, database.dialect, ledger, *batches);
+        let book = Book::new(around, &step, &measure.work, pace, self.schema, ledger, *batches);
         let book = book.for_groups(&measure.label);
         let ended = self.pages(measure, &made, workers, &book).await;
         let flushed = book.flush().await;

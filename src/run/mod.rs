@@ -25,7 +25,9 @@ mod recover;
 mod rehearsal;
 mod report;
 mod retentions;
+mod schema;
 mod step;
+mod trial;
 mod undone;
 mod verify;
 mod walk;
@@ -102,6 +104,10 @@ enum Failure {
     Throttled(String),
     #[error("holds were added or released meanwhile; the next run honours them")]
     HoldsChanged,
+    /// The schema is not the one that was planned. The batch that met it was undone; others may have been committed since
+    /// it was last looked at.
+    #[error("the schema changed while the rule was at work: {what}; {}", schema_words(*unseen))]
+    SchemaChanged { what: String, unseen: u64 },
     /// A guard rail, on counts taken when earlier steps had made more rows free to go.
     #[error("{0}")]
     Refused(String),
@@ -119,6 +125,9 @@ enum Failure {
     /// A trigger changes what rules read of the very rows.
     #[error("trigger {triggers} changes `{column}`, which rules read, whenever a row changes: the batch was undone")]
     Touched { triggers: String, column: String },
+    /// A trigger changes what rules read of rows that the rule leaves alone.
+    #[error("{triggers} {what}: the first batch was undone; change the trigger, or take the rule away")]
+    Reached { triggers: String, what: String },
     /// What the run did is undone at once, and would be each night.
     #[error("{rows} rows {what}: {by} undoes it; take that away or change it, or take the rule away")]
     Undone { rows: u64, what: String, by: String },
@@ -134,6 +143,17 @@ enum Failure {
     /// The next batch would begin where this one did.
     #[error("the database does not order the table's keys in a way that a run can follow")]
     Stuck,
+}
+
+/// What may have gone that the plan did not know of.
+fn schema_words(unseen: u64) -> String {
+    match unseen {
+        0 => "nothing was changed under the new one, and the next run plans with it".to_owned(),
+        batches => format!(
+            "batches committed since it was last looked at: {batches}; see whether anything went along that the plan did not \
+             name, before the next run plans with the new one"
+        ),
+    }
 }
 
 impl Surroundings<'_> {
@@ -158,11 +178,32 @@ impl Failure {
         }
     }
 
+    /// The schema is not the one that was planned.
+    fn is_of_the_schema(&self) -> bool {
+        matches!(self, Self::SchemaChanged { .. })
+    }
+
+    /// Something in the database stood against a batch, which the plan may not know of.
+    fn may_come_of_the_schema(&self) -> bool {
+        match self {
+            Self::Database(error) => error.kind != crate::database::ErrorKind::Unreachable,
+            Self::Kept { .. }
+            | Self::Touched { .. }
+            | Self::Reached { .. }
+            | Self::Undone { .. }
+            | Self::Outpaced { .. }
+            | Self::Stuck => true,
+            Self::Shared(failure) => failure.may_come_of_the_schema(),
+            _ => false,
+        }
+    }
+
     /// What it makes of the rule.
     fn result(&self) -> RuleResult {
         use crate::database::ErrorKind;
         match self {
             Self::Refused(_) => RuleResult::Refused,
+            Self::SchemaChanged { unseen, .. } if *unseen > 0 => RuleResult::Refused,
             Self::TimeIsUp(_) => RuleResult::Backlog,
             Self::Interrupted
             | Self::Throttled(_)
@@ -170,7 +211,8 @@ impl Failure {
             | Self::Restless { .. }
             | Self::Locked
             | Self::OtherWork
-            | Self::HoldsChanged => RuleResult::Temporary,
+            | Self::HoldsChanged
+            | Self::SchemaChanged { .. } => RuleResult::Temporary,
             Self::Shared(failure) => failure.result(),
             Self::Database(error) => match error.kind {
                 ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable | ErrorKind::Full => {
@@ -184,6 +226,7 @@ impl Failure {
             Self::Ledger(_)
             | Self::Kept { .. }
             | Self::Touched { .. }
+            | Self::Reached { .. }
             | Self::Undone { .. }
             | Self::TooLarge { .. }
             | Self::Stuck => RuleResult::Failed,
@@ -309,6 +352,7 @@ async fn execute(
         backlog,
         group: None,
         checkpoint: checkpoint.note,
+        anchored: Vec::new(),
         rehearsal: None,
     })
 }

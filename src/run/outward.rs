@@ -346,6 +346,8 @@ pub(super) async fn pass(
         let rows = batches.page(worker.connection.as_mut(), last.as_ref(), limit).await?;
         let Some(row) = rows.last() else { return Ok(waiting) };
         last = Some(row.clone());
+        // what recipients have erased does not come back
+        book.schema.look_at_all(worker.connection.as_mut()).await?;
         let served = serve(around, step, batches, book, &rows, &mut known, report).await?;
         let ready: Vec<_> = rows.iter().zip(&served.keeper).filter(|(_, keeper)| keeper.is_none()).collect();
         for (_, (name, standing)) in

@@ -15,6 +15,7 @@ use super::{
     pace::{StepPace, Turns},
     recover::{self, Court},
     report::PartitionReport,
+    schema::SchemaWatch,
     worker::{self, Worker},
 };
 use crate::{
@@ -87,12 +88,12 @@ pub(super) async fn pass(
     around: &Surroundings<'_>,
     step: &Step,
     ready: &PreparedStep,
-    database: &OpenDatabase,
     pace: &StepPace<'_>,
     workers: &mut [Worker],
     ledger: &mut Ledger,
+    schema: &SchemaWatch<'_>,
 ) -> (Partitions, Result<(), Failure>) {
-    let mut partitions = Partitions::default();
+    let (mut partitions, database) = (Partitions::default(), schema.database);
     let ended = async {
         let Some(removal) = database.dialect.removal() else { return Ok(()) };
         if ready.partitions.is_empty() && !ready.set_aside && open(ledger, step).await?.is_empty() {
@@ -106,6 +107,7 @@ pub(super) async fn pass(
             around,
             step,
             work: &ready.work,
+            schema,
             dialect: database.dialect,
             court: Court::new(around.job, database, [ready]),
             cluster: recover::history(database, connection.as_mut()).await?,
@@ -146,6 +148,7 @@ struct Desk<'a> {
     around: &'a Surroundings<'a>,
     step: &'a Step,
     work: &'a Work,
+    schema: &'a SchemaWatch<'a>,
     dialect: &'static dyn Dialect,
     /// Where it is judged what became of partitions.
     court: Court<'a>,

@@ -5,6 +5,7 @@ use super::{
     rehearsal::Stage, retentions,
 };
 use crate::{
+    anchor::Anchors,
     catalog::TableName,
     database,
     diagnostic::{Diagnostic, summary},
@@ -101,7 +102,13 @@ async fn perform_at(
     let started_at = clock();
     let rules = request.rules.len();
     let group = request.group.clone();
-    let mut performed = perform_on(job, request, known, &mut ledger, stop, progress).await;
+    // a rehearsal's ledger is thrown away
+    let anchors = if request.rehearsal { Anchors::none() } else { Anchors::open(&job.settings)? };
+    let compared = anchors.compare(&mut ledger).await;
+    let mut performed = match compared {
+        Ok(()) => perform_on(job, request, known, &mut ledger, &anchors, stop, progress).await,
+        Err(error) => Err(error),
+    };
     let times = note::Times { started_at, ended_at: clock() };
     let run = ledger.run().to_owned();
     let mut store = ledger.into_store();
@@ -145,6 +152,7 @@ async fn perform_on(
     request: Request,
     known: Option<&Known>,
     ledger: &mut Ledger,
+    anchors: &Anchors,
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Performed, Option<Prepared>)> {
@@ -207,11 +215,24 @@ async fn perform_on(
         report.traces.clear();
     }
     report.rehearsal = notes;
+    report.anchored = anchors.send_newest(ledger).await?;
+    let sent = report.anchored.iter().map(|sent| sent.outcome).max().unwrap_or_default();
+    report.outcome = report.outcome.max(sent);
     Ok((Performed::Report(Box::new(report)), Some(prepared)))
 }
 
 /// What would be executed must be what was reviewed, and no more of it.
 fn compare(reviewed: &Plan, fresh: &Plan) -> anyhow::Result<()> {
+    for step in &fresh.steps {
+        let known = reviewed.steps.iter().find(|other| other.rule == step.rule).map(|other| &other.schema);
+        if known.is_some_and(|known| !known.is_empty() && *known != step.schema) {
+            return Err(Stop::refused(format!(
+                "the schema that rule `{}` relies on is not the one that was reviewed (a foreign key, a trigger, a rewrite \
+                 rule, a primary key or row security of its tables changed since); make a new plan and review it",
+                step.rule
+            )));
+        }
+    }
     if reviewed.work_digest != fresh.work_digest {
         let differing: Vec<_> = reviewed
             .steps

@@ -2,6 +2,7 @@
 
 use super::forecast::{Forecast, Progress};
 use crate::{
+    anchor::Sent,
     catalog::{Engine, TableName},
     database::{dialect, groups::GroupCounts, maintenance::Remains},
     ledger::RuleResult,
@@ -59,6 +60,9 @@ pub struct RunReport {
     /// The signed checkpoint: worth keeping somewhere else.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub checkpoint: String,
+    /// What became of handing it to places outside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub anchored: Vec<Sent>,
     /// Nothing was changed, and this is what a run would have done beside, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rehearsal: Option<Vec<String>>,

@@ -7,6 +7,8 @@ use super::{
     chunk::SharedPass,
     k_anonymity, maintenance, milliseconds, outward, partition,
     report::BACKLOG,
+    schema::SchemaWatch,
+    trial::Trial,
     undone, verify,
     walk::{self, End},
     worker::Workers,
@@ -84,15 +86,28 @@ pub(super) async fn run(
     tracing::info!(rule = step.rule, table = %step.table, due = step.counts.due, "rule started");
     around.progress.begin(&step.rule, step.counts.disposable());
     let mut gone = Vec::new();
-    let mut ended = work(around, step, ready, database, ledger, &mut report, &mut gone).await;
+    let schema = SchemaWatch::new(&ready.schema, database);
+    let mut ended = work(around, step, ready, &schema, ledger, &mut report, &mut gone).await;
+    if let Err(failure) = &ended
+        && failure.may_come_of_the_schema()
+        && let Err(changed @ Failure::SchemaChanged { .. }) = schema.look_once_more().await
+    {
+        // what the plan did not know of tells more than what it did
+        tracing::warn!(rule = step.rule, reason = %failure, "the schema has changed under a batch that failed");
+        ended = Err(changed);
+    }
+    schema.close().await;
     if ended.is_ok() {
         ended = clean_up(around, step, ready, database, &gone, ledger, &mut report).await.map_err(Failure::from);
     }
     around.progress.end();
     let mut events = Vec::new();
     if let Err(failure) = ended {
-        report.result = failure.result();
+        let result = failure.result();
+        // under whatever result, rows that a changed schema left are for a later run
+        report.result = if failure.is_of_the_schema() { RuleResult::Temporary } else { result };
         count_left(around, step, ready, database, &failure, &mut report).await;
+        report.result = result;
         let message = match &failure {
             Failure::Kept { .. } => format!("{failure} ({})", undone::triggers(step, ready, database)),
             _ => failure.to_string(),
@@ -105,6 +120,9 @@ pub(super) async fn run(
             tracing::error!(rule, reason = message, result = ?report.result, "rule ended early");
             events.push(match failure {
                 Failure::Refused(_) => Event::Refusal { rule, reason_code: "limits".to_owned(), message },
+                Failure::SchemaChanged { unseen, .. } if unseen > 0 => {
+                    Event::Refusal { rule, reason_code: "schema".to_owned(), message }
+                }
                 _ => Event::Failure { rule, message },
             });
         }
@@ -166,11 +184,12 @@ async fn work(
     around: &Surroundings<'_>,
     step: &Step,
     ready: &PreparedStep,
-    database: &OpenDatabase,
+    schema: &SchemaWatch<'_>,
     ledger: &mut Ledger,
     report: &mut RuleReport,
     gone: &mut Vec<TableName>,
 ) -> Result<(), Failure> {
+    let database = schema.database;
     let mut workers = Workers::new(around, step, ready, database).await?;
     let dialect = database.dialect;
     workers.succeed(ledger).await?;
@@ -179,7 +198,7 @@ async fn work(
     maintenance::owe(step, ready, database, ledger).await?;
     k_anonymity::reopen(ready, ledger).await?;
     let pace = around.pace.of(step, &ready.work, around.stop, around.progress);
-    let passed = partition::pass(around, step, ready, database, &pace, &mut workers.all, ledger).await;
+    let passed = partition::pass(around, step, ready, &pace, &mut workers.all, ledger, schema).await;
     let (partitions, ended) = passed;
     report.disposed = partitions.rows();
     report.partitions.clone_from(&partitions.went);
@@ -189,7 +208,11 @@ async fn work(
     ended?;
     let (step, ready) = (&partitions.rest_of(step), &partitions.rest_of_work(ready));
     let mut batches = Batches::new(around, step, ready, dialect);
-    let mut book = Book::new(around, step, &ready.work, pace, dialect, ledger, partitions.batches);
+    let mut book = Book::new(around, step, &ready.work, pace, schema, ledger, partitions.batches);
+    if let Some(trial) = Trial::of(step, ready, &batches, schema) {
+        walk::wait(&mut workers.all, &book, &mut book.pace.turns(), &AtomicBool::new(false)).await?;
+        trial.run(around).await?;
+    }
     // A pass can leave rows that only then could go: kept for the sake of others that went, or due since a moment. Each
     // has to leave fewer than the one before, so that a writer who is faster than the run does not keep it for ever.
     let mut counts = step.counts.clone();
@@ -276,6 +299,8 @@ async fn work(
     }
     let announced = book.announced().await;
     drop(book);
+    // what was counted was counted under the schema that was planned
+    schema.look_at_all(workers.first()).await?;
     let left = waiting.explain(counts.disposable());
     let verdict = waiting.judge(&batches, &mut report.recipients);
     report.remaining = verify::reasons(&counts);
@@ -300,7 +325,7 @@ async fn work(
         report.remaining.insert("unexplained".to_owned(), left);
         report.message = Some(format!("{left} rows are still due and nothing explains them"));
     } else {
-        k_anonymity::keep(around, step, ready, database, &mut workers, announced, ledger, report).await?;
+        k_anonymity::keep(around, step, ready, schema, &mut workers, announced, ledger, report).await?;
     }
     workers.close().await;
     Ok(())

@@ -95,6 +95,10 @@ impl Pass<'_, '_> {
                 Err(failure) => return Err(self.stop(failure)),
             };
             let Some(current) = &mut chunk else { continue };
+            if let Err(failure) = self.book.schema.look_before_chunk(worker.connection.as_mut()).await {
+                let _ = self.shared.leave(self.book, current).await;
+                return Err(self.stop(failure));
+            }
             match self.chunk(worker, current, &mut turns).await {
                 Ok(true) => {}
                 Ok(false) => {

@@ -176,6 +176,14 @@ const MIGRATIONS: &[&str] = &["
         recipient text not null primary key,
         until bigint not null
     );
+", "
+    -- The newest checkpoint that each place outside has taken, with the cosignature where it is a witness's.
+    create table anchored_checkpoints (
+        place text not null primary key,
+        size bigint not null,
+        note text not null,
+        taken_at bigint not null
+    );
 "];
 
 /// The version that this program knows.

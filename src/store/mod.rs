@@ -6,6 +6,7 @@
 //! `begin` and `commit`, one writer at a time over all processes, so that what is read inside is
 //! what the change builds on. The ledger's meaning lives in [`crate::ledger`]; this module only keeps it.
 
+mod anchors;
 mod attestations;
 mod calls;
 mod chunks;
@@ -23,6 +24,7 @@ mod recipients;
 mod standing;
 mod taken;
 
+pub use anchors::AnchoredCheckpoint;
 pub use chunks::{Holder, NewPass, StoredChunk, StoredPass, Taken};
 pub use derived::NotedIntent;
 pub use entries::{StoredCheckpoint, StoredTags};

@@ -23,7 +23,7 @@ use sunset::{
         Tagging, ToldBy, VerificationKey, entry,
         export::Export,
         prove::{prove, verify_proof},
-        verify::{Report, Verifier, verify_lines, verify_store},
+        verify::{ExternalNote, Report, Verifier, verify_lines, verify_store},
     },
     outcome::Outcome,
     rules::Evidence,
@@ -252,7 +252,7 @@ fn trusted(keys: &KeySettings) -> Vec<VerificationKey> {
 
 async fn verify(settings: &StoreSettings, keys: &KeySettings) -> Report {
     let mut store = Store::open_existing(settings).await.unwrap();
-    verify_store(&mut store, Verifier::new(trusted(keys), None), &[]).await.unwrap()
+    verify_store(&mut store, Verifier::new(trusted(keys), vec![]), &[]).await.unwrap()
 }
 
 fn hold(target: HoldTarget) -> NewHold {
@@ -311,12 +311,16 @@ fn fixture() -> &'static Fixture {
 }
 
 fn check(export: &[u8]) -> Report {
-    verify_lines(export, Verifier::new(trusted(&fixture().keys), None)).unwrap()
+    verify_lines(export, Verifier::new(trusted(&fixture().keys), vec![])).unwrap()
+}
+
+fn elsewhere(note: String) -> ExternalNote {
+    ExternalNote { kept: "elsewhere".to_owned(), note }
 }
 
 /// Also against the newest checkpoint, kept elsewhere.
 fn check_anchored(export: &[u8]) -> Report {
-    verify_lines(export, Verifier::new(trusted(&fixture().keys), Some(fixture().note.clone()))).unwrap()
+    verify_lines(export, Verifier::new(trusted(&fixture().keys), vec![elsewhere(fixture().note.clone())])).unwrap()
 }
 
 fn join(lines: &[&str]) -> String {
@@ -330,7 +334,7 @@ fn an_exported_ledger_verifies_with_public_keys_alone() {
     assert_eq!((report.origin.as_str(), report.checkpoints, report.batches, report.rows), ("demo", 3, 6, 18));
     assert_eq!((report.uncovered, report.covered.unwrap().size), (0, report.entries));
     // Without keys it says on whose word the signatures were believed.
-    let report = verify_lines(fixture().export.as_bytes(), Verifier::new(vec![], None)).unwrap();
+    let report = verify_lines(fixture().export.as_bytes(), Verifier::new(vec![], vec![])).unwrap();
     assert!(report.is_sound());
     assert!(report.notes[0].message.starts_with("no public key was given"));
 }
@@ -450,12 +454,12 @@ fn a_forged_entry_in_an_unbroken_chain_is_found_by_the_signed_root() {
 #[test]
 fn signatures_of_a_key_that_is_not_trusted_do_not_count() {
     let other = key_settings();
-    let report = verify_lines(fixture().export.as_bytes(), Verifier::new(trusted(&other), None)).unwrap();
+    let report = verify_lines(fixture().export.as_bytes(), Verifier::new(trusted(&other), vec![])).unwrap();
     assert_eq!((report.problems.len(), report.checkpoints), (3, 0));
     assert!(report.problems[0].message.contains("none of the trusted keys signed it"), "{report:?}");
     // With the older of two keys, the newer one's checkpoints are named.
     let older = KeySettings { signing: vec![fixture().keys.signing[1].clone()], ..KeySettings::default() };
-    let report = verify_lines(fixture().export.as_bytes(), Verifier::new(trusted(&older), None)).unwrap();
+    let report = verify_lines(fixture().export.as_bytes(), Verifier::new(trusted(&older), vec![])).unwrap();
     assert_eq!((report.problems.len(), report.checkpoints), (2, 1));
 }
 
@@ -493,7 +497,8 @@ fn a_checkpoint_of_another_history_is_found() {
     tree.push([1; 32]);
     let checkpoint = sunset::ledger::Checkpoint::new("demo", &tree, "2026-11-22T00:00:00Z".parse().unwrap());
     let note = checkpoint.sign(&keys.signing[0]).note;
-    let report = verify_lines(fixture().export.as_bytes(), Verifier::new(keys.trusted("demo"), Some(note))).unwrap();
+    let report =
+        verify_lines(fixture().export.as_bytes(), Verifier::new(keys.trusted("demo"), vec![elsewhere(note)])).unwrap();
     assert_eq!(report.problems.len(), 1);
     assert!(report.problems[0].message.contains("kept elsewhere has another root for these 1 entries"));
 }
@@ -830,6 +835,7 @@ fn settings(directory: &Path, keys: KeySettings) -> Settings {
         limits: sunset::rules::Limits::default(),
         pace: Pace::default(),
         store: StoreSettings::Sqlite(directory.join("state/sunset.db")),
+        anchors: Vec::new(),
         keys,
         schedule: None,
         serve: ServeSettings::default(),

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where, and stop")]
 
 mod aggregate;
+mod anchors;
 mod assertions;
 mod catalog;
 mod concurrency;
@@ -37,9 +38,11 @@ mod real_data;
 mod recipients;
 mod recovery;
 mod rules;
+mod schema;
 mod serve;
 mod server;
 mod sessions;
 mod support;
 mod support_check;
 mod techniques;
+mod triggers;

@@ -1,11 +1,11 @@
 //! The SQL of MySQL and MariaDB.
 
-use super::{codec, maintenance, partitions};
+use super::{codec, facts, maintenance, partitions};
 use crate::{
     catalog::{Codec, Collation, Column, ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{
-        Dialect, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
+        Dialect, FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
         dialect::{DIGITS, epoch_range, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
@@ -26,6 +26,15 @@ const LAST_TIMESTAMP: Timestamp = Timestamp::constant(1 << 31, 0);
 impl Dialect for Mysql {
     fn engine(&self) -> Engine {
         Engine::Mysql
+    }
+
+    fn facts(&self, scope: &FactScope<'_>) -> Statement {
+        facts::facts(scope)
+    }
+
+    fn routines(&self) -> Option<Statement> {
+        let sql = "select distinct cast(routine_name as char) from information_schema.routines where routine_schema = database()";
+        Some(Statement::new(sql))
     }
 
     fn one_moment(&self) -> Option<Statement> {

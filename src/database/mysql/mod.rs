@@ -21,6 +21,7 @@ use std::str::FromStr;
 mod catalog;
 mod codec;
 pub(super) mod dialect;
+mod facts;
 mod maintenance;
 mod observe;
 pub mod partitions;

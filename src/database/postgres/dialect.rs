@@ -1,11 +1,11 @@
 //! PostgreSQL's SQL.
 
-use super::{codec, maintenance};
+use super::{codec, facts, maintenance};
 use crate::{
     catalog::{Codec, Engine, Table, TableKind, TableName, Values},
     clock::PointKind,
     database::{
-        Dialect, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
+        Dialect, FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
         dialect::{DIGITS, epoch_range, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
         statements::Stride,
@@ -24,6 +24,23 @@ pub struct Postgres;
 impl Dialect for Postgres {
     fn engine(&self) -> Engine {
         Engine::Postgres
+    }
+
+    fn facts(&self, scope: &FactScope<'_>) -> Statement {
+        facts::facts(scope)
+    }
+
+    /// The server keeps the counts for a moment after a transaction: only differences within one tell something.
+    fn rows_changed(&self) -> Option<Statement> {
+        Some(Statement::new(
+            "select schemaname::text, relname::text, (n_tup_upd + n_tup_del)::text from pg_stat_xact_user_tables
+             where n_tup_upd + n_tup_del > 0",
+        ))
+    }
+
+    /// Its plan does not depend on which tables are asked about, and takes longer to make than to execute.
+    fn reads_facts_often(&self) -> Option<Statement> {
+        Some(Statement::new("select set_config('plan_cache_mode', 'force_generic_plan', false)"))
     }
 
     fn whereabouts(&self) -> &'static str {

@@ -22,6 +22,7 @@ use tokio::sync::OnceCell;
 mod catalog;
 mod codec;
 pub(super) mod dialect;
+mod facts;
 mod maintenance;
 mod observe;
 pub mod partitions;

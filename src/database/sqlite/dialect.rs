@@ -1,11 +1,11 @@
 //! SQLite's SQL.
 
-use super::{codec, maintenance};
+use super::{codec, facts, maintenance};
 use crate::{
     catalog::{Codec, Engine, Operand, Table, TableName},
     clock::PointKind,
     database::{
-        Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value,
+        Dialect, FactScope, KeyColumn, PLACEHOLDER, Sql, Statement, Value,
         dialect::{DIGITS, epoch_range, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
@@ -45,6 +45,14 @@ pub(super) fn tells_time(text: &str) -> String {
 impl Dialect for Sqlite {
     fn engine(&self) -> Engine {
         Engine::Sqlite
+    }
+
+    fn facts(&self, scope: &FactScope<'_>) -> Statement {
+        facts::facts(scope)
+    }
+
+    fn schema_version(&self) -> Option<Statement> {
+        Some(facts::schema_version())
     }
 
     fn whereabouts(&self) -> &'static str {

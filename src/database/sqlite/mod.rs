@@ -22,6 +22,7 @@ use std::{
 mod catalog;
 mod codec;
 pub(super) mod dialect;
+mod facts;
 mod maintenance;
 mod observe;
 

@@ -20,6 +20,7 @@ pub use names::Names;
 use super::{
     overlap::{self, Overlap},
     prepare::OpenDatabase,
+    read_tables::Needs,
     resolve::Resolved,
 };
 use crate::{database, diagnostic::Diagnostic, job::Job, rules::Rule, settings::Settings};
@@ -51,6 +52,8 @@ pub struct Together {
     pub order: Vec<Precedence>,
     /// By position: columns of the rule's table that rules read, and that the rule itself leaves as they are.
     pub read: Vec<Vec<String>>,
+    /// What all rules read, whichever rule changes it.
+    pub needs: Needs,
 }
 
 /// Holds the rules against each other with the live schemas at hand, and asks the databases where only rows can tell.
@@ -117,7 +120,12 @@ pub async fn together(
         let columns = needs.filter_map(|need| need.column.clone()).filter(|name| !written(name));
         read[*position] = columns.collect();
     }
-    Ok(Together { found, order, read })
+    let mut needs = Needs::new();
+    for need in lives.iter().flat_map(|life| &life.needs) {
+        // rows that tell something are needed by being there
+        needs.entry(need.table.clone()).or_default().extend(need.column.clone());
+    }
+    Ok(Together { found, order, read, needs })
 }
 
 /// The statement delivers a row. What cannot be asked has been told to be wrong.

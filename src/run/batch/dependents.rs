@@ -1,6 +1,6 @@
 //! What goes along with a batch's rows: locked level by level, looked at again behind the locks, and changed deepest first.
 
-use super::{Batches, ChangedDependents, Stopwatch, finish, unreadable};
+use super::{Along, Batches, ChangedDependents, Stopwatch, finish, unreadable};
 use crate::{
     database::{
         Change, Connection, DependentWork, Error, Guard, KeyColumn, Row, Statement,
@@ -8,7 +8,7 @@ use crate::{
     },
     failpoint,
     ledger::BatchEvidence,
-    run::Failure,
+    run::{Failure, trial::written},
 };
 use std::collections::BTreeSet;
 
@@ -139,6 +139,26 @@ impl Batches<'_> {
             count += taken;
         }
         Ok(ChangedDependents { rows: count, disposition: dependent.disposition, tags: finish(evidence).await? })
+    }
+
+    /// The rows of dependents that a batch of these rows would change along, as they stand now.
+    pub async fn along(&self, connection: &mut dyn Connection, rows: &[Row]) -> Result<Vec<Along>, Failure> {
+        let mut all = Vec::new();
+        for dependent in &self.work.dependents {
+            let selection = KeySelection::names(&dependent.key);
+            let referenced = dependent.referenced();
+            let mut keys = Vec::new();
+            if !dependent.key.is_empty() {
+                let parents = self.referenced_keys(rows, referenced);
+                for parents in self.portions(referenced, &parents) {
+                    let select = statements::dependent_keys(self.dialect, dependent, parents);
+                    connection.stream(&select, &mut |row| keys.push(selection.key(&row))).await?;
+                }
+            }
+            let (table, written) = (dependent.table.clone(), written(&dependent.change));
+            all.push(Along { table, keys, written, has_names: !dependent.key.is_empty() });
+        }
+        Ok(all)
     }
 
     /// Hands over the rows of a select that may be packed.

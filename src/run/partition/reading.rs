@@ -192,8 +192,9 @@ impl Desk<'_> {
         tags: &[BatchTags],
         intents: &mut Vec<u64>,
     ) -> Result<(), Failure> {
-        // the last moment at which a new hold can still keep the rows
+        // the last moment at which a new hold, or a trigger that wants to see each row go, can still keep the rows
         self.check_holds().await?;
+        self.schema.look_at_all(self.connection).await?;
         self.partitions.batches += 1;
         let intent = Intent { batch: self.partitions.batches, ..intent };
         intents.extend(self.ledger.append(vec![Event::Intent(intent)], tags).await?);

@@ -3,54 +3,18 @@
 //! It has no list of one customer's payment methods, so these are not detached here. It is installed into a directory of its own, and where that is impossible the test is skipped, aloud.
 
 use super::{delete_one, open, subject};
-use std::{
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use crate::support::python;
+use std::process::Command;
 use sunset::recipients::{Checked, State};
-
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn quietly(command: &mut Command) -> bool {
-    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
-/// Kept between runs.
-fn install(directory: &Path) -> bool {
-    let pip = directory.join("bin/pip");
-    directory.join("bin/localstripe").exists()
-        || (quietly(Command::new("python3").args(["-m", "venv"]).arg(directory))
-            && quietly(Command::new(pip).args(["install", "--quiet", "localstripe==1.15.10"])))
-}
 
 #[tokio::test]
 async fn customers_are_deleted_at_a_server_that_nobody_here_wrote() {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("localstripe");
-    if !install(&directory) {
-        println!("SKIPPED: localstripe cannot be installed (python3 -m venv, pip and a registry are needed)");
-        return;
-    }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut command = Command::new(directory.join("bin/localstripe"));
-    command.args(["--port", &port.to_string(), "--from-scratch"]).current_dir(&directory);
-    let _server = Server(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let Some(programs) = python::install("localstripe", &["localstripe==1.15.10"]) else { return };
+    let port = python::free_port();
+    let mut command = Command::new(programs.join("localstripe"));
+    command.args(["--port", &port.to_string(), "--from-scratch"]).current_dir(&programs);
+    let _server = python::start(&mut command, port).await;
     let url = format!("http://127.0.0.1:{port}");
-    // it takes its time to start, and a recipient that nobody answers for is left alone for a while
-    for _ in 0..300 {
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
     // makes the provider of TLS known, which the test's own client needs too
     let stripe = open(&format!("{{kind: stripe, api_key: \"${{X}}\", url: \"{url}\", cancel_subscriptions: true}}"));
     let http = reqwest::Client::new();

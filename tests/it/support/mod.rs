@@ -3,6 +3,8 @@
 pub mod bench;
 pub mod command;
 pub mod exposition;
+pub mod python;
 pub mod random;
 pub mod replicas;
 pub mod servers;
+pub mod stopped;
