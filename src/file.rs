@@ -109,7 +109,11 @@ fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let metadata = file.metadata()?;
     // It may have been there, and an umask may take from its owner.
     if metadata.is_file() && metadata.permissions().mode() & 0o777 != PRIVATE_FILE {
-        file.set_permissions(Permissions::from_mode(PRIVATE_FILE))?;
+        match file.set_permissions(Permissions::from_mode(PRIVATE_FILE)) {
+            // A file system without modes, or a file of somebody else who lets this user write.
+            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {}
+            changed => changed?,
+        }
     }
     Ok(file)
 }

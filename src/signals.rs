@@ -45,7 +45,6 @@ impl Signals {
     }
 
     /// The first one ends the process at once: for commands that leave nothing half done.
-    #[expect(clippy::exit, reason = "what such a command has open is undone by the database, as if it had been killed")]
     pub fn end_at_once(mut self) {
         tokio::spawn(async move {
             let code = tokio::select! {

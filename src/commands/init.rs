@@ -13,10 +13,7 @@ use crate::{
     settings::{self, Variable},
 };
 use anyhow::Context as _;
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{io::Write as _, path::Path};
 
 pub async fn run(global: &Global, args: &InitArgs, console: &mut Console) -> anyhow::Result<Outcome> {
     if let Err(fault) = (format::NAME.check)(&args.name) {
@@ -102,7 +99,7 @@ fn settings_text(directory: &Path, database: &str, draft: &Draft) -> String {
     draft::settings(name.unwrap_or(database), zone.iana_name().unwrap_or("UTC"), database, draft)
 }
 
-fn write(path: &PathBuf, text: &str) -> anyhow::Result<()> {
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let describe = || format!("{} cannot be written", path.display());
     if let Some(parent) = path.parent() {
         file::create_directory(parent).with_context(describe)?;

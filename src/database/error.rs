@@ -5,6 +5,7 @@
 //! server text pass, because no value can be in them: names that stand at a known place of a known message, and what
 //! PostgreSQL's parser says about a statement that Sunset wrote (its values are bound, the parser never sees them).
 
+use super::names;
 use crate::outcome::Outcome;
 use sqlx::{
     mysql::MySqlDatabaseError,
@@ -116,13 +117,23 @@ fn quoted(name: &str) -> String {
     format!("{name:?}")
 }
 
+/// The files of PostgreSQL's source whose errors name constraints, columns and tables. What functions raise comes from
+/// others.
+const NAMING: [&str; 7] =
+    ["ri_triggers.c", "nbtinsert.c", "execMain.c", "execIndexing.c", "domains.c", "execExprInterp.c", "tablecmds.c"];
+
 fn postgres(error: &PgDatabaseError) -> Error {
     let code = error.code();
     let (kind, words) = postgres_code(code);
-    let place = [("constraint", error.constraint()), ("column", error.column()), ("of table", error.table())];
-    let mut message = match (kind, error.constraint()) {
+    // A function may raise an error with any text for a name.
+    let file = error.file().and_then(|file| file.rsplit('/').next());
+    let is_own = file.is_some_and(|file| NAMING.contains(&file));
+    let own = |name: Option<&'_ str>| name.filter(|_| is_own).map(str::to_owned);
+    let (constraint, column, table) = (own(error.constraint()), own(error.column()), own(error.table()));
+    let place = [("constraint", &constraint), ("column", &column), ("of table", &table)];
+    let mut message = match (kind, &constraint) {
         (ErrorKind::Constraint, Some(constraint)) => {
-            let table = error.table().map(|table| format!(" of table {}", quoted(table))).unwrap_or_default();
+            let table = table.as_ref().map(|table| format!(" of table {}", quoted(table))).unwrap_or_default();
             format!("{words} {}{table} stands against it", quoted(constraint))
         }
         _ => place.into_iter().fold(words.to_owned(), |message, (word, name)| match name {
@@ -235,8 +246,9 @@ fn mysql(number: u16, text: &str) -> Error {
         2000..=2999 => (Refused, "the connection failed", None),
         _ => (Other, "the server refused the statement", None),
     };
+    let name = name.map(|name| name.replace("`.`", ".")).filter(|name| names::are_known(name));
     let words = if name.is_none() { words.trim_end_matches(", column").trim_end_matches(':') } else { words };
-    let name = name.map(|name| format!(" {}", quoted(&name.replace("`.`", ".")))).unwrap_or_default();
+    let name = name.map(|name| format!(" {}", quoted(&name))).unwrap_or_default();
     let verb = if matches!(number, 1062 | 1586 | 1022 | 1169 | 1451 | 1452 | 1216 | 1217 | 4025 | 3819) {
         " stands against it"
     } else {
@@ -331,9 +343,15 @@ mod tests {
             (1644, "hanako@example.com is protected", "a trigger objected (1644)"),
             (9999, "hanako@example.com", "the server refused the statement (9999)"),
         ];
+        names::learn_all(&["email", "people", "d", "t", "born", "c", "short"].map(str::to_owned));
         for (number, text, expected) in cases {
             assert_eq!(mysql(number, text).message, expected);
         }
+        // A trigger may call anything a name.
+        let forged = mysql(1062, "Duplicate entry 'x' for key 'people.hanako@example.com'");
+        assert_eq!(forged.message, "unique key stands against it (1062)");
+        let forged = mysql(1054, "Unknown column 'hanako' in 'where clause'");
+        assert_eq!(forged.message, "there is no such column (1054)");
     }
 
     #[test]

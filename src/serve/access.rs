@@ -73,7 +73,7 @@ impl Access {
 
     /// # Errors
     /// The reader is not let in.
-    pub async fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         match self {
             Self::Loopback => {
                 let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -167,39 +167,64 @@ mod tests {
         assert!(nowhere.unwrap_err().contains("/nowhere"));
     }
 
-    #[tokio::test]
-    async fn the_token_lets_in() {
+    #[test]
+    fn a_request_for_another_host_is_none_of_ours() {
+        let host = |host: &str| HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(host).unwrap())]);
+        let loopback = |uri: &str| Access::Loopback.is_for_another_host(&uri.parse().unwrap(), &host("127.0.0.1:9464"));
+        for uri in
+            ["/", "/metrics?a=http://evil.example/", "http://127.0.0.1:9464/", "http://localhost/x", "http://[::1]:1/"]
+        {
+            assert!(!loopback(uri), "{uri}");
+        }
+        for uri in [
+            "http://evil.example/",
+            "http://evil.example:9464/metrics",
+            "http://localhost@evil.example/",
+            "http://a@localhost/",
+        ] {
+            assert!(loopback(uri), "{uri}");
+        }
+        let token = Access::Token("/nowhere".into());
+        let other = |uri: &str| token.is_for_another_host(&uri.parse().unwrap(), &host("sunset.example:9464"));
+        assert!(!other("/") && !other("http://Sunset.example:9464/metrics"));
+        assert!(
+            other("http://evil.example/") && other("http://sunset.example/") && other("http://a@sunset.example:9464/")
+        );
+    }
+
+    #[test]
+    fn the_token_lets_in() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "s3cret-token\n").unwrap();
         let access = Access::choose("0.0.0.0:1".parse().unwrap(), Some(file.path().to_owned())).unwrap();
-        let check = async |value: Option<&str>| {
+        let check = |value: Option<&str>| {
             let mut headers = HeaderMap::new();
             if let Some(value) = value {
                 headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
             }
-            access.check(&headers).await
+            access.check(&headers)
         };
         let basic = |text: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text));
-        assert_eq!(check(Some("Bearer s3cret-token")).await, Ok(()));
-        assert_eq!(check(Some("bearer s3cret-token")).await, Ok(()));
-        assert_eq!(check(Some(&basic("anybody:s3cret-token"))).await, Ok(()));
+        assert_eq!(check(Some("Bearer s3cret-token")), Ok(()));
+        assert_eq!(check(Some("bearer s3cret-token")), Ok(()));
+        assert_eq!(check(Some(&basic("anybody:s3cret-token"))), Ok(()));
         for wrong in
             ["Bearer s3cret-toke", "Bearer s3cret-token1", "Bearer", "Bearer ", "s3cret-token", "Digest s3cret-token"]
         {
-            assert_eq!(check(Some(wrong)).await, Err(Refusal::NoToken), "{wrong}");
+            assert_eq!(check(Some(wrong)), Err(Refusal::NoToken), "{wrong}");
         }
-        assert_eq!(check(Some(&basic("s3cret-token:"))).await, Err(Refusal::NoToken));
-        assert_eq!(check(None).await, Err(Refusal::NoToken));
+        assert_eq!(check(Some(&basic("s3cret-token:"))), Err(Refusal::NoToken));
+        assert_eq!(check(None), Err(Refusal::NoToken));
         // a token that was changed counts at once
         std::fs::write(file.path(), "another").unwrap();
-        assert_eq!(check(Some("Bearer s3cret-token")).await, Err(Refusal::NoToken));
-        assert_eq!(check(Some("Bearer another")).await, Ok(()));
+        assert_eq!(check(Some("Bearer s3cret-token")), Err(Refusal::NoToken));
+        assert_eq!(check(Some("Bearer another")), Ok(()));
         std::fs::remove_file(file.path()).unwrap();
-        assert_eq!(check(Some("Bearer another")).await, Err(Refusal::Unreadable));
+        assert_eq!(check(Some("Bearer another")), Err(Refusal::Unreadable));
     }
 
-    #[tokio::test]
-    async fn other_sites_cannot_look_in_through_a_browser() {
+    #[test]
+    fn other_sites_cannot_look_in_through_a_browser() {
         for (host, here) in [
             ("127.0.0.1:9464", true),
             ("localhost", true),
@@ -212,7 +237,7 @@ mod tests {
         ] {
             let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(host).unwrap())]);
             let expected = if here { Ok(()) } else { Err(Refusal::WrongHost) };
-            assert_eq!(Access::Loopback.check(&headers).await, expected, "{host}");
+            assert_eq!(Access::Loopback.check(&headers), expected, "{host}");
         }
     }
 }

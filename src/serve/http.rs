@@ -161,7 +161,7 @@ impl Server {
         }
         let accept = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let language = Language::choose(request.uri().query(), accept);
-        if let Err(refusal) = self.access.check(request.headers()).await {
+        if let Err(refusal) = self.access.check(request.headers()) {
             return refusal.answer(language);
         }
         match (request.uri().path(), Page::at(request.uri().path())) {

@@ -3,6 +3,7 @@
 mod audiences;
 mod criteo;
 mod ddrf;
+mod echoes;
 mod evidence;
 mod faults;
 mod google;
