@@ -9,11 +9,10 @@ pub enum FactScope<'a> {
     /// Those about all tables, without their columns.
     Everything,
     /// Those about these tables, their partitions, and the foreign keys that lead from them or to them.
-    Tables {
-        tables: &'a [TableName],
-        /// MySQL: only foreign keys of tables in these schemas; `None` for all.
-        schemas: Option<&'a [String]>,
-    },
+    Tables(&'a [TableName]),
+    /// MySQL, where asking for all of it takes long: what would take rows along, or change them, when rows of these tables
+    /// change. Foreign keys only of tables in these schemas.
+    Harmful { tables: &'a [TableName], schemas: &'a [String] },
 }
 
 /// The facts as they are now, in one statement.

@@ -3,7 +3,7 @@
 use super::{holds::Bound, resolve::Resolved};
 use crate::{
     catalog::{Catalog, Engine, Facts, TableName},
-    database::{Connection, Dialect, Error, ErrorKind, FactScope, facts},
+    database::{Connection, Dialect, Error, ErrorKind, FactScope, Work, facts},
 };
 use std::collections::BTreeSet;
 
@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 pub struct PlannedSchema {
     /// The rule's table, what goes along or is kept, and what is read to decide.
     pub tables: Vec<TableName>,
+    /// Those of them that the rule changes.
+    pub changed: Vec<TableName>,
     /// Where foreign keys were found that lead from these tables or to them.
     pub schemas: Vec<String>,
     pub facts: Facts,
@@ -31,8 +33,7 @@ pub async fn read(
     holds: &Bound,
 ) -> Result<PlannedSchema, Error> {
     let tables = tables(catalog, resolved, holds);
-    let scope = FactScope::Tables { tables: &tables, schemas: None };
-    let facts = facts::read(connection, dialect, &scope).await?;
+    let facts = facts::read(connection, dialect, &FactScope::Tables(&tables)).await?;
     let is_known_of = |schema: &str| catalog.engine != Engine::Mysql || schema == catalog.default_schema;
     let read_before = Facts(facts.0.iter().filter(|fact| is_known_of(&fact.table.schema)).cloned().collect());
     if let Some(added) = read_before.added_since(known).into_iter().next() {
@@ -40,14 +41,22 @@ pub async fn read(
         return Err(Error::new(ErrorKind::Transient, message));
     }
     let schemas: BTreeSet<_> = facts.0.iter().map(|fact| fact.table.schema.clone()).collect();
-    Ok(PlannedSchema { tables, schemas: schemas.into_iter().collect(), facts })
+    let along = works(resolved).into_iter().flat_map(|work| &work.dependents).map(|dependent| &dependent.table);
+    let changed: BTreeSet<_> = along.chain([&resolved.work.table]).cloned().collect();
+    let (changed, schemas) = (changed.into_iter().collect(), schemas.into_iter().collect());
+    Ok(PlannedSchema { tables, changed, schemas, facts })
+}
+
+/// What the rule does, with what is done about groups that are too small.
+fn works(resolved: &Resolved) -> Vec<&Work> {
+    let measures = resolved.gate.iter().flat_map(|gate| &gate.measures).map(|measure| &measure.work);
+    measures.chain([&resolved.work]).collect()
 }
 
 /// The tables whose schema decides which rows go, and what goes along.
 fn tables(catalog: &Catalog, resolved: &Resolved, holds: &Bound) -> Vec<TableName> {
     let work = &resolved.work;
-    let measures = resolved.gate.iter().flat_map(|gate| &gate.measures).map(|measure| &measure.work);
-    let works: Vec<_> = measures.chain([work]).collect();
+    let works = works(resolved);
     let along = works.iter().flat_map(|work| &work.dependents);
     let linked = along.flat_map(|dependent| &dependent.links).flat_map(|link| [&link.from, &link.to]);
     let mut tables: BTreeSet<&TableName> = linked.collect();

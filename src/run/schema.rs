@@ -30,6 +30,14 @@ pub(super) struct SchemaWatch<'a> {
     state: Mutex<State>,
 }
 
+/// How much is looked at, where the engine makes a difference.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// What may take rows along.
+    Harmful,
+    All,
+}
+
 #[derive(Default)]
 struct State {
     /// A session of its own, where a batch's session sees the schema as it was when its transaction began.
@@ -70,7 +78,7 @@ impl<'a> SchemaWatch<'a> {
         if self.is_slow(&state) && state.ended.is_some_and(|ended| ended.elapsed() < state.shortest * PART) {
             return Ok(false);
         }
-        self.look(&mut state, connection, Some(&self.planned.schemas)).await.map(|()| true)
+        self.look(&mut state, connection, Extent::Harmful).await.map(|()| true)
     }
 
     /// Looks at the schema before a chunk begins, where not each of its batches will.
@@ -80,7 +88,7 @@ impl<'a> SchemaWatch<'a> {
     pub async fn look_before_chunk(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
         let mut state = self.state.lock().await;
         match self.is_slow(&state) {
-            true => self.look(&mut state, connection, Some(&self.planned.schemas)).await,
+            true => self.look(&mut state, connection, Extent::Harmful).await,
             false => Ok(()),
         }
     }
@@ -92,7 +100,7 @@ impl<'a> SchemaWatch<'a> {
     pub async fn look_at_all(&self, connection: &mut dyn Connection) -> Result<(), Failure> {
         let mut state = self.state.lock().await;
         state.version = None;
-        self.look(&mut state, connection, None).await
+        self.look(&mut state, connection, Extent::All).await
     }
 
     /// The same in a session of its own.
@@ -111,12 +119,7 @@ impl<'a> SchemaWatch<'a> {
         self.state.lock().await.unseen += 1;
     }
 
-    async fn look(
-        &self,
-        state: &mut State,
-        connection: &mut dyn Connection,
-        schemas: Option<&[String]>,
-    ) -> Result<(), Failure> {
+    async fn look(&self, state: &mut State, connection: &mut dyn Connection, extent: Extent) -> Result<(), Failure> {
         let dialect = self.database.dialect;
         if self.database.catalog.engine == Engine::Postgres {
             self.connect(state).await?;
@@ -127,7 +130,12 @@ impl<'a> SchemaWatch<'a> {
             None => None,
         };
         if version.is_none() || version != state.version {
-            let scope = FactScope::Tables { tables: &self.planned.tables, schemas };
+            let PlannedSchema { tables, changed, schemas, facts: planned } = self.planned;
+            let is_brief = extent == Extent::Harmful && self.database.catalog.engine == Engine::Mysql;
+            let scope = match is_brief {
+                true => FactScope::Harmful { tables: changed, schemas },
+                false => FactScope::Tables(tables),
+            };
             let now = match &mut state.connection {
                 Some(own) => match facts::read(own.as_mut(), dialect, &scope).await {
                     // it may have stood idle for as long as the run waited
@@ -139,13 +147,14 @@ impl<'a> SchemaWatch<'a> {
                 },
                 None => facts::read(connection, dialect, &scope).await?,
             };
-            let differences: Vec<_> = now.differences_from(&self.planned.facts).into_iter().take(MOST).collect();
+            let differences = if is_brief { now.added_since(planned) } else { now.differences_from(planned) };
+            let differences: Vec<_> = differences.into_iter().take(MOST).collect();
             if !differences.is_empty() {
                 return Err(Failure::SchemaChanged { what: differences.join(", "), unseen: state.unseen });
             }
             state.version = version;
         }
-        if schemas.is_some() {
+        if extent == Extent::Harmful {
             let took = began.elapsed();
             state.shortest = if state.looks == 0 { took } else { state.shortest.min(took) };
             state.looks += 1;
@@ -213,10 +222,9 @@ mod tests {
         let sql = "create table customers (id integer primary key)";
         connection.execute(&Statement::new(sql)).await.unwrap();
         let tables = vec![crate::catalog::TableName { schema: "main".to_owned(), name: "customers".to_owned() }];
-        let scope = FactScope::Tables { tables: &tables, schemas: None };
-        let facts = facts::read(connection.as_mut(), open.dialect, &scope).await.unwrap();
+        let facts = facts::read(connection.as_mut(), open.dialect, &FactScope::Tables(&tables)).await.unwrap();
         connection.close().await;
-        (open, PlannedSchema { tables, schemas: vec!["main".to_owned()], facts })
+        (open, PlannedSchema { changed: tables.clone(), tables, schemas: vec!["main".to_owned()], facts })
     }
 
     /// What was committed without a look may have taken rows along that no plan knew of: a person has to see to it.

@@ -45,26 +45,32 @@ impl Parts {
         self.args.extend(names.into_iter().map(|name| Value::Text(name.clone())));
     }
 
-    /// Foreign keys of tables in this schema (or in any) that lead from these tables or to them.
-    fn foreign_keys(&mut self, schema: Option<&String>, tables: &[TableName]) {
+    /// Foreign keys that lead from these tables or to them.
+    fn foreign_keys(&mut self, tables: &[TableName]) {
+        let pairs = pairs(tables);
         for (select, own_schema, other_schema) in [
             (KEY_COLUMNS, "table_schema", "referenced_table_schema"),
             (ACTIONS, "constraint_schema", "unique_constraint_schema"),
         ] {
-            let within = if schema.is_some() { format!(" and {own_schema} = ?") } else { String::new() };
-            let pairs = vec!["(?, ?)"; tables.len()].join(", ");
             let text = format!(
-                "{select}{within} and (({own_schema}, table_name) in ({pairs})
+                "{select} and (({own_schema}, table_name) in ({pairs})
                     or ({other_schema}, referenced_table_name) in ({pairs}))"
             );
-            let names = || tables.iter().flat_map(|table| [&table.schema, &table.name]);
-            self.add(text, schema.into_iter().chain(names()).chain(names()));
+            self.add(text, names(tables).chain(names(tables)));
         }
     }
 
     fn end(self) -> Statement {
         Statement { sql: self.texts.join("\nunion all "), args: self.args }
     }
+}
+
+fn pairs(tables: &[TableName]) -> String {
+    vec!["(?, ?)"; tables.len()].join(", ")
+}
+
+fn names(tables: &[TableName]) -> impl Iterator<Item = &String> {
+    tables.iter().flat_map(|table| [&table.schema, &table.name])
 }
 
 pub(super) fn facts(scope: &FactScope<'_>) -> Statement {
@@ -79,15 +85,24 @@ pub(super) fn facts(scope: &FactScope<'_>) -> Statement {
             parts.add(format!("{KEY_COLUMNS}{}", here("table_schema", "referenced_table_schema")), None);
             parts.add(format!("{ACTIONS}{}", here("constraint_schema", "unique_constraint_schema")), None);
         }
-        FactScope::Tables { tables, schemas } => {
+        FactScope::Tables(tables) => {
             for table in *tables {
                 for select in [TABLE, COLUMNS, TRIGGERS, PARTITIONS] {
                     parts.add(select.to_owned(), [&table.schema, &table.name]);
                 }
             }
-            match schemas {
-                None => parts.foreign_keys(None, tables),
-                Some(schemas) => schemas.iter().for_each(|schema| parts.foreign_keys(Some(schema), tables)),
+            parts.foreign_keys(tables);
+        }
+        FactScope::Harmful { tables, schemas } => {
+            for table in *tables {
+                parts.add(TRIGGERS.to_owned(), [&table.schema, &table.name]);
+            }
+            for schema in *schemas {
+                let pairs = pairs(tables);
+                let text = format!(
+                    "{ACTIONS} and constraint_schema = ? and (unique_constraint_schema, referenced_table_name) in ({pairs})"
+                );
+                parts.add(text, std::iter::once(schema).chain(names(tables)));
             }
         }
     }

@@ -62,7 +62,7 @@ const COLUMNS: &str = "
         where not c.relispartition";
 
 pub(super) fn facts(scope: &FactScope<'_>) -> Statement {
-    let FactScope::Tables { tables, .. } = scope else {
+    let (FactScope::Tables(tables) | FactScope::Harmful { tables, .. }) = scope else {
         return Statement::new(format!("select * from (with recursive {EVERYTHING}, {FACTS}) facts"));
     };
     let names = |part: fn(&TableName) -> &String| Value::Texts(tables.iter().map(part).cloned().map(Some).collect());
@@ -79,7 +79,7 @@ mod tests {
     /// A run sends it with each batch, and planning it takes longer than answering it.
     #[test]
     fn the_statement_is_short_enough_to_stay_prepared() {
-        let statement = facts(&FactScope::Tables { tables: &[], schemas: None });
+        let statement = facts(&FactScope::Tables(&[]));
         assert!(statement.sql.len() <= crate::database::driver::PREPARED_LENGTH, "{}", statement.sql.len());
     }
 }

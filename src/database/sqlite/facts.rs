@@ -23,7 +23,7 @@ const COLUMNS: &str = "
     where t.schema = 'main' and lower(t.name) in ours";
 
 pub(super) fn facts(scope: &FactScope<'_>) -> Statement {
-    let FactScope::Tables { tables, .. } = scope else {
+    let (FactScope::Tables(tables) | FactScope::Harmful { tables, .. }) = scope else {
         let ours = "ours as (select lower(name) from pragma_table_list where schema = 'main')";
         return Statement::new(format!("with {ours} {FACTS}"));
     };
