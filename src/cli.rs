@@ -81,6 +81,8 @@ pub enum Command {
     AskAgain(AskAgainArgs),
     /// Record that an assertion holds which no program can check, until a day; or list what has been said
     Attest(AttestArgs),
+    /// List the vendors that are described in YAML, show one, or play the examples of those descriptions
+    Recipes(RecipesArgs),
     /// Verify, export and prove from the ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -390,6 +392,26 @@ pub struct AttestArgs {
     /// List the assertions that people attest, with their last days
     #[arg(long, conflicts_with_all = ["assertion", "by", "evidence", "until", "document"])]
     pub list: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RecipesArgs {
+    #[command(subcommand)]
+    pub command: Option<RecipesCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RecipesCommand {
+    /// Print a recipe's file
+    Show {
+        /// Its name
+        recipe: String,
+    },
+    /// Play the examples on this machine: the calls that have to be made, and what their replies mean
+    Test {
+        /// Their names; all by default
+        recipes: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

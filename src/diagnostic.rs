@@ -5,11 +5,14 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
+mod errors;
 mod locate;
 mod render;
+mod tree;
 
+pub use errors::Errors;
+pub use locate::Places;
 pub(crate) use locate::{floor, without_byte_order_mark};
-pub use locate::{locate, scalar};
 pub use render::{render_json, render_sarif, render_text, summary};
 
 /// One step from a YAML node to a node inside it.
@@ -185,6 +188,7 @@ codes! {
     Unreadable "E0107" "the file or directory cannot be read",
     BadName "E0108" "a name that cannot be one, or of the wrong form",
     NotRead "E0109" "an entry of rules/ that looks like rules and is not read",
+    Foreign "E0110" "the file has none of the keys that such a file must have, so nothing of it is shown",
     // E02: settings
     UnknownTimeZone "E0201" "the time zone is not in the IANA database",
     MissingVariable "E0202" "an environment variable or secret file that the settings name is not there",

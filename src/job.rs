@@ -4,10 +4,12 @@ mod files;
 
 use crate::{
     anonymize::Technique,
-    diagnostic::{Code, Diagnostic, Place, Severity, Sources, summary},
-    recipients::{RecipientSettings, members::Source},
+    diagnostic::{Code, Diagnostic, Errors, Place, Severity, Sources, summary, without_byte_order_mark},
+    file,
+    recipients::{RecipientSettings, members::Source, recipe},
     rules::{
-        self, Assertion, Check, Condition, Rule, RuleFile, RuleRecipient, Switch, TablePath, condition, shape::nearest,
+        self, Assertion, Check, Condition, Rule, RuleFile, RuleRecipient, Switch, TablePath, condition, node::Node,
+        shape::nearest,
     },
     settings::{self, DatabaseSettings, Settings, Variable},
 };
@@ -23,6 +25,11 @@ pub const SETTINGS_FILE: &str = "sunset.yaml";
 
 /// The directory of the rule files, in the job directory.
 pub const RULES_DIRECTORY: &str = "rules";
+
+/// Keys of every settings file, and of every rule file.
+const SETTINGS_KEYS: &[&str] = &["time_zone", "databases"];
+const RULE_FILE_KEYS: &[&str] = &["category", "rules"];
+const RECIPE_KEYS: &[&str] = &["recipe", "vendor"];
 
 /// A job whose settings can be used. Its rules are those without errors; look at [`Job::diagnostics`] for the others.
 #[derive(Clone, Debug)]
@@ -59,7 +66,7 @@ impl Job {
     }
 
     /// SHA-256 over what `LC_ALL=C sha256sum rules/*.yaml sunset.yaml` prints in the job directory, in hexadecimal: anyone
-    /// can compute it. A usable job has no secrets in its files.
+    /// can compute it. Recipes of the company's own, `recipes/*.yaml`, come first where there are any. A usable job has no secrets in its files.
     pub fn digest(&self) -> String {
         let lines: String = self.digests.iter().map(|(file, digest)| format!("{digest}  {file}\n")).collect();
         hex::encode(Sha256::digest(lines))
@@ -85,7 +92,21 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
     let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     let (mut diagnostics, mut sources, mut digests) = (Vec::new(), Sources::new(), BTreeMap::new());
     let mut digest = |file: &str, text: &str| digests.insert(file.to_owned(), hex::encode(Sha256::digest(text)));
-    let text = read(&directory, SETTINGS_FILE, &mut diagnostics);
+    let mut recipes = BTreeMap::new();
+    for file in files::recipe_files(&directory, &mut diagnostics) {
+        if let Some(text) = read(&directory, &file, RECIPE_KEYS, &mut diagnostics) {
+            digest(&file, &text);
+            recipes.insert(directory.join(&file), text.clone());
+            sources.insert(file, text);
+        }
+    }
+    let lookup = |variable: &Variable| match variable {
+        Variable::File(path) if path.parent().is_some_and(|parent| parent == directory.join(recipe::DIRECTORY)) => {
+            recipes.get(path).cloned()
+        }
+        variable => lookup(variable),
+    };
+    let text = read(&directory, SETTINGS_FILE, SETTINGS_KEYS, &mut diagnostics);
     let settings = text.and_then(|text| {
         digest(SETTINGS_FILE, &text);
         sources.insert(SETTINGS_FILE.to_owned(), settings::redact(&text));
@@ -96,7 +117,7 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
     let mut files = Vec::new();
     let mut found = Vec::new();
     for file in files::rule_files(&directory, &mut found) {
-        if let Some(text) = read(&directory, &file, &mut found) {
+        if let Some(text) = read(&directory, &file, RULE_FILE_KEYS, &mut found) {
             digest(&file, &text);
             files.extend(rules::parse(&file, &text, parameters, &mut found));
             sources.insert(file, text);
@@ -117,9 +138,10 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
             let told = told.filter(|place| place.file == SETTINGS_FILE).any(|place| place.steps() == pseudonym.steps());
             let has_key = told || settings.keys.pseudonym.is_some();
             diagnostics.extend(check_against_settings(&files, &settings, has_key, complete));
+            let errors = Errors::of(&diagnostics);
             for file in &mut files {
-                file.rules.retain(|rule| !is_refused(&rule.place, &diagnostics));
-                file.assertions.retain(|assertion| !is_refused(&assertion.place, &diagnostics));
+                file.rules.retain(|rule| !errors.are_in(&rule.place));
+                file.assertions.retain(|assertion| !errors.are_in(&assertion.place));
             }
             Ok(Job { directory, settings, files, sources, digests, diagnostics })
         }
@@ -127,28 +149,44 @@ pub fn load(directory: &Path, absent: Severity) -> Result<Job, Unusable> {
     }
 }
 
-fn is_refused(whole: &Place, diagnostics: &[Diagnostic]) -> bool {
-    diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).any(|diagnostic| {
-        let place = diagnostic.place.as_ref();
-        place.is_some_and(|place| place.file == whole.file && place.steps().starts_with(whole.steps()))
-    })
-}
-
 /// The value of a variable. The only place where the environment and secret files are read.
 fn lookup(variable: &Variable) -> Option<String> {
     match variable {
         Variable::Environment(name) => std::env::var(name).ok(),
         Variable::File(path) => {
-            let text = fs::read_to_string(path).ok()?;
+            let text = file::read_text(path, file::LONGEST_SECRET).ok()?;
             let text = text.strip_suffix('\n').unwrap_or(&text);
             Some(text.strip_suffix('\r').unwrap_or(text).to_owned())
         }
     }
 }
 
-/// The text of a file of the job directory.
-fn read(directory: &Path, file: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
-    fs::read_to_string(directory.join(file)).map_err(|error| diagnostics.push(unreadable(directory, file, &error))).ok()
+/// The text of a file of the job directory, which has some of `keys`.
+fn read(directory: &Path, file: &str, keys: &[&str], diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    let text = file::within(directory, file).and_then(|path| file::read_text(&path, file::LONGEST_YAML));
+    let text = text.map_err(|error| diagnostics.push(unreadable(directory, file, &error))).ok()?;
+    if has_some(&text, keys) {
+        return Some(text);
+    }
+    let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ");
+    let message = format!("{file} has neither of {keys}: it is another sort of file, and nothing of it is shown");
+    let help = "put the right file in its place";
+    diagnostics.push(Diagnostic::error(Code::Foreign, Place::file(file), message).help(help));
+    None
+}
+
+/// The text has one of the keys at its top, or nothing at all. Mistakes are shown with the text around them; a file that
+/// came here by accident, such as a private key, must not be.
+fn has_some(text: &str, keys: &[&str]) -> bool {
+    let (_, text) = without_byte_order_mark(text);
+    let is_key = |line: &str| {
+        let line = line.trim_start_matches(['"', '\'']);
+        let rest = keys.iter().find_map(|key| line.strip_prefix(key));
+        rest.is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
+    };
+    let has_text = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#') && line.trim() != "---";
+    let in_braces = || Node::parse("", text).is_ok_and(|node| keys.iter().any(|key| node.get(key).is_some()));
+    text.lines().any(is_key) || !text.lines().any(has_text) || in_braces()
 }
 
 fn unreadable(directory: &Path, file: &str, error: &io::Error) -> Diagnostic {
@@ -158,6 +196,9 @@ fn unreadable(directory: &Path, file: &str, error: &io::Error) -> Diagnostic {
             (message, Some("a job directory holds sunset.yaml and rules/; name it with `--jobs`"))
         }
         io::ErrorKind::InvalidData => (format!("{file} is not text in UTF-8"), None),
+        io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => {
+            (format!("{file} is not read: {error}"), Some("put the file itself there"))
+        }
         _ => (format!("{file} cannot be read: {error}"), None),
     };
     let diagnostic = Diagnostic::error(Code::Unreadable, Place::file(file), message);
@@ -373,68 +414,4 @@ fn check_key(rule: &Rule, has_key: bool, diagnostics: &mut Vec<Diagnostic>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::diagnostic::render_text;
-
-    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let directory = tempfile::Builder::new().prefix("job").tempdir().expect("a directory");
-        for (path, text) in files {
-            let path = directory.path().join(path);
-            fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
-            fs::write(path, text).expect("a file");
-        }
-        directory
-    }
-
-    const RULE: &str = "category: a\nrules:\n  - id: r\n    table: core.t\n    starting_point: c\n    retention_period: 1 year\n    \
-                        disposition: erase\n";
-
-    #[test]
-    fn reads_a_job() {
-        let settings = "time_zone: UTC\ndatabases: {core: \"sqlite:${file:name}\"}\n";
-        let hidden = ("rules/.a.yaml.swp", "}{");
-        let directory = directory(&[
-            ("sunset.yaml", settings),
-            ("name", "core.db\r\n"),
-            ("rules/a.yml", RULE),
-            hidden,
-            ("rules/README.md", "}"),
-        ]);
-        let job = load(directory.path(), Severity::Error).expect("a job");
-        assert_eq!(job.diagnostics, []);
-        assert_eq!(job.rules().map(|rule| rule.id.as_str()).collect::<Vec<_>>(), ["r"]);
-        assert_eq!(job.rules().next().map(|rule| rule.category.as_str()), Some("a"));
-    }
-
-    #[test]
-    fn tells_the_mistakes_of_all_files_at_once() {
-        let settings = "time_zone: UTC\ndatabases: {core: \"sqlite:x\", spare: \"sqlite:y\"}\nparameter: {}\n";
-        let broken = RULE.replace("core.t", "cor.t");
-        let directory = directory(&[("sunset.yaml", settings), ("rules/a.yaml", RULE), ("rules/b.yaml", "a: [")]);
-        let error = load(directory.path(), Severity::Error).expect_err("no job");
-        assert_eq!(error.to_string(), "the job directory cannot be used: 2 errors");
-        let settings = "time_zone: UTC\ndatabases: {core: \"sqlite:x\"}\nparameters: {law: true}\n";
-        let condition =
-            RULE.replace("    disposition", "    where: \"`a` = 1\"\n    disposition").replace("id: r", "id: s");
-        for (path, text) in [("sunset.yaml", settings), ("rules/b.yaml", &broken), ("rules/c.yaml", &condition)] {
-            fs::write(directory.path().join(path), text).expect("a file");
-        }
-        let job = load(directory.path(), Severity::Error).expect("a job");
-        assert!(job.has_errors());
-        assert_eq!(job.rules().map(|rule| rule.id.as_str()).collect::<Vec<_>>(), ["r", "s"]);
-        insta::assert_snapshot!(render_text(&job.diagnostics, &job.sources, false));
-    }
-
-    #[test]
-    fn tells_what_is_not_there() {
-        let empty = directory(&[]);
-        let error = load(empty.path(), Severity::Error).expect_err("no job");
-        let codes: Vec<_> = error.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
-        assert_eq!(codes, [Code::Unreadable, Code::Unreadable]);
-        let empty =
-            directory(&[("sunset.yaml", "time_zone: UTC\ndatabases: {core: \"sqlite:x\"}\n"), ("rules/README.md", "")]);
-        let job = load(empty.path(), Severity::Error).expect("a job");
-        assert_eq!(job.diagnostics[0].message, "there is no rule file in rules/");
-    }
-}
+mod tests;

@@ -63,6 +63,11 @@ impl Stop {
         Self { outcome: Outcome::Invalid, message: message.into() }.into()
     }
 
+    /// Trying again may help.
+    pub fn temporary(message: impl Into<String>) -> anyhow::Error {
+        Self { outcome: Outcome::Temporary, message: message.into() }.into()
+    }
+
     /// A person must decide.
     pub fn refused(message: impl Into<String>) -> anyhow::Error {
         Self { outcome: Outcome::Refused, message: message.into() }.into()

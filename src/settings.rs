@@ -6,14 +6,17 @@
 
 use crate::{
     catalog::Engine,
-    diagnostic::{Code, Diagnostic, Place, Severity, locate},
-    recipients::{self, Options, RecipientSettings, client, members},
+    diagnostic::{Code, Diagnostic, Errors, Place, Places, Severity},
+    recipients::{
+        self, Options, RecipientSettings, client, members,
+        recipe::{self, Recipe},
+    },
     rules::{
         At, Limits, Parameter, format,
         language::SETTINGS,
         limits,
         node::Node,
-        shape::{self, Format, Kinds, MapShape, Shape},
+        shape::{self, Field, Format, Kinds, Shape},
     },
 };
 use jiff::tz::TimeZone;
@@ -159,7 +162,8 @@ pub fn parse(
     let root = At { node: &node, place: Place::root(file) };
     let mut found = Vec::new();
     shape::check(&SETTINGS, &node, &root.place, &mut found);
-    let mut reader = Reader { directory, source, lookup, absent, diagnostics: &mut found };
+    let places = Places::of(source);
+    let mut reader = Reader { directory, places: &places, lookup, absent, diagnostics: &mut found };
     let settings = reader.settings(&root);
     let broken = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     diagnostics.append(&mut found);
@@ -207,8 +211,13 @@ fn literal_keys(source: &str) -> Vec<Range<usize>> {
     let values =
         keys.iter().flat_map(At::entries).flat_map(|(_, value)| value.items().chain([value]).collect::<Vec<_>>());
     let literal = values.chain(named).filter(|value| value.text().is_some_and(|text| !text.contains("${")));
+    let places = Places::of(source);
     let inside = |value: At| {
-        let range = locate(source, &value.place.spot);
+        if places.scalar(value.place.steps()) != value.text() {
+            // Where it stands is not known, so nothing is shown.
+            return 0..source.len();
+        }
+        let range = places.locate(&value.place.spot);
         let written = &source[range.clone()];
         match written.chars().next() {
             Some('"' | '\'') => range.start + 1..(range.end - 1).max(range.start + 1),
@@ -226,26 +235,36 @@ fn secrets_of_kind<'a>(section: &str, name: &str, at: &At<'a>) -> Vec<At<'a>> {
     let shape = job.fields.iter().find(|field| field.name == section).map(|field| field.shape);
     match shape {
         Some(Shape::Kinds(kinds)) => match kinds.of(name, at.node) {
-            Some((_, map)) => secrets_of_map(map, at),
+            Some((_, map)) => secrets_of(map.fields, at),
             None => scalars(at.clone()),
         },
         _ => scalars(at.clone()),
     }
 }
 
-fn secrets_of_map<'a>(map: &MapShape, at: &At<'a>) -> Vec<At<'a>> {
-    let secrets = |(key, value): (&str, At<'a>)| match map.fields.iter().find(|field| field.name == key) {
+/// The values that are secrets, or may be, of a map with these fields.
+pub(crate) fn secrets_of<'a>(fields: &[Field], at: &At<'a>) -> Vec<At<'a>> {
+    let secrets = |(key, value): (&str, At<'a>)| match fields.iter().find(|field| field.name == key) {
         // it takes no variables, so nobody puts a secret there, and whoever misspells a column wants to see it
         Some(field) if field.name == members::FIELD.name => Vec::new(),
-        Some(field) => match field.shape {
-            Shape::Map(map) => secrets_of_map(map, &value),
-            Shape::Text(format) if is_key(format) => scalars(value),
-            Shape::Named { .. } | Shape::Any => scalars(value),
-            _ => Vec::new(),
-        },
+        Some(field) => secrets_in(&field.shape, value),
         None => scalars(value),
     };
     at.entries().flat_map(secrets).collect()
+}
+
+fn secrets_in<'a>(shape: &Shape, at: At<'a>) -> Vec<At<'a>> {
+    match shape {
+        Shape::Map(map) => secrets_of(map.fields, &at),
+        Shape::List { item, .. } => at.items().flat_map(|at| secrets_in(item, at)).collect(),
+        Shape::Either(shapes) => match shapes.iter().find(|shape| shape.takes(at.node)) {
+            Some(shape) => secrets_in(shape, at),
+            None => scalars(at),
+        },
+        Shape::Text(format) if is_key(format) => scalars(at),
+        Shape::Named { .. } | Shape::Any => scalars(at),
+        _ => Vec::new(),
+    }
 }
 
 /// Every scalar in a node.
@@ -311,7 +330,7 @@ struct Expanded {
 struct Reader<'a> {
     directory: &'a Path,
     /// The file's text.
-    source: &'a str,
+    places: &'a Places<'a>,
     lookup: &'a dyn Fn(&Variable) -> Option<String>,
     absent: Severity,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -455,15 +474,14 @@ impl Reader<'_> {
 
     fn recipient(&mut self, name: &str, at: &At) -> Option<RecipientSettings> {
         let kind = recipients::kind(name).or_else(|| recipients::kind(at.get(Kinds::KEY)?.text()?))?;
-        let mut complete = !at.has_error(self.diagnostics);
-        let url = at.get("url").and_then(|url| self.recipient_url(&url));
+        let mut complete = !Errors::of(self.diagnostics).are_in(&at.place);
         let mut options = Vec::new();
         let mut staying = None;
         for field in kind.settings {
             let Some(value) = at.get(field.name) else { continue };
             if field.name == members::FIELD.name {
                 // what decides over rows has no variables
-                staying = members::Source::read(&value, self.source, self.diagnostics);
+                staying = members::Source::read(&value, self.places, self.diagnostics);
                 complete &= staying.is_some();
                 continue;
             }
@@ -472,14 +490,23 @@ impl Reader<'_> {
                 None => complete = false,
             }
         }
+        let recipe = match at.get("recipe").filter(|_| std::ptr::eq(kind, &raw const recipients::http::KIND)) {
+            None => None,
+            Some(recipe) => Some(self.recipe(&recipe)?),
+        };
+        if let Some(recipe) = &recipe {
+            options = recipe.under(options);
+        }
+        let beneath = recipe.as_ref().map(|recipe| At { node: &recipe.http, place: Place::root(&recipe.name) });
+        let common = |key: &str| at.get(key).or_else(|| beneath.as_ref()?.get(key));
         let settings = RecipientSettings {
             name: name.to_owned(),
             kind,
-            url,
-            timeout: at.get("timeout").and_then(|timeout| format::duration(timeout.text()?)),
-            rate: at.get("rate").and_then(|rate| format::rate(rate.text()?)),
-            valid_for: at.get("valid_for").and_then(|period| period.text()?.parse().ok()),
-            max_gone_percent: at.get("max_gone").and_then(|share| format::percent(share.text()?)),
+            url: common("url").and_then(|url| self.recipient_url(&url)),
+            timeout: common("timeout").and_then(|timeout| format::duration(timeout.text()?)),
+            rate: common("rate").and_then(|rate| format::rate(rate.text()?)),
+            valid_for: common("valid_for").and_then(|period| period.text()?.parse().ok()),
+            max_gone_percent: common("max_gone").and_then(|share| format::percent(share.text()?)),
             members: staying,
             options: Options::new(Node::Map(options)),
         };
@@ -488,6 +515,32 @@ impl Reader<'_> {
             self.error(Code::BadRecipient, place, misfit.problem, misfit.help);
         }
         Some(settings)
+    }
+
+    /// A recipe of the company's own, or one that comes with Sunset.
+    fn recipe(&mut self, at: &At) -> Option<Recipe> {
+        let name = at.text()?;
+        let file = format!("{}/{name}.yaml", recipe::DIRECTORY);
+        let own = (self.lookup)(&Variable::File(self.directory.join(&file)));
+        let text = match (&own, recipe::shipped(name)) {
+            (Some(text), _) => text.as_str(),
+            (None, Some(text)) => text,
+            (None, None) => {
+                let known = recipe::SHIPPED.iter().map(|(name, _)| *name);
+                let nearest = shape::nearest(known, name).map(|name| format!("; do you mean `{name}`?"));
+                let message = format!("there is no recipe `{name}`{}", nearest.unwrap_or_default());
+                let help = format!("`sunset recipes` lists those that there are; one of your own is the file `{file}`");
+                self.error(Code::BadRecipient, at.place.clone(), message, help);
+                return None;
+            }
+        };
+        let recipe = Recipe::read(&file, text, self.diagnostics)?;
+        if recipe.name != name {
+            let message = format!("the file `{file}` has a recipe of the name `{}`", recipe.name);
+            self.error(Code::BadRecipient, at.place.clone(), message, "give both the same name");
+            return None;
+        }
+        Some(recipe)
     }
 
     fn recipient_url(&mut self, at: &At) -> Option<String> {

@@ -155,13 +155,20 @@ def the_rules_arrive():
         settings = found[f"ConfigMap/{RELEASE}-sunset-settings"]["data"]["sunset.yaml"]
         expect(f"{path.name}: the rules", rules, files)
         expect(f"{path.name}: the settings", settings, values["settings"]["text"])
-        all_files = {**{f"rules/{name}": text for name, text in files.items()}, "sunset.yaml": settings}
+        recipes = values.get("recipes", {}).get("files", {})
+        if recipes:
+            expect(f"{path.name}: the recipes", found[f"ConfigMap/{RELEASE}-sunset-recipes"]["data"], recipes)
+        named = {"rules": files, "recipes": recipes}
+        all_files = {f"{folder}/{name}": text for folder, texts in named.items() for name, text in texts.items()}
+        all_files["sunset.yaml"] = settings
         lines = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in sorted(all_files.items()))
         digest = hashlib.sha256(lines.encode()).hexdigest()
         for pod in filter(None, map(pod_of, found.values())):
             environment = {entry["name"]: entry.get("value") for entry in pod["spec"]["containers"][0]["env"]}
             expect(f"{path.name}: the digest", environment["SUNSET_RULES_DIGEST"], digest)
             expect(f"{path.name}: the checksum", pod["metadata"]["annotations"]["checksum/rules"], digest)
+            mounts = [mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]]
+            expect(f"{path.name}: recipes are mounted", "/etc/sunset/recipes" in mounts, bool(recipes))
 
 
 # Which words the notes have after an installation, and which not, by value set.

@@ -1,6 +1,7 @@
 //! A folder: one file for each checkpoint, under `<origin>/<size>.checkpoint`.
 
 use super::{Failure, Keeper};
+use crate::file;
 use async_trait::async_trait;
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -84,7 +85,8 @@ impl Keeper for Folder {
     }
 
     async fn notes(&self, size: u64) -> Result<Vec<String>, Failure> {
-        let note = fs::read_to_string(self.own().join(file_name(size))).map_err(|error| self.failed(&error))?;
+        let note = file::read_text(&self.own().join(file_name(size)), file::LONGEST_SECRET)
+            .map_err(|error| self.failed(&error))?;
         Ok(vec![note])
     }
 

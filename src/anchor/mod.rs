@@ -36,7 +36,7 @@ struct Anchor {
 
 enum Place {
     Keeper(Box<dyn Keeper>),
-    Witness(Witness),
+    Witness(Box<Witness>),
 }
 
 /// A place that keeps each checkpoint under its size and gives it back.
@@ -111,9 +111,10 @@ impl Anchors {
                     })?))
                 }
                 AnchorPlace::Witness { url, key } => {
-                    let witness = Witness::open(url, key)
-                        .map_err(|reason| Stop::invalid(format!("anchor `{}` of sunset.yaml: {reason}", anchor.name)))?;
-                    Place::Witness(witness)
+                    let witness = Witness::open(url, key).map_err(|reason| {
+                        Stop::invalid(format!("anchor `{}` of sunset.yaml: {reason}", anchor.name))
+                    })?;
+                    Place::Witness(Box::new(witness))
                 }
                 AnchorPlace::Repository { url, branch } => {
                     Place::Keeper(Box::new(repository::Repository::new(url, branch, &settings.name)))

@@ -63,7 +63,8 @@ impl Fetched {
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             false => {
-                let said = String::from_utf8_lossy(&output.stderr).replace(self.repository.url.expose_secret(), "its URL");
+                let said =
+                    String::from_utf8_lossy(&output.stderr).replace(self.repository.url.expose_secret(), "its URL");
                 let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing").to_owned();
                 Err(Failure::Temporary(format!("git {}: {said}", arguments.first().copied().unwrap_or_default())))
             }
@@ -103,7 +104,8 @@ impl Fetched {
             return Ok(Vec::new());
         }
         // files that a later commit took away were there all the same
-        let names = self.git(&["log", "--format=", "--name-only", "refs/heads/kept", "--", &self.repository.origin], None)?;
+        let names =
+            self.git(&["log", "--format=", "--name-only", "refs/heads/kept", "--", &self.repository.origin], None)?;
         let prefix = format!("{}/", self.repository.origin);
         let mut sizes: Vec<u64> = names.lines().filter_map(|name| size_of(name.strip_prefix(&prefix)?)).collect();
         sizes.sort_unstable();

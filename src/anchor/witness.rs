@@ -6,10 +6,7 @@
 use super::Failure;
 use crate::{
     http::{client, words},
-    ledger::{
-        cosignature::CosignerKey,
-        history::consistency,
-    },
+    ledger::{cosignature::CosignerKey, history::consistency},
     store::Store,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -80,7 +77,8 @@ impl Witness {
                 StatusCode::UNPROCESSABLE_ENTITY => return Ok(Err(second_history(size))),
                 StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => {
                     return Ok(Err(Failure::Invalid(
-                        "it knows no such ledger, or another key of it: give it what `sunset keys list` prints".to_owned(),
+                        "it knows no such ledger, or another key of it: give it what `sunset keys list` prints"
+                            .to_owned(),
                     )));
                 }
                 StatusCode::BAD_REQUEST => {
@@ -88,7 +86,9 @@ impl Witness {
                         "it does not take the checkpoint's form; a witness has to allow an extension line".to_owned(),
                     )));
                 }
-                status => return Ok(Err(Failure::Temporary(format!("it answered with HTTP status {}", status.as_u16())))),
+                status => {
+                    return Ok(Err(Failure::Temporary(format!("it answered with HTTP status {}", status.as_u16()))));
+                }
             }
         }
         Ok(Err(Failure::Temporary("others hand in checkpoints of this ledger at the same time".to_owned())))

@@ -3,7 +3,7 @@
 use super::{Stop, console::Console, job as loading};
 use crate::{
     cli::{AttestArgs, Format, Global},
-    clock,
+    clock, file,
     job::Job,
     ledger::{Keys, Ledger},
     outcome::Outcome,
@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 /// An attestation that ends within so many days is shown as due.
 const SOON: i32 = 14;
@@ -44,7 +44,8 @@ pub async fn run(global: &Global, args: &AttestArgs, console: &mut Console) -> a
     let document = match &args.document {
         None => None,
         Some(path) => {
-            let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let bytes = file::read(path, file::LONGEST_DOCUMENT)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
             Some(hex::encode(Sha256::digest(bytes)))
         }
     };

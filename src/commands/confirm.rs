@@ -3,7 +3,7 @@
 use super::{Stop, console::Console, job as loading};
 use crate::{
     cli::{ConfirmArgs, Format, Global},
-    clock,
+    clock, file,
     job::Job,
     ledger::{Confirmation, Keys, Ledger, Tag, TagKey},
     outcome::Outcome,
@@ -17,7 +17,6 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::Path,
     sync::Arc,
 };
@@ -89,7 +88,7 @@ pub async fn run(global: &Global, args: &ConfirmArgs, console: &mut Console) -> 
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+    file::read(path, file::LONGEST_DOCUMENT).with_context(|| format!("{} cannot be read", path.display()))
 }
 
 /// The persons that a file names, one in each line: by our reference, in the first column as the notice had it, or by

@@ -8,10 +8,12 @@ use crate::{
     cli::{Cli, DemoArgs, Format, Global},
     clock,
     demo::{self, Snapshot, Story},
+    file,
     job::Job,
     outcome::Outcome,
     output,
     sandbox::Sandbox,
+    signals::Signals,
 };
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -97,7 +99,7 @@ fn new_directory(wanted: Option<&Path>) -> anyhow::Result<PathBuf> {
     if path.exists() && fs::read_dir(&path).with_context(cannot)?.next().is_some() {
         return Err(Stop::invalid(format!("{} is not empty: name a directory that does not exist", path.display())));
     }
-    fs::create_dir_all(&path).with_context(cannot)?;
+    file::create_directory(&path).with_context(cannot)?;
     path.canonicalize().with_context(cannot)
 }
 
@@ -105,7 +107,7 @@ fn new_directory(wanted: Option<&Path>) -> anyhow::Result<PathBuf> {
 async fn step(global: &Global, words: &[&str]) -> anyhow::Result<Outcome> {
     let command = Cli::try_parse_from(std::iter::once(&"sunset").chain(words))?.command;
     // a command within a command: the future would hold itself
-    Ok(Box::pin(super::dispatch(Cli { global: global.clone(), command })).await)
+    Ok(Box::pin(super::dispatch(Cli { global: global.clone(), command }, Signals::listen()?)).await)
 }
 
 fn heading(title: &str) -> String {

@@ -5,6 +5,7 @@ use crate::{
     cli::{Format, Global, InitArgs},
     diagnostic::{Severity, Sources},
     draft::{self, Draft},
+    file,
     job::{RULES_DIRECTORY, SETTINGS_FILE},
     outcome::Outcome,
     plan,
@@ -12,11 +13,7 @@ use crate::{
     settings::{self, Variable},
 };
 use anyhow::Context as _;
-use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{io::Write as _, path::Path};
 
 pub async fn run(global: &Global, args: &InitArgs, console: &mut Console) -> anyhow::Result<Outcome> {
     if let Err(fault) = (format::NAME.check)(&args.name) {
@@ -102,12 +99,12 @@ fn settings_text(directory: &Path, database: &str, draft: &Draft) -> String {
     draft::settings(name.unwrap_or(database), zone.iana_name().unwrap_or("UTC"), database, draft)
 }
 
-fn write(path: &PathBuf, text: &str) -> anyhow::Result<()> {
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let describe = || format!("{} cannot be written", path.display());
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).with_context(describe)?;
+        file::create_directory(parent).with_context(describe)?;
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(describe)?;
+    let mut file = file::create_new(path).with_context(describe)?;
     file.write_all(text.as_bytes()).with_context(describe)
 }
 

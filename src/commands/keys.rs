@@ -3,6 +3,7 @@
 use crate::{
     anchor::Anchors,
     cli::{Format, KeyKind, KeysCommand},
+    file,
     ledger::{Key, Keys, Ledger},
     outcome::Outcome,
     settings::Settings,
@@ -11,7 +12,7 @@ use crate::{
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::{fs::DirBuilder, io::Write, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+use std::{io::Write, path::Path, sync::Arc};
 
 /// Runs `sunset keys …`. Knows the formats text and JSON. `settings` may be absent for `new` alone: the settings of a new
 /// job cannot be read before its keys exist.
@@ -39,7 +40,7 @@ fn new(directory: &Path, kinds: &[KeyKind], out: &mut dyn Write) -> anyhow::Resu
     let all = [KeyKind::Tag, KeyKind::Signing, KeyKind::Pseudonym];
     let kinds: Vec<KeyKind> = all.into_iter().filter(|kind| kinds.is_empty() || kinds.contains(kind)).collect();
     let describe = || directory.display().to_string();
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).with_context(describe)?;
+    file::create_directory(directory).with_context(describe)?;
     let directory = directory.canonicalize().with_context(describe)?;
     let mut lines = String::from("keys:\n");
     for kind in kinds {

@@ -3,6 +3,7 @@
 use crate::{
     anchor::{Anchors, Kept},
     cli::{Format, LedgerCommand, RowArgs},
+    file,
     ledger::{
         BatchResult, Entry, Event, Keys, SettledBy, ToldBy, derived,
         export::{Export, Header},
@@ -15,7 +16,6 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use std::{
-    fs::File,
     io::{BufRead as _, BufReader, BufWriter, Read as _, Write},
     path::Path,
 };
@@ -107,7 +107,7 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut notes = Vec::new();
     if let Some(path) = checkpoint {
-        let note = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let note = file::read_text(path, file::LONGEST_SECRET).with_context(|| path.display().to_string())?;
         notes.push(ExternalNote { kept: "elsewhere".to_owned(), note });
     }
     let (mut repaired, mut stops) = (false, Vec::new());
@@ -117,7 +117,7 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
             if let Some(settings) = settings.filter(|settings| origin_of(path).as_ref() == Some(&settings.name)) {
                 trusted.extend(Keys::parse(&settings.keys)?.trusted(&settings.name));
             }
-            let file = File::open(path).with_context(|| path.display().to_string())?;
+            let file = file::open(path).with_context(|| path.display().to_string())?;
             verify_lines(BufReader::new(file), Verifier::new(trusted, notes))?
         }
         (None, Some(settings)) => {
@@ -143,9 +143,11 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
     };
     let (contradictions, silent): (Vec<_>, Vec<_>) =
         stops.into_iter().partition(|stop: &Stop| stop.outcome == Outcome::Refused);
-    report.problems.extend(
-        contradictions.into_iter().map(|stop| Finding { line: None, entry: None, message: stop.message }),
-    );
+    report.problems.extend(contradictions.into_iter().map(|stop| Finding {
+        line: None,
+        entry: None,
+        message: stop.message,
+    }));
     match format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &report)?;
@@ -168,7 +170,7 @@ async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut d
 /// The job whose ledger a file says it is.
 fn origin_of(path: &Path) -> Option<String> {
     let mut line = String::new();
-    BufReader::new(File::open(path).ok()?.take(LONGEST_HEADER)).read_line(&mut line).ok()?;
+    BufReader::new(file::open(path).ok()?.take(LONGEST_HEADER)).read_line(&mut line).ok()?;
     serde_json::from_str::<Header>(&line).ok().map(|header| header.origin)
 }
 
@@ -241,7 +243,7 @@ async fn export(file: Option<&Path>, settings: &Settings, out: &mut dyn Write) -
         }
         Some(path) => {
             let describe = || path.display().to_string();
-            let mut writer = BufWriter::new(File::create(path).with_context(describe)?);
+            let mut writer = BufWriter::new(file::create(path).with_context(describe)?);
             while let Some(line) = export.next().await? {
                 writeln!(writer, "{line}").with_context(describe)?;
             }

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod ledger;
 pub mod pause;
 pub mod plan;
+pub mod recipes;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
@@ -32,55 +33,69 @@ use crate::{
     outcome::Outcome,
     run::outcome_of,
     settings::Settings,
+    signals::Signals,
 };
 use console::Console;
 
 /// Runs the command. What goes wrong on the way becomes an outcome here and a message.
-pub async fn dispatch(cli: Cli) -> Outcome {
+pub async fn dispatch(cli: Cli, signals: Signals) -> Outcome {
     let mut console = Console::new(&cli.global);
     let result = match &cli.command {
-        Command::Validate(args) => validate::run(&cli.global, args, &mut console).await,
-        Command::Plan(args) => plan::run(&cli.global, args, &mut console).await,
-        Command::Run(args) => run::run(&cli.global, args, &mut console).await,
-        Command::Serve(args) => serve::run(&cli.global, args, &mut console).await,
-        Command::Status => status::run(&cli.global, &mut console).await,
-        Command::Why(args) => why::run(&cli.global, args, &mut console).await,
-        Command::Pause(args) => pause::pause(&cli.global, args, &mut console).await,
-        Command::Resume(args) => pause::resume(&cli.global, args, &mut console).await,
-        Command::Hold(command) => hold::run(&cli.global, command, &mut console).await,
-        Command::Attest(args) => attest::run(&cli.global, args, &mut console).await,
-        Command::AskAgain(args) => ask_again::run(&cli.global, args, &mut console).await,
-        Command::Confirm(args) => confirm::run(&cli.global, args, &mut console).await,
-        Command::Ledger(command) => {
-            // an exported file is verified anywhere, without a job
-            let alone = matches!(command, crate::cli::LedgerCommand::Verify { file: Some(_), .. });
-            let settings = settings(&cli, &mut console, alone);
-            match settings {
-                Ok(settings) => ledger::run(command, settings.as_ref(), cli.global.format, &mut console).await,
-                Err(error) => Err(error),
-            }
+        Command::Run(args) => run::run(&cli.global, args, signals, &mut console).await,
+        Command::Serve(args) => serve::run(&cli.global, args, signals, &mut console).await,
+        Command::Sandbox(args) => sandbox::run(args, signals, &mut console).await,
+        command => {
+            signals.end_at_once();
+            perform(&cli, command, &mut console).await
         }
-        Command::Keys(command) => {
-            let alone = matches!(command, crate::cli::KeysCommand::New { .. });
-            match settings(&cli, &mut console, alone) {
-                Ok(settings) => keys::run(command, settings.as_ref(), cli.global.format, &mut console).await,
-                Err(error) => Err(error),
-            }
-        }
-        Command::Schema(args) => console.print(&schema::run(args.kind)).map(|()| Outcome::Done).map_err(Into::into),
-        Command::Demo(args) => demo::run(&cli.global, args, &mut console).await,
-        Command::Grants(args) => grants::run(&cli.global, args, &mut console).await,
-        Command::Coverage => coverage::run(&cli.global, &mut console).await,
-        Command::Init(args) => init::run(&cli.global, args, &mut console).await,
-        Command::Sandbox(args) => sandbox::run(args, &mut console).await,
-        Command::Dsrdelete => dsrdelete::run(&cli.global, &mut console),
-        Command::Completions { shell } => completions::run(*shell, &mut console),
     };
     result.unwrap_or_else(|error| {
         let outcome = outcome_of(&error);
         console.error(&format!("{error:#}"));
         outcome
     })
+}
+
+/// Runs a command that may end at any moment.
+async fn perform(cli: &Cli, command: &Command, console: &mut Console) -> anyhow::Result<Outcome> {
+    match command {
+        // They have an end of their own.
+        Command::Run(_) | Command::Serve(_) | Command::Sandbox(_) => Ok(Outcome::Unexpected),
+        Command::Validate(args) => validate::run(&cli.global, args, console).await,
+        Command::Plan(args) => plan::run(&cli.global, args, console).await,
+        Command::Status => status::run(&cli.global, console).await,
+        Command::Why(args) => why::run(&cli.global, args, console).await,
+        Command::Pause(args) => pause::pause(&cli.global, args, console).await,
+        Command::Resume(args) => pause::resume(&cli.global, args, console).await,
+        Command::Hold(command) => hold::run(&cli.global, command, console).await,
+        Command::Attest(args) => attest::run(&cli.global, args, console).await,
+        Command::AskAgain(args) => ask_again::run(&cli.global, args, console).await,
+        Command::Recipes(args) => recipes::run(&cli.global, args, console).await,
+        Command::Confirm(args) => confirm::run(&cli.global, args, console).await,
+        Command::Ledger(command) => {
+            // an exported file is verified anywhere, without a job
+            let alone = matches!(command, crate::cli::LedgerCommand::Verify { file: Some(_), .. });
+            let settings = settings(cli, console, alone);
+            match settings {
+                Ok(settings) => ledger::run(command, settings.as_ref(), cli.global.format, console).await,
+                Err(error) => Err(error),
+            }
+        }
+        Command::Keys(command) => {
+            let alone = matches!(command, crate::cli::KeysCommand::New { .. });
+            match settings(cli, console, alone) {
+                Ok(settings) => keys::run(command, settings.as_ref(), cli.global.format, console).await,
+                Err(error) => Err(error),
+            }
+        }
+        Command::Schema(args) => console.print(&schema::run(args.kind)).map(|()| Outcome::Done).map_err(Into::into),
+        Command::Demo(args) => demo::run(&cli.global, args, console).await,
+        Command::Grants(args) => grants::run(&cli.global, args, console).await,
+        Command::Coverage => coverage::run(&cli.global, console).await,
+        Command::Init(args) => init::run(&cli.global, args, console).await,
+        Command::Dsrdelete => dsrdelete::run(&cli.global, console),
+        Command::Completions { shell } => completions::run(*shell, console),
+    }
 }
 
 /// The job's settings; `None` where the command does without and there are none.

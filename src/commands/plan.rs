@@ -4,7 +4,7 @@
 use super::{Stop, console::Console, job as loading};
 use crate::{
     cli::{Format, Global, PlanArgs},
-    clock,
+    clock, file,
     job::Job,
     ledger::Keys,
     outcome::Outcome,
@@ -64,9 +64,15 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
     let style = PlanStyle { brief: args.brief, sql: args.sql, explain: args.sql || global.verbose > 0 };
     console.print(&output::plan(plan, global.format, style)?)?;
     if let Some(path) = &args.out {
-        let text = serde_json::to_string_pretty(plan)? + "\n";
-        std::fs::write(path, text).with_context(|| format!("the plan cannot be written to {}", path.display()))?;
-        console.note(&format!("plan written to {}; execute it with: sunset run --plan {0}", path.display()));
+        let key = keys.signing.first();
+        let text = plan::reviewed::write(plan, key)?;
+        file::write(path, text.as_bytes())
+            .with_context(|| format!("the plan cannot be written to {}", path.display()))?;
+        let (path, next) = (path.display(), "execute it with: sunset run --plan");
+        console.note(&match key {
+            Some(_) => format!("plan written to {path}; {next} {path}"),
+            None => format!("plan written to {path}, to be read only: there is no key that signs it (`keys.signing`)"),
+        });
     }
     if global.now.is_none() {
         note(&job, &prepared).await;

@@ -3,21 +3,24 @@
 use super::{Stop, console::Console, job as loading};
 use crate::{
     cli::{Global, RunArgs},
+    file,
+    job::Job,
+    ledger::Keys,
     outcome::Outcome,
     output,
     plan::{self, Plan},
     run::{self, Performed, Request},
+    signals::Signals,
 };
 use jiff::Timestamp;
 use std::{path::Path, sync::Arc};
-use tokio_util::sync::CancellationToken;
 
-pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyhow::Result<Outcome> {
+pub async fn run(global: &Global, args: &RunArgs, signals: Signals, console: &mut Console) -> anyhow::Result<Outcome> {
+    let stop = signals.into_token();
     let mut job = loading::load(global, console)?;
     job.settings.pace.run_time = args.run_time.or(job.settings.pace.run_time);
     job.settings.pace.workers = args.workers.unwrap_or(job.settings.pace.workers);
-    let stop = stop_on_signal()?;
-    let reviewed = args.plan.as_deref().map(read_plan).transpose()?;
+    let reviewed = args.plan.as_deref().map(|path| read_plan(path, &job)).transpose()?;
     let now = match (&reviewed, &global.now) {
         (Some(_), Some(_)) => return Err(Stop::invalid("--plan has its own time; leave --now out")),
         (Some(plan), None) => plan.now,
@@ -55,36 +58,9 @@ pub async fn run(global: &Global, args: &RunArgs, console: &mut Console) -> anyh
 }
 
 /// The plan that somebody reviewed.
-fn read_plan(path: &Path) -> anyhow::Result<Plan> {
-    let text = std::fs::read_to_string(path)
+fn read_plan(path: &Path, job: &Job) -> anyhow::Result<Plan> {
+    let text = file::read_text(path, file::LONGEST_DOCUMENT)
         .map_err(|error| Stop::invalid(format!("the plan {} cannot be read: {error}", path.display())))?;
-    let plan: Plan = serde_json::from_str(&text)
-        .map_err(|error| Stop::invalid(format!("{} is not a plan of this version: {error}", path.display())))?;
-    if plan.format != plan::FORMAT {
-        let message =
-            format!("{} has plan format {}, this version knows {}", path.display(), plan.format, plan::FORMAT);
-        return Err(Stop::invalid(message));
-    }
-    if plan.compute_digest()? != plan.digest {
-        let message = format!("{} was changed after it was made: its digest does not fit", path.display());
-        return Err(Stop::refused(message));
-    }
-    Ok(plan)
-}
-
-/// Cancelled by SIGTERM and SIGINT: the open batch is finished, nothing new is begun.
-fn stop_on_signal() -> anyhow::Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let stop = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let token = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::warn!("asked to stop; the open batch is finished first");
-        token.cancel();
-    });
-    Ok(stop)
+    let trusted = Keys::parse(&job.settings.keys)?.trusted(&job.settings.name);
+    plan::reviewed::read(&text, &path.display().to_string(), &trusted)
 }

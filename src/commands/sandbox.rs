@@ -1,10 +1,10 @@
 //! `sunset sandbox`: stand-ins of the recipients' APIs on this machine, until it is stopped.
 
 use super::console::Console;
-use crate::{cli::SandboxArgs, outcome::Outcome, sandbox::Sandbox};
+use crate::{cli::SandboxArgs, outcome::Outcome, sandbox::Sandbox, signals::Signals};
 use anyhow::Context as _;
 
-pub async fn run(args: &SandboxArgs, console: &mut Console) -> anyhow::Result<Outcome> {
+pub async fn run(args: &SandboxArgs, mut signals: Signals, console: &mut Console) -> anyhow::Result<Outcome> {
     let sandbox = Sandbox::start(args.port, !args.no_limits)
         .await
         .with_context(|| format!("port {} on 127.0.0.1 cannot be used", args.port))?;
@@ -17,7 +17,7 @@ pub async fn run(args: &SandboxArgs, console: &mut Console) -> anyhow::Result<Ou
     ))?;
     tokio::select! {
         () = sandbox.wait() => {}
-        stopped = tokio::signal::ctrl_c() => stopped?,
+        () = signals.next() => {}
     }
     Ok(Outcome::Done)
 }

@@ -10,11 +10,17 @@ use crate::{
         access::Access,
         reload::{self, Fingerprint},
     },
+    signals::Signals,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
-pub async fn run(global: &Global, args: &ServeArgs, console: &mut Console) -> anyhow::Result<Outcome> {
+pub async fn run(
+    global: &Global,
+    args: &ServeArgs,
+    signals: Signals,
+    console: &mut Console,
+) -> anyhow::Result<Outcome> {
     let access = Access::choose(args.listen, args.token_file.clone()).map_err(Stop::invalid)?;
     // before the files are read: what changes meanwhile is read again
     let fingerprint = Fingerprint::of(&global.jobs);
@@ -43,6 +49,7 @@ pub async fn run(global: &Global, args: &ServeArgs, console: &mut Console) -> an
     serve::serve(Start {
         directory: global.jobs.clone(),
         digest: global.rules_digest.clone(),
+        signals,
         fingerprint,
         job,
         listener,

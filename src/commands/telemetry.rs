@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Command};
 use std::io::{self, IsTerminal};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// Starts the log. `SUNSET_LOG` overrides what `-q` and `-v` say, in tracing-subscriber's filter syntax.
 pub fn start(Cli { global, command }: &Cli) {
@@ -15,11 +15,10 @@ pub fn start(Cli { global, command }: &Cli) {
         (false, 0 | 1) => "sunset=info",
         (false, _) => "sunset=debug",
     };
-    // Whatever is asked for: what is below HTTP would show URLs and headers, with identifiers and keys in them.
-    const SILENT: [&str; 6] = ["h2=off", "hyper=off", "hyper_util=off", "reqwest=off", "rustls=off", "tower=off"];
     let filter = EnvFilter::try_from_env("SUNSET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let filter = SILENT.iter().filter_map(|silent| silent.parse().ok()).fold(filter, EnvFilter::add_directive);
-    let registry = tracing_subscriber::registry().with(filter);
+    // Whatever is asked for: libraries would show URLs, headers and statements, with identifiers and keys in them.
+    let ours = filter_fn(|metadata| metadata.target().split("::").next() == Some("sunset"));
+    let registry = tracing_subscriber::registry().with(filter).with(ours);
     // a second start (in tests) changes nothing
     let _ = if terminal {
         registry.with(fmt::layer().with_writer(io::stderr).with_target(false)).try_init()

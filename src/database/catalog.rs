@@ -1,7 +1,7 @@
 //! Puts a [`Catalog`] together from the rows of the engines' catalog queries, one row per column, key column or
 //! trigger. A handful of such queries reads a schema of thousands of tables.
 
-use super::{Error, ErrorKind, Row};
+use super::{Error, ErrorKind, Row, names};
 use crate::catalog::{
     Catalog, Column, Engine, ForeignKey, Index, ReferentialAction, Table, TableKind, TableName, Trigger,
 };
@@ -127,6 +127,7 @@ impl Assembly {
             table.indexes.sort_by(|a, b| a.name.cmp(&b.name));
             table.triggers.sort_by(|a, b| a.name.cmp(&b.name));
             table.partitions.sort();
+            names::learn(table);
         }
         Catalog { engine, version, database, default_schema, tables, hides_foreign_keys: false }
     }

@@ -212,7 +212,13 @@ where
     async fn commit(&mut self) -> Result<(), Error> {
         match (&mut self.0).execute("commit").await {
             Ok(_) => Ok(()),
-            Err(sqlx::Error::Database(error)) => Err(sqlx::Error::Database(error).into()),
+            Err(sqlx::Error::Database(error)) => {
+                // SQLite keeps a transaction open that it could not commit for want of a lock: it must not be committed
+                // by whatever comes next, since the caller will say that it was rolled back.
+                let undone = self.rollback().await;
+                undone.map_err(|error| Error::new(ErrorKind::Unreachable, error.message))?;
+                Err(sqlx::Error::Database(error).into())
+            }
             // no word of the server: whether it has committed is not known
             Err(error) => Err(Error::new(ErrorKind::Unreachable, Error::from(error).message)),
         }

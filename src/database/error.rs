@@ -5,6 +5,7 @@
 //! server text pass, because no value can be in them: names that stand at a known place of a known message, and what
 //! PostgreSQL's parser says about a statement that Sunset wrote (its values are bound, the parser never sees them).
 
+use super::names;
 use crate::outcome::Outcome;
 use sqlx::{
     mysql::MySqlDatabaseError,
@@ -26,6 +27,8 @@ pub enum ErrorKind {
     Refused,
     /// The user lacks a privilege.
     Privilege,
+    /// The server's disk, or a limit of the database's size, has no room: try again when there is some.
+    Full,
     /// A constraint (foreign key, unique, not null, check, length, a trigger's objection) stands against the change.
     Constraint,
     /// Anything else.
@@ -36,7 +39,7 @@ impl ErrorKind {
     /// What a command that fails with this comes to.
     pub fn outcome(self) -> Outcome {
         match self {
-            Self::Transient | Self::StatementTimeout | Self::Unreachable => Outcome::Temporary,
+            Self::Transient | Self::StatementTimeout | Self::Unreachable | Self::Full => Outcome::Temporary,
             Self::Refused | Self::Privilege => Outcome::Invalid,
             Self::Constraint | Self::Other => Outcome::Unexpected,
         }
@@ -114,13 +117,23 @@ fn quoted(name: &str) -> String {
     format!("{name:?}")
 }
 
+/// The files of PostgreSQL's source whose errors name constraints, columns and tables. What functions raise comes from
+/// others.
+const NAMING: [&str; 7] =
+    ["ri_triggers.c", "nbtinsert.c", "execMain.c", "execIndexing.c", "domains.c", "execExprInterp.c", "tablecmds.c"];
+
 fn postgres(error: &PgDatabaseError) -> Error {
     let code = error.code();
     let (kind, words) = postgres_code(code);
-    let place = [("constraint", error.constraint()), ("column", error.column()), ("of table", error.table())];
-    let mut message = match (kind, error.constraint()) {
+    // A function may raise an error with any text for a name.
+    let file = error.file().and_then(|file| file.rsplit('/').next());
+    let is_own = file.is_some_and(|file| NAMING.contains(&file));
+    let own = |name: Option<&'_ str>| name.filter(|_| is_own).map(str::to_owned);
+    let (constraint, column, table) = (own(error.constraint()), own(error.column()), own(error.table()));
+    let place = [("constraint", &constraint), ("column", &column), ("of table", &table)];
+    let mut message = match (kind, &constraint) {
         (ErrorKind::Constraint, Some(constraint)) => {
-            let table = error.table().map(|table| format!(" of table {}", quoted(table))).unwrap_or_default();
+            let table = table.as_ref().map(|table| format!(" of table {}", quoted(table))).unwrap_or_default();
             format!("{words} {}{table} stands against it", quoted(constraint))
         }
         _ => place.into_iter().fold(words.to_owned(), |message, (word, name)| match name {
@@ -170,7 +183,7 @@ fn postgres_code(code: &str) -> (ErrorKind, &'static str) {
         "53300" => (Unreachable, "the server has too many connections"),
         "57P01" => (Unreachable, "the server ended the connection"),
         "57P02" | "57P03" | "57P05" => (Unreachable, "the server is starting, stopping or closed the session"),
-        "53100" => (Other, "the server's disk is full"),
+        "53100" => (Full, "the server's disk is full"),
         "25P02" => (Other, "an earlier statement of this transaction failed"),
         "42P01" => (Other, "there is no such table"),
         "42703" => (Other, "there is no such column"),
@@ -224,13 +237,18 @@ fn mysql(number: u16, text: &str) -> Error {
         1054 => (Other, "there is no such column:", between(text, "Unknown column '", "' in ")),
         1146 => (Other, "there is no such table:", between(text, "Table '", "' doesn't exist")),
         1064 => (Other, "syntax error", None),
-        1114 | 1021 => (Other, "the server's disk or table is full", None),
+        1114 | 1021 => (Full, "the server's disk or table is full", None),
+        // ENOSPC, as the storage engine reports it.
+        1030 | 1026 if text.contains("error 28") || text.contains("errno: 28") => {
+            (Full, "the server's disk is full", None)
+        }
         1665 => (Other, "binlog_format is STATEMENT, which cannot record this: set it to ROW or MIXED", None),
         2000..=2999 => (Refused, "the connection failed", None),
         _ => (Other, "the server refused the statement", None),
     };
+    let name = name.map(|name| name.replace("`.`", ".")).filter(|name| names::are_known(name));
     let words = if name.is_none() { words.trim_end_matches(", column").trim_end_matches(':') } else { words };
-    let name = name.map(|name| format!(" {}", quoted(&name.replace("`.`", ".")))).unwrap_or_default();
+    let name = name.map(|name| format!(" {}", quoted(&name))).unwrap_or_default();
     let verb = if matches!(number, 1062 | 1586 | 1022 | 1169 | 1451 | 1452 | 1216 | 1217 | 4025 | 3819) {
         " stands against it"
     } else {
@@ -282,7 +300,7 @@ fn sqlite(code: i32, text: &str) -> Error {
         (_, 10) => (Unreachable, "the database file cannot be read or written", None),
         (_, 26) => (Refused, "the file is not a SQLite database", None),
         (_, 11) => (Other, "the database file is damaged", None),
-        (_, 13) => (Other, "the disk is full", None),
+        (_, 13) => (Full, "the disk is full, or the database has reached its largest size", None),
         // Sunset asks for it where a total would not be exact.
         (_, 1) if text == "integer overflow" => (Constraint, "the number is out of range, or has no exact total", None),
         // Only the parser says "no such".
@@ -325,9 +343,15 @@ mod tests {
             (1644, "hanako@example.com is protected", "a trigger objected (1644)"),
             (9999, "hanako@example.com", "the server refused the statement (9999)"),
         ];
+        names::learn_all(&["email", "people", "d", "t", "born", "c", "short"].map(str::to_owned));
         for (number, text, expected) in cases {
             assert_eq!(mysql(number, text).message, expected);
         }
+        // A trigger may call anything a name.
+        let forged = mysql(1062, "Duplicate entry 'x' for key 'people.hanako@example.com'");
+        assert_eq!(forged.message, "unique key stands against it (1062)");
+        let forged = mysql(1054, "Unknown column 'hanako' in 'where clause'");
+        assert_eq!(forged.message, "there is no such column (1054)");
     }
 
     #[test]

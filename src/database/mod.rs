@@ -29,6 +29,7 @@ pub mod groups;
 pub mod maintenance;
 pub mod marks;
 mod mysql;
+mod names;
 mod observe;
 pub mod partition;
 mod postgres;

@@ -8,6 +8,7 @@ use super::{
     random::Random,
     rows::{Rows, Value},
 };
+use crate::file;
 use jiff::{
     Span, ToSpan as _,
     civil::{Date, DateTime},
@@ -111,7 +112,8 @@ fn days_between(first: Date, last: Date) -> u32 {
 /// # Errors
 /// The file cannot be written.
 pub async fn create(path: &Path, customers: u32, today: Date) -> sqlx::Result<()> {
-    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    file::append(path).map_err(sqlx::Error::Io)?;
+    let options = SqliteConnectOptions::new().filename(path);
     // nobody misses a half-made demo: the disk is not waited for, and parents need not come before their children
     let options = options.foreign_keys(false).pragma("synchronous", "off").pragma("journal_mode", "off");
     // what every writer of personal data should set: pages that split would leave copies of rows behind

@@ -9,11 +9,11 @@ mod rows;
 
 pub use company::Story;
 
-use crate::{cli::KeyKind, ledger::Key};
+use crate::{cli::KeyKind, file, ledger::Key};
 use anyhow::Context as _;
 use jiff::civil::Date;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
-use std::{fs, path::Path};
+use std::path::Path;
 
 /// The company's database, in the job directory.
 pub const DATABASE: &str = "core.db";
@@ -47,12 +47,12 @@ pub const SANDBOX: &str = "127.0.0.1:8421";
 pub fn lay_out(directory: &Path, sandbox: &str) -> anyhow::Result<()> {
     for subdirectory in ["rules", "keys"] {
         let path = directory.join(subdirectory);
-        fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        file::create_directory(&path).with_context(|| format!("{} cannot be made", path.display()))?;
     }
     let cannot_be_written = |path: &Path| format!("{} cannot be written", path.display());
     for (path, text) in JOB_FILES {
         let path = directory.join(path);
-        fs::write(&path, text.replace(SANDBOX, sandbox)).with_context(|| cannot_be_written(&path))?;
+        file::write(&path, text.replace(SANDBOX, sandbox).as_bytes()).with_context(|| cannot_be_written(&path))?;
     }
     for kind in [KeyKind::Tag, KeyKind::Signing, KeyKind::Pseudonym] {
         let path = directory.join(format!("keys/{}.key", kind.name()));
@@ -60,7 +60,7 @@ pub fn lay_out(directory: &Path, sandbox: &str) -> anyhow::Result<()> {
     }
     // a stand-in believes every token of the right form
     let token = directory.join("keys/meta.token");
-    fs::write(&token, "EAAsandbox\n").with_context(|| cannot_be_written(&token))?;
+    file::write(&token, b"EAAsandbox\n").with_context(|| cannot_be_written(&token))?;
     Ok(())
 }
 

@@ -1,132 +1,90 @@
 //! Where a value or a key stands in a YAML text.
-//!
-//! serde_yaml tells positions only in its errors, so this reads the text once more with a visitor that follows a path and
-//! fails on arrival. Only mistakes pay for that.
 
-use super::{Spot, Step};
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use std::{cell::RefCell, fmt, ops::Range};
+use super::{
+    Spot, Step,
+    tree::{Content, Tree},
+};
+use std::{cell::OnceCell, ops::Range};
 
-/// Reads a key as it is written, or the scalar at the end of a path; fails when it is the one that is sought.
-struct Key<'a> {
-    sought: Sought<'a>,
-    /// The scalar found, decoded, whatever its type.
-    arrived: &'a RefCell<Option<String>>,
+/// The places in one text, read once however many are asked for.
+pub struct Places<'a> {
+    source: &'a str,
+    tree: OnceCell<Option<Tree>>,
+    /// Where each line begins.
+    lines: OnceCell<Vec<usize>>,
 }
 
-#[derive(Clone, Copy)]
-enum Sought<'a> {
-    Any,
-    Named(&'a str),
-    None,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a key")
+impl<'a> Places<'a> {
+    pub fn of(source: &'a str) -> Self {
+        Self { source, tree: OnceCell::new(), lines: OnceCell::new() }
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<String, E> {
-        let found = match self.sought {
-            Sought::Any => true,
-            Sought::Named(name) => name == key,
-            Sought::None => false,
+    pub fn source(&self) -> &'a str {
+        self.source
+    }
+
+    /// A scalar of the text as written, without quotes: numbers keep all of their digits.
+    pub fn scalar(&self, path: &[Step]) -> Option<&str> {
+        match &self.tree()?.node(path)?.content {
+            Content::Scalar(text) => Some(text),
+            Content::List(_) | Content::Map(_) => None,
+        }
+    }
+
+    /// The bytes of a spot, or of its nearest parent when it is not in the text. Of a block of several lines, the first.
+    pub fn locate(&self, spot: &Spot) -> Range<usize> {
+        let source = self.source;
+        let (path, name, within) = match spot {
+            Spot::File => return 0..0,
+            Spot::Bytes(range) => {
+                let start = floor(source, range.start);
+                return start..floor(source, range.end).max(start);
+            }
+            Spot::Node(path) => (path, false, None),
+            Spot::Name(path) => (path, true, None),
+            Spot::Within(path, range) => (path, false, Some(range)),
         };
-        if found {
-            self.arrived.replace(Some(key.to_owned()));
-            return Err(E::custom("here"));
+        let Some(tree) = self.tree() else { return 0..0 };
+        if name && let Some(key) = tree.key(path) {
+            return scalar_range(source, skip_properties(source, key.start), &key.text);
         }
-        Ok(key.to_owned())
-    }
-}
-
-/// Follows a path and fails on arrival, so that the error tells the position.
-#[derive(Clone, Copy)]
-struct Probe<'a> {
-    path: &'a [Step],
-    /// The last step's key is sought, not its value.
-    name: bool,
-    /// The scalar found on arrival, decoded, whatever its type.
-    arrived: &'a RefCell<Option<String>>,
-}
-
-impl<'de> DeserializeSeed<'de> for Probe<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.path.is_empty() {
-            // Asked for text, lists and maps fail with their position too.
-            deserializer.deserialize_str(Key { sought: Sought::Any, arrived: self.arrived }).map(drop)
-        } else {
-            deserializer.deserialize_any(self)
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for Probe<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("the path's next node")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Some((step, rest)) = self.path.split_first() else { return Ok(()) };
-        let name = self.name && rest.is_empty();
-        let mut found = false;
-        for index in 0.. {
-            let here = matches!(step, Step::Entry(wanted) if *wanted == index);
-            let sought = match step {
-                Step::Key(wanted) if name => Sought::Named(wanted),
-                Step::Entry(_) if name && here => Sought::Any,
-                _ => Sought::None,
-            };
-            let Some(key) = map.next_key_seed(Key { sought, arrived: self.arrived })? else { break };
-            if !found && (here || matches!(step, Step::Key(wanted) if *wanted == key)) {
-                found = true;
-                map.next_value_seed(Self { path: rest, ..self })?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+        let found = (0..=path.len()).rev().find_map(|end| Some((end, tree.node(&path[..end])?)));
+        let Some((end, node)) = found else { return 0..0 };
+        let start = skip_properties(source, node.start);
+        match &node.content {
+            Content::Scalar(text) => {
+                let whole = scalar_range(source, start, text);
+                let part = within.filter(|_| end == path.len());
+                part.and_then(|range| part_range(source, whole.clone(), text, range)).unwrap_or(whole)
             }
+            Content::List(_) | Content::Map(_) => collection_range(source, start),
         }
-        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Some((step, rest)) = self.path.split_first() else { return Ok(()) };
-        for index in 0.. {
-            let found = if matches!(step, Step::Item(wanted) if *wanted == index) {
-                list.next_element_seed(Self { path: rest, ..self })?
-            } else {
-                list.next_element::<IgnoredAny>()?.map(drop)
-            };
-            if found.is_none() {
-                break;
-            }
-        }
-        Ok(())
+    /// Line and column, both from 1; the column in characters.
+    pub fn position(&self, index: usize) -> [usize; 2] {
+        let (number, line) = self.line(index);
+        [number, self.source[line..index].chars().count() + 1]
     }
-}
 
-/// Where the path's node begins, and what it says if it is a scalar.
-fn arrive(source: &str, path: &[Step], name: bool) -> Option<(usize, Option<String>)> {
-    let (mark, text) = without_byte_order_mark(source);
-    let arrived = RefCell::new(None);
-    let probe = Probe { path, name, arrived: &arrived };
-    let error = probe.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
-    let start = skip_properties(source, floor(source, mark + error.location()?.index()));
-    // A node that is absent lets a later error through, such as a second document; that is not an arrival.
-    (arrived.borrow().is_some() || error.to_string().contains("expected a key")).then(|| (start, arrived.into_inner()))
+    /// The lines that a range lies in: the number of the first, from 1, and their bytes.
+    pub fn lines(&self, range: &Range<usize>) -> (usize, Range<usize>) {
+        let (number, start) = self.line(range.start);
+        let end = self.source[range.end..].find('\n').map_or(self.source.len(), |end| range.end + end + 1);
+        (number, start..end)
+    }
+
+    /// The number of the line that holds a byte, from 1, and where it begins.
+    fn line(&self, index: usize) -> (usize, usize) {
+        let ends = || self.source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = self.lines.get_or_init(|| [0].into_iter().chain(ends().map(|(end, _)| end + 1)).collect());
+        let number = lines.partition_point(|start| *start <= index).max(1);
+        (number, lines[number - 1])
+    }
+
+    fn tree(&self) -> Option<&Tree> {
+        self.tree.get_or_init(|| Tree::of(self.source)).as_ref()
+    }
 }
 
 /// Past an anchor or tag before a node.
@@ -138,40 +96,6 @@ fn skip_properties(source: &str, mut start: usize) -> usize {
         start += word + space;
     }
     start
-}
-
-/// A scalar of the text as written, without quotes: numbers keep all of their digits.
-pub fn scalar(source: &str, path: &[Step]) -> Option<String> {
-    arrive(source, path, false)?.1
-}
-
-/// The bytes of a spot, or of its nearest parent when it is not in the text. Of a block of several lines, the first.
-pub fn locate(source: &str, spot: &Spot) -> Range<usize> {
-    let (path, name, within) = match spot {
-        Spot::File => return 0..0,
-        Spot::Bytes(range) => {
-            let start = floor(source, range.start);
-            return start..floor(source, range.end).max(start);
-        }
-        Spot::Node(path) => (path, false, None),
-        Spot::Name(path) => (path, true, None),
-        Spot::Within(path, range) => (path, false, Some(range)),
-    };
-    if name && let Some((start, Some(text))) = arrive(source, path, true) {
-        return scalar_range(source, start, &text);
-    }
-    for end in (0..=path.len()).rev() {
-        match arrive(source, &path[..end], false) {
-            Some((start, Some(text))) => {
-                let whole = scalar_range(source, start, &text);
-                let part = within.filter(|_| end == path.len());
-                return part.and_then(|range| part_range(source, whole.clone(), &text, range)).unwrap_or(whole);
-            }
-            Some((start, None)) => return collection_range(source, start),
-            None => {}
-        }
-    }
-    0..0
 }
 
 /// From a scalar's first character, or opening quote, to its end.
@@ -349,6 +273,10 @@ mod tests {
     use crate::rules::node::Node;
     use proptest::prelude::*;
 
+    fn locate(source: &str, spot: &Spot) -> Range<usize> {
+        Places::of(source).locate(spot)
+    }
+
     fn key(name: &str) -> Step {
         Step::Key(name.to_owned())
     }
@@ -436,8 +364,42 @@ mod tests {
     #[test]
     fn numbers_keep_their_digits() {
         let source = "a: 12345678901234567890.123456789\nb: 007\n";
-        assert_eq!(scalar(source, &[key("a")]).as_deref(), Some("12345678901234567890.123456789"));
+        assert_eq!(Places::of(source).scalar(&[key("a")]), Some("12345678901234567890.123456789"));
         assert_eq!(Node::parse("", source).expect("yaml").get("b"), Some(&Node::Text("007".to_owned())));
+    }
+
+    /// Both parsers see the same scalars at the same paths.
+    fn assert_found(places: &Places, node: &Node, path: &mut Vec<Step>) {
+        match node {
+            Node::List(items) => items.iter().enumerate().for_each(|(index, item)| {
+                path.push(Step::Item(index));
+                assert_found(places, item, path);
+                path.pop();
+            }),
+            Node::Map(entries) => entries.iter().enumerate().for_each(|(index, (_, value))| {
+                path.push(Step::Entry(index));
+                assert_found(places, value, path);
+                path.pop();
+            }),
+            Node::Text(text) => assert_eq!(places.scalar(path), Some(text.as_str()), "{path:?}"),
+            Node::Null | Node::Bool(_) | Node::Number(_) => assert!(places.scalar(path).is_some(), "{path:?}"),
+        }
+    }
+
+    #[test]
+    fn finds_every_scalar_of_the_jobs_in_this_repository() {
+        let jobs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs");
+        let mut files = 0;
+        for job in std::fs::read_dir(jobs).expect("jobs").map(|entry| entry.expect("a job").path()) {
+            let rules = std::fs::read_dir(job.join("rules")).expect("rules").map(|entry| entry.expect("a file").path());
+            for file in rules.chain([job.join("sunset.yaml")]) {
+                let source = std::fs::read_to_string(&file).expect("a text");
+                let node = Node::parse("", &source).expect("YAML");
+                assert_found(&Places::of(&source), &node, &mut Vec::new());
+                files += 1;
+            }
+        }
+        assert!(files > 10, "{files}");
     }
 
     proptest! {

@@ -3,10 +3,10 @@
 //! What users wrote is quoted in all three. In the text for terminals, characters that could steer a terminal or turn
 //! the direction of writing are replaced.
 
-use super::{Code, Diagnostic, Severity, Sources, locate};
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use super::{Code, Diagnostic, Places, Severity, Sources};
+use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 use serde_json::{Value, json};
-use std::{borrow::Cow, fmt::Write, ops::Range};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write, ops::Range};
 
 impl Severity {
     pub fn as_str(self) -> &'static str {
@@ -17,12 +17,29 @@ impl Severity {
     }
 }
 
+/// The files that were read; any other one is empty.
+struct Files<'a> {
+    read: BTreeMap<&'a str, Places<'a>>,
+    empty: Places<'a>,
+}
+
+impl<'a> Files<'a> {
+    fn of(sources: &'a Sources) -> Self {
+        let read = sources.iter().map(|(file, source)| (file.as_str(), Places::of(source))).collect();
+        Self { read, empty: Places::of("") }
+    }
+
+    fn get(&self, file: Option<&str>) -> &Places<'a> {
+        file.and_then(|file| self.read.get(file)).unwrap_or(&self.empty)
+    }
+}
+
 /// A diagnostic with its place worked out.
 struct Located<'a> {
     diagnostic: &'a Diagnostic,
     file: Option<&'a str>,
-    /// Empty when the file was not read.
-    source: &'a str,
+    /// Those of an empty text when the file was not read.
+    places: &'a Places<'a>,
     range: Range<usize>,
     also: Option<Also<'a>>,
 }
@@ -30,22 +47,22 @@ struct Located<'a> {
 /// A further place, worked out too.
 struct Also<'a> {
     file: &'a str,
-    source: &'a str,
+    places: &'a Places<'a>,
     range: Range<usize>,
     label: &'a str,
 }
 
 /// In the order of files and positions.
-fn located<'a>(diagnostics: &'a [Diagnostic], sources: &'a Sources) -> Vec<Located<'a>> {
+fn located<'a>(diagnostics: &'a [Diagnostic], files: &'a Files<'a>) -> Vec<Located<'a>> {
     let locate = |diagnostic: &'a Diagnostic| {
         let file = diagnostic.place.as_ref().map(|place| place.file.as_str());
-        let source = file.and_then(|file| sources.get(file)).map_or("", String::as_str);
-        let range = diagnostic.place.as_ref().map_or(0..0, |place| locate(source, &place.spot));
+        let places = files.get(file);
+        let range = diagnostic.place.as_ref().map_or(0..0, |place| places.locate(&place.spot));
         let also = diagnostic.also.as_ref().map(|(place, label)| {
-            let source = sources.get(&place.file).map_or("", String::as_str);
-            Also { file: &place.file, source, range: locate(source, &place.spot), label }
+            let places = files.get(Some(&place.file));
+            Also { file: &place.file, places, range: places.locate(&place.spot), label }
         });
-        Located { diagnostic, file, source, range, also }
+        Located { diagnostic, file, places, range, also }
     };
     let mut all: Vec<_> = diagnostics.iter().map(locate).collect();
     all.sort_by(|a, b| {
@@ -55,6 +72,24 @@ fn located<'a>(diagnostics: &'a [Diagnostic], sources: &'a Sources) -> Vec<Locat
     all
 }
 
+/// The lines of a file that annotations underline. The renderer reads all that it is given, so it gets these alone.
+fn snippet<'a>(
+    file: &str,
+    places: &'a Places<'a>,
+    annotations: Vec<(AnnotationKind, Range<usize>, String)>,
+) -> Snippet<'a, Annotation<'a>> {
+    let ranges = || annotations.iter().map(|(_, range, _)| range);
+    let whole =
+        ranges().map(|range| range.start).min().unwrap_or(0)..ranges().map(|range| range.end).max().unwrap_or(0);
+    let (number, lines) = places.lines(&whole);
+    let snippet =
+        Snippet::source(harmless_source(&places.source()[lines.clone()])).path(harmless(file)).line_start(number);
+    snippet.annotations(annotations.into_iter().map(|(kind, range, label)| {
+        let range = range.start - lines.start..range.end - lines.start;
+        kind.span(range).label((!label.is_empty()).then_some(label))
+    }))
+}
+
 /// As rustc would print it, each with the line of its file, and a [`summary`] at the end; nothing when there are none.
 pub fn render_text(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) -> String {
     if diagnostics.is_empty() {
@@ -62,7 +97,8 @@ pub fn render_text(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) 
     }
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
-    for Located { diagnostic, file, source, range, also } in located(diagnostics, sources) {
+    let files = Files::of(sources);
+    for Located { diagnostic, file, places, range, also } in located(diagnostics, &files) {
         let level = match diagnostic.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -76,24 +112,20 @@ pub fn render_text(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) 
             Some(also) if Some(also.file) == file => (Some(also), None),
             also => (None, also),
         };
-        let further = |also: &Also| {
-            let label = harmless(also.label);
-            AnnotationKind::Context.span(also.range.clone()).label((!label.is_empty()).then_some(label))
-        };
+        let further = |also: Also| (AnnotationKind::Context, also.range, harmless(also.label));
         match file {
             Some(file) if range.is_empty() && range.start == 0 => {
                 group = group.element(annotate_snippets::Origin::path(harmless(file)));
             }
             Some(file) => {
-                let annotation = AnnotationKind::Primary.span(range).label((!label.is_empty()).then_some(label));
-                let snippet = Snippet::source(harmless_source(source)).path(harmless(file)).annotation(annotation);
-                group = group.element(snippet.annotations(also_here.as_ref().map(further)));
+                let primary = [(AnnotationKind::Primary, range, label)];
+                let annotations = primary.into_iter().chain(also_here.map(further)).collect();
+                group = group.element(snippet(file, places, annotations));
             }
             None => {}
         }
-        if let Some(also) = &also_elsewhere {
-            let snippet = Snippet::source(harmless_source(also.source)).path(harmless(also.file));
-            group = group.element(snippet.annotation(further(also)));
+        if let Some(also) = also_elsewhere {
+            group = group.element(snippet(also.file, also.places, vec![further(also)]));
         }
         group = group.elements(help.map(|help| Level::HELP.message(help)));
         let _ = writeln!(text, "{}\n", renderer.render(&[group]));
@@ -118,13 +150,14 @@ pub fn summary(diagnostics: &[Diagnostic]) -> String {
 /// a second place has to do with it.
 pub fn render_json(diagnostics: &[Diagnostic], sources: &Sources) -> String {
     let mut text = String::new();
-    for found in located(diagnostics, sources) {
-        let Located { diagnostic, file, source, range, also } = &found;
-        let ends = |source: &str, range: &Range<usize>| match source.is_empty() {
+    let files = Files::of(sources);
+    for found in located(diagnostics, &files) {
+        let Located { diagnostic, file, places, range, also } = &found;
+        let ends = |places: &Places, range: &Range<usize>| match places.source().is_empty() {
             true => [[Value::Null, Value::Null], [Value::Null, Value::Null]],
-            false => [position(source, range.start), position(source, range.end)],
+            false => [range.start, range.end].map(|index| places.position(index).map(Value::from)),
         };
-        let [[line, column], [end_line, end_column]] = ends(source, range);
+        let [[line, column], [end_line, end_column]] = ends(places, range);
         let mut object = json!({
             "code": diagnostic.code.as_str(),
             "severity": diagnostic.severity.as_str(),
@@ -138,7 +171,7 @@ pub fn render_json(diagnostics: &[Diagnostic], sources: &Sources) -> String {
             "help": diagnostic.help,
         });
         if let Some(also) = also {
-            let [[line, column], [end_line, end_column]] = ends(also.source, &also.range);
+            let [[line, column], [end_line, end_column]] = ends(also.places, &also.range);
             object["also"] = json!({
                 "file": also.file,
                 "line": line,
@@ -168,7 +201,7 @@ pub fn render_sarif(diagnostics: &[Diagnostic], sources: &Sources) -> String {
         })
         .collect();
     let result = |found: Located| {
-        let Located { diagnostic, file, source, range, also } = found;
+        let Located { diagnostic, file, places, range, also } = found;
         let detail = [Some(diagnostic.label.as_str()).filter(|label| !label.is_empty()), diagnostic.help.as_deref()];
         let text =
             [Some(diagnostic.message.as_str())].into_iter().chain(detail).flatten().collect::<Vec<_>>().join("\n");
@@ -178,26 +211,27 @@ pub fn render_sarif(diagnostics: &[Diagnostic], sources: &Sources) -> String {
             "level": diagnostic.severity.as_str(),
             "message": { "text": text },
         });
-        let physical = |file: &str, source: &str, range: &Range<usize>| {
+        let physical = |file: &str, places: &Places, range: &Range<usize>| {
             let mut place = json!({ "artifactLocation": { "uri": uri(file) } });
-            if !source.is_empty() {
-                let [line, column] = position(source, range.start);
-                let [end_line, end_column] = position(source, range.end);
+            if !places.source().is_empty() {
+                let [line, column] = places.position(range.start);
+                let [end_line, end_column] = places.position(range.end);
                 place["region"] =
                     json!({ "startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column });
             }
             place
         };
         if let Some(file) = file {
-            result["locations"] = json!([{ "physicalLocation": physical(file, source, &range) }]);
+            result["locations"] = json!([{ "physicalLocation": physical(file, places, &range) }]);
         }
         if let Some(also) = also {
-            let place = physical(also.file, also.source, &also.range);
+            let place = physical(also.file, also.places, &also.range);
             result["relatedLocations"] = json!([{ "physicalLocation": place, "message": { "text": also.label } }]);
         }
         result
     };
-    let results: Vec<_> = located(diagnostics, sources).into_iter().map(result).collect();
+    let files = Files::of(sources);
+    let results: Vec<_> = located(diagnostics, &files).into_iter().map(result).collect();
     let log = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -208,13 +242,6 @@ pub fn render_sarif(diagnostics: &[Diagnostic], sources: &Sources) -> String {
         }],
     });
     format!("{log:#}\n")
-}
-
-/// Line and column, both from 1; the column in characters.
-fn position(source: &str, index: usize) -> [Value; 2] {
-    let before = &source[..index];
-    let line = before.rfind('\n').map_or(0, |end| end + 1);
-    [before.matches('\n').count() + 1, before[line..].chars().count() + 1].map(Value::from)
 }
 
 /// A relative path as a URI reference.
@@ -354,6 +381,30 @@ mod tests {
         let related = |index: usize| &log["runs"][0]["results"][index]["relatedLocations"][0];
         assert_eq!(related(0)["message"]["text"], "needed in the same file");
         assert_eq!(related(1)["physicalLocation"]["artifactLocation"]["uri"], "rules/orders.yaml");
+    }
+
+    #[test]
+    fn thousands_of_mistakes_in_one_file_are_shown() {
+        let rule = |number: usize| format!("  - id: r{number}\n    tabel: core.customers # 顧客\n    period: 6m\n");
+        let text = format!("rules:\n{}", (0..2000).map(rule).collect::<String>());
+        let sources = Sources::from([("a.yaml".to_owned(), text)]);
+        let wrong = |number: usize| {
+            let rule = Place::root("a.yaml").key("rules").item(number);
+            [
+                Diagnostic::error(Code::UnknownKey, rule.key("tabel").name(), "a"),
+                Diagnostic::error(Code::BadPeriod, rule.key("period"), "b").also(rule.key("id"), "c"),
+            ]
+        };
+        let diagnostics: Vec<_> = (0..2000).flat_map(wrong).collect();
+        let text = render_text(&diagnostics, &sources, false);
+        assert!(
+            text.contains("--> a.yaml:6001:13") && text.ends_with("4000 errors\n"),
+            "{}",
+            &text[text.len() - 500..]
+        );
+        let last: Value = serde_json::from_str(render_json(&diagnostics, &sources).lines().last().unwrap()).unwrap();
+        assert_eq!(last["line"], 6001);
+        assert_eq!(last["also"]["line"], 5999);
     }
 
     #[test]

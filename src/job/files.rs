@@ -2,7 +2,11 @@
 //! deletes nothing, and nobody hears of it.
 
 use super::{RULES_DIRECTORY, unreadable};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::{
+    diagnostic::{Code, Diagnostic, Place},
+    file,
+    recipients::recipe,
+};
 use std::{
     ffi::OsStr,
     fs, io,
@@ -21,7 +25,8 @@ enum Entry {
 /// The rule files as paths in the job directory, sorted: those that end in `.yaml` or `.yml`, be they files or links to
 /// files. Hidden entries, `*.md` and `lost+found` are passed over; everything else is an error.
 pub(super) fn rule_files(directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
-    let names = fs::read_dir(directory.join(RULES_DIRECTORY))
+    let names = file::within(directory, RULES_DIRECTORY)
+        .and_then(fs::read_dir)
         .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
     let mut names = match names {
         Ok(names) => names,
@@ -50,6 +55,24 @@ pub(super) fn rule_files(directory: &Path, diagnostics: &mut Vec<Diagnostic>) ->
     }
     diagnostics.append(&mut found);
     files
+}
+
+/// The company's own recipes as paths in the job directory, sorted. There need not be any.
+pub(super) fn recipe_files(directory: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
+    let names = file::within(directory, recipe::DIRECTORY)
+        .and_then(fs::read_dir)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
+    let mut names = match names {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            diagnostics.push(unreadable(directory, recipe::DIRECTORY, &error));
+            return Vec::new();
+        }
+    };
+    names.sort();
+    let recipes = names.iter().filter_map(|name| name.to_str().filter(|name| name.ends_with(".yaml")));
+    recipes.map(|name| format!("{}/{name}", recipe::DIRECTORY)).collect()
 }
 
 fn judge(rules: &Path, name: &OsStr) -> Entry {

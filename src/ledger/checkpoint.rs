@@ -70,27 +70,43 @@ impl Checkpoint {
         SignedCheckpoint { checkpoint: self, note }
     }
 
-    /// Reads a note and checks its signatures: at least one by a trusted key, and every one by a trusted key right.
-    /// Signatures by other keys, those of witnesses for example, are passed over, as the specification wants it.
+    /// Reads a note whose signatures are right.
+    ///
+    /// # Errors
+    /// They are not, or its text is not a checkpoint.
     pub fn verify(note: &str, trusted: &[VerificationKey]) -> Result<Self, CheckpointError> {
-        let (body, signatures) = split(note)?;
-        let (mut signed, mut named) = (false, Vec::new());
-        for line in signatures.lines() {
-            let (name, hash, signature) = signature_line(line)?;
-            let label = format!("{name}+{}", hex::encode(hash));
-            if let Some(key) = trusted.iter().find(|key| key.name == name && key.hash == hash) {
-                let signature = Signature::from_slice(&signature)
-                    .map_err(|_| CheckpointError::Form("a signature has not 64 bytes"))?;
-                key.key
-                    .verify_strict(body.as_bytes(), &signature)
-                    .map_err(|_| CheckpointError::Signature(label.clone()))?;
-                signed = true;
-            }
-            named.push(label);
+        let signed = verify_note(note, trusted);
+        let checkpoint = parse(split(note)?.0);
+        // What is wrong with a text that somebody signed says more than who signed it.
+        match signed {
+            Err(error @ CheckpointError::Untrusted(_)) => checkpoint.and(Err(error)),
+            signed => signed.and(checkpoint),
         }
-        let checkpoint = parse(body)?;
-        if signed { Ok(checkpoint) } else { Err(CheckpointError::Untrusted(named.join(", "))) }
     }
+}
+
+/// Checks a note's signatures: at least one by a trusted key, and every one by a trusted key right. Signatures by other
+/// keys, those of witnesses for example, are passed over, as the specification wants it.
+///
+/// # Errors
+/// None of these keys signed it, or the text is not the one that they signed.
+pub fn verify_note(note: &str, trusted: &[VerificationKey]) -> Result<(), CheckpointError> {
+    let (body, signatures) = split(note)?;
+    let (mut signed, mut named) = (false, Vec::new());
+    for line in signatures.lines() {
+        let (name, hash, signature) = signature_line(line)?;
+        let label = format!("{name}+{}", hex::encode(hash));
+        if let Some(key) = trusted.iter().find(|key| key.name == name && key.hash == hash) {
+            let signature =
+                Signature::from_slice(&signature).map_err(|_| CheckpointError::Form("a signature has not 64 bytes"))?;
+            key.key
+                .verify_strict(body.as_bytes(), &signature)
+                .map_err(|_| CheckpointError::Signature(label.clone()))?;
+            signed = true;
+        }
+        named.push(label);
+    }
+    if signed { Ok(()) } else { Err(CheckpointError::Untrusted(named.join(", "))) }
 }
 
 /// A text of whole lines, none of them empty, with its signature behind it (C2SP signed-note), under the name `origin`.

@@ -4,12 +4,12 @@
 //! of a SHA-256 over the public part (signing) or over the kind and the secret (others).
 
 use super::{checkpoint::VerificationKey, tag::TagKey};
-use crate::{cli::KeyKind, settings::KeySettings};
+use crate::{cli::KeyKind, file, settings::KeySettings};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ed25519_dalek::{Signer, SigningKey as Ed25519};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use std::{fmt, fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+use std::{fmt, io::Write as _, path::Path};
 use zeroize::Zeroizing;
 
 /// What is wrong with a key's text. Never quotes it.
@@ -86,7 +86,7 @@ impl Key {
     /// # Errors
     /// The file exists already, or cannot be written.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let mut file = file::create_new(path)?;
         writeln!(file, "{}", self.text().expose_secret())?;
         file.sync_all()
     }

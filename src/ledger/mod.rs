@@ -19,9 +19,9 @@ pub mod seal;
 pub mod tag;
 pub mod verify;
 
-pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerificationKey};
+pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerificationKey, sign_note, verify_note};
 pub use entry::{AssertionResult, BatchResult, Entry, Event, Intent, RuleResult, SettledBy, ToldBy};
-pub use keys::{Key, KeyError, Keys};
+pub use keys::{Key, KeyError, Keys, SigningKey};
 pub use seal::{Seal, SealError};
 pub use tag::{BatchEvidence, BatchTags, Tag, TagKey, Tagging};
 

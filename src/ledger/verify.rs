@@ -268,7 +268,8 @@ impl Verifier {
         self.previous = hash;
         self.tree.push(hash);
         let size = self.tree.size();
-        for (kept, external) in self.external.extract_if(.., |(_, external)| external.size == size).collect::<Vec<_>>() {
+        for (kept, external) in self.external.extract_if(.., |(_, external)| external.size == size).collect::<Vec<_>>()
+        {
             match external.root == self.tree.root() {
                 true => self.report.contained += 1,
                 false => self.problem(&format!("the checkpoint kept {kept} has another root for these {size} entries")),

@@ -20,6 +20,7 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::{
+    borrow::Cow,
     convert::Infallible,
     error::Error as _,
     fmt::{self, Write as _},
@@ -29,6 +30,7 @@ use std::{
     task,
     time::{Duration, Instant},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// For one attempt, where settings say nothing.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,8 +40,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Uploads get time for their length: they are not slower than so many bytes a second.
 const SLOWEST: u64 = 256 << 10;
 
-/// No vendor answers with more.
+/// No vendor answers with more, in bytes.
 const LONGEST_REPLY: usize = 1 << 20;
+
+/// All replies that a process holds are not longer, in bytes.
+const ALL_REPLIES: usize = 32 << 20;
+
+/// The room for replies is given out in pieces of so many bytes.
+const PIECE: usize = 1 << 10;
 
 /// What all recipients of a run share.
 #[derive(Clone, Debug)]
@@ -54,6 +62,8 @@ pub struct Plumbing {
     pub sender: Option<Arc<Sender>>,
     /// Counts the calls of a day; in this process alone by default.
     pub quotas: Arc<dyn Quotas>,
+    /// The room for replies.
+    room: Arc<Semaphore>,
 }
 
 impl Plumbing {
@@ -78,6 +88,7 @@ impl Plumbing {
             members: None,
             sender: None,
             quotas: InProcess::new(),
+            room: Arc::new(Semaphore::new(ALL_REPLIES / PIECE)),
         })
     }
 
@@ -172,7 +183,7 @@ pub enum Body {
     Json(Value),
     Form(Vec<(String, String)>),
     Raw {
-        content_type: &'static str,
+        content_type: Cow<'static, str>,
         bytes: Vec<u8>,
     },
     Upload(Arc<dyn Upload>),
@@ -270,6 +281,8 @@ pub struct Reply {
     pub status: u16,
     headers: HeaderMap,
     pub body: Vec<u8>,
+    /// The room that the body takes, until the last copy is gone.
+    _room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Reply {
@@ -310,7 +323,7 @@ impl Reply {
         let pair = |(name, value): &(&str, &str)| {
             (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
         };
-        Self { status, headers: headers.iter().map(pair).collect(), body: body.as_bytes().to_vec() }
+        Self { status, headers: headers.iter().map(pair).collect(), body: body.as_bytes().to_vec(), _room: None }
     }
 }
 
@@ -488,7 +501,9 @@ impl Client {
             Body::None => request,
             Body::Json(value) => request.json(value),
             Body::Form(pairs) => request.form(pairs),
-            Body::Raw { content_type, bytes } => request.header("content-type", *content_type).body(bytes.clone()),
+            Body::Raw { content_type, bytes } => {
+                request.header("content-type", content_type.as_ref()).body(bytes.clone())
+            }
             Body::Upload(upload) => {
                 let sending = Sending { upload: upload.clone(), next: 0, left: upload.length() };
                 request.header("content-type", upload.content_type()).body(reqwest::Body::wrap(sending))
@@ -499,6 +514,11 @@ impl Client {
             false => describe(&error.without_url()),
         };
         let mut response = request.headers(headers).send().await.map_err(told)?;
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+        if length.is_some_and(|length| length > LONGEST_REPLY) {
+            return Err("the answer is too long".to_owned());
+        }
+        let mut room = self.room(length.unwrap_or(LONGEST_REPLY), timeout).await?;
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(told)? {
             body.extend_from_slice(&part);
@@ -506,7 +526,18 @@ impl Client {
                 return Err("the answer is too long".to_owned());
             }
         }
-        Ok(Reply { status: response.status().as_u16(), headers: response.headers().clone(), body })
+        // Less may have come than there was room for.
+        let spare = room.num_permits().saturating_sub(body.len().div_ceil(PIECE));
+        drop(room.split(spare));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Reply { status, headers, body, _room: Some(Arc::new(room)) })
+    }
+
+    /// Room for a reply of this length. Waits for others to go.
+    async fn room(&self, length: usize, timeout: Duration) -> Result<OwnedSemaphorePermit, String> {
+        let pieces = u32::try_from(length.div_ceil(PIECE)).unwrap_or(u32::MAX);
+        let room = tokio::time::timeout(timeout, self.plumbing.room.clone().acquire_many_owned(pieces)).await;
+        room.ok().and_then(Result::ok).ok_or_else(|| "there is no room for the answer beside others".to_owned())
     }
 }
 
@@ -630,6 +661,22 @@ mod tests {
         ] {
             check_url(bad).unwrap_err();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_replies_together_have_so_much_room() {
+        let plumbing = Plumbing::new().unwrap();
+        let settings = RecipientSettings::bare(super::super::kind("stripe").unwrap());
+        let conduct = Conduct { base: "https://api.example.com", rates: &[], judge: super::super::retry::usual };
+        let (one, other) =
+            (plumbing.client(&settings, &conduct).unwrap(), plumbing.client(&settings, &conduct).unwrap());
+        let mut held = Vec::new();
+        for client in [&one, &other].into_iter().cycle().take(32) {
+            held.push(client.room(LONGEST_REPLY, TIMEOUT).await.unwrap());
+        }
+        assert!(other.room(1, TIMEOUT).await.is_err());
+        held.pop();
+        held.push(other.room(LONGEST_REPLY, TIMEOUT).await.unwrap());
     }
 
     #[test]

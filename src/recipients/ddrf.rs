@@ -20,7 +20,7 @@
 pub mod jwt;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, Named, OpenError, Plumbing, Recipient,
     RecipientSettings, State, Subject,
     client::{Body, Call, Client, Conduct, Reply, check_url, in_order},
     identity::formatted,
@@ -117,7 +117,7 @@ pub static KIND: Kind = Kind {
         },
     ],
     identifiers: Identifiers::OfSettings(|settings| {
-        settings.options.entries("identifiers").into_iter().map(|(name, _)| name.to_owned()).collect()
+        settings.options.entries("identifiers").into_iter().map(|(name, _)| Named::required(name)).collect()
     }),
     check,
     facts: |settings| Facts {
@@ -355,7 +355,9 @@ impl Ddrf {
             };
             let call = Call::post("ask for deletion", &discovery.endpoint).body(match self.json {
                 true => Body::Json(json!({"rqJWT": request.token})),
-                false => Body::Raw { content_type: "application/jwt", bytes: request.token.clone().into_bytes() },
+                false => {
+                    Body::Raw { content_type: "application/jwt".into(), bytes: request.token.clone().into_bytes() }
+                }
             });
             let reply = match self.client.send(&call).await {
                 Ok(reply) => reply,

@@ -12,6 +12,7 @@
 
 use super::{
     Answer, CheckError, Misfit, OpenError, Options, Plumbing, RecipientSettings,
+    assertion::{self, Assertion, private_key},
     client::{Body, Call, Client, Conduct, Failure, Reply, check_url},
     phone::{self, Phone},
     retry::{Verdict, retry_after},
@@ -25,22 +26,13 @@ use crate::{
         shape::{Bounds, Field, Shape},
     },
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use ring::{
-    rand::SystemRandom,
-    signature::{RSA_PKCS1_SHA256, RsaKeyPair},
-};
-use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 
 /// Where tokens are given, and the audience of an assertion wherever it is sent.
 const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
-
-/// An assertion holds no longer.
-const ASSERTION_SECONDS: i64 = 3600;
 
 /// Where Google's quota days begin.
 pub const QUOTA_ZONE: &str = "America/Los_Angeles";
@@ -141,7 +133,7 @@ pub fn tokens(settings: &RecipientSettings, plumbing: &Plumbing, scope: &str) ->
     let options = &settings.options;
     let grant = match options.secret("service_account") {
         Some(text) => {
-            let account = ServiceAccount::read(&text, scope, options.text("impersonate")).map_err(fails)?;
+            let account = service_account(&text, scope, options.text("impersonate")).map_err(fails)?;
             Grant::Account(Box::new(account))
         }
         None => {
@@ -168,7 +160,7 @@ struct Source {
 }
 
 enum Grant {
-    Account(Box<ServiceAccount>),
+    Account(Box<Assertion>),
     User { id: String, secret: SecretString, refresh_token: SecretString },
 }
 
@@ -177,8 +169,8 @@ impl TokenSource for Source {
     async fn fetch(&self, _: &Client) -> Result<(SecretString, Duration), Failure> {
         let form = match &self.grant {
             Grant::Account(account) => vec![
-                ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned()),
-                ("assertion", account.assertion(Timestamp::now()).map_err(unusable)?),
+                ("grant_type", assertion::GRANT_TYPE.to_owned()),
+                ("assertion", account.sign(Timestamp::now()).map_err(unusable)?),
             ],
             Grant::User { id, secret, refresh_token } => vec![
                 ("grant_type", "refresh_token".to_owned()),
@@ -232,58 +224,22 @@ fn judge_token(reply: &Reply) -> Verdict {
     }
 }
 
-/// A service account's key, read from its file.
-struct ServiceAccount {
-    email: String,
-    key_id: Option<String>,
-    key: RsaKeyPair,
-    scope: String,
-    /// Whom it acts for.
-    subject: Option<String>,
-}
-
-impl ServiceAccount {
-    fn read(text: &SecretString, scope: &str, subject: Option<&str>) -> Result<Self, String> {
-        let file: Value = serde_json::from_str(text.expose_secret())
-            .map_err(|_| "`service_account` is not the JSON of a key file".to_owned())?;
-        let email = file["client_email"].as_str().filter(|_| file["type"] == "service_account");
-        let (Some(email), Some(key)) = (email, file["private_key"].as_str()) else {
-            return Err("`service_account` is not the key file of a service account".to_owned());
-        };
-        let key = PrivatePkcs8KeyDer::from_pem_slice(key.as_bytes())
-            .map_err(|_| "the private key of `service_account` cannot be read".to_owned())?;
-        let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der())
-            .map_err(|_| "the private key of `service_account` is no RSA key of 2048 bits or more".to_owned())?;
-        Ok(Self {
-            email: email.to_owned(),
-            key_id: file["private_key_id"].as_str().map(str::to_owned),
-            key,
-            scope: scope.to_owned(),
-            subject: subject.map(str::to_owned),
-        })
-    }
-
-    /// A JSON Web Token that asks for an access token (RFC 7523).
-    fn assertion(&self, now: Timestamp) -> Result<String, String> {
-        let mut header = json!({"typ": "JWT", "alg": "RS256"});
-        if let Some(id) = &self.key_id {
-            header["kid"] = id.as_str().into();
-        }
-        let now = now.as_second();
-        let mut claims = json!({
-            "iat": now, "exp": now + ASSERTION_SECONDS, "iss": self.email, "aud": TOKEN_URL, "scope": self.scope,
-        });
-        if let Some(subject) = &self.subject {
-            claims["sub"] = subject.as_str().into();
-        }
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&header), part(&claims));
-        let mut signature = vec![0; self.key.public().modulus_len()];
-        self.key
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
-            .map_err(|_| "the assertion cannot be signed".to_owned())?;
-        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
-    }
+/// What asks in a service account's name, from its key file; `subject` is whom it acts for.
+fn service_account(text: &SecretString, scope: &str, subject: Option<&str>) -> Result<Assertion, String> {
+    let file: Value = serde_json::from_str(text.expose_secret())
+        .map_err(|_| "`service_account` is not the JSON of a key file".to_owned())?;
+    let email = file["client_email"].as_str().filter(|_| file["type"] == "service_account");
+    let (Some(email), Some(key)) = (email, file["private_key"].as_str()) else {
+        return Err("`service_account` is not the key file of a service account".to_owned());
+    };
+    Ok(Assertion {
+        issuer: email.to_owned(),
+        subject: subject.map(str::to_owned),
+        audience: TOKEN_URL.to_owned(),
+        scope: Some(scope.to_owned()),
+        key_id: file["private_key_id"].as_str().map(str::to_owned),
+        key: private_key(key).map_err(|reason| format!("the private key of `service_account` {reason}"))?,
+    })
 }
 
 /// What a reply of one of Google's APIs means for the next attempt: 401 is the token; 408, 429, 5xx, `ABORTED`, and the

@@ -1,7 +1,7 @@
 //! Who is to stay: for recipients that cannot remove one person, and get a whole list anew instead.
 
 use crate::{
-    diagnostic::{Diagnostic, Place},
+    diagnostic::{Diagnostic, Place, Places},
     rules::{
         At, Condition, TablePath, format, language,
         shape::{Field, MapShape, Shape},
@@ -58,13 +58,13 @@ pub struct Source {
 
 impl Source {
     /// Reads what the shape has not refused; `source` is the file's text.
-    pub(crate) fn read(at: &At, source: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+    pub(crate) fn read(at: &At, places: &Places, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
         let table: TablePath = at.get("table")?.text()?.parse().ok()?;
         let columns = at.get("columns")?;
         let columns = columns.entries().filter_map(|(name, column)| Some((name.to_owned(), column.text()?.to_owned())));
         let columns = columns.collect();
         let condition =
-            at.get("where").and_then(|condition| crate::rules::condition_of(&condition, &table, source, diagnostics));
+            at.get("where").and_then(|condition| crate::rules::condition_of(&condition, &table, places, diagnostics));
         Some(Self { table, columns, condition, place: at.place.clone() })
     }
 

@@ -5,10 +5,13 @@
 //! and the circuit breaker are shared: a vendor describes a [`client::Call`] and judges the [`client::Reply`].
 
 pub mod answer;
+mod assertion;
 pub mod circuit;
 pub mod client;
 pub mod criteo;
 pub mod ddrf;
+mod discreet;
+mod echo;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
@@ -26,6 +29,7 @@ pub mod paypal;
 pub mod phone;
 pub mod quota;
 pub mod rate;
+pub mod recipe;
 pub mod retention;
 pub mod retry;
 pub mod sender;
@@ -41,7 +45,7 @@ pub use answer::{Answer, Notice, Poll, State};
 pub use client::Plumbing;
 pub use grade::Grade;
 pub use members::Members;
-pub use options::{Misfit, Options, RecipientSettings};
+pub use options::{Misfit, Named, Options, RecipientSettings};
 pub use quota::{Quota, Quotas};
 pub use rate::Rate;
 pub use retention::Retention;
@@ -160,8 +164,8 @@ pub enum Identifiers {
         /// Each group names identifiers of which the rule gives at least one.
         any_of: &'static [&'static [&'static str]],
     },
-    /// The settings name them; the rule gives all of them.
-    OfSettings(fn(&RecipientSettings) -> Vec<String>),
+    /// The settings name them; the rule gives all that are required.
+    OfSettings(fn(&RecipientSettings) -> Vec<Named>),
 }
 
 /// An identifier that a recipient knows people by.
@@ -200,10 +204,11 @@ pub struct OpenError {
     pub reason: String,
 }
 
-/// Makes the client of a recipient: no call is made yet.
+/// Makes the client of a recipient: no call is made yet. Its answers do not repeat what it was sent.
 ///
 /// # Errors
 /// A secret is not there, or the base URL cannot be used.
 pub fn open(settings: &RecipientSettings, plumbing: &Plumbing) -> Result<Box<dyn Recipient>, OpenError> {
-    (settings.kind.open)(settings, plumbing)
+    let recipient = (settings.kind.open)(settings, plumbing)?;
+    Ok(Box::new(discreet::Discreet::new(recipient, settings)))
 }

@@ -475,7 +475,7 @@ impl OpenDsr {
             let id = own_id(subject, number);
             let bytes = self.body(&id, identities.clone()).to_string().into_bytes();
             let call = Call::post("ask for erasure", &self.path);
-            let body = Body::Raw { content_type: "application/json", bytes: bytes.clone() };
+            let body = Body::Raw { content_type: "application/json".into(), bytes: bytes.clone() };
             let reply = self.send(call.body(body)).await?;
             match reply.status {
                 200..=299 => {

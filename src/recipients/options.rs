@@ -1,7 +1,11 @@
 //! What `sunset.yaml` says about one recipient.
 
 use super::{Grade, Identifiers, Kind, Rate, members::Source};
-use crate::rules::{Period, RuleRecipient, node::Node};
+use crate::{
+    diagnostic::Place,
+    rules::{At, Period, RuleRecipient, node::Node},
+    settings::secrets_of,
+};
 use jiff::{Timestamp, tz::TimeZone};
 use secrecy::SecretString;
 use std::{fmt, time::Duration};
@@ -79,6 +83,15 @@ impl RecipientSettings {
         }
     }
 
+    /// What stands in the kind's own keys and is a secret, or may be.
+    pub fn secrets(&self) -> Vec<String> {
+        /// What is shorter is a word such as `GET`.
+        const SHORTEST: usize = 6;
+        let at = At { node: &self.options.0, place: Place::root("") };
+        let secrets = secrets_of(self.kind.settings, &at);
+        secrets.iter().filter_map(At::text).filter(|text| text.len() >= SHORTEST).map(str::to_owned).collect()
+    }
+
     /// The documented limits and the settings' own.
     pub fn rates(&self, documented: &[Rate]) -> Vec<Rate> {
         documented.iter().copied().chain(self.rate).collect()
@@ -98,19 +111,39 @@ impl RecipientSettings {
     pub fn identifiers(&self) -> Vec<String> {
         match &self.kind.identifiers {
             Identifiers::Fixed { all, .. } => all.iter().map(|identifier| identifier.name.to_owned()).collect(),
-            Identifiers::OfSettings(names) => names(self),
+            Identifiers::OfSettings(names) => names(self).into_iter().map(|named| named.name).collect(),
         }
     }
 
     /// The first group of identifiers that has none among `given`: one of them is missing.
     pub fn missing(&self, given: &[&str]) -> Option<Vec<String>> {
+        let of = |named: Vec<Named>| named.into_iter().map(|named| named.name).collect::<Vec<_>>();
         let groups: Vec<Vec<String>> = match &self.kind.identifiers {
             Identifiers::Fixed { any_of, .. } => {
                 any_of.iter().map(|group| group.iter().map(|name| (*name).to_owned()).collect()).collect()
             }
-            Identifiers::OfSettings(names) => names(self).into_iter().map(|name| vec![name]).collect(),
+            Identifiers::OfSettings(names) => {
+                let (required, optional): (Vec<_>, Vec<_>) = names(self).into_iter().partition(|named| named.required);
+                // where all of them may be missing, one of them may not
+                let any = (required.is_empty() && !optional.is_empty()).then(|| of(optional));
+                required.into_iter().map(|named| vec![named.name]).chain(any).collect()
+            }
         };
         groups.into_iter().find(|group| !group.iter().any(|name| given.contains(&name.as_str())))
+    }
+}
+
+/// An identifier that settings name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    pub name: String,
+    /// Nobody can be asked about without it.
+    pub required: bool,
+}
+
+impl Named {
+    pub fn required(name: impl Into<String>) -> Self {
+        Self { name: name.into(), required: true }
     }
 }
 

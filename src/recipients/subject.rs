@@ -26,6 +26,11 @@ impl Subject {
         Self { identifiers, tag, request: tag }
     }
 
+    /// A person without a tag: of an example, or nobody at all.
+    pub fn without_tag(identifiers: BTreeMap<String, String>) -> Self {
+        Self { identifiers, tag: Tag::default(), request: Tag::default() }
+    }
+
     /// The same in this asking: who comes back after a row has gone is asked about in another.
     #[must_use]
     pub fn asked_in(mut self, asking: &Asking) -> Self {

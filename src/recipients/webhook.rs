@@ -32,8 +32,8 @@
 //! checked the signature.
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, OpenError, Plumbing, Recipient, RecipientSettings,
-    Subject,
+    Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Named, OpenError, Plumbing, Recipient,
+    RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply, Signer, check_url, in_order},
     retry::{retry_after, usual},
 };
@@ -112,7 +112,7 @@ pub static KIND: Kind = Kind {
         },
     ],
     identifiers: Identifiers::OfSettings(|settings| {
-        settings.options.texts("identifiers").into_iter().map(str::to_owned).collect()
+        settings.options.texts("identifiers").into_iter().map(Named::required).collect()
     }),
     check: |settings| match settings.url {
         Some(_) => Ok(()),
@@ -205,7 +205,7 @@ impl Webhook {
     }
 
     fn post(&self, operation: &'static str, id: String, body: &Value) -> Call {
-        let body = Body::Raw { content_type: "application/json", bytes: body.to_string().into_bytes() };
+        let body = Body::Raw { content_type: "application/json".into(), bytes: body.to_string().into_bytes() };
         let call = Call::post(operation, self.url.as_str()).header("idempotency-key", id.as_str()).body(body);
         self.seal(call, id)
     }

@@ -248,7 +248,7 @@ impl XAds {
     async fn try_removing(&self, operations: &[Operation]) -> Outcome {
         let bodies: Vec<_> = operations.iter().map(|operation| operation.json.as_str()).collect();
         let bytes = format!("[{}]", bodies.join(",")).into_bytes();
-        let body = Body::Raw { content_type: "application/json", bytes };
+        let body = Body::Raw { content_type: "application/json".into(), bytes };
         let call = Call::post("remove from a custom audience", format!("{}/users", self.path())).body(body);
         let mut attempt = 1;
         loop {
@@ -533,7 +533,8 @@ mod tests {
     #[test]
     fn signs_as_requests_oauthlib_does() {
         let users = "https://ads-api.x.com/12/accounts/18ce54d4x5t/custom_audiences/1hr8o/users";
-        let json = Body::Raw { content_type: "application/json", bytes: b"[{\"operation_type\":\"Delete\"}]".to_vec() };
+        let json =
+            Body::Raw { content_type: "application/json".into(), bytes: b"[{\"operation_type\":\"Delete\"}]".to_vec() };
         let queried =
             "https://ads-api.x.com/12/accounts/18ce54d4x5t/custom_audiences/1hr8o?with_deleted=true&q=a%20b%2Bc&q=A";
         let local = "http://127.0.0.1:8420/x_ads/12/accounts/18ce54d4x5t/custom_audiences/1hr8o";

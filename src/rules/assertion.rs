@@ -2,7 +2,7 @@
 //! all.
 
 use super::{At, Condition, Period, TablePath, condition_of, format, period};
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Place, Places};
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -96,11 +96,11 @@ impl Assertion {
     }
 
     /// Reads what the shape has not refused; `source` is the file's text.
-    pub(super) fn read(at: &At, source: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+    pub(super) fn read(at: &At, places: &Places, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
         let check = if let Some(at) = at.get("no_rows") {
             let table: TablePath = at.get("table")?.text()?.parse().ok()?;
             let condition = at.get("where");
-            let condition = condition.and_then(|condition| condition_of(&condition, &table, source, diagnostics));
+            let condition = condition.and_then(|condition| condition_of(&condition, &table, places, diagnostics));
             let older_than = at.get("older_than");
             let older_than = older_than.iter().flat_map(At::entries);
             let older_than = older_than.filter_map(|(column, at)| Some((column.to_owned(), period(&at)?))).collect();

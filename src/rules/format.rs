@@ -373,6 +373,16 @@ pub static POINTER: Format = Format {
     secret: false,
 };
 
+/// Where a reply has a list: the whole reply may be one.
+pub static LIST_POINTER: Format = Format {
+    what: "a JSON pointer to a list",
+    pattern: Pattern::Fixed("^(?:/(?:[^~/]|~[01])*)*$"),
+    example: "/data",
+    check: |text| if text.is_empty() { Ok(()) } else { (POINTER.check)(text) },
+    code: Code::BadName,
+    secret: false,
+};
+
 pub static RATE: Format = Format {
     what: "a rate",
     pattern: Pattern::Fixed("^[1-9][0-9]{0,5} per (?:second|minute|hour|day)$"),

@@ -11,6 +11,9 @@ mod aggregate;
 mod anchor;
 mod assertion;
 mod k_anonymity;
+mod recipe;
+
+pub use recipe::RECIPE;
 
 /// A file of `rules/`.
 pub static RULE_FILE: Shape = Shape::Map(&CATEGORY);
@@ -662,6 +665,11 @@ const COMMON: [Field; 5] = [
         "20 %",
     ),
 ];
+
+/// The keys of a recipient of this kind.
+pub fn recipient_of_kind(kind: &str) -> Option<&'static MapShape> {
+    (RECIPIENT.all)().iter().find_map(|(name, map)| (*name == kind).then_some(map))
+}
 
 static RECIPIENT: Kinds = Kinds {
     what: "a recipient",

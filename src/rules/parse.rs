@@ -13,7 +13,7 @@ use super::{
 use crate::{
     anonymize::{Generalize, Hash, Mask, Technique, Tokenize, Truncate},
     catalog::Engine,
-    diagnostic::{Code, Diagnostic, Place, Severity, scalar},
+    diagnostic::{Code, Diagnostic, Errors, Place, Places},
 };
 use jiff::{
     ToSpan,
@@ -43,25 +43,24 @@ pub fn parse(
         }
     };
     let root = At { node: &node, place: Place::root(file) };
-    let mut found = Vec::new();
-    shape::check(&RULE_FILE, &node, &root.place, &mut found);
+    let places = Places::of(source);
+    let (mut shape, mut found) = (Vec::new(), Vec::new());
+    shape::check(&RULE_FILE, &node, &root.place, &mut shape);
+    let misshapen = Errors::of(&shape);
     let list = root.get("rules");
     let rules = list.iter().flat_map(At::items).filter_map(|rule| {
-        let mut reader = Reader { source, parameters, diagnostics: &mut found };
-        let read = reader.rule(&rule);
-        let wrong = |diagnostic: &Diagnostic| {
-            let place = diagnostic.place.as_ref();
-            diagnostic.severity == Severity::Error
-                && place.is_some_and(|place| place.steps().starts_with(rule.place.steps()))
-        };
-        read.filter(|_| !found.iter().any(wrong))
+        let mut own = Vec::new();
+        let read = Reader { places: &places, parameters, diagnostics: &mut own }.rule(&rule);
+        let is_wrong = misshapen.are_in(&rule.place) || Errors::of(&own).are_in(&rule.place);
+        found.append(&mut own);
+        read.filter(|_| !is_wrong)
     });
     let mut rules: Vec<_> = rules.collect();
     let list = root.get("assertions");
-    let assertions = list.iter().flat_map(At::items).filter(|at| !at.has_error(&found)).collect::<Vec<_>>();
-    let assertions = assertions.iter().filter_map(|at| Assertion::read(at, source, &mut found));
-    let mut assertions: Vec<_> = assertions.collect();
-    let id = root.get("category").filter(|at| !at.has_error(&found)).and_then(|at| at.text());
+    let assertions = list.iter().flat_map(At::items).filter(|at| !misshapen.are_in(&at.place));
+    let mut assertions: Vec<_> = assertions.filter_map(|at| Assertion::read(&at, &places, &mut found)).collect();
+    let id = root.get("category").filter(|at| !misshapen.are_in(&at.place)).and_then(|at| at.text());
+    diagnostics.append(&mut shape);
     diagnostics.append(&mut found);
     let category = category(&root, id?);
     rules.iter_mut().for_each(|rule| rule.category.clone_from(&category.id));
@@ -152,13 +151,6 @@ impl<'a> At<'a> {
     fn small(&self) -> Option<u32> {
         self.integer()?.try_into().ok()
     }
-
-    pub fn has_error(&self, diagnostics: &[Diagnostic]) -> bool {
-        diagnostics
-            .iter()
-            .filter_map(|diagnostic| diagnostic.place.as_ref())
-            .any(|place| place.file == self.place.file && place.steps().starts_with(self.place.steps()))
-    }
 }
 
 /// The limits of a rule or a job, as far as they can be read.
@@ -170,14 +162,14 @@ pub(crate) fn limits(at: Option<&At>) -> Limits {
     }
 }
 
-/// A condition on the rows of a table, as `where` has it; `source` is the file's text.
+/// A condition on the rows of a table, as `where` has it; `places` are those of the file's text.
 pub(crate) fn condition_of(
     at: &At,
     table: &TablePath,
-    source: &str,
+    places: &Places,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Condition> {
-    Reader { source, parameters: &BTreeMap::new(), diagnostics }.condition(at, Some(table))
+    Reader { places, parameters: &BTreeMap::new(), diagnostics }.condition(at, Some(table))
 }
 
 /// The recipients of a rule. Whether there are such is seen with the settings.
@@ -215,7 +207,7 @@ impl std::str::FromStr for TablePath {
 
 /// Reads one rule after another. What the shape has refused already is passed over in silence.
 struct Reader<'a> {
-    source: &'a str,
+    places: &'a Places<'a>,
     parameters: &'a BTreeMap<String, Parameter>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
@@ -496,8 +488,10 @@ impl<'a> Reader<'a> {
             Node::Text(text) => Literal::Text(text.clone()),
             // As written: a database's decimals have more digits than a machine's numbers.
             Node::Number(number) => {
-                let written = scalar(self.source, at.place.steps()).filter(|text| is_decimal(text));
-                Literal::Number(written.unwrap_or_else(|| number.to_string()))
+                // Where the two parsers differ, the one that reads the rules is right.
+                let is_same = |text: &&str| is_decimal(text) && text.parse().ok() == number.as_f64();
+                let written = self.places.scalar(at.place.steps()).filter(is_same);
+                Literal::Number(written.map_or_else(|| number.to_string(), str::to_owned))
             }
             Node::Null | Node::List(_) | Node::Map(_) => Literal::Null,
         }

@@ -247,7 +247,7 @@ pub fn check(shape: &Shape, node: &Node, place: &Place, diagnostics: &mut Vec<Di
 
 impl Shape {
     /// The sort of node is right, whatever is in it.
-    fn takes(&self, node: &Node) -> bool {
+    pub fn takes(&self, node: &Node) -> bool {
         match self {
             Self::Map(_) | Self::Named { .. } | Self::Kinds(_) => matches!(node, Node::Map(_)),
             Self::List { .. } => matches!(node, Node::List(_)),

@@ -215,7 +215,9 @@ impl Failure {
             | Self::SchemaChanged { .. } => RuleResult::Temporary,
             Self::Shared(failure) => failure.result(),
             Self::Database(error) => match error.kind {
-                ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable => RuleResult::Temporary,
+                ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable | ErrorKind::Full => {
+                    RuleResult::Temporary
+                }
                 ErrorKind::Refused | ErrorKind::Privilege | ErrorKind::Constraint | ErrorKind::Other => {
                     RuleResult::Failed
                 }

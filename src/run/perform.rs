@@ -184,7 +184,12 @@ async fn perform_on(
     let passed = known.passed.clone();
     let before = Some(plan::Before { reviewed: reviewed.is_some(), ..known.before.clone() });
     let options = Options { rules, tags, walks, pseudonym_key, said, passed, before, ..Options::default() };
-    let mut prepared = match plan::prepare(job, &known.holds, now, &options).await? {
+    // Planning only reads, so it may be given up at any moment.
+    let prepared = tokio::select! {
+        prepared = plan::prepare(job, &known.holds, now, &options) => prepared?,
+        () = stop.cancelled() => return Err(Stop::temporary("asked to stop before anything was begun; the next run does it")),
+    };
+    let mut prepared = match prepared {
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),
     };

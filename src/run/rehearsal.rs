@@ -6,6 +6,7 @@ use crate::{
     catalog::Engine,
     cli::KeyKind,
     database::rehearsal::Rehearsed,
+    file,
     job::Job,
     ledger::Key,
     plan::{OpenDatabase, Prepared, Walk},
@@ -13,11 +14,7 @@ use crate::{
     store::{self, Store},
 };
 use anyhow::Context as _;
-use std::{
-    fs::{DirBuilder, OpenOptions},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 /// Where the rehearsal takes place.
 pub(super) struct Stage {
@@ -35,7 +32,7 @@ impl Directory {
     fn new() -> anyhow::Result<Self> {
         let name = format!("sunset-rehearsal-{}-{}", std::process::id(), hex::encode(random()?));
         let path = std::env::temp_dir().join(name);
-        let made = DirBuilder::new().mode(0o700).create(&path);
+        let made = file::create_directory(&path);
         made.with_context(|| format!("{} cannot be made", path.display()))?;
         Ok(Self(path))
     }
@@ -78,7 +75,7 @@ impl Stage {
                 continue;
             }
             let copy = directory.0.join(format!("{number}.db"));
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&copy)?;
+            file::create_new(&copy)?;
             crate::database::copy(settings, &pace, &copy).await?;
             settings.url = format!("sqlite:{}", copy.display()).into();
         }

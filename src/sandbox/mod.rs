@@ -18,6 +18,7 @@ pub mod meta;
 pub mod mouseflow;
 pub mod opendsr;
 pub mod paypal;
+pub mod script;
 pub mod smtp;
 pub mod stripe;
 pub mod webhook;
@@ -348,22 +349,29 @@ impl Sandbox {
 
 type Reply = hyper::Response<BoxBody<Bytes, io::Error>>;
 
-async fn serve(request: hyper::Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Reply, io::Error> {
+/// Reads a request completely.
+async fn read(request: hyper::Request<Incoming>) -> Result<Request, io::Error> {
     let at = Instant::now();
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes().to_vec();
-    let path = head.uri.path().to_owned();
-    let (name, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
     let headers = head.headers.iter();
     let headers = headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()));
-    let request = Request {
+    Ok(Request {
         method: head.method.to_string(),
-        path: format!("/{rest}"),
+        path: head.uri.path().to_owned(),
         query: pairs(head.uri.query().unwrap_or_default()),
         headers: headers.collect(),
         body,
         at,
-    };
+    })
+}
+
+async fn serve(request: hyper::Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Reply, io::Error> {
+    let request = read(request).await?;
+    let at = request.at;
+    let path = request.path.clone();
+    let (name, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
+    let request = Request { path: format!("/{rest}"), ..request };
     if name == "_sandbox" {
         return Ok(plain(control(&request, &state)));
     }

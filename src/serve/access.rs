@@ -4,10 +4,11 @@ use super::{
     http::{html, plain},
     pages::{self, Language},
 };
+use crate::file;
 use base64::Engine as _;
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Response, StatusCode,
+    HeaderMap, Response, StatusCode, Uri,
     body::Bytes,
     header::{self, HeaderValue},
 };
@@ -45,7 +46,7 @@ impl Access {
     /// Other machines could read without a token, or the token's file cannot be used, in words.
     pub fn choose(address: SocketAddr, token: Option<PathBuf>) -> Result<Self, String> {
         match token {
-            Some(path) => match read(std::fs::read_to_string(&path)) {
+            Some(path) => match read(file::read_text(&path, file::LONGEST_SECRET)) {
                 Ok(_) => Ok(Self::Token(path)),
                 Err(reason) => Err(format!("the token in {} cannot be used: {reason}", path.display())),
             },
@@ -57,16 +58,29 @@ impl Access {
         }
     }
 
+    /// The request names another host than this one, as one asks a proxy.
+    pub fn is_for_another_host(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let Some(authority) = uri.authority() else { return false };
+        match self {
+            Self::Loopback => !is_here(authority.host()) || authority.as_str().contains('@'),
+            // Nobody knows by what names others reach this machine; the two of the request must not differ.
+            Self::Token(_) => {
+                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+                !authority.as_str().eq_ignore_ascii_case(host)
+            }
+        }
+    }
+
     /// # Errors
     /// The reader is not let in.
-    pub async fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         match self {
             Self::Loopback => {
                 let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
                 if is_here(host) { Ok(()) } else { Err(Refusal::WrongHost) }
             }
             Self::Token(path) => {
-                let token = read(tokio::fs::read_to_string(path).await).map_err(|reason| {
+                let token = read(file::read_text(path, file::LONGEST_SECRET)).map_err(|reason| {
                     tracing::error!(reason, file = %path.display(), "the token cannot be read");
                     Refusal::Unreadable
                 })?;
@@ -153,39 +167,64 @@ mod tests {
         assert!(nowhere.unwrap_err().contains("/nowhere"));
     }
 
-    #[tokio::test]
-    async fn the_token_lets_in() {
+    #[test]
+    fn a_request_for_another_host_is_none_of_ours() {
+        let host = |host: &str| HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(host).unwrap())]);
+        let loopback = |uri: &str| Access::Loopback.is_for_another_host(&uri.parse().unwrap(), &host("127.0.0.1:9464"));
+        for uri in
+            ["/", "/metrics?a=http://evil.example/", "http://127.0.0.1:9464/", "http://localhost/x", "http://[::1]:1/"]
+        {
+            assert!(!loopback(uri), "{uri}");
+        }
+        for uri in [
+            "http://evil.example/",
+            "http://evil.example:9464/metrics",
+            "http://localhost@evil.example/",
+            "http://a@localhost/",
+        ] {
+            assert!(loopback(uri), "{uri}");
+        }
+        let token = Access::Token("/nowhere".into());
+        let other = |uri: &str| token.is_for_another_host(&uri.parse().unwrap(), &host("sunset.example:9464"));
+        assert!(!other("/") && !other("http://Sunset.example:9464/metrics"));
+        assert!(
+            other("http://evil.example/") && other("http://sunset.example/") && other("http://a@sunset.example:9464/")
+        );
+    }
+
+    #[test]
+    fn the_token_lets_in() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "s3cret-token\n").unwrap();
         let access = Access::choose("0.0.0.0:1".parse().unwrap(), Some(file.path().to_owned())).unwrap();
-        let check = async |value: Option<&str>| {
+        let check = |value: Option<&str>| {
             let mut headers = HeaderMap::new();
             if let Some(value) = value {
                 headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
             }
-            access.check(&headers).await
+            access.check(&headers)
         };
         let basic = |text: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text));
-        assert_eq!(check(Some("Bearer s3cret-token")).await, Ok(()));
-        assert_eq!(check(Some("bearer s3cret-token")).await, Ok(()));
-        assert_eq!(check(Some(&basic("anybody:s3cret-token"))).await, Ok(()));
+        assert_eq!(check(Some("Bearer s3cret-token")), Ok(()));
+        assert_eq!(check(Some("bearer s3cret-token")), Ok(()));
+        assert_eq!(check(Some(&basic("anybody:s3cret-token"))), Ok(()));
         for wrong in
             ["Bearer s3cret-toke", "Bearer s3cret-token1", "Bearer", "Bearer ", "s3cret-token", "Digest s3cret-token"]
         {
-            assert_eq!(check(Some(wrong)).await, Err(Refusal::NoToken), "{wrong}");
+            assert_eq!(check(Some(wrong)), Err(Refusal::NoToken), "{wrong}");
         }
-        assert_eq!(check(Some(&basic("s3cret-token:"))).await, Err(Refusal::NoToken));
-        assert_eq!(check(None).await, Err(Refusal::NoToken));
+        assert_eq!(check(Some(&basic("s3cret-token:"))), Err(Refusal::NoToken));
+        assert_eq!(check(None), Err(Refusal::NoToken));
         // a token that was changed counts at once
         std::fs::write(file.path(), "another").unwrap();
-        assert_eq!(check(Some("Bearer s3cret-token")).await, Err(Refusal::NoToken));
-        assert_eq!(check(Some("Bearer another")).await, Ok(()));
+        assert_eq!(check(Some("Bearer s3cret-token")), Err(Refusal::NoToken));
+        assert_eq!(check(Some("Bearer another")), Ok(()));
         std::fs::remove_file(file.path()).unwrap();
-        assert_eq!(check(Some("Bearer another")).await, Err(Refusal::Unreadable));
+        assert_eq!(check(Some("Bearer another")), Err(Refusal::Unreadable));
     }
 
-    #[tokio::test]
-    async fn other_sites_cannot_look_in_through_a_browser() {
+    #[test]
+    fn other_sites_cannot_look_in_through_a_browser() {
         for (host, here) in [
             ("127.0.0.1:9464", true),
             ("localhost", true),
@@ -198,7 +237,7 @@ mod tests {
         ] {
             let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(host).unwrap())]);
             let expected = if here { Ok(()) } else { Err(Refusal::WrongHost) };
-            assert_eq!(Access::Loopback.check(&headers).await, expected, "{host}");
+            assert_eq!(Access::Loopback.check(&headers), expected, "{host}");
         }
     }
 }

@@ -150,6 +150,9 @@ impl Server {
             answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
+        if self.access.is_for_another_host(request.uri(), request.headers()) {
+            return plain(StatusCode::MISDIRECTED_REQUEST, "this is no proxy, and not the host that was asked for\n");
+        }
         let state = self.board.read();
         match request.uri().path() {
             "/healthz" => return plain(StatusCode::OK, "alive\n"),
@@ -158,7 +161,7 @@ impl Server {
         }
         let accept = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let language = Language::choose(request.uri().query(), accept);
-        if let Err(refusal) = self.access.check(request.headers()).await {
+        if let Err(refusal) = self.access.check(request.headers()) {
             return refusal.answer(language);
         }
         match (request.uri().path(), Page::at(request.uri().path())) {

@@ -15,7 +15,7 @@ pub mod runner;
 pub mod scheduler;
 mod thread;
 
-use crate::{job::Job, ledger, outcome::Outcome, push::Targets};
+use crate::{job::Job, ledger, outcome::Outcome, push::Targets, signals::Signals};
 use access::Access;
 use anyhow::Context as _;
 use board::Board;
@@ -28,7 +28,7 @@ use scheduler::Scheduler;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::{SignalKind, signal},
     sync::watch,
 };
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,7 @@ pub struct Start {
     pub job: Arc<Job>,
     pub listener: TcpListener,
     pub access: Access,
+    pub signals: Signals,
     /// How far its clock is ahead of the machine's.
     pub ahead: SignedDuration,
     /// After a signal to stop, runs have so long to finish what they are at.
@@ -55,7 +56,7 @@ pub struct Start {
 /// # Errors
 /// Signals or the scheduler cannot be set up.
 pub async fn serve(start: Start) -> anyhow::Result<Outcome> {
-    let mut signals = Signals::new()?;
+    let mut signals = start.signals;
     let hangup = signal(SignalKind::hangup())?;
     let clock: Arc<dyn Clock> =
         Arc::new(SystemClock::start(start.ahead).await.context("the scheduler does not start")?);
@@ -107,23 +108,4 @@ pub async fn serve(start: Start) -> anyhow::Result<Outcome> {
     let _ = server.await;
     reloader.abort();
     Ok(outcome)
-}
-
-/// Somebody asks to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

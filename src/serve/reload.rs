@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Severity, render_text},
+    file,
     job::{self, Job, RULES_DIRECTORY, SETTINGS_FILE},
     ledger::{self, Keys, Ledger},
     outcome::Outcome,
@@ -45,7 +46,7 @@ impl Fingerprint {
                 hash.update(part);
             }
         };
-        let settings = fs::read(directory.join(SETTINGS_FILE)).ok();
+        let settings = file::read(&directory.join(SETTINGS_FILE), file::LONGEST_YAML).ok();
         let text = settings.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
         add(Path::new(SETTINGS_FILE), settings);
         let secrets = text.split("${file:").skip(1).filter_map(|rest| rest.split_once('}')).map(|(path, _)| path);
@@ -53,7 +54,7 @@ impl Fingerprint {
         let rules = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some());
         let files: BTreeSet<PathBuf> = secrets.map(|path| directory.join(path)).chain(rules).collect();
         for path in files {
-            let bytes = fs::read(&path).ok();
+            let bytes = file::read(&path, file::LONGEST_YAML).ok();
             add(&path, bytes);
         }
         Self(hash.finalize().into())

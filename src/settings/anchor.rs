@@ -23,9 +23,15 @@ pub enum AnchorPlace {
     Folder(PathBuf),
     Bucket(BucketSettings),
     /// A C2SP tlog-witness: its submission prefix and its key.
-    Witness { url: Url, key: CosignerKey },
+    Witness {
+        url: Url,
+        key: CosignerKey,
+    },
     /// What `git` fetches from and pushes to, which may hold a password, and the branch.
-    Repository { url: SecretString, branch: String },
+    Repository {
+        url: SecretString,
+        branch: String,
+    },
 }
 
 /// A bucket of Amazon S3, or of what speaks its language.
@@ -47,7 +53,9 @@ pub struct BucketSettings {
 impl Reader<'_> {
     pub(super) fn anchors(&mut self, at: Option<&At>) -> Vec<AnchorSettings> {
         let entries = at.into_iter().flat_map(At::entries);
-        entries.filter_map(|(name, at)| Some(AnchorSettings { name: name.to_owned(), place: self.anchor(name, &at)? })).collect()
+        entries
+            .filter_map(|(name, at)| Some(AnchorSettings { name: name.to_owned(), place: self.anchor(name, &at)? }))
+            .collect()
     }
 
     /// `None` where something about it is wrong, which has been told.
@@ -69,9 +77,16 @@ impl Reader<'_> {
             "repository" => {
                 let url = self.expand(&at.get("url")?, &format::SETTING)?.text.into();
                 let branch = at.text_of("branch").unwrap_or_else(|| "sunset".to_owned());
-                if branch.starts_with('-') || branch.contains(|c: char| !(c.is_ascii_alphanumeric() || "._/-".contains(c))) {
+                if branch.starts_with('-')
+                    || branch.contains(|c: char| !(c.is_ascii_alphanumeric() || "._/-".contains(c)))
+                {
                     let place = at.get("branch").map_or_else(|| at.place.clone(), |at| at.place);
-                    self.error(Code::BadName, place, format!("`{branch}` is no branch's name"), "letters, digits, `.`, `_`, `/`, `-`");
+                    self.error(
+                        Code::BadName,
+                        place,
+                        format!("`{branch}` is no branch's name"),
+                        "letters, digits, `.`, `_`, `/`, `-`",
+                    );
                     return None;
                 }
                 Some(AnchorPlace::Repository { url, branch })
@@ -106,7 +121,12 @@ impl Reader<'_> {
         let text = self.expand(at, &format::SETTING)?.text;
         let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.host().is_some());
         if url.is_none() {
-            self.error(Code::BadUrl, at.place.clone(), "this is no URL", "`https://…`, or `http://127.0.0.1:…` for what runs beside");
+            self.error(
+                Code::BadUrl,
+                at.place.clone(),
+                "this is no URL",
+                "`https://…`, or `http://127.0.0.1:…` for what runs beside",
+            );
         }
         url
     }

@@ -1,6 +1,7 @@
 //! One connection to either engine, behind the same few calls.
 
 use super::Error;
+use crate::file;
 use crate::settings::StoreSettings;
 use secrecy::ExposeSecret;
 use sqlx::{
@@ -9,13 +10,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgConnection, PgRow},
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous},
 };
-use std::{
-    fs::{DirBuilder, OpenOptions},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
-    str::FromStr,
-    time::Duration,
-};
+use std::{path::Path, str::FromStr, time::Duration};
 
 /// How long to wait for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,7 +68,10 @@ impl Connection {
         match settings {
             StoreSettings::Sqlite(path) => {
                 if create {
-                    create_file(path).map_err(|error| Error::Refused(format!("{}: {error}", path.display())))?;
+                    create_file(path).map_err(|error| match error.kind() {
+                        std::io::ErrorKind::StorageFull => Error::Full(format!("{}: {error}", path.display())),
+                        _ => Error::Refused(format!("{}: {error}", path.display())),
+                    })?;
                 } else if !path.exists() {
                     return Err(Error::Absent(path.display().to_string()));
                 }
@@ -183,9 +181,8 @@ where
 
 /// Makes directory and file so that nobody else can read them; SQLite gives its companion files the same mode.
 fn create_file(path: &Path) -> std::io::Result<()> {
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    if let Some(directory) = path.parent() {
+        file::create_directory(directory)?;
     }
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    Ok(())
+    file::append(path).map(drop)
 }

@@ -23,6 +23,9 @@ pub enum Error {
     /// Somebody else kept it locked for too long.
     #[error("the store is busy: {0}")]
     Busy(String),
+    /// Its disk is full.
+    #[error("the store has no room: {0}")]
+    Full(String),
     /// It holds something that Sunset never writes.
     #[error("the store is damaged: {0}")]
     Damaged(String),
@@ -35,7 +38,7 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Absent(_) | Self::Newer { .. } | Self::Older { .. } | Self::Refused(_) => Outcome::Invalid,
-            Self::Unreachable(_) | Self::Busy(_) => Outcome::Temporary,
+            Self::Unreachable(_) | Self::Busy(_) | Self::Full(_) => Outcome::Temporary,
             Self::Damaged(_) => Outcome::Refused,
             Self::Failed(_) => Outcome::Unexpected,
         }
@@ -75,9 +78,13 @@ fn from_database(error: &dyn DatabaseError) -> Error {
         "8" => Error::Refused("the file is read-only (8)".into()),
         "26" => Error::Refused("the file is no SQLite database (26)".into()),
         "11" => Error::Damaged("the file is no longer a sound SQLite database (11)".into()),
+        "13" | "53100" => Error::Full(format!("its disk is full ({code})")),
         "42501" => Error::Refused(format!("{named}: its user lacks a privilege")),
         "55P03" | "40001" | "40P01" => Error::Busy(named),
-        // SQLite: busy and locked, with their extended codes.
+        // SQLite: reading and writing, busy and locked, with their extended codes.
+        code if matches!(code.parse::<u32>(), Ok(number) if number & 0xff == 10) => {
+            Error::Unreachable(format!("its file cannot be read or written ({code}); its disk may be full"))
+        }
         code if matches!(code.parse::<u32>(), Ok(number) if matches!(number & 0xff, 5 | 6)) => Error::Busy(named),
         code if code.starts_with("08") || code.starts_with("57P") || code == "53300" => Error::Unreachable(named),
         _ => Error::Failed(named),

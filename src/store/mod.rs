@@ -24,11 +24,11 @@ mod recipients;
 mod standing;
 mod taken;
 
+pub use anchors::AnchoredCheckpoint;
 pub use chunks::{Holder, NewPass, StoredChunk, StoredPass, Taken};
 pub use derived::NotedIntent;
 pub use entries::{StoredCheckpoint, StoredTags};
 pub use error::Error;
-pub use anchors::AnchoredCheckpoint;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
 pub use pauses::Pause;

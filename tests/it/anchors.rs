@@ -244,7 +244,10 @@ async fn a_witness_notices() {
     let anchor = format!("{{place: {{kind: witness, url: \"http://127.0.0.1:{port}\", key: \"{key}\"}}}}");
     every_other_history_is_refused(&bench, &anchor).await;
     let cosigned = bench.sunset(&["ledger", "checkpoint"]).expect(0).out;
-    assert!(cosigned.contains("\n\u{2014} bench ") && cosigned.contains("\n\u{2014} witness.example/w1 "), "{cosigned}");
+    assert!(
+        cosigned.contains("\n\u{2014} bench ") && cosigned.contains("\n\u{2014} witness.example/w1 "),
+        "{cosigned}"
+    );
 
     // another key than the one that signs
     let other = format!("{SETTINGS}\nanchor: {}", anchor.replace(&key, OTHER_WITNESS));

@@ -497,7 +497,8 @@ fn a_checkpoint_of_another_history_is_found() {
     tree.push([1; 32]);
     let checkpoint = sunset::ledger::Checkpoint::new("demo", &tree, "2026-11-22T00:00:00Z".parse().unwrap());
     let note = checkpoint.sign(&keys.signing[0]).note;
-    let report = verify_lines(fixture().export.as_bytes(), Verifier::new(keys.trusted("demo"), vec![elsewhere(note)])).unwrap();
+    let report =
+        verify_lines(fixture().export.as_bytes(), Verifier::new(keys.trusted("demo"), vec![elsewhere(note)])).unwrap();
     assert_eq!(report.problems.len(), 1);
     assert!(report.problems[0].message.contains("kept elsewhere has another root for these 1 entries"));
 }

@@ -15,10 +15,12 @@ mod crash;
 mod demo;
 mod derived;
 mod driver;
+mod endings;
 mod erasure;
 #[path = "../estate/mod.rs"]
 mod estate;
 mod faults;
+mod files;
 mod grants;
 mod init;
 mod interleaving;

@@ -5,9 +5,17 @@ use crate::{
     server::ENGINES,
     support::bench::{Bench, on_every_engine},
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
 use std::{fmt::Write as _, fs};
-use sunset::catalog::Engine;
+use sunset::{
+    catalog::Engine,
+    cli::KeyKind,
+    ledger::{Key, Keys},
+    outcome::{Outcome, Stop},
+    plan::{Plan, reviewed},
+    settings::KeySettings,
+};
 
 /// A small shop, with one rule for each way through a table.
 async fn shop(bench: &Bench) {
@@ -281,3 +289,103 @@ async fn other_files_than_expected_are_refused() {
 }
 
 on_every_engine!(the_same_input_gives_the_same_bytes, a_reviewed_plan_runs, another_plan_does_not_run,);
+
+/// Every place of a JSON text, as a pointer.
+fn pointers(value: &Json, at: &str, all: &mut Vec<String>) {
+    all.push(at.to_owned());
+    match value {
+        Json::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| pointers(item, &format!("{at}/{index}"), all));
+        }
+        Json::Object(entries) => entries.iter().for_each(|(key, entry)| {
+            pointers(entry, &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), all);
+        }),
+        _ => {}
+    }
+}
+
+/// The value as somebody could change it who wants other things to happen.
+fn changed(value: &Json) -> Vec<Json> {
+    match value {
+        Json::Null => vec![json!(1), json!("a"), json!([])],
+        Json::Bool(value) => vec![json!(!value), Json::Null],
+        Json::Number(number) => {
+            let more = number.as_u64().map_or(json!(1.5), |number| json!(number + 1));
+            vec![more, json!(0.123_456_789), Json::Null]
+        }
+        Json::String(text) => vec![json!(format!("{text} ")), json!(""), Json::Null],
+        Json::Array(items) => {
+            let (mut more, fewer) = (items.clone(), items.iter().skip(1).cloned().collect::<Vec<_>>());
+            more.push(items.first().cloned().unwrap_or_else(|| json!("x")));
+            let turned: Vec<_> = items.iter().rev().cloned().collect();
+            vec![json!(more), json!(fewer), json!(turned), Json::Null]
+        }
+        Json::Object(entries) => {
+            let mut more = entries.clone();
+            more.insert("added".to_owned(), json!(1));
+            let fewer: serde_json::Map<_, _> = entries.clone().into_iter().skip(1).collect();
+            vec![json!(more), json!(fewer)]
+        }
+    }
+}
+
+/// Whatever is changed in a plan's file, and even if the digests are made anew: it does not run.
+#[tokio::test]
+async fn a_changed_plan_is_refused_whatever_was_changed() {
+    let bench = Bench::new(Engine::Sqlite).await;
+    shop(&bench).await;
+    let path = reviewed(&bench);
+    let text = fs::read_to_string(&path).unwrap();
+    let job = sunset::job::load(bench.directory(), sunset::diagnostic::Severity::Warning).unwrap();
+    let trusted = Keys::parse(&job.settings.keys).unwrap().trusted(&job.settings.name);
+    let read = |plan: &Json| reviewed::read(&plan.to_string(), "plan.json", &trusted);
+    let plan: Json = serde_json::from_str(&text).unwrap();
+    read(&plan).unwrap();
+
+    let mut all = Vec::new();
+    pointers(&plan, "", &mut all);
+    assert!(all.len() > 300, "{}", all.len());
+    let mut tried = 0;
+    for pointer in &all {
+        for other in changed(plan.pointer(pointer).unwrap()) {
+            let mut edited = plan.clone();
+            *edited.pointer_mut(pointer).unwrap() = other.clone();
+            if edited == plan || !edited.is_object() {
+                continue;
+            }
+            for resealed in [false, true] {
+                if resealed && pointer != "/digest" {
+                    edited["digest"] = json!(digest_of(&edited));
+                }
+                let Err(error) = read(&edited) else { panic!("{pointer} became {other}, and nobody minded") };
+                let stop = error.downcast_ref::<Stop>().unwrap_or_else(|| panic!("{error}"));
+                assert!(matches!(stop.outcome, Outcome::Refused | Outcome::Invalid), "{pointer}: {stop}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 1500, "{tried}");
+
+    // a signature of somebody else, and of another job
+    let key = Key::generate(KeyKind::Signing).unwrap().text();
+    let other = Keys::parse(&KeySettings { signing: vec![key], ..KeySettings::default() }).unwrap();
+    let plan: Plan = read(&plan).unwrap();
+    let forged = reviewed::write(&plan, other.signing.first()).unwrap();
+    assert!(reviewed::read(&forged, "plan.json", &trusted).is_err());
+    fs::write(&path, forged).unwrap();
+    let call = bench.sunset(&["run", "--plan", &path]).expect(3);
+    assert!(call.err.contains("none of the trusted keys signed it"), "{}", call.err);
+    fs::write(&path, reviewed::write(&plan, None).unwrap()).unwrap();
+    let call = bench.sunset(&["run", "--plan", &path]).expect(3);
+    assert!(call.err.contains("is not signed"), "{}", call.err);
+    assert_eq!(bench.count("select count(*) from customers").await, 5);
+}
+
+/// What an attacker can compute as well.
+fn digest_of(plan: &Json) -> String {
+    let mut plan = plan.clone();
+    let fields = plan.as_object_mut().unwrap();
+    fields.remove("digest");
+    fields.remove("signature");
+    hex::encode(Sha256::digest(serde_json_canonicalizer::to_vec(&plan).unwrap()))
+}

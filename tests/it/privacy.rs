@@ -162,6 +162,51 @@ async fn runs_that_fail(bench: Bench) {
     holds_nothing_personal(&written);
 }
 
+/// Triggers may write what they like into the places of an error where names stand.
+async fn names_that_triggers_make_up(bench: Bench) {
+    company(&bench).await;
+    bench
+        .script_for(
+            "create function object() returns trigger language plpgsql as
+               'begin raise exception using errcode = ''23505'', constraint = old.email, table = old.name, column = old.email,
+                 schema = old.email, datatype = old.email, message = old.email, detail = old.name, hint = old.email; end';
+             create trigger object before delete on visits for each row execute function object();
+             create function column_() returns trigger language plpgsql as
+               'begin raise exception using errcode = ''42703'', column = old.email, table = old.name; end';
+             create trigger object before update on leads for each row execute function column_();
+             create domain nobody as text check (value is null);
+             create function cast_it() returns trigger language plpgsql as
+               'begin perform old.email::nobody; return old; end';
+             create trigger object before delete on people for each row execute function cast_it()",
+            "create trigger object before delete on visits for each row begin
+               declare message text default concat('Duplicate entry ''x'' for key ''', old.email, '''');
+               signal sqlstate '23000' set mysql_errno = 1062, message_text = message; end;
+             create trigger column_ before update on leads for each row begin
+               declare message text default concat('Unknown column ''', old.email, ''' in ''x''');
+               signal sqlstate '42S22' set mysql_errno = 1054, message_text = message; end;
+             create trigger key_ before delete on people for each row begin
+               declare message text default concat('x CONSTRAINT `', old.email, '` FOREIGN KEY x');
+               signal sqlstate '23000' set mysql_errno = 1451, message_text = message; end",
+            &format!(
+                "create trigger object before delete on visits begin select raise(abort, 'x failed: {email}'); end;
+                 create trigger column_ before update on leads begin select raise(fail, 'no such column: {email}'); end;
+                 create trigger key_ before delete on people begin select raise(rollback, 'integer overflow {email}'); end",
+                email = PERSONAL[0]
+            ),
+        )
+        .await;
+    bench.rules(RULES);
+    let mut written = Vec::new();
+    for format in ["text", "json"] {
+        assert_eq!(call(&bench, &["run", "--now", bench.now, "--format", format], &mut written), 4);
+    }
+    assert_eq!(bench.count("select count(*) from people").await, 3);
+    look(&bench, &mut written);
+    assert_eq!(call(&bench, &["ledger", "export"], &mut written), 0);
+    written.extend(files(&bench));
+    holds_nothing_personal(&written);
+}
+
 /// Conditions and settings that a server quotes back when it cannot make sense of a row.
 async fn values_that_cannot_be_cast(bench: Bench) {
     company(&bench).await;
@@ -181,4 +226,4 @@ async fn values_that_cannot_be_cast(bench: Bench) {
     holds_nothing_personal(&written);
 }
 
-on_every_engine!(a_run_that_goes_well, runs_that_fail, values_that_cannot_be_cast);
+on_every_engine!(a_run_that_goes_well, runs_that_fail, names_that_triggers_make_up, values_that_cannot_be_cast);

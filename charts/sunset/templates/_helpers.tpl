@@ -51,6 +51,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (printf "%s-rules" (include "sunset.fullname" .)) .Values.rules.existingConfigMap -}}
 {{- end -}}
 
+{{- define "sunset.recipesConfigMap" -}}
+{{- printf "%s-recipes" (include "sunset.fullname" .) -}}
+{{- end -}}
+
 {{- /* The name of the Secret behind an entry of `secrets`. */ -}}
 {{- define "sunset.secretName" -}}
 {{- default (printf "%s-%s" (include "sunset.fullname" .root) .name) .secret.existingSecret -}}
@@ -61,6 +65,9 @@ files. */ -}}
 {{- define "sunset.rulesDigest" -}}
 {{- if and .Values.rules.verifyDigest .Values.settings.text .Values.rules.files -}}
 {{- $lines := list -}}
+{{- range $name, $text := .Values.recipes.files -}}
+{{- $lines = append $lines (printf "%s  recipes/%s\n" (sha256sum $text) $name) -}}
+{{- end -}}
 {{- range $name, $text := .Values.rules.files -}}
 {{- $lines = append $lines (printf "%s  rules/%s\n" (sha256sum $text) $name) -}}
 {{- end -}}

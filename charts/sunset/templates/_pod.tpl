@@ -101,6 +101,9 @@ spec:
       volumeMounts:
         - {name: settings, mountPath: /etc/sunset/sunset.yaml, subPath: sunset.yaml, readOnly: true}
         - {name: rules, mountPath: /etc/sunset/rules, readOnly: true}
+        {{- if .recipes.files }}
+        - {name: recipes, mountPath: /etc/sunset/recipes, readOnly: true}
+        {{- end }}
         - {name: tmp, mountPath: /tmp}
         {{- range $name, $secret := .secrets }}
         - {name: secret-{{ $name }}, mountPath: /run/secrets/sunset/{{ $name }}, readOnly: true}
@@ -119,6 +122,10 @@ spec:
       configMap: {name: {{ include "sunset.settingsConfigMap" $root }}}
     - name: rules
       configMap: {name: {{ include "sunset.rulesConfigMap" $root }}}
+    {{- if .recipes.files }}
+    - name: recipes
+      configMap: {name: {{ include "sunset.recipesConfigMap" $root }}}
+    {{- end }}
     - name: tmp
       emptyDir: {sizeLimit: 64Mi}
     {{- range $name, $secret := .secrets }}

@@ -5,6 +5,7 @@ use super::{
     super::{
         Connection, Error, Statement, Value,
         catalog::{Assembly, action, fields},
+        names,
     },
     codec::{Told, codec},
 };
@@ -56,6 +57,8 @@ const ACTIONS: &str = "select cast(constraint_schema as char), cast(table_name a
 const TRIGGERS: &str = "select cast(event_object_schema as char), cast(event_object_table as char),
         cast(trigger_name as char), cast(event_manipulation as char)
     from information_schema.triggers where ";
+
+const CONSTRAINTS: &str = "select cast(constraint_name as char) from information_schema.table_constraints where ";
 
 /// MariaDB keeps JSON as text with this check.
 const JSON_CHECKS: &str = "select cast(constraint_schema as char), cast(table_name as char), cast(check_clause as char)
@@ -196,6 +199,8 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
         };
         assembly.foreign_key_column(&schema, &table, key);
     }
+    let constraints = connection.fetch(&within(CONSTRAINTS, "table_schema", "table_name", "")).await?;
+    names::learn_all(constraints.iter().flatten().flatten());
     for row in connection.fetch(&within(TRIGGERS, "event_object_schema", "event_object_table", "")).await? {
         let [schema, table, name, event] = fields(row)?;
         let trigger = Trigger { name, on_delete: event == "DELETE", on_update: event == "UPDATE" };

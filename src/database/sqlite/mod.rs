@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Engine},
+    file,
     settings::{DatabaseSettings, Pace},
 };
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use observe::SqliteObserver;
 use sqlx::{ConnectOptions as _, Sqlite, sqlite::SqliteConnectOptions};
 use std::{
-    fs::{File, TryLockError},
+    fs::{self, TryLockError},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -116,13 +117,14 @@ impl Database for SqliteDatabase {
         let Some(path) = &self.path else {
             return Err(Error::new(ErrorKind::Other, "a database in memory cannot be locked: use a file"));
         };
-        let mut lock = path.clone().into_os_string();
+        // Of all links that lead to a database there is one lock.
+        let mut lock = fs::canonicalize(path).unwrap_or_else(|_| path.clone()).into_os_string();
         lock.push(format!(".sunset-{}.lock", hex::encode(&digest(name)[..8])));
         let failed = |error: std::io::Error| {
             let place = lock.display();
             Error::new(ErrorKind::Other, format!("the lock file {place} cannot be used: {}", error.kind()))
         };
-        let file = File::options().create(true).append(true).open(&lock).map_err(failed)?;
+        let file = file::append(Path::new(&lock)).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(LockGuard(Some(file)))),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -1,9 +1,12 @@
 //! `pause_file`: while the file is there, no batch begins. (pt-archiver's sentinel, gh-ost's throttle flag file.)
 
 use super::{Answer, Failure, Setup, Throttle, Turn};
+use crate::file;
 use async_trait::async_trait;
-use std::{io::ErrorKind, path::PathBuf};
-use tokio::io::AsyncReadExt as _;
+use std::{
+    io::{ErrorKind, Read as _},
+    path::PathBuf,
+};
 
 /// No reason is longer, in bytes.
 const LONGEST: u64 = 200;
@@ -29,8 +32,8 @@ impl Throttle for PauseFile {
 
     async fn ask(&mut self, _: &Turn) -> Result<Answer, Failure> {
         let mut text = Vec::new();
-        let read = match tokio::fs::File::open(&self.path).await {
-            Ok(file) => file.take(LONGEST).read_to_end(&mut text).await,
+        let read = match file::open(&self.path) {
+            Ok(file) => file.take(LONGEST).read_to_end(&mut text),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Answer::Go),
             Err(error) => Err(error),
         };

@@ -19,6 +19,7 @@ impl Drop for Running {
 }
 
 /// The directory with the programs of a package, as `pip` names it; `None` where it cannot be installed.
+#[expect(clippy::print_stdout, reason = "whoever runs the tests reads what is skipped")]
 pub fn install(name: &str, package: &[&str]) -> Option<PathBuf> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let programs = directory.join("bin");
