@@ -139,8 +139,7 @@ async fn cut_off_and_changed(bench: &Bench, noted: bool) {
         bench.rules(RULES);
         let settings = fs::read_to_string(bench.path("sunset.yaml")).unwrap();
         let plan = bench.path("plan.json");
-        let planned = bench.sunset(&["plan", "--now", YESTERDAY, "--format", "json"]).expect(0).out;
-        fs::write(&plan, planned).unwrap();
+        bench.sunset(&["plan", "--now", YESTERDAY, "--out", plan.to_str().unwrap()]).expect(0);
         let before = bench.evidence().entries.len();
         let killed = format!("{moment}:1");
         bench.sunset_with(&["run", "--now", TODAY, "--rule", rule], &[("SUNSET_FAILPOINT", &killed)]);
