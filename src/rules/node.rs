@@ -36,6 +36,10 @@ impl Node {
             let place = Place { file: file.to_owned(), spot };
             let message = plain(&error.to_string());
             let (message, help) = match message.as_str() {
+                "recursion limit exceeded" => (
+                    "the file is nested more than 128 levels deep".to_owned(),
+                    Some("no rule is nested so deep: look for brackets that are not closed".to_owned()),
+                ),
                 "repetition limit exceeded" => {
                     ("aliases repeat too much".to_owned(), Some("write the values out".to_owned()))
                 }
