@@ -298,8 +298,7 @@ async fn a_reviewed_plan_keeps_its_schema(bench: Bench) {
     customers(&bench).await;
     let plan = bench.path("plan.json");
     let plan = plan.to_str().unwrap();
-    let planned = bench.sunset(&["plan", "--now", bench.now, "--format", "json"]).expect(0).out;
-    std::fs::write(plan, planned).unwrap();
+    bench.sunset(&["plan", "--now", bench.now, "--out", plan]).expect(0);
     bench.script("create index customers_name on customers (name)").await;
     bench.script(trigger(&bench)).await;
     let call = bench.sunset(&["run", "--plan", plan]).expect(3);
