@@ -359,6 +359,8 @@ async fn messages_name_what_stands_in_the_way_but_no_value() {
             )
             .await;
         let mut connection = scratch.connect().await;
+        // MySQL's messages show the names that a catalog has
+        scratch.database().catalog(&mut *connection).await.unwrap();
         let parameter = if engine == Engine::Postgres { "$1" } else { "?" };
         let insert = format!("insert into people (id, email) values (2, {parameter})");
         let long = "hanako".repeat(10);
