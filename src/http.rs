@@ -1,7 +1,7 @@
 //! The HTTP client for whatever is no recipient: collectors of metrics, witnesses, object storage.
 
 use crate::recipients::client::is_loopback;
-use reqwest::Url;
+use reqwest::{RequestBuilder, StatusCode, Url};
 use std::{error::Error as _, time::Duration};
 
 /// A client that follows no redirects. `has_secret` says that what is sent must not travel in the clear.
@@ -23,6 +23,24 @@ pub fn client(url: &Url, has_secret: bool, timeout: Duration) -> Result<reqwest:
         .timeout(timeout);
     let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
     builder.build().map_err(|error| words(&error.without_url()))
+}
+
+/// Sends a request and reads its answer, of at most so many bytes.
+///
+/// # Errors
+/// Nobody answered, or with more than that; in words without the URL.
+pub async fn answer(request: RequestBuilder, most: usize) -> Result<(StatusCode, String), String> {
+    let told = |error: reqwest::Error| words(&error.without_url());
+    let mut reply = request.send().await.map_err(told)?;
+    let status = reply.status();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = reply.chunk().await.map_err(told)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > most {
+            return Err("its answer is too long".to_owned());
+        }
+    }
+    Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The error with its causes. Its URL, which may hold a password, has to be taken out before.

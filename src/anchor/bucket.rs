@@ -5,15 +5,10 @@
 //! somebody who writes another version over it does not hide it.
 
 use super::{
-    Failure, Keeper,
+    Failure, Keeper, agree,
     folder::{file_name, size_of},
 };
-use crate::{
-    http::{client, words},
-    present,
-    rules::Period,
-    settings::BucketSettings,
-};
+use crate::{http, present, rules::Period, settings::BucketSettings};
 use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::{Timestamp, tz::TimeZone};
@@ -76,7 +71,7 @@ impl Bucket {
                 (endpoint.map_err(|error| error.to_string())?, UrlStyle::VirtualHost)
             }
         };
-        let client = client(&endpoint, true, TIMEOUT)?;
+        let client = http::client(&endpoint, true, TIMEOUT)?;
         let bucket = rusty_s3::Bucket::new(endpoint, style, name, region).map_err(|error| error.to_string())?;
         Ok(Self {
             bucket,
@@ -155,10 +150,7 @@ impl Keeper for Bucket {
     async fn keep(&self, size: u64, note: &str) -> Result<(), Failure> {
         let kept = self.notes(size).await?;
         if !kept.is_empty() {
-            return match kept.iter().all(|kept| kept == note) {
-                true => Ok(()),
-                false => Err(Failure::Contradicts(format!("it keeps another checkpoint of {size} entries already"))),
-            };
+            return agree(&kept, size, note);
         }
         let mut headers = BTreeMap::from([
             ("content-type", "text/plain; charset=utf-8".to_owned()),
@@ -180,8 +172,7 @@ impl Keeper for Bucket {
             // another process of the same job was first
             (StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT, _) => match self.notes(size).await?.as_slice() {
                 [] => Err(Failure::Temporary("another checkpoint is written at the same time".to_owned())),
-                kept if kept.iter().all(|kept| kept == note) => Ok(()),
-                _ => Err(Failure::Contradicts(format!("it keeps another checkpoint of {size} entries already"))),
+                kept => agree(kept, size, note),
             },
             (status, answer) => Err(refused(status, &answer)),
         }
@@ -189,17 +180,7 @@ impl Keeper for Bucket {
 }
 
 async fn answer(request: RequestBuilder) -> Result<(StatusCode, String), Failure> {
-    let told = |error: reqwest::Error| Failure::Temporary(words(&error.without_url()));
-    let mut reply = request.send().await.map_err(told)?;
-    let status = reply.status();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = reply.chunk().await.map_err(told)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > LONGEST_ANSWER {
-            return Err(Failure::Temporary("its answer is too long".to_owned()));
-        }
-    }
-    Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+    http::answer(request, LONGEST_ANSWER).await.map_err(Failure::Temporary)
 }
 
 /// What a refusal means. The code is S3's own word; nothing else of the answer is shown.

@@ -1,6 +1,6 @@
 //! A folder: one file for each checkpoint, under `<origin>/<size>.checkpoint`.
 
-use super::{Failure, Keeper};
+use super::{Failure, Keeper, agree};
 use crate::file;
 use async_trait::async_trait;
 use std::{
@@ -94,10 +94,7 @@ impl Keeper for Folder {
         self.is_there()?;
         match self.write(size, note) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.notes(size).await?.as_slice() {
-                [kept] if kept == note => Ok(()),
-                _ => Err(Failure::Contradicts(format!("it keeps another checkpoint of {size} entries already"))),
-            },
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => agree(&self.notes(size).await?, size, note),
             Err(error) => Err(self.failed(&error)),
         }
     }

@@ -190,6 +190,14 @@ impl Anchors {
     }
 }
 
+/// What a place has under this size already is this very checkpoint.
+fn agree(kept: &[String], size: u64, note: &str) -> Result<(), Failure> {
+    match kept.iter().all(|kept| kept == note) {
+        true => Ok(()),
+        false => Err(Failure::Contradicts(format!("it keeps another checkpoint of {size} entries already"))),
+    }
+}
+
 async fn all_notes(keeper: &dyn Keeper) -> Result<Vec<String>, Failure> {
     let mut all = Vec::new();
     for size in keeper.sizes().await? {

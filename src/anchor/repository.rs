@@ -5,7 +5,7 @@
 //! environment and never on the command line. Nothing is forced: a branch that was rewritten does not take the commit.
 
 use super::{
-    Failure, Keeper,
+    Failure, Keeper, agree,
     folder::{file_name, size_of},
 };
 use async_trait::async_trait;
@@ -126,10 +126,7 @@ impl Fetched {
     fn keep(&self, size: u64, note: &str) -> Result<(), Failure> {
         let kept = self.notes(size)?;
         if !kept.is_empty() {
-            return match kept.iter().all(|kept| kept == note) {
-                true => Ok(()),
-                false => Err(Failure::Contradicts(format!("it keeps another checkpoint of {size} entries already"))),
-            };
+            return agree(&kept, size, note);
         }
         let object = self.git(&["hash-object", "-w", "--stdin"], Some(note))?;
         if self.exists {

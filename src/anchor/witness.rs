@@ -5,7 +5,7 @@
 
 use super::Failure;
 use crate::{
-    http::{client, words},
+    http,
     ledger::{cosignature::CosignerKey, history::consistency},
     store::Store,
 };
@@ -33,7 +33,7 @@ impl Witness {
     pub fn open(url: &Url, key: &CosignerKey) -> Result<Self, String> {
         let submission = format!("{}/add-checkpoint", url.as_str().trim_end_matches('/'));
         let submission = Url::parse(&submission).map_err(|error| error.to_string())?;
-        let client = client(&submission, submission.password().is_some(), TIMEOUT)?;
+        let client = http::client(&submission, submission.password().is_some(), TIMEOUT)?;
         Ok(Self { submission, key: key.clone(), client })
     }
 
@@ -95,17 +95,8 @@ impl Witness {
     }
 
     async fn post(&self, body: String) -> Result<(StatusCode, String), Failure> {
-        let told = |error: reqwest::Error| Failure::Temporary(words(&error.without_url()));
-        let mut reply = self.client.post(self.submission.clone()).body(body).send().await.map_err(told)?;
-        let status = reply.status();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = reply.chunk().await.map_err(told)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > LONGEST_ANSWER {
-                return Err(Failure::Temporary("its answer is too long".to_owned()));
-            }
-        }
-        Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+        let request = self.client.post(self.submission.clone()).body(body);
+        http::answer(request, LONGEST_ANSWER).await.map_err(Failure::Temporary)
     }
 }
 

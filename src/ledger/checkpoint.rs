@@ -169,19 +169,45 @@ pub struct VerificationKey {
     key: VerifyingKey,
 }
 
+/// The type of a log's key, in its text and in the hash that names it.
+const LOG: u8 = 0x01;
+
+/// The hash that names a key of this type.
+pub(super) fn key_hash(kind: u8, name: &str, key: &VerifyingKey) -> [u8; 4] {
+    let hash = Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key.as_bytes()).finalize();
+    let mut short = [0; 4];
+    short.copy_from_slice(&hash[..4]);
+    short
+}
+
+/// A key's text: `name+hash+base64`.
+pub(super) fn key_text(kind: u8, name: &str, key: &VerifyingKey) -> String {
+    let encoded = BASE64_STANDARD.encode([&[kind], &key.as_bytes()[..]].concat());
+    format!("{name}+{}+{encoded}", hex::encode(key_hash(kind, name, key)))
+}
+
+/// Reads the text of a key of this type. The hash in its middle guards against typing errors.
+pub(super) fn read_key(kind: u8, text: &str) -> Result<(&str, VerifyingKey), VerificationKeyError> {
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(_), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(VerificationKeyError);
+    };
+    let bytes = BASE64_STANDARD.decode(encoded).map_err(|_| VerificationKeyError)?;
+    let Some((found, bytes)) = bytes.split_first() else { return Err(VerificationKeyError) };
+    let bytes = bytes.try_into().map_err(|_| VerificationKeyError)?;
+    let key = VerifyingKey::from_bytes(bytes).map_err(|_| VerificationKeyError)?;
+    if *found == kind && key_text(kind, name, &key) == text { Ok((name, key)) } else { Err(VerificationKeyError) }
+}
+
 impl VerificationKey {
     pub(super) fn new(name: &str, key: VerifyingKey) -> Self {
-        let hash = Sha256::new().chain_update(name).chain_update(b"\n\x01").chain_update(key.as_bytes()).finalize();
-        let mut short = [0; 4];
-        short.copy_from_slice(&hash[..4]);
-        Self { name: name.to_owned(), hash: short, key }
+        Self { name: name.to_owned(), hash: key_hash(LOG, name, &key), key }
     }
 }
 
 impl fmt::Display for VerificationKey {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let encoded = BASE64_STANDARD.encode([&[1], &self.key.as_bytes()[..]].concat());
-        write!(f, "{}+{}+{encoded}", self.name, hex::encode(self.hash))
+        f.write_str(&key_text(LOG, &self.name, &self.key))
     }
 }
 
@@ -193,16 +219,8 @@ impl FromStr for VerificationKey {
     type Err = VerificationKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(_), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(VerificationKeyError);
-        };
-        let bytes = BASE64_STANDARD.decode(encoded).map_err(|_| VerificationKeyError)?;
-        let [1, bytes @ ..] = bytes.as_slice() else { return Err(VerificationKeyError) };
-        let bytes = bytes.try_into().map_err(|_| VerificationKeyError)?;
-        let key = Self::new(name, VerifyingKey::from_bytes(bytes).map_err(|_| VerificationKeyError)?);
-        // The hash in the middle guards against typing errors.
-        if key.to_string() == text { Ok(key) } else { Err(VerificationKeyError) }
+        let (name, key) = read_key(LOG, text)?;
+        Ok(Self::new(name, key))
     }
 }
 

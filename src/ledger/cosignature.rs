@@ -4,11 +4,9 @@
 //! signed note; its key has the type 0x04, and what is signed is `cosignature/v1`, the time in seconds since 1970 and the
 //! checkpoint's text.
 
-use super::checkpoint::{CheckpointError, VerificationKeyError, signature_line, split};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use super::checkpoint::{CheckpointError, VerificationKeyError, key_hash, key_text, read_key, signature_line, split};
 use ed25519_dalek::{Signature, VerifyingKey};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr};
 
 /// The type of a cosigner's key, in its text and in the hash that names it.
@@ -23,13 +21,6 @@ pub struct CosignerKey {
 }
 
 impl CosignerKey {
-    fn new(name: &str, key: VerifyingKey) -> Self {
-        let hash = Sha256::new().chain_update(name).chain_update([b'\n', KIND]).chain_update(key.as_bytes()).finalize();
-        let mut short = [0; 4];
-        short.copy_from_slice(&hash[..4]);
-        Self { name: name.to_owned(), hash: short, key }
-    }
-
     /// Finds this key's cosignature of a signed checkpoint among signature lines, and gives its line and its time. Lines of
     /// other keys are passed over, as the specification wants it.
     ///
@@ -58,8 +49,7 @@ impl CosignerKey {
 
 impl fmt::Display for CosignerKey {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let encoded = BASE64_STANDARD.encode([&[KIND], &self.key.as_bytes()[..]].concat());
-        write!(f, "{}+{}+{encoded}", self.name, hex::encode(self.hash))
+        f.write_str(&key_text(KIND, &self.name, &self.key))
     }
 }
 
@@ -67,15 +57,7 @@ impl FromStr for CosignerKey {
     type Err = VerificationKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(_), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(VerificationKeyError);
-        };
-        let bytes = BASE64_STANDARD.decode(encoded).map_err(|_| VerificationKeyError)?;
-        let [KIND, bytes @ ..] = bytes.as_slice() else { return Err(VerificationKeyError) };
-        let bytes = bytes.try_into().map_err(|_| VerificationKeyError)?;
-        let key = Self::new(name, VerifyingKey::from_bytes(bytes).map_err(|_| VerificationKeyError)?);
-        // The hash in the middle guards against typing errors.
-        if key.to_string() == text { Ok(key) } else { Err(VerificationKeyError) }
+        let (name, key) = read_key(KIND, text)?;
+        Ok(Self { name: name.to_owned(), hash: key_hash(KIND, name, &key), key })
     }
 }
