@@ -384,9 +384,10 @@ async fn messages_name_what_stands_in_the_way_but_no_value() {
         };
         let error = connection.fetch(&cast).await.unwrap_err();
         assert!(!format!("{error:?}").contains("hanako"), "{error:?}");
-        // Names that we got wrong ourselves may be said.
+        // A name that no catalog has is told where the server vouches for it: on MySQL it may be a trigger's text.
         let error = run(&mut *connection, "delete from people where emial = 1").await.unwrap_err();
-        assert!(error.kind == ErrorKind::Other && error.message.contains("emial"), "{error}");
+        let is_told = error.message.contains("emial");
+        assert_eq!((error.kind, is_told), (ErrorKind::Other, engine != Engine::Mysql), "{error}");
     }
 }
 
