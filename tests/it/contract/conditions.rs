@@ -81,4 +81,48 @@ async fn conditions_as_sql(bench: Bench) {
     conditions(&bench, &written.map(|(text, sql)| (format!("{text:?}").replace("\\'", "'"), sql))).await;
 }
 
-on_every_engine!(conditions_as_data, conditions_as_sql);
+/// A number between two values of the column is neither of them, also where an index holds the column's values.
+async fn numbers_finer_than_the_column(bench: Bench) {
+    let conditions = [
+        ("d = 0.005", "none"),
+        ("d in (0.005, 0.996)", "none"),
+        ("d <= 0.005", "1"),
+        ("d < 0.996", "1 2"),
+        ("d between 0.004 and 0.005", "none"),
+        ("d between 0.005 and 0.996", "2"),
+        ("n = 1.5", "none"),
+        ("n in (0.5, 1.5)", "none"),
+        ("n < 1.5", "1"),
+        ("n >= 1.5 and n <= 2.5", "2"),
+        ("{d: {at_most: 0.005}}", "1"),
+        ("{n: {at_most: 1.5}}", "1"),
+        ("0.005 = d", "none"),
+        ("d = 0.01 and n > 1.5", "2"),
+    ];
+    let (mut script, mut rules, mut tables) = (String::new(), String::new(), Vec::new());
+    for (i, (condition, goes)) in conditions.iter().enumerate() {
+        let _ = write!(
+            script,
+            "create table t{i} (id {{int}} primary key, ended_on {{date}}, d decimal(10, 2), n {{int}}, fate {{text}});
+             insert into t{i} values (1, '2001-01-01', 0, 1, 'stays'), (2, '2001-01-01', 0.01, 2, 'stays'),
+               (3, '2001-01-01', 1, 3, 'stays'), (4, '2001-01-01', null, null, 'stays');
+             create index t{i}_d on t{i} (d);
+             create index t{i}_n on t{i} (n);"
+        );
+        if *goes != "none" {
+            let _ = write!(script, "update t{i} set fate = 'goes' where id in ({});", goes.replace(' ', ", "));
+        }
+        let condition = if condition.starts_with('{') { (*condition).to_owned() } else { format!("{condition:?}") };
+        let _ = writeln!(
+            rules,
+            "- {{id: t{i}, table: core.t{i}, starting_point: ended_on, retention_period: 5 years, disposition: erase,
+                where: {condition}}}"
+        );
+        tables.push(format!("t{i}"));
+    }
+    bench.script(&script).await;
+    bench.rules(&rules);
+    fates_come_true(&bench, &tables.iter().map(String::as_str).collect::<Vec<_>>()).await;
+}
+
+on_every_engine!(conditions_as_data, conditions_as_sql, numbers_finer_than_the_column);
