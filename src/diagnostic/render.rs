@@ -90,6 +90,9 @@ fn snippet<'a>(
     }))
 }
 
+/// Nobody reads more in one go: four hundred rules that all claim the same rows are 79,800 errors.
+const MOST_IN_TEXT: usize = 5_000;
+
 /// As rustc would print it, each with the line of its file, and a [`summary`] at the end; nothing when there are none.
 pub fn render_text(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) -> String {
     if diagnostics.is_empty() {
@@ -98,7 +101,8 @@ pub fn render_text(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) 
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     let files = Files::of(sources);
-    for Located { diagnostic, file, places, range, also } in located(diagnostics, &files) {
+    let shown = diagnostics.len().min(MOST_IN_TEXT);
+    for Located { diagnostic, file, places, range, also } in located(&diagnostics[..shown], &files) {
         let level = match diagnostic.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -129,6 +133,9 @@ pub fn render_text(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) 
         }
         group = group.elements(help.map(|help| Level::HELP.message(help)));
         let _ = writeln!(text, "{}\n", renderer.render(&[group]));
+    }
+    if shown < diagnostics.len() {
+        let _ = writeln!(text, "{shown} are shown; `--format json` shows all\n");
     }
     let _ = writeln!(text, "{}", summary(diagnostics));
     text
@@ -405,6 +412,14 @@ mod tests {
         let last: Value = serde_json::from_str(render_json(&diagnostics, &sources).lines().last().unwrap()).unwrap();
         assert_eq!(last["line"], 6001);
         assert_eq!(last["also"]["line"], 5999);
+    }
+
+    #[test]
+    fn a_text_ends_and_says_so() {
+        let found = (0..MOST_IN_TEXT + 7).map(|_| Diagnostic::warning(Code::UnknownKey, Place::file("a.yaml"), "a"));
+        let text = render_text(&found.collect::<Vec<_>>(), &Sources::new(), false);
+        assert_eq!(text.matches("warning[").count(), MOST_IN_TEXT);
+        assert!(text.ends_with("5000 are shown; `--format json` shows all\n\n5007 warnings\n"));
     }
 
     #[test]

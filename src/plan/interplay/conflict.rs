@@ -4,14 +4,13 @@ use super::{
     harm::{Harm, harm},
     life::{How, Life, Need, What, Write},
     names::Names,
-    timing::{Before, Example, Linked, before},
+    timing::{Before, Calendar, Example, Linked, before},
 };
 use crate::{
     anonymize::Technique,
     diagnostic::{Code, Diagnostic},
     plan::overlap::{Overlap, conditions},
     rules::{Dependent, Disposition, Pick, Source},
-    settings::Settings,
 };
 
 /// A rule writes what another one needs, and may do so before it acts.
@@ -56,12 +55,12 @@ pub struct Interplay {
 }
 
 /// Holds all pairs of lives against each other. `certain`: only what the files alone can tell counts.
-pub fn interplay(lives: &[Life], names: &dyn Names, settings: &Settings, certain: bool) -> Interplay {
+pub fn interplay(lives: &[Life], names: &dyn Names, calendar: &Calendar, certain: bool) -> Interplay {
     let mut found = Interplay::default();
     for (w, writer) in lives.iter().enumerate() {
         for (r, reader) in lives.iter().enumerate() {
             if w != r {
-                pair(&mut found, (w, writer), (r, reader), names, settings, certain);
+                pair(&mut found, (w, writer), (r, reader), names, calendar, certain);
             }
         }
     }
@@ -73,7 +72,7 @@ fn pair(
     (w, writer): (usize, &Life),
     (r, reader): (usize, &Life),
     names: &dyn Names,
-    settings: &Settings,
+    calendar: &Calendar,
     certain: bool,
 ) {
     let both_erase = [writer, reader].iter().all(|life| life.rule.disposition == Disposition::Erase);
@@ -83,7 +82,7 @@ fn pair(
             continue;
         }
         for (j, need) in reader.needs.iter().enumerate() {
-            let harm = harm(writer, write, reader, need, settings);
+            let harm = harm(writer, write, reader, need, calendar);
             if harm == Harm::None || kept(writer, write, reader, need, names) {
                 continue;
             }
@@ -102,7 +101,7 @@ fn pair(
             if harm == Harm::Order || meet == Overlap::No {
                 continue;
             }
-            let mut before = before(writer, reader, linked(writer, write, reader, need), settings);
+            let mut before = before(writer, reader, linked(writer, write, reader, need), calendar);
             if before == Before::Never && harm == Harm::DestroyedAtAnyTime {
                 before = Before::Anywhere;
             }

@@ -2,13 +2,12 @@
 
 use super::{
     life::{How, Life, Need, What, Write},
-    timing::same_due,
+    timing::{Calendar, same_due},
 };
 use crate::{
     anonymize::{Generalize, Technique},
     plan::overlap::holds,
     rules::{CalendarUnit, Condition, Encoding, Literal, Match},
-    settings::Settings,
 };
 use jiff::civil::Date;
 
@@ -26,7 +25,7 @@ pub enum Harm {
 }
 
 /// Held against each other as data. Who acts first, and whether any row is concerned, is for others to say.
-pub fn harm(writer: &Life, write: &Write, reader: &Life, need: &Need, settings: &Settings) -> Harm {
+pub fn harm(writer: &Life, write: &Write, reader: &Life, need: &Need, calendar: &Calendar) -> Harm {
     if write.table != need.table {
         return Harm::None;
     }
@@ -45,7 +44,7 @@ pub fn harm(writer: &Life, write: &Write, reader: &Life, need: &Need, settings: 
                 What::Marker => Harm::Destroyed,
                 _ => Harm::Order,
             },
-            How::Change(technique) => changed(writer, technique, reader, need, own_row, settings),
+            How::Change(technique) => changed(writer, technique, reader, need, own_row, calendar),
             How::Erase | How::EraseFew => Harm::None,
         },
         _ => Harm::None,
@@ -66,11 +65,11 @@ fn changed(
     reader: &Life,
     need: &Need,
     own_row: bool,
-    settings: &Settings,
+    calendar: &Calendar,
 ) -> Harm {
     let column = need.column.as_deref().unwrap_or_default();
     let keeps = match &need.what {
-        What::Start => keeps_start(technique, reader, settings),
+        What::Start => keeps_start(technique, reader, calendar),
         What::Where(tests) => keeps_decision(technique, tests, &domain(writer, column, own_row)),
         What::Identifier { .. } if asked_by(writer, need, own_row, column) => return Harm::None,
         What::Identifier { .. } => false,
@@ -86,9 +85,9 @@ fn changed(
 }
 
 /// The reader is due on the same day, whatever day it was.
-fn keeps_start(technique: &Technique, reader: &Life, settings: &Settings) -> bool {
+fn keeps_start(technique: &Technique, reader: &Life, calendar: &Calendar) -> bool {
     let point = &reader.rule.starting_point;
-    let job = settings.time_zone.iana_name();
+    let job = calendar.settings.time_zone.iana_name();
     // days of the column are days of the job
     let one_zone = point.zone.is_none() || point.zone.as_deref() == job;
     if !one_zone || !matches!(point.encoding, None | Some(Encoding::IsoText)) {
@@ -96,7 +95,7 @@ fn keeps_start(technique: &Technique, reader: &Life, settings: &Settings) -> boo
     }
     let Technique::Generalize(generalize) = technique else { return false };
     first_day(generalize, Date::MAX).is_some()
-        && same_due(reader, settings, |day| first_day(generalize, day).unwrap_or(day))
+        && same_due(reader, calendar, |day| first_day(generalize, day).unwrap_or(day))
 }
 
 /// What a generalization makes of a day.

@@ -12,6 +12,8 @@ use crate::{
         Source, TablePath, Total,
     },
 };
+use jiff::civil::Date;
+use std::cell::OnceCell;
 
 /// A table, told from every other one. A partition has the identity of its root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +111,8 @@ pub struct Life<'a> {
     pub start: Start,
     pub needs: Vec<Need>,
     pub writes: Vec<Write>,
+    /// When it is due, for each of the starting days that rules are compared on.
+    pub due_days: OnceCell<Vec<Date>>,
 }
 
 impl<'a> Life<'a> {
@@ -116,7 +120,7 @@ impl<'a> Life<'a> {
     pub fn of(rule: &'a Rule, names: &dyn Names, resolved: Option<&Resolved>) -> Option<Self> {
         let table = names.table(&rule.table)?;
         let start = start(rule, &table, names)?;
-        let mut life = Self { rule, table, start, needs: Vec::new(), writes: Vec::new() };
+        let mut life = Self { rule, table, start, needs: Vec::new(), writes: Vec::new(), due_days: OnceCell::new() };
         life.needs_of_start();
         life.needs_of_condition(names);
         life.other_needs(names);

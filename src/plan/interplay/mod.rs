@@ -27,6 +27,7 @@ use crate::{database, diagnostic::Diagnostic, job::Job, rules::Rule, settings::S
 use conflict::interplay;
 use names::{Files, Live};
 use std::collections::BTreeMap;
+use timing::Calendar;
 
 /// What the files alone tell of rules that cannot stand together.
 pub fn check(job: &Job) -> Vec<Diagnostic> {
@@ -37,7 +38,7 @@ pub fn check(job: &Job) -> Vec<Diagnostic> {
         let others = lives[i + 1..].iter().filter(|b| overlap::overlap(a, b, &names) == Overlap::Yes);
         found.extend(others.map(|b| overlap::diagnostic(a.rule, b.rule)));
     }
-    let interplay = interplay(&lives, &names, &job.settings, true);
+    let interplay = interplay(&lives, &names, &Calendar::new(&job.settings), true);
     let sure = interplay.conflicts.iter().filter(|conflict| conflict.meet == Overlap::Yes);
     found.extend(sure.map(|conflict| conflict.diagnostic(&lives)));
     found
@@ -81,7 +82,7 @@ pub async fn together(
                 }
             }
         }
-        let interplay = interplay(&lives, &names, settings, false);
+        let interplay = interplay(&lives, &names, &Calendar::new(settings), false);
         (lives, positions, interplay, overlaps)
     };
     let mut found = Vec::new();

@@ -38,22 +38,41 @@ enum Relation {
     Unknown,
 }
 
+/// The starting days that rules are compared on, under a job's settings.
+pub struct Calendar<'a> {
+    pub settings: &'a Settings,
+    days: Vec<Date>,
+}
+
+impl<'a> Calendar<'a> {
+    pub fn new(settings: &'a Settings) -> Self {
+        Self { settings, days: days(settings) }
+    }
+
+    /// The day on which a rule is due for a row whose time begins on `start`.
+    fn due(&self, life: &Life, start: Date) -> Date {
+        let period = period_on(start, &life.rule.retention_period, &self.settings.parameters);
+        due_from(start, &life.rule.starting_point.counted_from, period)
+    }
+
+    /// The due day for each of the starting days. A rule is compared with many others, so it keeps them.
+    fn due_days<'l>(&self, life: &'l Life) -> &'l [Date] {
+        life.due_days.get_or_init(|| self.days.iter().map(|day| self.due(life, *day)).collect())
+    }
+}
+
 /// Whether `writer` may act before `reader` on rows that are connected like this.
-pub fn before(writer: &Life, reader: &Life, linked: Linked, settings: &Settings) -> Before {
+pub fn before(writer: &Life, reader: &Life, linked: Linked, calendar: &Calendar) -> Before {
     let at_once = |life: &Life| life.rule.starting_point.missing == Missing::Due;
     let relation = relation(&writer.start, &reader.start, linked);
     if relation == Relation::Unknown || (at_once(writer) && !at_once(reader)) {
         return Before::Anywhere;
     }
-    let due = |life: &Life, start| {
-        let period = period_on(start, &life.rule.retention_period, &settings.parameters);
-        due_from(start, &life.rule.starting_point.counted_from, period)
-    };
     let mut found = None;
     // the writer's time may begin later than the reader's: the earliest day on which it is due from here on
     let mut earliest = Date::MAX;
-    for start in days(settings).into_iter().rev() {
-        let (writing, reading) = (due(writer, start), due(reader, start));
+    let days = calendar.days.iter().zip(calendar.due_days(writer)).zip(calendar.due_days(reader));
+    for ((&start, &writing), &reading) in days.rev() {
         earliest = earliest.min(writing);
         let first = if relation == Relation::Same { writing } else { earliest };
         if first < reading {
@@ -97,12 +116,9 @@ fn relation(writer: &Start, reader: &Start, linked: Linked) -> Relation {
 }
 
 /// A starting day moved by a technique makes a rule due on the same day as before.
-pub fn same_due(life: &Life, settings: &Settings, moved: impl Fn(Date) -> Date) -> bool {
-    let due = |start| {
-        let period = period_on(start, &life.rule.retention_period, &settings.parameters);
-        due_from(start, &life.rule.starting_point.counted_from, period)
-    };
-    days(settings).into_iter().all(|start| due(start) == due(moved(start)))
+pub fn same_due(life: &Life, calendar: &Calendar, moved: impl Fn(Date) -> Date) -> bool {
+    let days = calendar.days.iter().zip(calendar.due_days(life));
+    days.into_iter().all(|(&start, &due)| due == calendar.due(life, moved(start)))
 }
 
 /// Enough starting days for everything that the calendar can make of periods: a span with every sort of leap year, and
