@@ -40,6 +40,7 @@ pub mod push;
 pub mod recipients;
 pub mod rules;
 pub mod run;
+pub mod s3;
 pub mod sandbox;
 pub mod serve;
 pub mod settings;

@@ -8,117 +8,67 @@ use super::{
     Failure, Keeper, agree,
     folder::{file_name, size_of},
 };
-use crate::{http, present, rules::Period, settings::BucketSettings};
+use crate::{
+    http, present,
+    rules::Period,
+    s3::{self, VersionList},
+    settings::BucketSettings,
+};
 use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use md5::Md5;
-use reqwest::{RequestBuilder, StatusCode, Url};
-use rusty_s3::{Method, UrlStyle, signing::sign};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use reqwest::{RequestBuilder, StatusCode};
+use rusty_s3::Method;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, time::Duration};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A signed URL is good for so many seconds; it is used at once.
-const SIGNED_FOR: u64 = 300;
+/// So many versions are asked for at a time: the most that there are.
+const ON_A_PAGE: usize = 1000;
 
 /// No answer is longer, in bytes: a list has up to 1000 versions.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
 pub(super) struct Bucket {
-    bucket: rusty_s3::Bucket,
+    bucket: s3::Bucket,
     /// What the keys of this ledger's checkpoints begin with.
     prefix: String,
-    access_key_id: SecretString,
-    secret_access_key: SecretString,
-    session_token: Option<SecretString>,
     lock_for: Option<Period>,
     client: reqwest::Client,
-}
-
-/// The answer to [ListObjectVersions], as far as it is needed.
-///
-/// [ListObjectVersions]: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Versions {
-    #[serde(default, rename = "Version")]
-    versions: Vec<Version>,
-    is_truncated: Option<bool>,
-    next_key_marker: Option<String>,
-    next_version_id_marker: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Version {
-    key: String,
-    version_id: Option<String>,
 }
 
 impl Bucket {
     /// # Errors
     /// The endpoint cannot be used, in words.
     pub fn open(settings: &BucketSettings, origin: &str) -> Result<Self, String> {
-        let BucketSettings { name, region, endpoint, prefix, .. } = settings.clone();
-        let (endpoint, style) = match endpoint {
-            Some(endpoint) => (endpoint, UrlStyle::Path),
-            None => {
-                let endpoint = Url::parse(&format!("https://s3.{region}.amazonaws.com"));
-                (endpoint.map_err(|error| error.to_string())?, UrlStyle::VirtualHost)
-            }
-        };
-        let client = http::client(&endpoint, true, TIMEOUT)?;
-        let bucket = rusty_s3::Bucket::new(endpoint, style, name, region).map_err(|error| error.to_string())?;
-        Ok(Self {
-            bucket,
-            prefix: format!("{prefix}{origin}/"),
-            access_key_id: settings.access_key_id.clone(),
-            secret_access_key: settings.secret_access_key.clone(),
-            session_token: settings.session_token.clone(),
-            lock_for: settings.lock_for,
-            client,
-        })
-    }
-
-    /// The URL of a request, signed for the next minutes.
-    fn signed(&self, method: Method, url: Url, query: &BTreeMap<&str, &str>, headers: &BTreeMap<&str, String>) -> Url {
-        let (query, headers) = (query.iter().map(|(k, v)| (*k, *v)), headers.iter().map(|(k, v)| (*k, v.as_str())));
-        let token = self.session_token.as_ref().map(ExposeSecret::expose_secret);
-        let (id, secret) = (self.access_key_id.expose_secret(), self.secret_access_key.expose_secret());
-        sign(&Timestamp::now(), method, url, id, secret, token, self.bucket.region(), SIGNED_FOR, query, headers)
+        let BucketSettings { name, region, endpoint, prefix, credentials, lock_for } = settings;
+        let bucket = s3::Bucket::new(name, region, endpoint.as_ref(), credentials.clone())?;
+        let client = http::client(bucket.url(), true, TIMEOUT)?;
+        Ok(Self { bucket, prefix: format!("{prefix}{origin}/"), lock_for: *lock_for, client })
     }
 
     /// All versions of the objects whose keys begin with this, by size and id.
     async fn versions(&self, prefix: &str) -> Result<Vec<(u64, Option<String>)>, Failure> {
         let mut all = Vec::new();
-        let (mut key, mut id) = (String::new(), String::new());
+        let mut after = None;
         loop {
-            let mut query = BTreeMap::from([("prefix", prefix), ("versions", "")]);
-            if !key.is_empty() {
-                query.insert("key-marker", &key);
-            }
-            if !id.is_empty() {
-                query.insert("version-id-marker", &id);
-            }
-            let url = self.signed(Method::Get, self.bucket.base_url().clone(), &query, &BTreeMap::new());
+            let url = self.bucket.versions_url(prefix, after.as_ref(), ON_A_PAGE);
             let (status, answer) = answer(self.client.get(url)).await?;
             if status != StatusCode::OK {
                 return Err(refused(status, &answer));
             }
-            let listed: Versions = quick_xml::de::from_str(&answer)
-                .map_err(|_| Failure::Temporary("its list of versions cannot be read".to_owned()))?;
+            let listed = VersionList::read(&answer)
+                .ok_or_else(|| Failure::Temporary("its list of versions cannot be read".to_owned()))?;
+            after = listed.next();
             for version in listed.versions {
                 let Some(size) = version.key.strip_prefix(self.prefix.as_str()).and_then(size_of) else { continue };
                 // a bucket that never had versions calls the only one so
                 all.push((size, version.version_id.filter(|id| id != "null")));
             }
-            match (listed.is_truncated, listed.next_key_marker) {
-                (Some(true), Some(next)) => (key, id) = (next, listed.next_version_id_marker.unwrap_or_default()),
-                _ => return Ok(all),
+            if after.is_none() {
+                return Ok(all);
             }
         }
     }
@@ -138,7 +88,7 @@ impl Keeper for Bucket {
         let mut notes = Vec::new();
         for (_, id) in self.versions(&key).await? {
             let query = id.iter().map(|id| ("versionId", id.as_str())).collect();
-            let url = self.signed(Method::Get, self.bucket.object_url(&key), &query, &BTreeMap::new());
+            let url = self.bucket.signed(Method::Get, self.bucket.object_url(&key), &query, &BTreeMap::new());
             match answer(self.client.get(url)).await? {
                 (StatusCode::OK, note) => notes.push(note),
                 (status, answer) => return Err(refused(status, &answer)),
@@ -165,7 +115,7 @@ impl Keeper for Bucket {
             headers.insert("x-amz-object-lock-retain-until-date", until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
         }
         let key = format!("{}{}", self.prefix, file_name(size));
-        let url = self.signed(Method::Put, self.bucket.object_url(&key), &BTreeMap::new(), &headers);
+        let url = self.bucket.signed(Method::Put, self.bucket.object_url(&key), &BTreeMap::new(), &headers);
         let request = headers.iter().fold(self.client.put(url), |request, (name, value)| request.header(*name, value));
         match answer(request.body(note.to_owned())).await? {
             (status, _) if status.is_success() => Ok(()),
@@ -185,9 +135,7 @@ async fn answer(request: RequestBuilder) -> Result<(StatusCode, String), Failure
 
 /// What a refusal means. The code is S3's own word; nothing else of the answer is shown.
 fn refused(status: StatusCode, answer: &str) -> Failure {
-    let code = answer.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
-    let code = code.filter(|code| code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-    let said = format!("it answered {} {}", status.as_u16(), code.unwrap_or("without a code"));
+    let said = format!("it answered {} {}", status.as_u16(), s3::error_code(answer).unwrap_or("without a code"));
     match status.as_u16() {
         400 | 401 | 403 | 404 | 501 => Failure::Invalid(said),
         _ => Failure::Temporary(said),
@@ -197,28 +145,6 @@ fn refused(status: StatusCode, answer: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// As vendors write it: with and without a namespace, versions and delete markers mixed, pages.
-    #[test]
-    fn lists_of_versions_are_read() {
-        let list = |attributes: &str| {
-            format!(
-                "<?xml version=\"1.0\"?><ListVersionsResult{attributes}><Name>b</Name><IsTruncated>true</IsTruncated>\
-                 <Version><Key>a</Key><VersionId>1</VersionId><IsLatest>false</IsLatest></Version>\
-                 <DeleteMarker><Key>a</Key><VersionId>2</VersionId></DeleteMarker>\
-                 <Version><Key>b</Key><VersionId>null</VersionId><Owner><ID>x</ID></Owner></Version>\
-                 <NextKeyMarker>b</NextKeyMarker></ListVersionsResult>"
-            )
-        };
-        for attributes in ["", " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"", " xmlns=\"urn:other\""] {
-            let read: Versions = quick_xml::de::from_str(&list(attributes)).unwrap();
-            let keys: Vec<_> = read.versions.iter().map(|version| version.key.as_str()).collect();
-            assert_eq!(keys, ["a", "b"]);
-            assert_eq!((read.is_truncated, read.next_key_marker.as_deref()), (Some(true), Some("b")));
-        }
-        let empty: Versions = quick_xml::de::from_str("<ListVersionsResult></ListVersionsResult>").unwrap();
-        assert!(empty.versions.is_empty() && empty.is_truncated.is_none());
-    }
 
     #[test]
     fn refusals_say_the_code_and_nothing_else() {

@@ -23,6 +23,7 @@ pub mod meta;
 pub mod mouseflow;
 pub mod none;
 pub mod notice;
+pub mod object_storage;
 pub mod opendsr;
 pub mod options;
 pub mod paypal;
@@ -66,6 +67,8 @@ pub static KINDS: &[&Kind] = &[
     &mouseflow::KIND,
     &none::KIND,
     &notice::KIND,
+    &object_storage::folder::KIND,
+    &object_storage::s3::KIND,
     &opendsr::KIND,
     &paypal::KIND,
     &stripe::KIND,

@@ -5,6 +5,7 @@ use crate::{
     diagnostic::Code,
     ledger::cosignature::CosignerKey,
     rules::{At, Period, format},
+    s3::Credentials,
 };
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -43,9 +44,7 @@ pub struct BucketSettings {
     pub endpoint: Option<Url>,
     /// What keys begin with.
     pub prefix: String,
-    pub access_key_id: SecretString,
-    pub secret_access_key: SecretString,
-    pub session_token: Option<SecretString>,
+    pub credentials: Credentials,
     /// How long each object is locked in compliance mode.
     pub lock_for: Option<Period>,
 }
@@ -110,9 +109,7 @@ impl Reader<'_> {
             region: at.text_of("region")?,
             endpoint,
             prefix: at.text_of("prefix").unwrap_or_default(),
-            access_key_id: id?,
-            secret_access_key: secret?,
-            session_token,
+            credentials: Credentials { access_key_id: id?, secret_access_key: secret?, session_token },
             lock_for: at.text_of("lock_for").and_then(|period| period.parse().ok()),
         })
     }

@@ -135,8 +135,9 @@ fn one_night(
         }
         let mut earlier = state.clone();
         night::edited(case, &mut earlier, edit);
-        let outlooks = Meaning { case, mutant: None }.of_night(&earlier, number);
-        rights.push(night::ending(case, &outlooks, &earlier, &gone).state);
+        let met = Meaning { case, mutant: None }.of_night(&earlier, number);
+        rights.push(night::ending(case, &met, &earlier, &gone).state);
+        rights.extend(between(case, (outlooks, &met), state, edit, &gone));
     }
     // What the other transaction wrote is not printed as it was written.
     let foreign = |table, mark, column| match night.rival.as_ref().map(|rival| &rival.edit) {
@@ -157,6 +158,28 @@ fn one_night(
     counts(case, number, outlooks, (&ending, night.rival.is_some()), &plan, &run)?;
     *state = ending.state;
     Ok(None)
+}
+
+/// What is right where the other transaction came after some rules and before the others.
+fn between(
+    case: &Case,
+    (before, after): (&[Outlook], &[Outlook]),
+    state: &State,
+    edit: &[Edit],
+    gone: &dyn Fn((usize, i64)) -> bool,
+) -> Vec<State> {
+    let some = |outlooks: &[Outlook], are_in: &dyn Fn(usize) -> bool| -> Vec<Outlook> {
+        let of = |(rule, outlook): (usize, &Outlook)| if are_in(rule) { outlook.clone() } else { Outlook::default() };
+        outlooks.iter().enumerate().map(of).collect()
+    };
+    let sets = 1..(1_usize << case.rules.len()) - 1;
+    sets.map(|set| {
+        let is_early = |rule: usize| set & (1 << rule) != 0;
+        let mut state = night::ending(case, &some(before, &is_early), state, gone).state;
+        night::edited(case, &mut state, edit);
+        night::ending(case, &some(after, &|rule| !is_early(rule)), &state, gone).state
+    })
+    .collect()
 }
 
 /// Each row that is not as it should be, by any of the states that are right.

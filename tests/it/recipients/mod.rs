@@ -16,6 +16,7 @@ mod localstripe;
 mod meta;
 mod mouseflow;
 mod notice;
+mod object_storage;
 mod opendsr;
 mod paypal;
 mod quota;
