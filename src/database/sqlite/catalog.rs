@@ -1,5 +1,9 @@
 //! SQLite's schema, from its pragmas as tables. Types are what the declaration says: SQLite keeps any value in (almost)
 //! any column.
+//!
+//! The pragmas are asked as `temp.pragma_…`, and `json_each` likewise: a table, a view or a full-text index of the database
+//! that bears such a name would be read in the pragma's place, and could hide a foreign key. In `temp` are this session's own
+//! tables alone, and it makes none.
 
 use super::{
     super::{
@@ -17,22 +21,22 @@ const SCHEMA: &str = "main";
 
 const SERVER: &str = "select 'SQLite ' || sqlite_version()";
 
-const TABLES: &str = "select name, type, wr, strict from pragma_table_list where schema = 'main' and name not like 'sqlite\\_%' escape '\\'";
+const TABLES: &str = "select name, type, wr, strict from temp.pragma_table_list where schema = 'main' and name not like 'sqlite\\_%' escape '\\'";
 
 /// `hidden`: 0 a plain column, 2 and 3 a generated one, 1 one of a virtual table that `select *` leaves out.
 const COLUMNS: &str = "select t.name, c.name, c.type, c.\"notnull\", c.hidden, c.pk, c.dflt_value is not null
-    from pragma_table_list t join pragma_table_xinfo(t.name, 'main') c
+    from temp.pragma_table_list t join temp.pragma_table_xinfo(t.name, 'main') c
     where t.schema = 'main' and t.name not like 'sqlite\\_%' escape '\\'
     order by t.name, c.cid";
 
 /// Key columns only; an index on an expression has no name for it.
 const INDEXES: &str = "select t.name, i.name, i.\"unique\", i.partial, i.origin, k.name, k.coll
-    from pragma_table_list t join pragma_index_list(t.name, 'main') i join pragma_index_xinfo(i.name, 'main') k
+    from temp.pragma_table_list t join temp.pragma_index_list(t.name, 'main') i join temp.pragma_index_xinfo(i.name, 'main') k
     where t.schema = 'main' and t.type = 'table' and t.name not like 'sqlite\\_%' escape '\\' and k.key = 1
     order by t.name, i.name, k.seqno";
 
 const FOREIGN_KEYS: &str = "select t.name, k.id, k.\"from\", k.\"table\", k.\"to\", k.on_delete, k.on_update
-    from pragma_table_list t join pragma_foreign_key_list(t.name, 'main') k
+    from temp.pragma_table_list t join temp.pragma_foreign_key_list(t.name, 'main') k
     where t.schema = 'main' and t.type = 'table' and t.name not like 'sqlite\\_%' escape '\\'
     order by t.name, k.id, k.seq";
 

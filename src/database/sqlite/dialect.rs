@@ -56,7 +56,7 @@ impl Dialect for Sqlite {
     }
 
     fn whereabouts(&self) -> &'static str {
-        "select file from pragma_database_list where name = 'main'"
+        "select file from temp.pragma_database_list where name = 'main'"
     }
 
     fn quote(&self, identifier: &str) -> String {
@@ -137,7 +137,7 @@ impl Dialect for Sqlite {
             rows.iter_mut().zip(values).for_each(|(row, value)| row.push(value));
         }
         let left = if names.len() == 1 { names.join("") } else { format!("({})", names.join(", ")) };
-        let text = format!("{left} in (select {} from json_each({PLACEHOLDER}))", fields.join(", "));
+        let text = format!("{left} in (select {} from temp.json_each({PLACEHOLDER}))", fields.join(", "));
         Sql::bound(text, Value::Text(serde_json::json!(rows).to_string()))
     }
 

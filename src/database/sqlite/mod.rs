@@ -43,6 +43,8 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
         .busy_timeout(pace.lock_timeout)
         // What is erased is overwritten, not only unlinked.
         .pragma("secure_delete", "on")
+        // Triggers and views, which anybody may have written into the file, call no function with effects outside it.
+        .pragma("trusted_schema", "off")
         // 8 MiB of pages, and a checkpoint every 40 MiB: each batch would else write the same index pages anew
         .pragma("cache_size", "-8192")
         .pragma("wal_autocheckpoint", "10000")
