@@ -34,6 +34,12 @@ const PARAMETERS: &[&str] =
 const SQL_MODE: &str =
     "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,NO_ENGINE_SUBSTITUTION";
 
+/// What a server may give its sessions otherwise: results that end early without a word, so that a hold or a foreign key is
+/// not seen; a condition `is null` that finds the row inserted last; commits that begin another transaction, or end the
+/// session.
+const DEFAULTS: &str =
+    "sql_select_limit = 18446744073709551615, sql_auto_is_null = 0, completion_type = 'NO_CHAIN', sql_safe_updates = 0";
+
 pub(super) struct MysqlDatabase {
     name: String,
     options: MySqlConnectOptions,
@@ -74,6 +80,7 @@ impl MysqlDatabase {
     async fn connected(&self, purpose: Purpose) -> Result<(Session<MySql>, bool), Error> {
         within_timeout(&self.place, async {
             let mut session = Session::<MySql>(self.options.connect().await?);
+            session.execute(&Statement::new(format!("set session {DEFAULTS}"))).await?;
             let variables = session
                 .fetch(&Statement::new("show variables where variable_name in ('version', 'log_bin', 'binlog_format')"))
                 .await?;
