@@ -50,6 +50,7 @@ pub use mysql::partitions as exchanged;
 pub use observe::{Observer, Replication, promptly};
 pub use partition::{Partition, Partitioning, Question, Removal};
 pub use postgres::partitions as transactional;
+pub(crate) use postgres::session;
 pub use sql::{PLACEHOLDER, Sql};
 pub use work::{
     Change, Computed, DependentWork, Guard, KeyColumn, Link, MembersWork, Point, RecipientWork, Use, Watched, Work,

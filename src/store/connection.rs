@@ -1,8 +1,7 @@
 //! One connection to either engine, behind the same few calls.
 
 use super::Error;
-use crate::file;
-use crate::settings::StoreSettings;
+use crate::{database::session, file, settings::StoreSettings};
 use secrecy::ExposeSecret;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection as _, Database, Encode, Executor, FromRow, IntoArguments, Postgres,
@@ -88,7 +87,14 @@ impl Connection {
                     .application_name("sunset store")
                     .extra_float_digits(None)
                     .disable_statement_logging();
-                let mut connection = Self::Postgres(options.connect().await?);
+                let mut connection = options.connect().await?;
+                let mut second = options.connect().await?;
+                let shared = session::are_shared(&mut connection, &mut second).await;
+                let _ = second.close().await;
+                if shared? {
+                    return Err(Error::Refused(session::SHARED.to_owned()));
+                }
+                let mut connection = Self::Postgres(connection);
                 // Not at the start: pgbouncer refuses what it does not know there.
                 let timeout = BUSY_TIMEOUT.as_millis();
                 connection

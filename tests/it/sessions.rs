@@ -272,3 +272,79 @@ async fn a_pool_of_whole_sessions_serves() {
     other.settings("time_zone: Asia/Tokyo\nstore: {url: \"${STORE_URL}\"}");
     other.run(0);
 }
+
+/// The store sets its search path and takes locks: behind a pooler that lends sessions on, it is refused before that.
+#[tokio::test]
+async fn the_store_is_not_kept_in_sessions_of_others() {
+    let bench = Bench::new(Engine::Sqlite).await;
+    bench.script("create table t (id integer primary key, at date); insert into t values (1, '2001-01-01')").await;
+    bench.rules("- {id: t, table: core.t, starting_point: at, retention_period: 5 years, disposition: erase}");
+    let store = Scratch::new(Engine::Postgres).await;
+    for mode in ["transaction", "statement"] {
+        let Some(pooler) = Pooler::start(mode, &store.url) else { return };
+        let url = pooler.url(&store);
+        let mut bench = Bench::on(Arc::clone(&bench.database), "other");
+        bench.rules("- {id: t, table: core.t, starting_point: at, retention_period: 5 years, disposition: erase}");
+        bench.variables = vec![("STORE_URL", url.clone())];
+        bench.settings("time_zone: Asia/Tokyo\nstore: {url: \"${STORE_URL}\"}");
+        let before = left(&url).await;
+        for arguments in [&["run", "--now", "2026-11-22"][..], &["plan", "--now", "2026-11-22"], &["ledger", "verify"]]
+        {
+            let call = bench.sunset(arguments).expect(2);
+            assert!(call.err.contains("pgbouncer"), "{mode}: {call:?}");
+            assert_eq!(left(&url).await, before, "{mode}: {arguments:?}");
+        }
+        assert_eq!(bench.count("select count(*) from t").await, 1);
+    }
+}
+
+/// A rule's table without a schema is not looked for in a schema that is called like Sunset's user, be it the store's or
+/// one that another role made; where the server's administrators made one, it is.
+#[tokio::test]
+async fn a_schema_with_the_users_name_is_not_believed() {
+    const USER: &str = "sunset_it_named";
+    let bench = Bench::new(Engine::Postgres).await;
+    bench
+        .script(&format!(
+            "do $$ begin create role sunset_it_ordinary; exception when others then null; end $$;
+             do $$ begin create role {USER} login password 'named'; exception when others then null; end $$;
+             create table t (id integer primary key, at date);
+             insert into t values (1, '2001-01-01'), (2, '2025-01-01');
+             grant all on t to {USER}; grant create on database {} to sunset_it_ordinary, {USER};
+             set role sunset_it_ordinary; create schema {USER};
+             create table {USER}.t (id integer primary key, at date); insert into {USER}.t values (7, '2001-01-01');
+             grant all on schema {USER} to {USER}; grant all on {USER}.t to {USER}",
+            bench.database.name
+        ))
+        .await;
+    let (_, host) = bench.database.url.rsplit_once('@').unwrap();
+    let url = format!("postgres://{USER}:named@{host}");
+    let mut other = Bench::on(Arc::new(Scratch::existing(Engine::Postgres, &url)), "other");
+    let rule = "- {id: t, table: core.t, starting_point: at, retention_period: 5 years, disposition: erase}";
+    other.rules(rule);
+    assert_eq!(other.run(0).disposed(), 1);
+    assert_eq!(bench.list("select id from public.t order by id").await, "2");
+    assert_eq!(bench.list(&format!("select id from {USER}.t")).await, "7");
+    // the user's own, such as the store's
+    bench.script(&format!("drop schema {USER} cascade; create schema {USER} authorization {USER}")).await;
+    bench.script(&format!("set role {USER}; create table {USER}.t (id integer primary key, at date)")).await;
+    other.variables = vec![("STORE_URL", url.clone())];
+    other.settings("time_zone: Asia/Tokyo\nstore: {url: \"${STORE_URL}\"}");
+    for id in [8, 9] {
+        bench.script(&format!("insert into public.t values ({id}, '2001-01-01')")).await;
+        assert_eq!(other.run(0).disposed(), 1);
+    }
+    assert_eq!(bench.list("select id from public.t order by id").await, "2");
+    // an administrator's
+    bench.script(&format!("alter schema {USER} owner to postgres; grant usage on schema {USER} to {USER}")).await;
+    bench.script(&format!("insert into {USER}.t values (10, '2001-01-01')")).await;
+    assert_eq!(other.run(0).disposed(), 1);
+    assert_eq!(bench.count(&format!("select count(*) from {USER}.t")).await, 0);
+    bench
+        .script(&format!(
+            "drop schema {USER} cascade; drop schema if exists sunset cascade; drop owned by {USER}; drop role {USER};
+             revoke all on database {} from sunset_it_ordinary",
+            bench.database.name
+        ))
+        .await;
+}

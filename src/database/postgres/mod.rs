@@ -26,7 +26,7 @@ mod facts;
 mod maintenance;
 mod observe;
 pub mod partitions;
-mod session;
+pub(crate) mod session;
 
 const PARAMETERS: &[&str] = &[
     "sslmode",
@@ -108,9 +108,11 @@ impl PostgresDatabase {
     /// What has to be known before anything is set in a session: that it is nobody else's, and its search path.
     async fn looked_at(&self, session: &mut Session<Postgres>) -> Result<Vec<String>, Error> {
         let mut second = Session::<Postgres>(self.options.connect().await?);
-        let looked = session::refuse_shared_sessions(session, &mut second).await;
+        let shared = session::are_shared(&mut session.0, &mut second.0).await;
         Box::new(second).close().await;
-        looked?;
+        if shared? {
+            return Err(Error::new(ErrorKind::Refused, session::SHARED));
+        }
         session::search_path(session).await
     }
 
