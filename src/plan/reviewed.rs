@@ -23,7 +23,11 @@ pub fn write(plan: &Plan, key: Option<&SigningKey>) -> anyhow::Result<String> {
         let note = sign_note(&plan.job, &body, key);
         value[SIGNATURE] = note[body.len()..].trim().into();
     }
-    Ok(serde_json::to_string_pretty(&value)? + "\n")
+    text_of(&value)
+}
+
+fn text_of(value: &Value) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
 /// Reads the file, if one of the job's keys signed it as it is.
@@ -33,6 +37,8 @@ pub fn write(plan: &Plan, key: Option<&SigningKey>) -> anyhow::Result<String> {
 pub fn read(text: &str, file: &str, trusted: &[VerificationKey]) -> anyhow::Result<Plan> {
     let not_a_plan = |error| Stop::invalid(format!("{file} is not a plan of this version: {error}"));
     let mut value: Value = serde_json::from_str(text).map_err(not_a_plan)?;
+    // A key that stands twice shows the reader the first value and means the last one.
+    let is_as_written = text_of(&value)? == text;
     let signature = value.as_object_mut().and_then(|plan| plan.remove(SIGNATURE));
     // What no field takes is covered too: the digest is that of the text, and not only of what was understood.
     let found = digest_of(value.clone())?;
@@ -42,6 +48,12 @@ pub fn read(text: &str, file: &str, trusted: &[VerificationKey]) -> anyhow::Resu
     }
     if found != plan.digest {
         return Err(Stop::refused(format!("{file} was changed after it was made: its digest does not fit")));
+    }
+    if !is_as_written {
+        return Err(Stop::refused(format!(
+            "{file} was changed after it was made: it says the same in other characters than Sunset writes; take the file as it \
+             was made"
+        )));
     }
     let Some(signature) = signature else {
         return Err(Stop::refused(format!(

@@ -338,9 +338,15 @@ async fn a_changed_plan_is_refused_whatever_was_changed() {
     let text = fs::read_to_string(&path).unwrap();
     let job = sunset::job::load(bench.directory(), sunset::diagnostic::Severity::Warning).unwrap();
     let trusted = Keys::parse(&job.settings.keys).unwrap().trusted(&job.settings.name);
-    let read = |plan: &Json| reviewed::read(&plan.to_string(), "plan.json", &trusted);
+    let written = |plan: &Json| serde_json::to_string_pretty(plan).unwrap() + "\n";
+    let read = |plan: &Json| reviewed::read(&written(plan), "plan.json", &trusted);
     let plan: Json = serde_json::from_str(&text).unwrap();
     read(&plan).unwrap();
+    // what says the same in other characters may show a person something else: of a key that stands twice, the first value
+    let twice = text.replacen('{', "{\n  \"now\": \"1999-01-01T00:00:00Z\",", 1);
+    for edited in [twice, plan.to_string(), text.replace('\n', "\r\n"), format!("{text} ")] {
+        assert!(reviewed::read(&edited, "plan.json", &trusted).is_err(), "{edited}");
+    }
 
     let mut all = Vec::new();
     pointers(&plan, "", &mut all);
