@@ -383,7 +383,8 @@ impl Client {
     /// Makes the call, again where that may help.
     ///
     /// # Errors
-    /// Nobody answered, or with nothing but "later"; the circuit is open; a quota is used up; no token was given.
+    /// Nobody answered, or with nothing but "later", or with a page for people; the circuit is open; a quota is used up; no token
+    /// was given.
     pub async fn send(&self, call: &Call) -> Result<Reply, Failure> {
         let url = self.url(call)?;
         let headers = headers(&call.headers)?;
@@ -421,6 +422,13 @@ impl Client {
                         self.circuit.failed();
                         let failure = Failure::new(format!("HTTP {} to {}", reply.status, call.operation));
                         return Err(Failure { status: Some(reply.status), ..failure }.after(retry_after(&reply)));
+                    }
+                    // A proxy's, which says nothing about anybody, whatever its status is.
+                    Verdict::Final | Verdict::Refresh if reply.is_success() && reply.is_page() => {
+                        self.circuit.answered();
+                        let reason =
+                            format!("HTTP {} with a page, which is no answer of an API: look at `url`", reply.status);
+                        return Err(Failure { status: Some(reply.status), ..Failure::new(reason) });
                     }
                     Verdict::Final | Verdict::Refresh => {
                         self.circuit.answered();

@@ -263,7 +263,14 @@ impl Webhook {
                     let reference = result["reference"].as_str()?.to_owned();
                     Some((reference, self.result(result, reply).request_id(id.clone())))
                 };
-                return Answers::Each(results.iter().filter_map(entry).collect());
+                let mut answers = BTreeMap::new();
+                for (reference, answer) in results.iter().filter_map(entry) {
+                    let first = answers.entry(reference).or_insert_with(|| answer.clone());
+                    if *first != answer {
+                        *first = Answer::unreachable("the answer says two things about this person", None);
+                    }
+                }
+                return Answers::Each(answers);
             }
             status if reply.is_success() => {
                 Answer::unreachable(format!("HTTP {status} is no answer to a deletion"), None)

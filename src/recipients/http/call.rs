@@ -158,7 +158,7 @@ impl Described {
         let any = |tests: &Option<Tests>| tests.as_ref().is_some_and(|tests| tests.any(body.as_ref(), &value));
         if reply.is_page() && (success || is_gone) {
             let reason = format!("HTTP {} with a page, which is no answer of an API: look at `url`", reply.status);
-            if success { Meaning::Unreachable(reason) } else { Meaning::Refused { reason, whom: Whom::Everybody } }
+            Meaning::Refused { reason, whom: Whom::Everybody }
         } else if is_gone && (reply.body.is_empty() || body.is_some()) || any(&self.nobody) {
             Meaning::Gone
         } else if any(&self.refused) {

@@ -78,7 +78,7 @@ impl Poll {
             },
             (_, body) => body.as_ref(),
         };
-        if self.done.all(entry, &value) {
+        if reply.is_success() && self.done.all(entry, &value) {
             Answer::confirmed(Grade::E1)
         } else if self.failed.as_ref().is_some_and(|tests| tests.any(entry, &value)) {
             Answer::refused("the recipient reports that the request failed")

@@ -345,7 +345,7 @@ async fn faults_on_the_way() {
     let post = |status, body: &str| Fault { path: "/delete".into(), ..get(status, body) };
     for (fault, refused, expected) in [
         (get(404, ""), false, "instead of a dsrdelete.json"),
-        (get(200, "<html>"), false, "dsrdelete.json is none"),
+        (get(200, "<html>"), false, "HTTP 200 with a page"),
         (get(200, "{\"endpoint\": \"x\"}"), false, "dsrdelete.json is none"),
         (get(500, ""), false, "HTTP 500 to read dsrdelete.json"),
         (post(500, ""), false, "HTTP 500 to ask for deletion"),

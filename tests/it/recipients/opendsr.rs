@@ -358,7 +358,7 @@ async fn faults_on_the_way() {
     for (fault, refused, expected) in [
         (said("/discovery", 500, ""), false, "HTTP 500 to discovery"),
         (said("/discovery", 404, ""), true, "HTTP 404 to discovery"),
-        (said("/discovery", 200, "<html>"), false, "cannot be read"),
+        (said("/discovery", 200, "<html>"), false, "HTTP 200 with a page"),
         (said("/certificate.pem", 404, ""), false, "certificate is not where"),
         (said("/certificate.pem", 200, "-----BEGIN NOTHING-----"), false, "it is none"),
         (said("/requests", 500, ""), false, "HTTP 500 to ask for erasure"),
