@@ -2,7 +2,7 @@
 
 use crate::support::bench::{Bench, Call, signal};
 use sqlx::{Connection as _, Executor as _, sqlite::SqliteConnection};
-use std::{fs, process::Command, thread, time::Duration};
+use std::{fs, net::TcpListener, process::Command, thread, time::Duration};
 use sunset::catalog::Engine;
 
 /// Rows that are due.
@@ -60,6 +60,26 @@ async fn a_plan_that_is_asked_to_stop_ends_with_75() {
     thread::sleep(Duration::from_millis(500));
     signal("TERM", plan.id());
     Call::of(plan).expect(75);
+}
+
+/// A server that has not begun to serve ends at once: whoever started it does not take it for one that did its work.
+#[tokio::test]
+async fn a_server_that_is_asked_to_stop_while_it_starts_ends_with_75() {
+    let mut bench = Bench::new(Engine::Sqlite).await;
+    visits(&bench).await;
+    bench.settings("time_zone: Asia/Tokyo\nschedule: 30 2 * * *");
+    // a database that takes connections and says nothing
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    bench.variables = vec![("BENCH_URL", format!("postgres://sunset@127.0.0.1:{port}/core"))];
+    for name in ["TERM", "INT"] {
+        let server = bench.start(&["serve", "--listen", "127.0.0.1:0"]);
+        let connection = silent.accept().unwrap();
+        signal(name, server.id());
+        let call = Call::of(server).expect(75);
+        assert!(call.err.contains("asked to stop while it started") && !call.err.contains("serving job"), "{call:?}");
+        drop(connection);
+    }
 }
 
 /// A reader keeps SQLite, without a write-ahead log, from committing: the batch is undone, and said to be.
