@@ -499,10 +499,13 @@ impl Reader<'_> {
         }
         let beneath = recipe.as_ref().map(|recipe| At { node: &recipe.http, place: Place::root(&recipe.name) });
         let common = |key: &str| at.get(key).or_else(|| beneath.as_ref()?.get(key));
+        let url = common("url").map(|url| self.recipient_url(&url));
+        // what is wrong with it, or absent, has been told
+        complete &= url != Some(None);
         let settings = RecipientSettings {
             name: name.to_owned(),
             kind,
-            url: common("url").and_then(|url| self.recipient_url(&url)),
+            url: url.flatten(),
             timeout: common("timeout").and_then(|timeout| format::duration(timeout.text()?)),
             rate: common("rate").and_then(|rate| format::rate(rate.text()?)),
             valid_for: common("valid_for").and_then(|period| period.text()?.parse().ok()),

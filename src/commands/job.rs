@@ -4,8 +4,8 @@ use super::{Stop, console::Console};
 use crate::{
     cli::{Global, MetricsArgs},
     clock,
-    diagnostic::Severity,
-    job::{self, Job},
+    diagnostic::{Code, Diagnostic, Severity, Step},
+    job::{self, Job, Unusable},
     ledger::Keys,
     plan::{Answered, Answers, Before, Hold},
     push::{Otlp, Targets},
@@ -23,16 +23,64 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Something is: [`Stop`] with [`Outcome::Invalid`](crate::outcome::Outcome::Invalid); or its files are not those that
 /// `--rules-digest` expects.
 pub fn load(global: &Global, console: &mut Console) -> anyhow::Result<Job> {
-    let (diagnostics, sources) = match job::load(&global.jobs, Severity::Error) {
-        Ok(job) if !job.has_errors() => {
-            check_digest(global, &job)?;
-            return Ok(job);
-        }
-        Ok(job) => (job.diagnostics, job.sources),
-        Err(unusable) => (unusable.diagnostics, unusable.sources),
+    usable(global, usable_job(job::load(&global.jobs, Severity::Error)), console)
+}
+
+/// Reads the job directory for a command that reaches neither databases nor recipients: their variables need not be there.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_ledger(global: &Global, console: &mut Console) -> anyhow::Result<Job> {
+    usable(global, ledger_job(global), console)
+}
+
+/// The job of [`load_ledger`], if there is one that can be used; nothing is said about another.
+pub fn ledger_beside(global: &Global) -> Option<Job> {
+    ledger_job(global).ok()
+}
+
+/// What only databases and recipients are reached with.
+const NOT_THE_LEDGERS: &[&str] = &["databases", "recipients"];
+
+fn ledger_job(global: &Global) -> Result<Job, Unusable> {
+    let needs = |diagnostic: &Diagnostic| match diagnostic.place.as_ref().and_then(|place| place.steps().first()) {
+        Some(Step::Key(section)) => !NOT_THE_LEDGERS.contains(&section.as_str()),
+        _ => true,
     };
-    console.diagnostics(&diagnostics, &sources)?;
-    Err(Stop::invalid(format!("the job in {} cannot be used", global.jobs.display())))
+    let told = |diagnostics: Vec<Diagnostic>| -> Vec<Diagnostic> {
+        let is_absent = |found: &Diagnostic| found.code == Code::MissingVariable && found.severity == Severity::Warning;
+        let kept = diagnostics.into_iter().filter(|found| !is_absent(found) || needs(found));
+        kept.map(|found| if is_absent(&found) { Diagnostic { severity: Severity::Error, ..found } } else { found })
+            .collect()
+    };
+    usable_job(match job::load(&global.jobs, Severity::Warning) {
+        Ok(mut job) => {
+            job.diagnostics = told(job.diagnostics);
+            Ok(job)
+        }
+        Err(unusable) => Err(Unusable { diagnostics: told(unusable.diagnostics), sources: unusable.sources }),
+    })
+}
+
+fn usable_job(loaded: Result<Job, Unusable>) -> Result<Job, Unusable> {
+    match loaded {
+        Ok(job) if job.has_errors() => Err(Unusable { diagnostics: job.diagnostics, sources: job.sources }),
+        loaded => loaded,
+    }
+}
+
+/// The job, if its files are those that are expected; else what is wrong is shown.
+fn usable(global: &Global, loaded: Result<Job, Unusable>, console: &mut Console) -> anyhow::Result<Job> {
+    match loaded {
+        Ok(job) => {
+            check_digest(global, &job)?;
+            Ok(job)
+        }
+        Err(Unusable { diagnostics, sources }) => {
+            console.diagnostics(&diagnostics, &sources)?;
+            Err(Stop::invalid(format!("the job in {} cannot be used", global.jobs.display())))
+        }
+    }
 }
 
 /// The files must be those that somebody released: whoever mounts them may have changed them since.

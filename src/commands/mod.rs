@@ -98,11 +98,11 @@ async fn perform(cli: &Cli, command: &Command, console: &mut Console) -> anyhow:
     }
 }
 
-/// The job's settings; `None` where the command does without and there are none.
+/// The settings of the job's ledger; `None` where the command does without and there are none.
 fn settings(cli: &Cli, console: &mut Console, alone: bool) -> anyhow::Result<Option<Settings>> {
     if alone {
         // a job beside the file adds the keys that it trusts; one that is broken adds nothing
-        return Ok(crate::job::load(&cli.global.jobs, crate::diagnostic::Severity::Error).ok().map(|job| job.settings));
+        return Ok(job::ledger_beside(&cli.global).map(|job| job.settings));
     }
-    job::load(&cli.global, console).map(|job| Some(job.settings))
+    job::load_ledger(&cli.global, console).map(|job| Some(job.settings))
 }
