@@ -102,13 +102,14 @@ async fn perform_at(
     let started_at = clock();
     let rules = request.rules.len();
     let group = request.group.clone();
-    // a rehearsal's ledger is thrown away
-    let anchors = if request.rehearsal { Anchors::none() } else { Anchors::open(&job.settings)? };
-    let compared = anchors.compare(&mut ledger).await;
-    let mut performed = match compared {
-        Ok(()) => perform_on(job, request, known, &mut ledger, &anchors, stop, progress).await,
-        Err(error) => Err(error),
-    };
+    // whatever goes wrong from here on is noted in the store
+    let mut performed = async {
+        // a rehearsal's ledger is thrown away
+        let anchors = if request.rehearsal { Anchors::none() } else { Anchors::open(&job.settings)? };
+        anchors.compare(&mut ledger).await?;
+        perform_on(job, request, known, &mut ledger, &anchors, stop, progress).await
+    }
+    .await;
     let times = note::Times { started_at, ended_at: clock() };
     let run = ledger.run().to_owned();
     let mut store = ledger.into_store();

@@ -258,3 +258,21 @@ async fn a_witness_notices() {
 
 /// Of a key that nobody has.
 const OTHER_WITNESS: &str = "remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2";
+
+/// A URL that cannot be used is found before anything is done, and whoever looks at the metrics sees it too.
+#[tokio::test]
+async fn an_anchor_that_cannot_be_used_is_noted() {
+    let bench = job().await;
+    due(&bench).await;
+    fs::write(bench.path("id"), "id").unwrap();
+    bench.settings(&format!(
+        "{SETTINGS}\nanchor: {{place: {{kind: bucket, bucket: audit, region: x, url: \"http://storage.invalid\", \
+         access_key_id: \"${{file:id}}\", secret_access_key: \"${{file:id}}\"}}}}"
+    ));
+    let metrics = bench.path("metrics");
+    let told = bench.sunset(&["run", "--now", bench.now, "--metrics-file", metrics.to_str().unwrap()]).expect(2);
+    assert!(told.err.contains("anchor `place` of sunset.yaml"), "{told:?}");
+    let metrics = fs::read_to_string(metrics).unwrap();
+    assert!(metrics.contains("\nsunset_last_run_exit_code 2\n"), "{metrics}");
+    assert_eq!(bench.count("select count(*) from t").await, 1);
+}
