@@ -1,0 +1,1 @@
+state = 'closed' AND amount > 10.5

@@ -1,0 +1,1 @@
+a IS NOT NULL AND (b IN (1, 2, 3) OR NOT c BETWEEN -1 AND 1e3)

@@ -1,0 +1,1 @@
+lower(t.name) LIKE 'x\_%' ESCAPE '!'

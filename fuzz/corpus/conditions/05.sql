@@ -1,0 +1,1 @@
+"Quoted ""name""" <> `other` AND CAST(a AS date) >= '2020-01-01'

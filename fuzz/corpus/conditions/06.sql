@@ -1,0 +1,1 @@
+a::text ~ '^x' OR b COLLATE "C" = 'y'

@@ -1,0 +1,1 @@
+coalesce(a, b, 0) + 1 = length(c) * 2 || ''

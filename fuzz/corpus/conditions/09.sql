@@ -1,0 +1,1 @@
+kind NOT IN ('a', 'b') AND NOT EXISTS (SELECT 1)
