@@ -169,6 +169,8 @@ pub enum Identifiers {
     },
     /// The settings name them; the rule gives all that are required.
     OfSettings(fn(&RecipientSettings) -> Vec<Named>),
+    /// The settings name them for each of several places: two rows with the same identifiers point at the same place.
+    OfPlaces(fn(&RecipientSettings) -> Vec<Vec<Named>>),
 }
 
 /// An identifier that a recipient knows people by.

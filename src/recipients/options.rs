@@ -67,20 +67,42 @@ impl RecipientSettings {
     }
 
     /// The identifiers that two rows share when they are about the same person: each of them alone, or, where only the
-    /// settings know what they mean, all of them together.
+    /// settings know what they mean, all of them together; where they name places, all that one place needs.
     pub fn tell_persons_apart(&self, given: &[&str]) -> Vec<Vec<String>> {
         /// Many have the same.
         const NOBODYS_OWN: &[&str] = &["postal_code", "name"];
         let own = |name: &&str| match &self.kind.identifiers {
             Identifiers::Fixed { any_of, .. } => any_of.concat().contains(name) && !NOBODYS_OWN.contains(name),
-            Identifiers::OfSettings(_) => true,
+            Identifiers::OfSettings(_) | Identifiers::OfPlaces(_) => true,
         };
         let names: Vec<String> = given.iter().copied().filter(own).map(str::to_owned).collect();
         match &self.kind.identifiers {
             Identifiers::Fixed { .. } => names.into_iter().map(|name| vec![name]).collect(),
             Identifiers::OfSettings(_) if names.is_empty() => Vec::new(),
             Identifiers::OfSettings(_) => vec![names],
+            Identifiers::OfPlaces(places) => {
+                let names = |place: Vec<Named>| place.into_iter().map(|named| named.name).collect::<Vec<_>>();
+                let places = places(self).into_iter().map(names);
+                places.filter(|names| names.iter().all(|name| given.contains(&name.as_str()))).collect()
+            }
         }
+    }
+
+    /// The identifiers that the settings name.
+    fn named(&self) -> Vec<Named> {
+        let all = match &self.kind.identifiers {
+            Identifiers::Fixed { .. } => Vec::new(),
+            Identifiers::OfSettings(names) => names(self),
+            Identifiers::OfPlaces(places) => places(self).concat(),
+        };
+        let mut named: Vec<Named> = Vec::new();
+        for one in all {
+            match named.iter_mut().find(|known| known.name == one.name) {
+                Some(known) => known.required |= one.required,
+                None => named.push(one),
+            }
+        }
+        named
     }
 
     /// What stands in the kind's own keys and is a secret, or may be.
@@ -111,7 +133,9 @@ impl RecipientSettings {
     pub fn identifiers(&self) -> Vec<String> {
         match &self.kind.identifiers {
             Identifiers::Fixed { all, .. } => all.iter().map(|identifier| identifier.name.to_owned()).collect(),
-            Identifiers::OfSettings(names) => names(self).into_iter().map(|named| named.name).collect(),
+            Identifiers::OfSettings(_) | Identifiers::OfPlaces(_) => {
+                self.named().into_iter().map(|named| named.name).collect()
+            }
         }
     }
 
@@ -122,8 +146,8 @@ impl RecipientSettings {
             Identifiers::Fixed { any_of, .. } => {
                 any_of.iter().map(|group| group.iter().map(|name| (*name).to_owned()).collect()).collect()
             }
-            Identifiers::OfSettings(names) => {
-                let (required, optional): (Vec<_>, Vec<_>) = names(self).into_iter().partition(|named| named.required);
+            Identifiers::OfSettings(_) | Identifiers::OfPlaces(_) => {
+                let (required, optional): (Vec<_>, Vec<_>) = self.named().into_iter().partition(|named| named.required);
                 // where all of them may be missing, one of them may not
                 let any = (required.is_empty() && !optional.is_empty()).then(|| of(optional));
                 required.into_iter().map(|named| vec![named.name]).chain(any).collect()

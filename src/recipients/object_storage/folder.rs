@@ -35,7 +35,7 @@ pub static KIND: Kind = Kind {
         KEYS,
         PREFIXES,
     ],
-    identifiers: Identifiers::OfSettings(|settings| {
+    identifiers: Identifiers::OfPlaces(|settings| {
         Pointers::read(settings).map_or_else(|_| Vec::new(), |pointers| pointers.identifiers())
     }),
     check: |settings| Pointers::read(settings).map(drop),

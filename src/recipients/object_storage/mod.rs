@@ -117,15 +117,10 @@ impl Pointers {
         Ok(Self { keys: alone(keys), prefixes: alone(prefixes) })
     }
 
-    fn identifiers(&self) -> Vec<Named> {
-        let mut named: Vec<Named> = Vec::new();
-        for (name, optional) in self.keys.iter().chain(&self.prefixes).flat_map(Template::values) {
-            match named.iter_mut().find(|known| known.name == name) {
-                Some(known) => known.required |= !optional,
-                None => named.push(Named { name: name.to_owned(), required: !optional }),
-            }
-        }
-        named
+    /// The identifiers of each place.
+    fn identifiers(&self) -> Vec<Vec<Named>> {
+        let named = |(name, optional): (&str, bool)| Named { name: name.to_owned(), required: !optional };
+        self.keys.iter().chain(&self.prefixes).map(|template| template.values().map(named).collect()).collect()
     }
 
     /// What a person's row points at; an answer where that cannot be said.

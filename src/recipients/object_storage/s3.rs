@@ -80,7 +80,7 @@ pub static KIND: Kind = Kind {
             example: "true",
         },
     ],
-    identifiers: Identifiers::OfSettings(|settings| {
+    identifiers: Identifiers::OfPlaces(|settings| {
         Pointers::read(settings).map_or_else(|_| Vec::new(), |pointers| pointers.identifiers())
     }),
     check: |settings| {

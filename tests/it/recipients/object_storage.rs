@@ -197,6 +197,40 @@ async fn a_row_goes_after_its_file() {
     assert_eq!(moto.boto("left('versioned')"), "id/2.jpg id/3.jpg");
 }
 
+/// A file that a row points at which is not due stays, whatever else the two rows point at.
+#[tokio::test]
+async fn a_file_that_is_still_used_stays() {
+    let bench = Bench::new(Engine::Sqlite).await;
+    bench.script("create table t (id {int} primary key, on_day {date} not null, document {text}, member {text})").await;
+    bench
+        .script(
+            "insert into t values (1, '2001-01-01', 'shared', 'a'), (2, '2026-11-01', 'shared', 'b'),
+               (3, '2001-01-01', 'own', 'c'), (4, '2001-01-01', 'd1', 'd'), (5, '2026-11-01', 'd2', 'd')",
+        )
+        .await;
+    let folder = bench.path("uploads");
+    for member in ["a", "b", "c", "d"] {
+        fs::create_dir_all(folder.join("exports").join(member)).unwrap();
+        fs::write(folder.join("exports").join(member).join("x"), "x").unwrap();
+    }
+    fs::create_dir(folder.join("id")).unwrap();
+    for document in ["shared", "own", "d1", "d2"] {
+        fs::write(folder.join("id").join(document), "x").unwrap();
+    }
+    bench.settings(
+        "time_zone: Asia/Tokyo\nlimits: {max_share: 100%}\nrecipients: {uploads: {kind: files, folder: uploads, keys: \
+         [\"id/{document}\"], prefixes: [\"exports/{member}/\"]}}",
+    );
+    bench.rules(
+        "- {id: t, table: core.t, starting_point: on_day, retention_period: 5 years, disposition: erase, recipients: [{uploads: \
+         {document: document, member: member}}]}",
+    );
+    bench.sunset(&["run", "--now", bench.now]);
+    assert_eq!(bench.list("select id from t order by id").await, "1 2 4 5");
+    let left: Vec<_> = tree(&folder).into_iter().filter(|path| folder.join(path).is_file()).collect();
+    assert_eq!(left, ["exports/a/x", "exports/b/x", "exports/d/x", "id/d1", "id/d2", "id/shared"]);
+}
+
 fn files(folder: &Path, more: &str) -> Box<dyn Recipient> {
     open(&format!("{{kind: files, folder: {}, {more}}}", folder.display()))
 }
