@@ -61,7 +61,7 @@ impl Driver for MySql {
     const PREPARES_ALL: bool = false;
 
     /// MariaDB 10.11 was seen to crash (signal 11 in `get_all_tables`) when a statement over `information_schema` that was
-    /// kept prepared was executed once more.
+    /// kept prepared was executed once more. Such statements have no parameters, so that they need not be prepared at all.
     fn is_kept(sql: &str) -> bool {
         sql.len() <= PREPARED_LENGTH && !sql.contains("information_schema")
     }
@@ -148,6 +148,12 @@ where
     sqlx::query_with(AssertSqlSafe(statement.sql.clone()), arguments).persistent(DB::is_kept(&statement.sql))
 }
 
+/// The statement may go to the server as text. On MySQL this spares the word that a prepared statement is over, which
+/// the server does not answer: with sqlx 0.9.0, whose sockets have no `TCP_NODELAY`, the next statement waits 40 ms.
+fn is_plain<DB: Driver>(statement: &Statement) -> bool {
+    statement.args.is_empty() && !DB::PREPARES_ALL
+}
+
 #[async_trait]
 impl<DB> Connection for Session<DB>
 where
@@ -167,8 +173,12 @@ where
     }
 
     async fn stream(&mut self, statement: &Statement, each: &mut (dyn FnMut(Row) + Send)) -> Result<(), Error> {
-        let arguments = arguments::<DB>(&statement.args)?;
-        let mut results = (&mut self.0).fetch_many(query::<DB>(statement, arguments));
+        let mut results = if is_plain::<DB>(statement) && !DB::is_kept(&statement.sql) {
+            (&mut self.0).fetch_many(sqlx::raw_sql(AssertSqlSafe(statement.sql.clone())))
+        } else {
+            let arguments = arguments::<DB>(&statement.args)?;
+            (&mut self.0).fetch_many(query::<DB>(statement, arguments))
+        };
         let mut checked = false;
         while let Some(result) = results.try_next().await? {
             let Either::Right(row) = result else { continue };
@@ -201,7 +211,7 @@ where
     }
 
     async fn execute(&mut self, statement: &Statement) -> Result<u64, Error> {
-        if statement.args.is_empty() && !DB::PREPARES_ALL {
+        if is_plain::<DB>(statement) {
             let result = (&mut self.0).execute(sqlx::raw_sql(AssertSqlSafe(statement.sql.clone()))).await?;
             return Ok(DB::affected(&result));
         }

@@ -531,6 +531,8 @@ async fn writers_at_the_same_time_keep_one_chain() {
                     let mut ledger = open(&settings, &keys).await;
                     for number in 0..15 {
                         dispose(&mut ledger, number, 1000 * task + 10 * number, 2).await;
+                        // SQLite has no queue: without a pause, one writer may find the store locked until it gives up
+                        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
                         if number % 5 == task {
                             ledger.checkpoint().await.unwrap();
                         }

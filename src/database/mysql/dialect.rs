@@ -368,12 +368,9 @@ impl Dialect for Mysql {
     }
 
     fn table_identity(&self, table: &TableName) -> Statement {
-        let sql = format!(
-            "select cast(create_time as char) from information_schema.tables \
-             where table_schema = {PLACEHOLDER} and table_name = {PLACEHOLDER}"
-        );
-        let args = vec![Value::Text(table.schema.clone()), Value::Text(table.name.clone())];
-        self.finish(Sql { text: sql, args })
+        let sql = "select cast(create_time as char) from information_schema.tables \
+             where table_schema = ? and table_name = ?";
+        Statement::new(naming(sql, [&table.schema, &table.name]))
     }
 
     fn explain(&self, statement: &Statement) -> Statement {
@@ -464,4 +461,18 @@ impl Mysql {
 /// A text that tells a day or a time without offset, always as `2026-11-22 15:00:00`.
 fn to_the_second(text: &str) -> String {
     format!("replace(left(concat({text}, substr(' 00:00:00', char_length({text}) - 9)), 19), 'T', ' ')")
+}
+
+/// A statement about the schema, in which each `?` becomes the next of these names: names are constants of the statement,
+/// which is sent as text (see [`is_kept`](super::super::driver::Driver::is_kept)).
+pub(super) fn naming<'a>(sql: &str, names: impl IntoIterator<Item = &'a String>) -> String {
+    let mut parts = sql.split('?');
+    let mut names = names.into_iter();
+    let mut named = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // without a name for it, the server refuses the statement
+        named.push_str(&names.next().map_or("?".to_owned(), |name| quoted(name, '\'')));
+        named.push_str(part);
+    }
+    named
 }
