@@ -27,11 +27,6 @@ pub(super) trait Driver: sqlx::Database + HasStatementCache {
     /// The server prepares every statement that can be executed.
     const PREPARES_ALL: bool = true;
 
-    /// The statement is kept prepared, to be executed again.
-    fn is_kept(sql: &str) -> bool {
-        sql.len() <= PREPARED_LENGTH
-    }
-
     /// A rollback failed only because there is no transaction any more.
     fn has_ended(_error: &sqlx::Error) -> bool {
         false
@@ -59,12 +54,6 @@ impl Driver for MySql {
     const BEGIN: &'static str = "start transaction";
     /// MySQL: not `lock tables`.
     const PREPARES_ALL: bool = false;
-
-    /// MariaDB 10.11 was seen to crash (signal 11 in `get_all_tables`) when a statement over `information_schema` that was
-    /// kept prepared was executed once more. Such statements have no parameters, so that they need not be prepared at all.
-    fn is_kept(sql: &str) -> bool {
-        sql.len() <= PREPARED_LENGTH && !sql.contains("information_schema")
-    }
 
     fn bind_texts(_: &mut Self::Arguments, _: &[Option<String>]) -> Result<(), BoxDynError> {
         Err("MySQL has no arrays".into())
@@ -145,11 +134,11 @@ fn query<DB: Driver>(statement: &Statement, arguments: DB::Arguments) -> sqlx::q
 where
     DB::Arguments: IntoArguments<DB>,
 {
-    sqlx::query_with(AssertSqlSafe(statement.sql.clone()), arguments).persistent(DB::is_kept(&statement.sql))
+    sqlx::query_with(AssertSqlSafe(statement.sql.clone()), arguments).persistent(statement.sql.len() <= PREPARED_LENGTH)
 }
 
-/// The statement may go to the server as text. On MySQL this spares the word that a prepared statement is over, which
-/// the server does not answer: with sqlx 0.9.0, whose sockets have no `TCP_NODELAY`, the next statement waits 40 ms.
+/// The statement goes to the server as text. On MySQL this spares the word that a prepared statement is over, which the
+/// server does not answer: with sqlx 0.9.0, whose sockets have no `TCP_NODELAY`, the next statement waits 40 ms.
 fn is_plain<DB: Driver>(statement: &Statement) -> bool {
     statement.args.is_empty() && !DB::PREPARES_ALL
 }
@@ -173,7 +162,7 @@ where
     }
 
     async fn stream(&mut self, statement: &Statement, each: &mut (dyn FnMut(Row) + Send)) -> Result<(), Error> {
-        let mut results = if is_plain::<DB>(statement) && !DB::is_kept(&statement.sql) {
+        let mut results = if is_plain::<DB>(statement) {
             (&mut self.0).fetch_many(sqlx::raw_sql(AssertSqlSafe(statement.sql.clone())))
         } else {
             let arguments = arguments::<DB>(&statement.args)?;

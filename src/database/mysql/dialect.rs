@@ -463,8 +463,7 @@ fn to_the_second(text: &str) -> String {
     format!("replace(left(concat({text}, substr(' 00:00:00', char_length({text}) - 9)), 19), 'T', ' ')")
 }
 
-/// A statement about the schema, in which each `?` becomes the next of these names: names are constants of the statement,
-/// which is sent as text (see [`is_kept`](super::super::driver::Driver::is_kept)).
+/// A statement about the schema, in which each `?` becomes the next of these names. Without parameters it is sent as text.
 pub(super) fn naming<'a>(sql: &str, names: impl IntoIterator<Item = &'a String>) -> String {
     let mut parts = sql.split('?');
     let mut names = names.into_iter();
