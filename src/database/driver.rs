@@ -137,12 +137,6 @@ where
     sqlx::query_with(AssertSqlSafe(statement.sql.clone()), arguments).persistent(statement.sql.len() <= PREPARED_LENGTH)
 }
 
-/// The statement goes to the server as text. On MySQL this spares the word that a prepared statement is over, which the
-/// server does not answer: with sqlx 0.9.0, whose sockets have no `TCP_NODELAY`, the next statement waits 40 ms.
-fn is_plain<DB: Driver>(statement: &Statement) -> bool {
-    statement.args.is_empty() && !DB::PREPARES_ALL
-}
-
 #[async_trait]
 impl<DB> Connection for Session<DB>
 where
@@ -162,12 +156,8 @@ where
     }
 
     async fn stream(&mut self, statement: &Statement, each: &mut (dyn FnMut(Row) + Send)) -> Result<(), Error> {
-        let mut results = if is_plain::<DB>(statement) {
-            (&mut self.0).fetch_many(sqlx::raw_sql(AssertSqlSafe(statement.sql.clone())))
-        } else {
-            let arguments = arguments::<DB>(&statement.args)?;
-            (&mut self.0).fetch_many(query::<DB>(statement, arguments))
-        };
+        let arguments = arguments::<DB>(&statement.args)?;
+        let mut results = (&mut self.0).fetch_many(query::<DB>(statement, arguments));
         let mut checked = false;
         while let Some(result) = results.try_next().await? {
             let Either::Right(row) = result else { continue };
@@ -200,7 +190,7 @@ where
     }
 
     async fn execute(&mut self, statement: &Statement) -> Result<u64, Error> {
-        if is_plain::<DB>(statement) {
+        if statement.args.is_empty() && !DB::PREPARES_ALL {
             let result = (&mut self.0).execute(sqlx::raw_sql(AssertSqlSafe(statement.sql.clone()))).await?;
             return Ok(DB::affected(&result));
         }

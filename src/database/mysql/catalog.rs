@@ -3,12 +3,11 @@
 
 use super::{
     super::{
-        Connection, Error, Statement,
+        Connection, Error, Statement, Value,
         catalog::{Assembly, action, fields},
         names,
     },
     codec::{Told, codec},
-    dialect::naming,
 };
 use crate::catalog::{
     Catalog, Codec, Column, ColumnKind, Engine, ForeignKey, Index, TableKind, TableName, Trigger, Values,
@@ -72,6 +71,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
         // As the server spells it: it may have folded the URL's capitals.
         [version, schema] = fields(row)?;
     }
+    let text = |value: &str| Value::Text(value.to_owned());
     let mut references = Vec::new();
     for row in connection.fetch(&Statement::new(REFERENCES)).await? {
         let [schema, name, other_schema, other_name] = fields(row)?;
@@ -79,12 +79,14 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
     }
     let referrers = referrers(&references, &[schema.as_str(), database]);
     let within = |select: &str, schema_column: &str, table_column: &str, order: &str| {
-        let mut tables = naming(&format!("{schema_column} = ?"), [&schema]);
+        let mut sql = format!("{select}({schema_column} = ?");
+        let mut args = vec![text(&schema)];
         for table in &referrers {
-            let one = format!(" or ({schema_column} = ? and {table_column} = ?)");
-            tables.push_str(&naming(&one, [&table.schema, &table.name]));
+            sql.push_str(&format!(" or ({schema_column} = ? and {table_column} = ?)"));
+            args.extend([text(&table.schema), text(&table.name)]);
         }
-        Statement::new(format!("{select}({tables}){order}"))
+        sql.push_str(&format!("){order}"));
+        Statement { sql, args }
     };
     let mut assembly = Assembly::default();
 

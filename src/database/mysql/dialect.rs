@@ -368,9 +368,12 @@ impl Dialect for Mysql {
     }
 
     fn table_identity(&self, table: &TableName) -> Statement {
-        let sql = "select cast(create_time as char) from information_schema.tables \
-             where table_schema = ? and table_name = ?";
-        Statement::new(naming(sql, [&table.schema, &table.name]))
+        let sql = format!(
+            "select cast(create_time as char) from information_schema.tables \
+             where table_schema = {PLACEHOLDER} and table_name = {PLACEHOLDER}"
+        );
+        let args = vec![Value::Text(table.schema.clone()), Value::Text(table.name.clone())];
+        self.finish(Sql { text: sql, args })
     }
 
     fn explain(&self, statement: &Statement) -> Statement {
@@ -461,17 +464,4 @@ impl Mysql {
 /// A text that tells a day or a time without offset, always as `2026-11-22 15:00:00`.
 fn to_the_second(text: &str) -> String {
     format!("replace(left(concat({text}, substr(' 00:00:00', char_length({text}) - 9)), 19), 'T', ' ')")
-}
-
-/// A statement about the schema, in which each `?` becomes the next of these names. Without parameters it is sent as text.
-pub(super) fn naming<'a>(sql: &str, names: impl IntoIterator<Item = &'a String>) -> String {
-    let mut parts = sql.split('?');
-    let mut names = names.into_iter();
-    let mut named = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        // without a name for it, the server refuses the statement
-        named.push_str(&names.next().map_or("?".to_owned(), |name| quoted(name, '\'')));
-        named.push_str(part);
-    }
-    named
 }

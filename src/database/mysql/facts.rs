@@ -1,10 +1,7 @@
 //! What plans rely on in MySQL's schema, in one statement: kind, schema, table, name and definition of each fact. Each part
 //! names its schema and table as constants: only then the server opens that table alone.
 
-use super::{
-    super::{FactScope, Statement},
-    dialect::naming,
-};
+use super::super::{FactScope, Statement, Value};
 use crate::catalog::TableName;
 
 const TABLE: &str = "select 'table', cast(table_schema as char), cast(table_name as char), '',
@@ -39,11 +36,13 @@ const ACTIONS: &str = "select 'foreign key', cast(constraint_schema as char), ca
 #[derive(Default)]
 struct Parts {
     texts: Vec<String>,
+    args: Vec<Value>,
 }
 
 impl Parts {
-    fn add<'a>(&mut self, text: &str, names: impl IntoIterator<Item = &'a String>) {
-        self.texts.push(naming(text, names));
+    fn add<'a>(&mut self, text: String, names: impl IntoIterator<Item = &'a String>) {
+        self.texts.push(text);
+        self.args.extend(names.into_iter().map(|name| Value::Text(name.clone())));
     }
 
     /// Foreign keys that lead from these tables or to them.
@@ -57,12 +56,12 @@ impl Parts {
                 "{select} and (({own_schema}, table_name) in ({pairs})
                     or ({other_schema}, referenced_table_name) in ({pairs}))"
             );
-            self.add(&text, names(tables).chain(names(tables)));
+            self.add(text, names(tables).chain(names(tables)));
         }
     }
 
     fn end(self) -> Statement {
-        Statement::new(self.texts.join("\nunion all "))
+        Statement { sql: self.texts.join("\nunion all "), args: self.args }
     }
 }
 
@@ -79,17 +78,17 @@ pub(super) fn facts(scope: &FactScope<'_>) -> Statement {
     match scope {
         FactScope::Everything => {
             let all = |select: &str| select.split(" and ").next().unwrap_or(select).replace('?', "database()");
-            parts.add(&all(TABLE), None);
-            parts.add(&all(TRIGGERS), None);
-            parts.add(&format!("{} and partition_name is not null", all(PARTITIONS)), None);
+            parts.add(all(TABLE), None);
+            parts.add(all(TRIGGERS), None);
+            parts.add(format!("{} and partition_name is not null", all(PARTITIONS)), None);
             let here = |own: &str, other: &str| format!(" and ({own} = database() or {other} = database())");
-            parts.add(&format!("{KEY_COLUMNS}{}", here("table_schema", "referenced_table_schema")), None);
-            parts.add(&format!("{ACTIONS}{}", here("constraint_schema", "unique_constraint_schema")), None);
+            parts.add(format!("{KEY_COLUMNS}{}", here("table_schema", "referenced_table_schema")), None);
+            parts.add(format!("{ACTIONS}{}", here("constraint_schema", "unique_constraint_schema")), None);
         }
         FactScope::Tables(tables) => {
             for table in *tables {
                 for select in [TABLE, COLUMNS, TRIGGERS, PARTITIONS] {
-                    parts.add(select, [&table.schema, &table.name]);
+                    parts.add(select.to_owned(), [&table.schema, &table.name]);
                 }
             }
             parts.foreign_keys(tables);
@@ -97,7 +96,7 @@ pub(super) fn facts(scope: &FactScope<'_>) -> Statement {
         FactScope::Harmful { tables, schemas } => {
             for table in *tables {
                 for select in [COLUMNS, TRIGGERS] {
-                    parts.add(select, [&table.schema, &table.name]);
+                    parts.add(select.to_owned(), [&table.schema, &table.name]);
                 }
             }
             for schema in *schemas {
@@ -105,7 +104,7 @@ pub(super) fn facts(scope: &FactScope<'_>) -> Statement {
                 let text = format!(
                     "{ACTIONS} and constraint_schema = ? and (unique_constraint_schema, referenced_table_name) in ({pairs})"
                 );
-                parts.add(&text, std::iter::once(schema).chain(names(tables)));
+                parts.add(text, std::iter::once(schema).chain(names(tables)));
             }
         }
     }

@@ -9,7 +9,7 @@ use super::{
         catalog::fields,
         partition::{Partition, Partitioning, Question, aside_names},
     },
-    dialect::{Mysql, naming},
+    dialect::Mysql,
 };
 use crate::{
     catalog::TableName,
@@ -55,10 +55,11 @@ enum Counted {
 
 pub(super) async fn read(connection: &mut dyn Connection, question: &Question<'_>) -> Result<Partitioning, Error> {
     let table = &question.table.name;
+    let args = [&table.schema, &table.name].map(|name| Value::Text(name.clone())).to_vec();
     let mut partitioning = Partitioning::default();
     let mut obstacle = |words: String| partitioning.obstacles.push(words);
     let mut rows: Vec<[String; 5]> = Vec::new();
-    for row in connection.fetch(&Statement::new(naming(TREE, [&table.schema, &table.name]))).await? {
+    for row in connection.fetch(&Statement { sql: TREE.into(), args }).await? {
         rows.push(fields(row)?);
     }
     let Some([_, method, expression, _, subpartition]) = rows.first() else {
@@ -250,9 +251,12 @@ pub fn note_aside(aside: &TableName, job: &str, partition: &str) -> Statement {
 
 /// The comment of a table; no row where there is none of that name.
 pub fn read_note(aside: &TableName) -> Statement {
-    let sql = "select cast(table_comment as char) from information_schema.tables
-         where table_schema = ? and table_name = ?";
-    Statement::new(naming(sql, [&aside.schema, &aside.name]))
+    let sql = format!(
+        "select cast(table_comment as char) from information_schema.tables
+         where table_schema = {PLACEHOLDER} and table_name = {PLACEHOLDER}"
+    );
+    let args = [&aside.schema, &aside.name].map(|name| Value::Text(name.clone())).to_vec();
+    DIALECT.finish(Sql { text: sql, args })
 }
 
 /// The partition that the comment names: empty when there is none yet. `None` for a comment of somebody else's table, or
