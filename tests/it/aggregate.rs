@@ -372,7 +372,7 @@ async fn writers_meanwhile_lose_nothing(bench: Bench) {
         while run.try_wait().unwrap().is_none() {
             let id = first + random.below(next - first);
             let sql = match random.below(4) {
-                // whoever adds due rows faster than a run erases them keeps it going without an end
+                // a run does not end while due rows are added faster than it erases them
                 0 if next - first < 1200 => format!("insert into usage_daily values {}", row(next)),
                 0 | 1 => format!("update usage_daily set billed_on = '2026-06-01' where id = {id}"),
                 2 => format!("update usage_daily set billed_on = '2020-02-29' where id = {id}"),
