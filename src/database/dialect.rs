@@ -11,10 +11,29 @@ use crate::{
     rules::{After, CalendarUnit, condition::Expression},
 };
 use jiff::tz::TimeZone;
+use std::time::Duration;
 
 /// Decimal digits of other scripts than ASCII's, as ranges of a bracket expression: Arabic, Persian, Devanagari, full width,
 /// mathematical.
 pub(super) const DIGITS: &str = "٠-٩۰-۹०-९０-９𝟎-𝟿";
+
+/// What a select that locks its rows does about one that somebody else has locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// It waits, as long as the session may.
+    Waiting,
+    /// It fails, and locks nothing.
+    AtOnce,
+    /// It leaves the row out.
+    Free,
+}
+
+impl Lock {
+    /// For what goes along with rows that were locked so: of that nothing can be left out.
+    pub fn along(self) -> Self {
+        if self == Self::Free { Self::AtOnce } else { self }
+    }
+}
 
 /// One engine's SQL.
 pub trait Dialect: std::fmt::Debug + Send + Sync {
@@ -45,6 +64,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
 
     /// What stands after the table's name to have its rows read by this index alone.
     fn along_index(&self, _index: &str) -> String {
+        String::new()
+    }
+
+    /// What stands after the table's name to have rows with known primary keys read by these alone.
+    fn along_primary_key(&self) -> String {
         String::new()
     }
 
@@ -178,8 +202,15 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         self.listed(&names, &codecs, keys)
     }
 
-    /// What a select adds to keep its rows from changing until the transaction ends.
-    fn lock_rows(&self) -> &'static str;
+    /// What a select adds to keep its rows from changing until the transaction ends; nothing where one writer keeps out all
+    /// others.
+    fn lock_rows(&self, lock: Lock) -> &'static str;
+
+    /// A select that keeps its rows from changing until the transaction ends.
+    fn locking(&self, mut select: Sql, lock: Lock) -> Sql {
+        select.push(self.lock_rows(lock));
+        select
+    }
 
     /// The texts of all rows as one JSON array of arrays, where handing over row by row would cost as much as the change
     /// itself. `texts` are the columns as [`Dialect::key_text`] makes them.
@@ -190,6 +221,12 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// The same condition, in words that the engine takes in a statement that changes rows of this table.
     fn in_change(&self, _table: &TableName, _key: &[KeyColumn], condition: &Sql) -> Sql {
         condition.clone()
+    }
+
+    /// Whatever a statement that locks or changes rows reads on its way to them is locked too, and so are rows that others
+    /// have locked in its way: it had better know the rows by their keys.
+    fn locks_what_it_reads(&self) -> bool {
+        false
     }
 
     /// `delete … returning` and `update … returning` are understood.
@@ -254,6 +291,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
 
     /// What cleans up after rows that went from these tables. `root` is the partitioned table that they belong to.
     fn maintenance(&self, after: After, tables: &[TableName], root: Option<&TableName>) -> Vec<MaintenanceStep>;
+
+    /// Has the session wait so long, at most, for rows that others have locked; as near to that as the server can.
+    fn wait_for_rows(&self, _longest: Duration) -> Option<Statement> {
+        None
+    }
 
     /// Lifts the session's limit on statements.
     fn unlimited(&self) -> Option<Statement> {

@@ -17,8 +17,10 @@ use std::{fmt::Display, io};
 /// What a failed statement means for the batch that sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Deadlock, serialization failure, lock time-out, busy: try the same transaction again.
+    /// Deadlock, serialization failure, busy: try the same transaction again.
     Transient,
+    /// Somebody else has a lock, and has not let go of it in time: try again without those rows, or later.
+    Locked,
     /// The server ended the statement because it took too long: try again with fewer rows.
     StatementTimeout,
     /// The server cannot be reached, or the connection broke: try again later.
@@ -39,7 +41,9 @@ impl ErrorKind {
     /// What a command that fails with this comes to.
     pub fn outcome(self) -> Outcome {
         match self {
-            Self::Transient | Self::StatementTimeout | Self::Unreachable | Self::Full => Outcome::Temporary,
+            Self::Transient | Self::Locked | Self::StatementTimeout | Self::Unreachable | Self::Full => {
+                Outcome::Temporary
+            }
             Self::Refused | Self::Privilege => Outcome::Invalid,
             Self::Constraint | Self::Other => Outcome::Unexpected,
         }
@@ -163,7 +167,7 @@ fn postgres_code(code: &str) -> (ErrorKind, &'static str) {
     match code {
         "40001" => (Transient, "serialization failure"),
         "40P01" => (Transient, "deadlock"),
-        "55P03" => (Transient, "waited too long for a lock"),
+        "55P03" => (Locked, "waited too long for a lock"),
         "57014" => (StatementTimeout, "the statement took too long"),
         "42501" => (Privilege, "privilege missing"),
         "25006" => (Privilege, "the server is read-only"),
@@ -205,7 +209,8 @@ fn postgres_code(code: &str) -> (ErrorKind, &'static str) {
 fn mysql(number: u16, text: &str) -> Error {
     use ErrorKind::*;
     let (kind, words, name) = match number {
-        1205 => (Transient, "waited too long for a lock", None),
+        1205 => (Locked, "waited too long for a lock", None),
+        3572 => (Locked, "somebody else has locked a row", None),
         1213 => (Transient, "deadlock", None),
         1020 => (Transient, "the row changed since it was read", None),
         1969 | 3024 => (StatementTimeout, "the statement took too long", None),

@@ -42,7 +42,7 @@ mod work;
 
 pub use aggregate::{AddedUp, AggregateWork, Arithmetic};
 pub use belonging::{Belonging, HeldRows, Recursion, Rows};
-pub use dialect::{Dialect, dialect};
+pub use dialect::{Dialect, Lock, dialect};
 pub use error::{Error, ErrorKind};
 pub use facts::FactScope;
 pub use grants::Privilege;

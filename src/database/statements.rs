@@ -1,7 +1,7 @@
 //! The statements that plan and run send, made of a [`Work`] and a [`Dialect`]. Pure: no server is asked.
 
 use super::{
-    Change, DependentWork, Dialect, Guard, KeyColumn, Link, MembersWork, PLACEHOLDER, Sql, Statement, Use, Value,
+    Change, DependentWork, Dialect, Guard, KeyColumn, Link, Lock, MembersWork, PLACEHOLDER, Sql, Statement, Use, Value,
     Watched, Work,
 };
 use crate::{
@@ -164,6 +164,12 @@ impl Work {
         self.waiting.is_some()
             || self.point.related
             || self.held.as_ref().is_some_and(|held| held.text.contains("select "))
+    }
+
+    /// How batches lock its rows. Whoever asks recipients first, or adds rows up, waits for who has them; all others pass
+    /// them over.
+    pub fn lock(&self) -> Lock {
+        if self.recipients.is_empty() && self.aggregate.is_none() { Lock::AtOnce } else { Lock::Waiting }
     }
 
     /// Rows of this dependent are referenced by others that are changed too.
@@ -416,8 +422,8 @@ pub fn sample(dialect: &dyn Dialect, work: &Work, columns: &[KeyColumn], limit: 
     dialect.finish(sql)
 }
 
-/// The next disposable rows in the order of their locator, not beyond another one, kept from changing until the
-/// transaction ends.
+/// The next disposable rows in the order of their locator, not beyond another one; with a lock, kept from changing until
+/// the transaction ends.
 pub fn select_keys(
     dialect: &dyn Dialect,
     work: &Work,
@@ -425,6 +431,7 @@ pub fn select_keys(
     after: Option<&[String]>,
     through: Option<&[String]>,
     limit: u64,
+    lock: Option<Lock>,
 ) -> Statement {
     let row = dialect.row(&work.table);
     let locator = work.locator();
@@ -436,7 +443,7 @@ pub fn select_keys(
         condition.push(" and ").append(&dialect.through(&row, &locator, through));
     }
     let order: Vec<_> = locator.iter().map(|column| dialect.column(&row, &column.name)).collect();
-    limited(dialect, work, selection, condition, &order.join(", "), limit)
+    limited(dialect, work, selection, condition, &order.join(", "), limit, lock)
 }
 
 /// The next of these rows in the order of their locator; nothing is locked.
@@ -506,7 +513,8 @@ pub fn members(work: &MembersWork, after: Option<&[String]>, limit: u64) -> Stat
     dialect.finish(sql)
 }
 
-/// The next disposable rows in the order of their starting point, from the given one on.
+/// The next disposable rows in the order of their starting point, from the given one on; with a lock, kept from changing
+/// until the transaction ends.
 pub fn select_by_point(
     dialect: &dyn Dialect,
     work: &Work,
@@ -514,6 +522,7 @@ pub fn select_by_point(
     selection: &KeySelection,
     from: Option<&str>,
     limit: u64,
+    lock: Option<Lock>,
 ) -> Statement {
     let row = dialect.row(&work.table);
     let mut condition = work.disposable_rows();
@@ -521,7 +530,7 @@ pub fn select_by_point(
         let key = [from.to_owned()];
         condition.push(" and ").append(&dialect.beyond(&row, std::slice::from_ref(point), &key, true));
     }
-    limited(dialect, work, selection, condition, &dialect.column(&row, &point.name), limit)
+    limited(dialect, work, selection, condition, &dialect.column(&row, &point.name), limit, lock)
 }
 
 fn limited(
@@ -531,22 +540,39 @@ fn limited(
     condition: Sql,
     order: &str,
     limit: u64,
+    lock: Option<Lock>,
 ) -> Statement {
     let list = selection.list(dialect, &dialect.row(&work.table));
     let mut sql = select_from(dialect, &list, &work.table, &condition);
-    sql.push(&format!(" order by {order} limit {PLACEHOLDER}{}", dialect.lock_rows()));
+    sql.push(&format!(" order by {order} limit {PLACEHOLDER}"));
     sql.args.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
-    dialect.finish(sql)
+    dialect.finish(match lock {
+        Some(lock) => dialect.locking(sql, lock),
+        None => sql,
+    })
 }
 
 /// Those of the rows with these locators that are disposable, kept from changing until the transaction ends.
-pub fn select_chosen(dialect: &dyn Dialect, work: &Work, selection: &KeySelection, keys: &[Vec<String>]) -> Statement {
+pub fn select_chosen(
+    dialect: &dyn Dialect,
+    work: &Work,
+    selection: &KeySelection,
+    keys: &[Vec<String>],
+    lock: Lock,
+) -> Statement {
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), keys);
     condition.push(" and ").append(&work.disposable_rows());
-    let mut sql = select_from(dialect, &selection.list(dialect, &row), &work.table, &condition);
-    sql.push(dialect.lock_rows());
-    dialect.finish(sql)
+    let sql = select_from(dialect, &selection.list(dialect, &row), &work.table, &condition);
+    dialect.finish(dialect.locking(sql, lock))
+}
+
+/// The disposable rows of a range; nothing is locked.
+pub fn select_range(dialect: &dyn Dialect, work: &Work, selection: &KeySelection, range: &Range) -> Statement {
+    let table = range.table(work);
+    let condition = in_range(dialect, work, range, work.disposable_rows());
+    let list = Sql::new(selection.list(dialect, &dialect.row(table)));
+    dialect.finish(select_along_key(dialect, &list, table, &condition))
 }
 
 /// Columns of all disposable rows as text, in any order.
@@ -677,7 +703,7 @@ pub enum RangeStatements {
 }
 
 /// The statements for a range, in the way that costs this engine least.
-pub fn range(dialect: &dyn Dialect, work: &Work, range: &Range) -> RangeStatements {
+pub fn range(dialect: &dyn Dialect, work: &Work, range: &Range, lock: Lock) -> RangeStatements {
     let table = range.table(work);
     let row = dialect.row(table);
     // a range is found again by its bounds: only what names a row is asked for
@@ -711,9 +737,11 @@ pub fn range(dialect: &dyn Dialect, work: &Work, range: &Range) -> RangeStatemen
         take.push(&format!(" returning {list}"));
         return RangeStatements::Returning(dialect.finish(take));
     }
-    let mut select = select_along_key(dialect, &Sql::new(list), table, &condition);
-    select.push(dialect.lock_rows());
-    RangeStatements::Locked { select: dialect.finish(select), change: dialect.finish(change(&condition)) }
+    let select = select_along_key(dialect, &Sql::new(list), table, &condition);
+    RangeStatements::Locked {
+        select: dialect.finish(dialect.locking(select, lock)),
+        change: dialect.finish(change(&condition)),
+    }
 }
 
 /// Those of the `rows` that lie in the range.
@@ -780,30 +808,43 @@ fn changing_at(
 
 /// The rows of a dependent that lead to these keys of the rule's table and are still to be changed; packed where the
 /// dialect packs.
-pub fn select_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+pub fn select_dependents(
+    dialect: &dyn Dialect,
+    dependent: &DependentWork,
+    keys: &[Vec<String>],
+    lock: Lock,
+) -> Statement {
     let row = dialect.row(&dependent.table);
     let selection = KeySelection::names(&dependent.key);
     let list = selection.packed(dialect, &row).unwrap_or_else(|| selection.list(dialect, &row));
-    let mut sql =
+    let sql =
         select_from(dialect, &list, &dependent.table, &reached_by(dialect, dependent, keys, dependent.undone.as_ref()));
-    sql.push(dialect.lock_rows());
-    dialect.finish(sql)
+    dialect.finish(dialect.locking(sql, lock))
 }
 
-/// The keys of the rows of a dependent that lead to these keys of the rule's table and are still to be changed.
-pub fn dependent_keys(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+/// The keys of the rows of a dependent that lead to these keys of the rule's table; `undone`: that are still to be changed.
+pub fn dependent_keys(
+    dialect: &dyn Dialect,
+    dependent: &DependentWork,
+    keys: &[Vec<String>],
+    undone: bool,
+) -> Statement {
     let list = KeySelection::names(&dependent.key).list(dialect, &dialect.row(&dependent.table));
-    let reached = reached_by(dialect, dependent, keys, dependent.undone.as_ref());
+    let reached = reached_by(dialect, dependent, keys, dependent.undone.as_ref().filter(|_| undone));
     dialect.finish(select_from(dialect, &list, &dependent.table, &reached))
 }
 
 /// Keeps the rows of a dependent that lead to these keys of the rule's table from changing until the transaction ends;
 /// one row for each.
-pub fn lock_dependents(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+pub fn lock_dependents(
+    dialect: &dyn Dialect,
+    dependent: &DependentWork,
+    keys: &[Vec<String>],
+    lock: Lock,
+) -> Statement {
     let condition = reached_by(dialect, dependent, keys, None);
-    let mut sql = select_from(dialect, &dialect.shown("1"), &dependent.table, &condition);
-    sql.push(dialect.lock_rows());
-    dialect.finish(sql)
+    let sql = select_from(dialect, &dialect.shown("1"), &dependent.table, &condition);
+    dialect.finish(dialect.locking(sql, lock))
 }
 
 /// The referenced values of the rows that lead to these keys of the rule's table.
@@ -818,12 +859,38 @@ pub fn guarded_keys(dialect: &dyn Dialect, guard: &Guard, columns: &[KeyColumn],
 }
 
 /// Keeps anybody from coming to reference rows with these values, until the transaction ends.
-pub fn lock_guarded(dialect: &dyn Dialect, guard: &Guard, values: &[Vec<String>]) -> Statement {
+pub fn lock_guarded(dialect: &dyn Dialect, guard: &Guard, values: &[Vec<String>], lock: Lock) -> Statement {
     let row = dialect.row(&guard.table);
     let (one, target, along) = (dialect.shown("1"), dialect.target(&guard.table), dialect.along_index(&guard.index));
     let mut sql = Sql::new(format!("select {one} from {target}{along} where "));
-    sql.append(&dialect.one_of(&row, &guard.columns, values)).push(dialect.lock_rows());
-    dialect.finish(sql)
+    sql.append(&dialect.one_of(&row, &guard.columns, values));
+    dialect.finish(dialect.locking(sql, lock))
+}
+
+/// The keys of those rows of a dependent, of these by their own keys, that lead to these keys of the rule's table; `undone`:
+/// that are still to be changed. They are kept from changing until the transaction ends.
+pub fn lock_named(
+    dialect: &dyn Dialect,
+    dependent: &DependentWork,
+    (names, keys): (&[Vec<String>], &[Vec<String>]),
+    undone: bool,
+    lock: Lock,
+) -> Statement {
+    let row = dialect.row(&dependent.table);
+    let (list, along) = (KeySelection::names(&dependent.key).list(dialect, &row), dialect.along_primary_key());
+    let mut sql = Sql::new(format!("select {list} from {}{along} where ", dialect.target(&dependent.table)));
+    sql.append(&dialect.one_of(&row, &dependent.key, names)).push(" and ");
+    sql.append(&reached_by(dialect, dependent, keys, dependent.undone.as_ref().filter(|_| undone)));
+    dialect.finish(dialect.locking(sql, lock))
+}
+
+/// Changes the rows of a dependent with these keys of its own, which are locked.
+pub fn change_named(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Vec<String>]) -> Statement {
+    let mut condition = dialect.one_of(&dialect.row(&dependent.table), &dependent.key, keys);
+    if let Some(undone) = &dependent.undone {
+        condition.push(" and ").append(undone);
+    }
+    dialect.finish(changing(dialect, &dependent.table, &dependent.key, &dependent.change, &condition))
 }
 
 /// Changes these rows of a dependent; delivers their keys where the engine can and the table has one.

@@ -1,6 +1,6 @@
 //! What is to be done with the rows of one table, as pieces of SQL: the executable side of a plan's step.
 
-use super::{AggregateWork, Dialect, Sql};
+use super::{AggregateWork, Dialect, Lock, Sql};
 use crate::{
     catalog::{Codec, Column, TableName},
     clock::PointKind,
@@ -176,6 +176,12 @@ pub struct DependentWork {
 }
 
 impl DependentWork {
+    /// Its rows are looked up first, and then locked and changed by their own keys: where they lead to the rule's rows over
+    /// a third table, and where others are known to have locked some.
+    pub fn goes_by_name(&self, dialect: &dyn Dialect, lock: Lock) -> bool {
+        !self.key.is_empty() && dialect.locks_what_it_reads() && (self.links.len() > 1 || lock == Lock::Free)
+    }
+
     /// The columns of the rule's own table that the chain leads to.
     pub fn referenced(&self) -> &[KeyColumn] {
         self.links.last().map_or(&[], |link| &link.referenced)

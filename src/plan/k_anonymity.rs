@@ -6,14 +6,14 @@ use super::{
     condition, dependents,
     find::find_column,
     guard,
-    prepare::planned,
+    prepare::{dependent_statements, planned},
     resolve::{Resolver, Surroundings},
 };
 use crate::{
     anonymize::{self, Generalize, Technique},
     catalog::{Column, Table},
     database::{
-        Change, Connection, Dialect, Error, Sql, Statement, Work,
+        Change, Connection, Dialect, Error, Lock, Sql, Statement, Work,
         groups::{self, Diverse, GroupCounts, GroupsWork},
         statements::{self, KeySelection},
     },
@@ -143,12 +143,12 @@ pub(super) fn planned_statements(dialect: &dyn Dialect, gate: &Gate) -> Vec<Plan
         let keys = key(work.locator().len());
         let of = |what: &str| format!("{what} ({})", measure.label);
         shown.push(planned(&of("find rows of groups that are too small"), &measure.page(gate, &selection, dialect)));
-        let chosen = statements::select_chosen(dialect, work, &selection, &keys);
+        let chosen = statements::select_chosen(dialect, work, &selection, &keys, Lock::Waiting);
         shown.push(planned(&of("take a batch of them"), &chosen));
         for dependent in &work.dependents {
-            let keys = key(dependent.links[dependent.links.len() - 1].columns.len());
-            let change = statements::change_dependents(dialect, dependent, &keys);
-            shown.push(planned(&of("change their dependents"), &change));
+            for (purpose, statement) in dependent_statements(dialect, dependent, Lock::Waiting) {
+                shown.push(planned(&of(purpose), &statement));
+            }
         }
         shown.push(planned(&of("change a batch of them"), &statements::change_keys(dialect, work, &keys)));
     }

@@ -23,8 +23,8 @@ use crate::{
     catalog::{Catalog, Engine, Facts, Table},
     clock,
     database::{
-        self, Change, Connection, Database, Dialect, ErrorKind, FactScope, KeyColumn, MembersWork, Sql, Statement,
-        Watched, Work,
+        self, Change, Connection, Database, DependentWork, Dialect, ErrorKind, FactScope, KeyColumn, Lock, MembersWork,
+        Sql, Statement, Watched, Work,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     diagnostic::{Code, Diagnostic, Place, Severity},
@@ -786,7 +786,7 @@ fn range_statements(dialect: &dyn Dialect, work: &Work, range: &Range) -> Vec<(&
         let statement = database::aggregate::add_range(dialect, work, aggregate, range);
         (ADD, statement)
     });
-    let mut shown = match statements::range(dialect, work, range) {
+    let mut shown = match statements::range(dialect, work, range, work.lock()) {
         RangeStatements::Returning(take) | RangeStatements::Counted(take) => vec![("change a batch", take)],
         RangeStatements::Locked { select, change } | RangeStatements::Packed { select, change, plain: None } => {
             vec![("take a batch", select), ("change a batch", change)]
@@ -804,6 +804,25 @@ fn range_statements(dialect: &dyn Dialect, work: &Work, range: &Range) -> Vec<(&
 
 /// Between taking a batch and changing it.
 const ADD: &str = "add a batch up";
+
+/// What changes the rows of a dependent.
+pub(super) fn dependent_statements(
+    dialect: &dyn Dialect,
+    dependent: &DependentWork,
+    lock: Lock,
+) -> Vec<(&'static str, Statement)> {
+    let key = |columns: &[KeyColumn]| [vec!["(key)".to_owned(); columns.len()]];
+    let keys = key(dependent.referenced());
+    let names = key(&dependent.key);
+    match dependent.goes_by_name(dialect, lock) {
+        true => vec![
+            ("look its dependents up", statements::dependent_keys(dialect, dependent, &keys, true)),
+            ("take its dependents", statements::lock_named(dialect, dependent, (&names, &keys), true, lock)),
+            ("change its dependents", statements::change_named(dialect, dependent, &names)),
+        ],
+        false => vec![("change its dependents", statements::change_dependents(dialect, dependent, &keys))],
+    }
+}
 
 /// Every statement that the step would send, with words in place of the keys that only a batch knows.
 fn planned_statements(
@@ -832,17 +851,18 @@ fn planned_statements(
                 let after = key(members.key.len());
                 shown.push(("read who stays", statements::members(members, Some(&after), 1000)));
             }
-            let chosen = statements::select_chosen(dialect, work, &selection, &keys);
+            let chosen = statements::select_chosen(dialect, work, &selection, &keys, Lock::Waiting);
             shown.push(("take a batch of those who are served", chosen));
         }
         Walk::Keys => {
             shown.push(("find where a chunk ends", statements::boundary(dialect, work, Some(&after), None, 10_000)));
-            let take = statements::select_keys(dialect, work, &selection, Some(&after), Some(&after), 1000);
+            let (bounds, lock) = (Some(after.as_slice()), Some(work.lock()));
+            let take = statements::select_keys(dialect, work, &selection, bounds, bounds, 1000, lock);
             shown.push(("take a batch", take));
         }
         Walk::StartingPoint(column) => {
-            let from = Some("(starting point)");
-            let statement = statements::select_by_point(dialect, work, column, &selection, from, 1000);
+            let (from, lock) = (Some("(starting point)"), Some(work.lock()));
+            let statement = statements::select_by_point(dialect, work, column, &selection, from, 1000, lock);
             shown.push(("take a batch", statement));
         }
         Walk::KeyRanges => {
@@ -858,12 +878,15 @@ fn planned_statements(
             shown.extend(range_statements(dialect, work, &range));
         }
     }
+    if work.lock() == Lock::AtOnce && !dialect.lock_rows(Lock::Free).is_empty() {
+        let free = statements::select_chosen(dialect, work, &selection, &keys, Lock::Free);
+        shown.push(("take those of its rows that nobody else has locked", free));
+    }
     if let (Some(aggregate), Walk::Keys | Walk::StartingPoint(_)) = (&work.aggregate, walk) {
         shown.push((ADD, database::aggregate::add_keys(dialect, work, aggregate, &keys)));
     }
     for dependent in &work.dependents {
-        let keys = [key(dependent.links[dependent.links.len() - 1].columns.len())];
-        shown.push(("change its dependents", statements::change_dependents(dialect, dependent, &keys)));
+        shown.extend(dependent_statements(dialect, dependent, work.lock()));
     }
     match (walk, &work.change) {
         (Walk::Keys | Walk::StartingPoint(_), Change::Compute { computed, .. }) => {

@@ -7,7 +7,7 @@ use super::{Failure, Surroundings};
 use crate::{
     catalog::TableName,
     database::{
-        Change, Connection, Dialect, Error, ErrorKind, KeyColumn, Row, Sql, Statement, Work, aggregate,
+        Change, Connection, Dialect, Error, ErrorKind, KeyColumn, Lock, Row, Sql, Statement, Work, aggregate,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     failpoint,
@@ -18,7 +18,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -298,9 +298,46 @@ impl<'a> Batches<'a> {
     async fn rows(&self, connection: &mut dyn Connection, stretch: &Stretch, size: u64) -> Result<Rows, Failure> {
         match self.walk {
             Walk::Keys | Walk::StartingPoint(_) => self.change_keys(connection, stretch, size).await,
-            Walk::KeyRanges => self.change_key_range(connection, stretch, size).await,
-            Walk::Blocks { strides } => self.change_blocks(connection, stretch, size, *strides).await,
+            Walk::KeyRanges | Walk::Blocks { .. } => {
+                let mut watch = Stopwatch::default();
+                let (range, next) = self.next_range(connection, stretch, size, &mut watch).await?;
+                self.change_range(connection, &range, next, watch).await
+            }
         }
+    }
+
+    /// The rows that the next batch of a stretch would change, and where the walk goes on behind them; nothing is locked.
+    pub async fn candidates(
+        &self,
+        connection: &mut dyn Connection,
+        stretch: &Stretch,
+        size: u64,
+    ) -> Result<(Vec<Row>, Option<Position>), Failure> {
+        match self.walk {
+            Walk::Keys | Walk::StartingPoint(_) => {
+                let rows = connection.fetch(&self.next_keys(stretch, size, None)).await?;
+                let next = self.after(&rows, size);
+                Ok((rows, next))
+            }
+            Walk::KeyRanges | Walk::Blocks { .. } => {
+                let (range, next) = self.next_range(connection, stretch, size, &mut Stopwatch::default()).await?;
+                let select = statements::select_range(self.dialect, self.work, &self.selection, &range);
+                Ok((connection.fetch(&select).await?, next))
+            }
+        }
+    }
+
+    /// Those of these rows that are disposable at this moment; nothing is locked.
+    pub async fn still_disposable(&self, connection: &mut dyn Connection, rows: Vec<Row>) -> Result<Vec<Row>, Failure> {
+        let locators: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
+        let mut still: BTreeSet<Vec<String>> = BTreeSet::new();
+        for locators in self.portions(&self.work.locator(), &locators) {
+            let select = statements::select_disposable(self.dialect, self.work, locators);
+            let found = connection.fetch(&select).await?;
+            still.extend(found.into_iter().map(|row| row.into_iter().map(Option::unwrap_or_default).collect()));
+        }
+        let mut locators = locators.iter();
+        Ok(rows.into_iter().filter(|_| locators.next().is_some_and(|locator| still.contains(locator))).collect())
     }
 
     /// Opens a transaction and changes these rows in it, as far as they are still disposable and their recipients still
@@ -309,10 +346,11 @@ impl<'a> Batches<'a> {
         &self,
         connection: &mut dyn Connection,
         chosen: &[&Row],
+        lock: Lock,
     ) -> Result<(Changed, Vec<usize>), Failure> {
         let began = Instant::now();
         connection.begin().await?;
-        let changed = self.chosen_rows(connection, chosen).await;
+        let changed = self.chosen_rows(connection, chosen, lock).await;
         match changed.and_then(|(changed, places)| Ok((self.within_limit(changed)?, places))) {
             Ok((Rows { rows, tags, dependents, longest, next }, places)) => {
                 Ok((Changed { rows, tags, dependents, longest, next, began }, places))
@@ -328,12 +366,19 @@ impl<'a> Batches<'a> {
         &self,
         connection: &mut dyn Connection,
         chosen: &[&Row],
+        lock: Lock,
     ) -> Result<(Rows, Vec<usize>), Failure> {
         let keys: Vec<_> = chosen.iter().map(|row| self.selection.locator(row)).collect();
-        let statement = statements::select_chosen(self.dialect, self.work, &self.selection, &keys);
+        let statement = statements::select_chosen(self.dialect, self.work, &self.selection, &keys, lock);
         let mut watch = Stopwatch::default();
-        let rows = watch.time(connection.fetch(&statement)).await?;
-        let mut rows = self.secure(connection, rows, &mut watch).await?;
+        let rows = match watch.time(connection.fetch(&statement)).await {
+            // no row is in the way of a statement that leaves out those that are locked: the table is
+            Err(error) if error.kind == ErrorKind::Locked && lock == Lock::Free => {
+                return Err(Error { kind: ErrorKind::Transient, ..error }.into());
+            }
+            rows => rows?,
+        };
+        let mut rows = self.secure(connection, rows, lock, &mut watch).await?;
         let places: BTreeMap<_, _> = keys.into_iter().enumerate().map(|(place, key)| (key, place)).collect();
         let mut kept = Vec::new();
         rows.retain(|row| {
@@ -342,7 +387,7 @@ impl<'a> Batches<'a> {
             kept.extend(place.filter(|_| same));
             same
         });
-        Ok((self.change_rows(connection, rows, None, watch).await?, kept))
+        Ok((self.change_rows(connection, rows, None, lock, watch).await?, kept))
     }
 
     /// The texts by which recipients know the row's person.
@@ -381,23 +426,36 @@ impl<'a> Batches<'a> {
         stretch: &Stretch,
         size: u64,
     ) -> Result<Rows, Failure> {
-        let (dialect, work) = (self.dialect, self.work);
-        let statement = match (self.walk, &stretch.from) {
-            (Walk::StartingPoint(column), Position::Point(from)) => {
-                statements::select_by_point(dialect, work, column, &self.selection, Some(from), size)
-            }
-            (Walk::StartingPoint(column), _) => {
-                statements::select_by_point(dialect, work, column, &self.selection, None, size)
-            }
-            (_, from) => {
-                let (after, through) = (from.key(), stretch.to.as_ref().and_then(Position::key));
-                statements::select_keys(dialect, work, &self.selection, after, through, size)
-            }
-        };
+        let lock = self.work.lock();
+        let statement = self.next_keys(stretch, size, Some(lock));
         let mut watch = Stopwatch::default();
         failpoint::reach("before_keys");
         let rows = watch.time(connection.fetch(&statement)).await?;
-        let next = match (self.walk, rows.last()) {
+        let next = self.after(&rows, size);
+        let rows = self.secure(connection, rows, lock, &mut watch).await?;
+        self.change_rows(connection, rows, next, lock, watch).await
+    }
+
+    /// What reads the next disposable rows of a stretch.
+    fn next_keys(&self, stretch: &Stretch, size: u64, lock: Option<Lock>) -> Statement {
+        let (dialect, work) = (self.dialect, self.work);
+        match (self.walk, &stretch.from) {
+            (Walk::StartingPoint(column), Position::Point(from)) => {
+                statements::select_by_point(dialect, work, column, &self.selection, Some(from), size, lock)
+            }
+            (Walk::StartingPoint(column), _) => {
+                statements::select_by_point(dialect, work, column, &self.selection, None, size, lock)
+            }
+            (_, from) => {
+                let (after, through) = (from.key(), stretch.to.as_ref().and_then(Position::key));
+                statements::select_keys(dialect, work, &self.selection, after, through, size, lock)
+            }
+        }
+    }
+
+    /// Where the walk goes on behind these rows, of which so many were asked for.
+    fn after(&self, rows: &[Row], size: u64) -> Option<Position> {
+        match (self.walk, rows.last()) {
             (_, None) => None,
             _ if (rows.len() as u64) < size => None,
             (Walk::StartingPoint(column), Some(last)) => self
@@ -407,14 +465,12 @@ impl<'a> Batches<'a> {
                 .map(Position::Point)
                 .or(Some(Position::Start)),
             (_, Some(last)) => Some(Position::After(self.selection.locator(last))),
-        };
-        let rows = self.secure(connection, rows, &mut watch).await?;
-        self.change_rows(connection, rows, next, watch).await
+        }
     }
 
     /// Changes these rows in the transaction that is open, and before them what references them; how many changed.
     pub async fn change_listed(&self, connection: &mut dyn Connection, rows: Vec<Row>) -> Result<u64, Failure> {
-        Ok(self.change_rows(connection, rows, None, Stopwatch::default()).await?.rows)
+        Ok(self.change_rows(connection, rows, None, Lock::Waiting, Stopwatch::default()).await?.rows)
     }
 
     /// Changes rows that are locked, and before them what references them.
@@ -423,6 +479,7 @@ impl<'a> Batches<'a> {
         connection: &mut dyn Connection,
         rows: Vec<Row>,
         next: Option<Position>,
+        lock: Lock,
         mut watch: Stopwatch,
     ) -> Result<Rows, Failure> {
         if rows.is_empty() {
@@ -443,7 +500,7 @@ impl<'a> Batches<'a> {
         let before = watch.time(self.watched(connection, &keys)).await?;
         let mut dependents = Vec::new();
         for dependent in &work.dependents {
-            let along = watch.time(self.change_dependents(connection, dependent, &rows)).await?;
+            let along = watch.time(self.change_dependents(connection, dependent, &rows, lock)).await?;
             if along.rows > 0 && !dependent.own {
                 dependents.push(along);
             }
@@ -545,21 +602,35 @@ impl<'a> Batches<'a> {
         Ok(count)
     }
 
-    /// Changes what is due between two keys.
-    async fn change_key_range(
+    /// Where the next batch of a stretch lies, and where the walk goes on behind it.
+    async fn next_range(
         &self,
         connection: &mut dyn Connection,
         stretch: &Stretch,
         size: u64,
-    ) -> Result<Rows, Failure> {
-        let mut watch = Stopwatch::default();
+        watch: &mut Stopwatch,
+    ) -> Result<(Range, Option<Position>), Failure> {
+        match self.walk {
+            Walk::Blocks { strides } => self.next_blocks(stretch, size, *strides),
+            _ => self.next_keys_between(connection, stretch, size, watch).await,
+        }
+    }
+
+    /// What lies between two keys.
+    async fn next_keys_between(
+        &self,
+        connection: &mut dyn Connection,
+        stretch: &Stretch,
+        size: u64,
+        watch: &mut Stopwatch,
+    ) -> Result<(Range, Option<Position>), Failure> {
         let next = match size < stretch.size {
             true => watch.time(self.boundary(connection, &stretch.from, stretch.to.as_ref(), size)).await?,
             false => None,
         };
         let through = next.as_ref().or(stretch.to.as_ref()).and_then(Position::key);
         let range = Range::Keys { after: stretch.from.key().map(<[_]>::to_vec), through: through.map(<[_]>::to_vec) };
-        self.change_range(connection, &range, next, watch).await
+        Ok((range, next))
     }
 
     /// The position so many rows on; `None` where fewer are left.
@@ -577,14 +648,8 @@ impl<'a> Batches<'a> {
         Ok(rows.into_iter().next().map(key).map(Position::After))
     }
 
-    /// Changes what is due in a range of heap blocks of one leaf table, or a stride of it.
-    async fn change_blocks(
-        &self,
-        connection: &mut dyn Connection,
-        stretch: &Stretch,
-        size: u64,
-        strides: u32,
-    ) -> Result<Rows, Failure> {
+    /// A range of heap blocks of one leaf table, or a stride of it.
+    fn next_blocks(&self, stretch: &Stretch, size: u64, strides: u32) -> Result<(Range, Option<Position>), Failure> {
         let Some(Position::Block { block: end, .. }) = stretch.to else { return Err(Failure::Stuck) };
         let (leaf, from, to, nth) = match stretch.from {
             Position::Block { leaf, block } => (leaf, block, block.saturating_add(size).min(end), 0),
@@ -596,8 +661,7 @@ impl<'a> Batches<'a> {
             false => (to < end).then_some(Position::Block { leaf, block: to }),
         };
         let stride = Stride { of: strides, nth };
-        let range = Range::Blocks { leaf: self.work.leaves[leaf].clone(), from, to, stride };
-        self.change_range(connection, &range, next, Stopwatch::default()).await
+        Ok((Range::Blocks { leaf: self.work.leaves[leaf].clone(), from, to, stride }, next))
     }
 
     async fn change_range(
@@ -616,7 +680,7 @@ impl<'a> Batches<'a> {
         };
         let add = self.work.aggregate.as_ref();
         let add = add.map(|aggregate| aggregate::add_range(self.dialect, self.work, aggregate, range));
-        match statements::range(self.dialect, self.work, range) {
+        match statements::range(self.dialect, self.work, range, self.work.lock()) {
             RangeStatements::Counted(change) => {
                 self.add_up(connection, add.as_ref(), &mut watch).await?;
                 rows = watch.time(connection.execute(&change)).await?;

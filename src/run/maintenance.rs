@@ -173,9 +173,11 @@ async fn perform_step(connection: &mut dyn Connection, part: &MaintenanceStep) -
 fn outcome_of(failure: &Failure) -> Outcome {
     match failure {
         Failure::Database(error) => match error.kind {
-            ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable | ErrorKind::Full => {
-                Outcome::Temporary
-            }
+            ErrorKind::Transient
+            | ErrorKind::Locked
+            | ErrorKind::StatementTimeout
+            | ErrorKind::Unreachable
+            | ErrorKind::Full => Outcome::Temporary,
             ErrorKind::Refused | ErrorKind::Privilege | ErrorKind::Constraint | ErrorKind::Other => Outcome::Failed,
         },
         Failure::TimeIsUp(_) => Outcome::Done,

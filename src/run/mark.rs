@@ -134,5 +134,8 @@ fn worker(lock: &str) -> String {
 
 /// The same may work a moment later.
 fn is_passing(error: &Error) -> bool {
-    matches!(error.kind, ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable)
+    matches!(
+        error.kind,
+        ErrorKind::Transient | ErrorKind::Locked | ErrorKind::StatementTimeout | ErrorKind::Unreachable
+    )
 }

@@ -12,6 +12,7 @@ mod book;
 mod chunk;
 mod forecast;
 mod k_anonymity;
+mod locked;
 mod maintenance;
 mod mark;
 mod members;
@@ -113,6 +114,11 @@ enum Failure {
     Refused(String),
     #[error("another run is at this rule, which only one can be at")]
     Locked,
+    /// Others have locked rows that are due, or what goes along with them.
+    #[error(
+        "others have locked {rows} rows, or what goes along with them, since they were first tried; they wait for the next run"
+    )]
+    InTheWay { rows: u64 },
     /// Its settings, its holds or its day are others.
     #[error("another run is at this rule, with other settings, holds or another cut-off")]
     OtherWork,
@@ -178,6 +184,11 @@ impl Failure {
         }
     }
 
+    /// Somebody else has locked a row, or more.
+    fn is_locked(&self) -> bool {
+        matches!(self, Self::Database(error) if error.kind == crate::database::ErrorKind::Locked)
+    }
+
     /// The schema is not the one that was planned.
     fn is_of_the_schema(&self) -> bool {
         matches!(self, Self::SchemaChanged { .. })
@@ -210,14 +221,17 @@ impl Failure {
             | Self::Outpaced { .. }
             | Self::Restless { .. }
             | Self::Locked
+            | Self::InTheWay { .. }
             | Self::OtherWork
             | Self::HoldsChanged
             | Self::SchemaChanged { .. } => RuleResult::Temporary,
             Self::Shared(failure) => failure.result(),
             Self::Database(error) => match error.kind {
-                ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable | ErrorKind::Full => {
-                    RuleResult::Temporary
-                }
+                ErrorKind::Transient
+                | ErrorKind::Locked
+                | ErrorKind::StatementTimeout
+                | ErrorKind::Unreachable
+                | ErrorKind::Full => RuleResult::Temporary,
                 ErrorKind::Refused | ErrorKind::Privilege | ErrorKind::Constraint | ErrorKind::Other => {
                     RuleResult::Failed
                 }

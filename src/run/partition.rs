@@ -315,7 +315,7 @@ fn refused(failure: Failure) -> Result<String, Failure> {
 }
 
 fn is_busy(failure: &Failure) -> bool {
-    matches!(failure, Failure::Database(Error { kind: ErrorKind::Transient, .. }))
+    matches!(failure, Failure::Database(Error { kind: ErrorKind::Transient | ErrorKind::Locked, .. }))
 }
 
 fn is_unreachable(failure: &Failure) -> bool {

@@ -5,7 +5,9 @@ use super::{
     batch::Batches,
     book::Book,
     chunk::SharedPass,
-    k_anonymity, maintenance, milliseconds, outward, partition,
+    k_anonymity,
+    locked::{self, SetAside},
+    maintenance, milliseconds, outward, partition,
     report::BACKLOG,
     schema::SchemaWatch,
     trial::Trial,
@@ -260,7 +262,9 @@ async fn work(
             report.waited = book.pace.waited();
         }
         if around.undoes(database) {
-            ended?;
+            if let rows @ 1.. = ended?.in_the_way {
+                return Err(Failure::InTheWay { rows });
+            }
             // the rows are there again: a count would find them
             counts.due = counts.held + counts.waiting;
             break;
@@ -285,6 +289,9 @@ async fn work(
             }
         };
         let left = counts.disposable();
+        if left > 0 && passed.in_the_way > 0 && (passed.in_the_way >= left || passed.is_idle && was_idle) {
+            return Err(Failure::InTheWay { rows: left });
+        }
         if left == 0 || passed.is_last || passed.is_idle && was_idle {
             break;
         }
@@ -295,7 +302,10 @@ async fn work(
         }
         if counts.due >= due && passed.is_whole {
             let undone = undone::tried(step, ready, &batches, database).await;
-            return Err(undone.unwrap_or(Failure::Outpaced { left }));
+            return Err(undone.unwrap_or(match passed.in_the_way {
+                0 => Failure::Outpaced { left },
+                rows => Failure::InTheWay { rows },
+            }));
         }
     }
     let announced = book.announced().await;
@@ -371,14 +381,31 @@ struct Passed {
     is_idle: bool,
     /// It saw the table from its beginning; what others had begun before did not.
     is_whole: bool,
+    /// Rows that others have locked, with what goes along, since they were first tried.
+    in_the_way: u64,
 }
 
 impl Passed {
-    const LAST: Self = Self { is_last: true, is_idle: false, is_whole: true };
+    const LAST: Self = Self { is_last: true, is_idle: false, is_whole: true, in_the_way: 0 };
 }
 
 /// One pass, shared with whoever is at the same work. Ends when the whole pass is over.
 async fn share(
+    around: &Surroundings<'_>,
+    batches: &mut Batches<'_>,
+    workers: &mut Workers<'_>,
+    book: &mut Book<'_>,
+    first: bool,
+) -> Result<Passed, Failure> {
+    locked::hurry(batches, &mut workers.all, book, true).await?;
+    let passed = share_hurried(around, batches, workers, book, first).await;
+    let slowed = locked::hurry(batches, &mut workers.all, book, false).await;
+    // the first failure tells more
+    passed.and_then(|passed| slowed.map(|()| passed))
+}
+
+/// The same, in sessions that hardly wait for locks.
+async fn share_hurried(
     around: &Surroundings<'_>,
     batches: &mut Batches<'_>,
     workers: &mut Workers<'_>,
@@ -393,11 +420,14 @@ async fn share(
             joined.map_err(|_| Failure::OtherWork)?
         }
     };
+    let aside = SetAside::default();
     loop {
-        match walk::pass(around, batches, &mut workers.all, book, &shared).await? {
+        match walk::pass(around, batches, &mut workers.all, book, &shared, &aside).await? {
             End::Over(disposed) => {
-                let is_whole = shared.is_fresh();
-                return Ok(Passed { is_last: false, is_idle: is_whole && disposed == 0, is_whole });
+                let (is_whole, before) = (shared.is_fresh(), book.pages().await.disposed);
+                let in_the_way = aside.again(batches, book, &mut workers.all[0]).await?;
+                let disposed = disposed + book.pages().await.disposed - before;
+                return Ok(Passed { is_last: false, is_idle: is_whole && disposed == 0, is_whole, in_the_way });
             }
             End::Others(others) => {
                 book.flush().await?;

@@ -6,11 +6,12 @@ use super::{
     batch::{Batches, Position},
     book::Book,
     chunk::{Chunk, KEPT, Next, SharedPass},
+    locked::{Parted, SetAside},
     pace,
     worker::Worker,
 };
 use crate::{
-    database::{ErrorKind, statements},
+    database::{ErrorKind, Lock, statements},
     plan::Walk,
     settings,
 };
@@ -39,6 +40,7 @@ pub(super) async fn pass(
     workers: &mut [Worker],
     book: &Book<'_>,
     shared: &SharedPass,
+    aside: &SetAside,
 ) -> Result<End, Failure> {
     let begun = book.pages().await.disposed;
     let pass = Pass {
@@ -46,6 +48,8 @@ pub(super) async fn pass(
         batches,
         book,
         shared,
+        aside,
+        passes_over: AtomicBool::new(batches.work.lock() == Lock::AtOnce),
         size: Mutex::new(first_size(batches, &book.pace.settings)),
         over: AtomicBool::new(false),
         enough: shared.enough.map(|enough| enough + begun),
@@ -75,6 +79,9 @@ struct Pass<'a, 'ledger> {
     batches: &'a Batches<'a>,
     book: &'a Book<'ledger>,
     shared: &'a SharedPass,
+    aside: &'a SetAside,
+    /// Rows that others have locked are passed over.
+    passes_over: AtomicBool,
     size: Mutex<pace::Size>,
     /// A worker failed, or all that there was to do is done: the others stop after their batch.
     over: AtomicBool,
@@ -146,6 +153,24 @@ impl Pass<'_, '_> {
                     }
                     tracing::debug!(rows, most, "batch is made again, smaller");
                 }
+                Err(failure) if failure.is_locked() && self.passes_over.load(Ordering::Relaxed) => {
+                    self.size().shrink();
+                    match self.pass_over(worker, chunk, size, turns, failure).await {
+                        Ok(Some(true)) => attempt = 0,
+                        Ok(Some(false)) => return Ok(true),
+                        Ok(None) => return Ok(false),
+                        // who may erase rows may not lock them everywhere: then the batch waits
+                        Err(Failure::Database(error)) if error.kind == ErrorKind::Privilege => {
+                            self.passes_over.store(false, Ordering::Relaxed);
+                        }
+                        Err(failure) if self.is_worth_another_try(&failure) && attempt < pace.retries => {
+                            attempt += 1;
+                            tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
+                            tokio::time::sleep(pace::pause(attempt)).await;
+                        }
+                        Err(failure) => return Err(failure),
+                    }
+                }
                 Err(failure) if self.is_worth_another_try(&failure) && attempt < pace.retries => {
                     attempt += 1;
                     self.size().shrink();
@@ -158,6 +183,27 @@ impl Pass<'_, '_> {
         Ok(false)
     }
 
+    /// Changes the rows of the batch of this size, which met some that others have locked, without those; false when it was
+    /// the chunk's last, `None` when no batch may begin any more.
+    async fn pass_over(
+        &self,
+        worker: &mut Worker,
+        chunk: &mut Chunk,
+        size: u64,
+        turns: &mut pace::Turns<'_, '_>,
+        met: Failure,
+    ) -> Result<Option<bool>, Failure> {
+        let (rows, next) = self.batches.candidates(worker.connection.as_mut(), &chunk.stretch, size).await?;
+        let parted = self.aside.part(self.batches, self.book, worker, turns, &self.over, &rows).await?;
+        let Parted::Done(changed) = parted else { return Ok(None) };
+        // all rows with one starting point are in the way, as many as a batch may hold: nothing leads past them
+        if changed == 0 && next.as_ref() == Some(&chunk.stretch.from) {
+            return Err(met);
+        }
+        chunk.rows += changed;
+        self.go_on(chunk, size, changed, next).await.map(Some)
+    }
+
     /// The next batch of a chunk, of this size; false when it was the last.
     async fn batch(&self, worker: &mut Worker, chunk: &mut Chunk, size: u64) -> Result<bool, Failure> {
         let changed = self.batches.change(worker.connection.as_mut(), &chunk.stretch, size).await?;
@@ -165,6 +211,11 @@ impl Pass<'_, '_> {
         let (rows, next) = (changed.rows, changed.next.clone());
         self.book.settle(worker, changed).await?;
         chunk.rows += rows;
+        self.go_on(chunk, size, rows, next).await
+    }
+
+    /// Goes on behind a batch of this size, which changed so many rows; false when it was the chunk's last.
+    async fn go_on(&self, chunk: &mut Chunk, size: u64, rows: u64, next: Option<Position>) -> Result<bool, Failure> {
         if self.enough.is_some_and(|_| rows > 0) && self.has_enough().await {
             self.over.store(true, Ordering::Relaxed);
         }
@@ -269,7 +320,9 @@ pub(super) fn largest_size(batches: &Batches<'_>, rows: u32) -> u64 {
 
 pub(super) fn is_worth_another_try(failure: &Failure) -> bool {
     match failure {
-        Failure::Database(error) => matches!(error.kind, ErrorKind::Transient | ErrorKind::StatementTimeout),
+        Failure::Database(error) => {
+            matches!(error.kind, ErrorKind::Transient | ErrorKind::Locked | ErrorKind::StatementTimeout)
+        }
         // a row may have begun to wait for another between being chosen and being changed; a trigger stays
         Failure::Kept { .. } => true,
         Failure::Shared(failure) => is_worth_another_try(failure),

@@ -29,6 +29,7 @@ mod interleaving;
 mod k_anonymity;
 mod ledger;
 mod ledger_alone;
+mod locked;
 mod metrics;
 mod mobile_planning;
 #[path = "../oracle/mod.rs"]

@@ -6,12 +6,13 @@ use crate::{
     clock::PointKind,
     database::{
         Dialect, FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
-        dialect::{DIGITS, epoch_range, iso_pattern, quoted},
+        dialect::{DIGITS, Lock, epoch_range, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
     rules::{After, CalendarUnit, condition::Expression},
 };
 use jiff::{Timestamp, tz::TimeZone};
+use std::time::Duration;
 
 /// MySQL, or MariaDB, which differs in little.
 #[derive(Debug)]
@@ -142,12 +143,39 @@ impl Dialect for Mysql {
         self.ordered(row, columns, key, '<', true)
     }
 
+    fn along_primary_key(&self) -> String {
+        self.along_index("PRIMARY")
+    }
+
     fn along_index(&self, index: &str) -> String {
         format!(" force index ({})", self.quote(index))
     }
 
-    fn lock_rows(&self) -> &'static str {
-        " for update"
+    /// In whole seconds. MariaDB takes none for not waiting at all; MySQL waits for one at least.
+    fn wait_for_rows(&self, longest: Duration) -> Option<Statement> {
+        let seconds = match longest.as_secs_f64() {
+            part if part < 1.0 => u64::from(!self.mariadb),
+            seconds => seconds.ceil() as u64,
+        };
+        Some(Statement::new(format!("set session innodb_lock_wait_timeout = {seconds}")))
+    }
+
+    fn lock_rows(&self, lock: Lock) -> &'static str {
+        match lock {
+            Lock::Waiting => " for update",
+            Lock::AtOnce => " for update nowait",
+            Lock::Free => " for update skip locked",
+        }
+    }
+
+    /// MariaDB's `skip locked` fails (with 1180) in a session that does not wait at all.
+    fn locking(&self, select: Sql, lock: Lock) -> Sql {
+        let mut sql = Sql::default();
+        if self.mariadb && lock == Lock::Free {
+            sql.push("set statement innodb_lock_wait_timeout = 1 for ");
+        }
+        sql.append(&select).push(self.lock_rows(lock));
+        sql
     }
 
     /// MySQL lets no change read its own table elsewhere (1093), but for what it has put aside; the limit has it do so.
@@ -164,6 +192,11 @@ impl Dialect for Mysql {
     }
 
     /// MariaDB knows `delete … returning`; MySQL knows none.
+    /// And a change makes no join of `in (select …)`: it reads the whole table.
+    fn locks_what_it_reads(&self) -> bool {
+        true
+    }
+
     fn returns(&self, erase: bool) -> bool {
         self.mariadb && erase
     }

@@ -6,7 +6,7 @@ use crate::{
     clock::PointKind,
     database::{
         Dialect, FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
-        dialect::{DIGITS, epoch_range, iso_pattern, quoted},
+        dialect::{DIGITS, Lock, epoch_range, iso_pattern, quoted},
         maintenance::{MaintenanceStep, Remains},
         statements::Stride,
     },
@@ -17,6 +17,7 @@ use jiff::{
     civil::{Date, DateTime},
     tz::TimeZone,
 };
+use std::time::Duration;
 
 #[derive(Debug)]
 pub struct Postgres;
@@ -120,8 +121,16 @@ impl Dialect for Postgres {
         codec::referring(column, codec, referenced)
     }
 
-    fn lock_rows(&self) -> &'static str {
-        " for update of t"
+    fn wait_for_rows(&self, longest: Duration) -> Option<Statement> {
+        Some(Statement::new(format!("set lock_timeout = {}", longest.as_millis())))
+    }
+
+    fn lock_rows(&self, lock: Lock) -> &'static str {
+        match lock {
+            Lock::Waiting => " for update of t",
+            Lock::AtOnce => " for update of t nowait",
+            Lock::Free => " for update of t skip locked",
+        }
     }
 
     /// Fetching each row once more for `returning` costs half of the deletion; a list read beforehand, a quarter. Texts of

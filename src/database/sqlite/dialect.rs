@@ -6,7 +6,7 @@ use crate::{
     clock::PointKind,
     database::{
         Dialect, FactScope, KeyColumn, PLACEHOLDER, Sql, Statement, Value,
-        dialect::{DIGITS, epoch_range, quoted},
+        dialect::{DIGITS, Lock, epoch_range, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
     rules::{After, CalendarUnit},
@@ -151,7 +151,7 @@ impl Dialect for Sqlite {
     }
 
     /// The transaction was begun as a writer: nobody else changes anything.
-    fn lock_rows(&self) -> &'static str {
+    fn lock_rows(&self, _: Lock) -> &'static str {
         ""
     }
 

@@ -3,14 +3,13 @@
 use super::{Along, Batches, ChangedDependents, Stopwatch, finish, unreadable};
 use crate::{
     database::{
-        Change, Connection, DependentWork, Error, Guard, KeyColumn, Row, Statement,
+        Change, Connection, DependentWork, Error, Guard, KeyColumn, Lock, Row, Statement,
         statements::{self, KeySelection},
     },
     failpoint,
     ledger::BatchEvidence,
     run::{Failure, trial::written},
 };
-use std::collections::BTreeSet;
 
 impl Batches<'_> {
     /// Locks what goes along with these rows, which are locked already, and delivers those of them that may still go.
@@ -22,47 +21,44 @@ impl Batches<'_> {
         &self,
         connection: &mut dyn Connection,
         rows: Vec<Row>,
+        lock: Lock,
         watch: &mut Stopwatch,
     ) -> Result<Vec<Row>, Failure> {
         failpoint::reach("after_keys");
         let (dialect, work) = (self.dialect, self.work);
         // where one writer keeps out all others (SQLite), nothing changes between two statements
-        if rows.is_empty() || dialect.lock_rows().is_empty() {
+        if rows.is_empty() || dialect.lock_rows(lock).is_empty() {
             return Ok(rows);
         }
         let again = work.asks_others();
         let locators: Vec<_> = rows.iter().map(|row| self.selection.locator(row)).collect();
         for guard in work.guards.iter().filter(|guard| guard.links.is_empty()) {
-            self.guard(connection, guard, &work.locator(), &locators, watch).await?;
+            self.guard(connection, guard, &work.locator(), &locators, lock, watch).await?;
         }
         for dependent in work.dependents.iter().rev() {
             let referenced = dependent.referenced();
             let keys = self.referenced_keys(&rows, referenced);
             if again || work.leads_on(dependent) {
                 for keys in self.portions(referenced, &keys) {
-                    let lock = statements::lock_dependents(dialect, dependent, keys);
-                    watch.time(connection.stream(&lock, &mut |_| ())).await?;
+                    if dependent.goes_by_name(dialect, lock) {
+                        watch.time(self.named(connection, dependent, keys, false, lock)).await?;
+                        continue;
+                    }
+                    let statement = statements::lock_dependents(dialect, dependent, keys, lock.along());
+                    watch.time(connection.stream(&statement, &mut |_| ())).await?;
                 }
             }
             for guard in work.guards.iter().filter(|guard| guard.links == dependent.links) {
-                self.guard(connection, guard, referenced, &keys, watch).await?;
+                self.guard(connection, guard, referenced, &keys, lock, watch).await?;
             }
         }
         failpoint::reach("dependents_locked");
         if !again {
             return Ok(rows);
         }
-        let mut still = BTreeSet::new();
-        for locators in self.portions(&work.locator(), &locators) {
-            let select = statements::select_disposable(dialect, work, locators);
-            let found = watch.time(connection.fetch(&select)).await?;
-            still.extend(
-                found.into_iter().map(|row| row.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>()),
-            );
-        }
+        let rows = watch.time(self.still_disposable(connection, rows)).await?;
         failpoint::reach("asked_again");
-        let mut locators = locators.iter();
-        Ok(rows.into_iter().filter(|_| locators.next().is_some_and(|locator| still.contains(locator))).collect())
+        Ok(rows)
     }
 
     /// Locks rows by another key of theirs too, since whoever comes to reference them locks only that.
@@ -72,6 +68,7 @@ impl Batches<'_> {
         guard: &Guard,
         columns: &[KeyColumn],
         keys: &[Vec<String>],
+        lock: Lock,
         watch: &mut Stopwatch,
     ) -> Result<(), Failure> {
         for keys in self.portions(columns, keys) {
@@ -80,8 +77,8 @@ impl Batches<'_> {
             let values: Vec<Vec<String>> =
                 found.into_iter().filter_map(|row| row.into_iter().collect::<Option<Vec<_>>>()).collect();
             for values in self.portions(&guard.columns, &values) {
-                let lock = statements::lock_guarded(self.dialect, guard, values);
-                watch.time(connection.stream(&lock, &mut |_| ())).await?;
+                let statement = statements::lock_guarded(self.dialect, guard, values, lock.along());
+                watch.time(connection.stream(&statement, &mut |_| ())).await?;
             }
         }
         Ok(())
@@ -95,7 +92,11 @@ impl Batches<'_> {
     }
 
     /// As many keys as a statement may list at a time.
-    fn portions<'k>(&self, columns: &[KeyColumn], keys: &'k [Vec<String>]) -> std::slice::Chunks<'k, Vec<String>> {
+    pub(super) fn portions<'k>(
+        &self,
+        columns: &[KeyColumn],
+        keys: &'k [Vec<String>],
+    ) -> std::slice::Chunks<'k, Vec<String>> {
         let most = self.dialect.most_keys(columns).and_then(|most| usize::try_from(most).ok());
         keys.chunks(most.unwrap_or(keys.len()).max(1))
     }
@@ -106,6 +107,7 @@ impl Batches<'_> {
         connection: &mut dyn Connection,
         dependent: &DependentWork,
         rows: &[Row],
+        lock: Lock,
     ) -> Result<ChangedDependents, Failure> {
         let referenced = dependent.referenced();
         let keys = self.referenced_keys(rows, referenced);
@@ -126,19 +128,50 @@ impl Batches<'_> {
                 taken += 1;
                 evidence.push(tag_key.tag(&table, &selection.key(&row)));
             };
-            if self.dialect.returns(erase) {
-                connection.stream(&change, &mut take).await?;
-            } else {
-                let select = statements::select_dependents(self.dialect, dependent, keys);
-                self.take(connection, &select, &mut take).await?;
-                let changed = if taken > 0 { connection.execute(&change).await? } else { 0 };
-                if changed != taken {
-                    return Err(Failure::Kept { kept: taken.abs_diff(changed), chosen: taken });
+            let mut changed = 0;
+            if dependent.goes_by_name(self.dialect, lock) {
+                let rows = self.named(connection, dependent, keys, true, lock).await?;
+                let names: Vec<_> = rows.iter().map(|row| selection.key(row)).collect();
+                rows.into_iter().for_each(&mut take);
+                for names in self.portions(&dependent.key, &names) {
+                    changed += connection.execute(&statements::change_named(self.dialect, dependent, names)).await?;
                 }
+            } else if self.dialect.returns(erase) {
+                connection.stream(&change, &mut take).await?;
+                changed = taken;
+            } else {
+                let select = statements::select_dependents(self.dialect, dependent, keys, lock.along());
+                self.take(connection, &select, &mut take).await?;
+                changed = if taken > 0 { connection.execute(&change).await? } else { 0 };
+            }
+            if changed != taken {
+                return Err(Failure::Kept { kept: taken.abs_diff(changed), chosen: taken });
             }
             count += taken;
         }
         Ok(ChangedDependents { rows: count, disposition: dependent.disposition, tags: finish(evidence).await? })
+    }
+
+    /// Looks up the rows of a dependent that lead to these keys, and locks them by their own keys; `undone`: only what is
+    /// still to be changed. What has come to lead elsewhere in between is left out; nothing can have come, since what it
+    /// would lead to is locked.
+    async fn named(
+        &self,
+        connection: &mut dyn Connection,
+        dependent: &DependentWork,
+        keys: &[Vec<String>],
+        undone: bool,
+        lock: Lock,
+    ) -> Result<Vec<Row>, Error> {
+        let selection = KeySelection::names(&dependent.key);
+        let look_up = statements::dependent_keys(self.dialect, dependent, keys, undone);
+        let names: Vec<_> = connection.fetch(&look_up).await?.iter().map(|row| selection.key(row)).collect();
+        let mut rows = Vec::new();
+        for names in self.portions(&dependent.key, &names) {
+            let take = statements::lock_named(self.dialect, dependent, (names, keys), undone, lock.along());
+            rows.extend(connection.fetch(&take).await?);
+        }
+        Ok(rows)
     }
 
     /// The rows of dependents that a batch of these rows would change along, as they stand now.
@@ -151,7 +184,7 @@ impl Batches<'_> {
             if !dependent.key.is_empty() {
                 let parents = self.referenced_keys(rows, referenced);
                 for parents in self.portions(referenced, &parents) {
-                    let select = statements::dependent_keys(self.dialect, dependent, parents);
+                    let select = statements::dependent_keys(self.dialect, dependent, parents, true);
                     connection.stream(&select, &mut |row| keys.push(selection.key(&row))).await?;
                 }
             }

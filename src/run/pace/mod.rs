@@ -203,7 +203,10 @@ fn made(throttles: &[Open], setup: &Setup<'_>) -> Vec<Arc<Slot>> {
 
 /// A question that failed like this may be answered in a moment.
 fn is_passing(error: &Error) -> bool {
-    matches!(error.kind, ErrorKind::Transient | ErrorKind::StatementTimeout | ErrorKind::Unreachable)
+    matches!(
+        error.kind,
+        ErrorKind::Transient | ErrorKind::Locked | ErrorKind::StatementTimeout | ErrorKind::Unreachable
+    )
 }
 
 impl Slot {

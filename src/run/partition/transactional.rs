@@ -151,7 +151,7 @@ impl Desk<'_> {
             self.run(&transactional::wait_at_most(wait.as_millis())).await?;
             match self.connection.execute(&remove).await {
                 Ok(_) => return Ok(()),
-                Err(Error { kind: ErrorKind::Transient, .. }) if blink < BLINKS => {
+                Err(Error { kind: ErrorKind::Transient | ErrorKind::Locked, .. }) if blink < BLINKS => {
                     self.run(&Statement::new("rollback to savepoint before_removal")).await?;
                     self.let_through(leaves).await?;
                     pause(self.around).await?;

@@ -1,0 +1,200 @@
+//! Rows that others have locked. A batch that meets one waits for nobody: it is undone, and its rows are changed in parts,
+//! which get smaller around what is in the way. What is in the way is set aside, and tried again when the pass is over.
+//!
+//! So nobody waits for a batch that waits, and a writer and a batch never wait for each other: no writer is ended for the
+//! sake of a batch.
+
+use super::{
+    Failure,
+    batch::Batches,
+    book::Book,
+    chunk::KEPT,
+    pace,
+    walk::{is_worth_another_try, largest_size},
+    worker::Worker,
+};
+use crate::database::{ErrorKind, Lock, Row, Statement};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
+
+/// A statement waits no longer for a lock. Far below the second after which PostgreSQL looks for deadlocks.
+const HURRIED: Duration = Duration::from_millis(50);
+
+/// So many rows of a part are changed in one transaction at most.
+const PART: u64 = 1000;
+
+/// So many rows are remembered. The next run meets those beyond.
+const MOST: usize = 10_000;
+
+/// So many times in a pass a row is found to be in the way by trying it alone: whoever locks more than that is waited for.
+const ALONE: u64 = 1000;
+
+/// The rows of a pass that were in the way.
+#[derive(Default)]
+pub(super) struct SetAside(Mutex<Rows>);
+
+#[derive(Default)]
+struct Rows {
+    /// By their locators: a walk may meet a row again.
+    rows: BTreeMap<Vec<String>, Row>,
+    /// That were not remembered.
+    beyond: u64,
+    /// That were tried alone.
+    alone: u64,
+}
+
+/// What parts of a batch came to.
+pub(super) enum Parted {
+    /// So many rows were changed; the others are set aside, or not due any more.
+    Done(u64),
+    /// No batch may begin any more.
+    Stopped,
+}
+
+/// Has the workers' sessions wait hardly at all for locks of rows, or as long as the settings say.
+pub(super) async fn hurry(
+    batches: &Batches<'_>,
+    workers: &mut [Worker],
+    book: &Book<'_>,
+    hurried: bool,
+) -> Result<(), Failure> {
+    if batches.work.lock() != Lock::AtOnce {
+        return Ok(());
+    }
+    let patience = if hurried { HURRIED } else { book.pace.settings.lock_timeout };
+    let statement: Option<Statement> = batches.dialect.wait_for_rows(patience);
+    for worker in workers {
+        if let Some(statement) = &statement {
+            worker.connection.execute(statement).await?;
+        }
+    }
+    Ok(())
+}
+
+impl SetAside {
+    /// Changes these rows in parts, and sets aside those that are in the way.
+    ///
+    /// # Errors
+    /// Somebody has locked the table, or too many rows: then the batch has to wait. Or what any batch may fail with.
+    pub async fn part(
+        &self,
+        batches: &Batches<'_>,
+        book: &Book<'_>,
+        worker: &mut Worker,
+        turns: &mut pace::Turns<'_, '_>,
+        over: &AtomicBool,
+        rows: &[Row],
+    ) -> Result<Parted, Failure> {
+        let retries = book.pace.settings.retries;
+        let length = usize::try_from(largest_size(batches, book.pace.settings.batch_rows).min(PART)).unwrap_or(1);
+        let mut parts: Vec<&[Row]> = rows.chunks(length.max(1)).rev().collect();
+        let (mut changed, mut attempt) = (0, 0);
+        while let Some(part) = parts.pop() {
+            match turns.next_within(over, KEPT).await? {
+                Some(true) => {}
+                Some(false) => return Ok(Parted::Stopped),
+                None => {
+                    parts.push(part);
+                    continue;
+                }
+            }
+            match change(batches, book, worker, part).await {
+                Ok(places) => {
+                    changed += places.len() as u64;
+                    attempt = 0;
+                    let left = part.iter().enumerate().filter(|(place, _)| !places.contains(place));
+                    self.add(batches, left.map(|(_, row)| row));
+                }
+                Err(failure) if is_too_much(&failure) && part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Err(failure) if failure.is_locked() && self.tries_alone() => self.add(batches, part),
+                Err(failure) if !failure.is_locked() && is_worth_another_try(&failure) && attempt < retries => {
+                    attempt += 1;
+                    parts.push(part);
+                    tokio::time::sleep(pace::pause(attempt)).await;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        turns.ended();
+        Ok(Parted::Done(changed))
+    }
+
+    /// Tries the rows again that were in the way, with longer and longer pauses. Delivers how many still are.
+    ///
+    /// # Errors
+    /// Time is up, somebody asked the run to stop, or what any batch may fail with.
+    pub async fn again(&self, batches: &Batches<'_>, book: &Book<'_>, worker: &mut Worker) -> Result<u64, Failure> {
+        let (mut turns, over) = (book.pace.turns(), AtomicBool::new(false));
+        let mut attempt = 0;
+        loop {
+            let rows = std::mem::take(&mut *self.rows());
+            // who is not due any more was not in the way
+            let still: Vec<_> = rows.rows.into_values().collect();
+            let still = batches.still_disposable(worker.connection.as_mut(), still).await?;
+            if still.is_empty() || attempt >= book.pace.settings.retries {
+                return Ok(still.len() as u64 + rows.beyond);
+            }
+            attempt += 1;
+            tracing::debug!(rows = still.len(), attempt, "rows that others have locked are tried again");
+            tokio::time::sleep(pace::pause(attempt)).await;
+            self.rows().beyond = rows.beyond;
+            match self.part(batches, book, worker, &mut turns, &over, &still).await {
+                Err(failure) if failure.is_locked() => self.add(batches, &still),
+                parted => {
+                    parted?;
+                }
+            }
+        }
+    }
+
+    fn add<'r>(&self, batches: &Batches<'_>, rows: impl IntoIterator<Item = &'r Row>) {
+        let mut aside = self.rows();
+        for row in rows {
+            let locator = batches.selection().locator(row);
+            if aside.rows.len() < MOST {
+                aside.rows.insert(locator, row.clone());
+            } else if !aside.rows.contains_key(&locator) {
+                aside.beyond += 1;
+            }
+        }
+    }
+
+    /// Another row may be found to be in the way by trying it alone.
+    fn tries_alone(&self) -> bool {
+        let mut aside = self.rows();
+        aside.alone += 1;
+        aside.alone <= ALONE
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Changes those of these rows that nobody else has locked, with all that goes along; their places in the list.
+async fn change(
+    batches: &Batches<'_>,
+    book: &Book<'_>,
+    worker: &mut Worker,
+    part: &[Row],
+) -> Result<Vec<usize>, Failure> {
+    let rows: Vec<&Row> = part.iter().collect();
+    let (changed, places) = batches.change_chosen(worker.connection.as_mut(), &rows, Lock::Free).await?;
+    book.settle(worker, changed).await?;
+    Ok(places)
+}
+
+/// Fewer rows at a time may do.
+fn is_too_much(failure: &Failure) -> bool {
+    match failure {
+        Failure::TooLarge { .. } => true,
+        Failure::Database(error) => matches!(error.kind, ErrorKind::Locked | ErrorKind::StatementTimeout),
+        _ => false,
+    }
+}
