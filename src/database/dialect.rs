@@ -72,6 +72,11 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         String::new()
     }
 
+    /// What stands after `delete` and `update` to have rows with known primary keys found by these alone.
+    fn by_primary_key(&self, _table: &TableName) -> String {
+        String::new()
+    }
+
     /// A value as text, as people and recipients read it.
     fn text(&self, expression: &str, column: &KeyColumn) -> String;
 

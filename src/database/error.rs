@@ -365,7 +365,7 @@ mod tests {
         for (code, kind) in [
             ("40001", Transient),
             ("40P01", Transient),
-            ("55P03", Transient),
+            ("55P03", Locked),
             ("57014", StatementTimeout),
             ("08006", Unreachable),
             ("57P01", Unreachable),
@@ -382,7 +382,7 @@ mod tests {
             assert_eq!(postgres_code(code).0, kind, "{code}");
         }
         for (number, kind) in [
-            (1205, Transient),
+            (1205, Locked),
             (1213, Transient),
             (1020, Transient),
             (1969, StatementTimeout),

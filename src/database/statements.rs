@@ -649,7 +649,7 @@ pub fn change_keys(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>]) -> 
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), keys);
     condition.push(" and ").append(&work.still_disposable_rows());
-    dialect.finish(changing(dialect, &work.table, &work.locator(), &work.change, &condition))
+    dialect.finish(changing_listed(dialect, &work.table, &work.locator(), &work.change, &condition))
 }
 
 /// Writes computed values back: one statement for one row.
@@ -660,7 +660,7 @@ pub fn change_one(dialect: &dyn Dialect, work: &Work, key: &[String], values: &[
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), &[key.to_vec()]);
     condition.push(" and ").append(&work.still_disposable_rows());
-    dialect.finish(changing(dialect, &work.table, &work.locator(), &Change::Update(updates), &condition))
+    dialect.finish(changing_listed(dialect, &work.table, &work.locator(), &Change::Update(updates), &condition))
 }
 
 /// The key that ends a range of `rows` rows after a key and not beyond another; no row when fewer are left.
@@ -710,7 +710,8 @@ pub fn range(dialect: &dyn Dialect, work: &Work, range: &Range, lock: Lock) -> R
     let selection = KeySelection::names(&work.key);
     let condition = in_range(dialect, work, range, work.disposable_rows());
     let locator = work.locator();
-    let change = |condition: &Sql| changing_at(dialect, table, dialect.along_key(), &locator, &work.change, condition);
+    let change =
+        |condition: &Sql| changing_at(dialect, table, ("", dialect.along_key()), &locator, &work.change, condition);
     // where the server can say later what became of the transaction, recovery needs no keys either
     if !work.evidence.is_rows() && dialect.transaction_id().is_some() {
         return RangeStatements::Counted(dialect.finish(change(&condition)));
@@ -774,22 +775,33 @@ pub(super) fn in_range(dialect: &dyn Dialect, work: &Work, range: &Range, rows: 
 
 /// `key` names a row of the table.
 fn changing(dialect: &dyn Dialect, table: &TableName, key: &[KeyColumn], change: &Change, condition: &Sql) -> Sql {
-    changing_at(dialect, table, "", key, change, condition)
+    changing_at(dialect, table, ("", ""), key, change, condition)
 }
 
-/// `along` stands after the table's name.
+/// `condition` lists rows by this key.
+fn changing_listed(
+    dialect: &dyn Dialect,
+    table: &TableName,
+    key: &[KeyColumn],
+    change: &Change,
+    condition: &Sql,
+) -> Sql {
+    changing_at(dialect, table, (&dialect.by_primary_key(table), ""), key, change, condition)
+}
+
+/// `hint` stands after the verb, `along` after the table's name.
 fn changing_at(
     dialect: &dyn Dialect,
     table: &TableName,
-    along: &str,
+    (hint, along): (&str, &str),
     key: &[KeyColumn],
     change: &Change,
     condition: &Sql,
 ) -> Sql {
     let mut sql = match change {
-        Change::Erase => Sql::new(format!("delete from {}{along}", dialect.target(table))),
+        Change::Erase => Sql::new(format!("delete{hint} from {}{along}", dialect.target(table))),
         Change::Update(columns) | Change::Compute { sql: columns, .. } => {
-            let mut sql = Sql::new(format!("update {}{along} set ", dialect.target(table)));
+            let mut sql = Sql::new(format!("update{hint} {}{along} set ", dialect.target(table)));
             let assignments: Vec<_> = columns
                 .iter()
                 .map(|(name, value)| {
@@ -890,7 +902,7 @@ pub fn change_named(dialect: &dyn Dialect, dependent: &DependentWork, keys: &[Ve
     if let Some(undone) = &dependent.undone {
         condition.push(" and ").append(undone);
     }
-    dialect.finish(changing(dialect, &dependent.table, &dependent.key, &dependent.change, &condition))
+    dialect.finish(changing_listed(dialect, &dependent.table, &dependent.key, &dependent.change, &condition))
 }
 
 /// Changes these rows of a dependent; delivers their keys where the engine can and the table has one.

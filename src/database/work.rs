@@ -177,9 +177,10 @@ pub struct DependentWork {
 
 impl DependentWork {
     /// Its rows are looked up first, and then locked and changed by their own keys: where they lead to the rule's rows over
-    /// a third table, and where others are known to have locked some.
+    /// a third table, where others are known to have locked some, and where they have to be read first all the same.
     pub fn goes_by_name(&self, dialect: &dyn Dialect, lock: Lock) -> bool {
-        !self.key.is_empty() && dialect.locks_what_it_reads() && (self.links.len() > 1 || lock == Lock::Free)
+        let (far, read_first) = (self.links.len() > 1, !dialect.returns(matches!(self.change, Change::Erase)));
+        !self.key.is_empty() && dialect.locks_what_it_reads() && (far || read_first || lock == Lock::Free)
     }
 
     /// The columns of the rule's own table that the chain leads to.

@@ -92,6 +92,13 @@ pub(super) fn key_text(codec: &Codec, expression: &str) -> String {
 }
 
 pub(super) fn bind(codec: &Codec, text: &str, mariadb: bool) -> Sql {
+    // MySQL does not look texts that are cast to numbers up in an index: it reads, and locks, the whole table
+    if matches!(codec.values, Values::Integer { .. })
+        && let Ok(number) = text.parse::<i64>()
+        && number.to_string() == text
+    {
+        return Sql::bound(PLACEHOLDER.to_string(), Value::Integer(number));
+    }
     let position = |words: &[String], word: &str| words.iter().position(|known| known == word);
     let text = match &codec.values {
         // the server sorts words by their position, and compares them so with a number only; what is no word has none

@@ -143,6 +143,12 @@ impl Dialect for Mysql {
         self.ordered(row, columns, key, '<', true)
     }
 
+    /// MySQL reads the whole table for a long list, locks what it reads, and waits for what others have locked. MariaDB knows
+    /// no such hint, and does not wait.
+    fn by_primary_key(&self, table: &TableName) -> String {
+        if self.mariadb { String::new() } else { format!(" /*+ INDEX({} PRIMARY) */", self.quote(&table.name)) }
+    }
+
     fn along_primary_key(&self) -> String {
         self.along_index("PRIMARY")
     }
