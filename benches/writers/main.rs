@@ -67,6 +67,7 @@ fn main() -> Result<(), Error> {
             })?;
             let began = Instant::now();
             let beside = write_while(&case, rows, || run(&case, directory.path()))?;
+            check(&case)?;
             measured.push((alone, beside, began.elapsed()));
         }
         measured.sort_by(|a, b| ratio(&a.0, &a.1).total_cmp(&ratio(&b.0, &b.1)));
@@ -177,6 +178,13 @@ fn fill(case: &Case, rows: u64) -> Result<(), Error> {
         connection.execute(&statements).await?;
         Ok(())
     })
+}
+
+/// All that was due is gone.
+fn check(case: &Case) -> Result<(), Error> {
+    let due = "select count(*) from writers_people where left_on < '2010-01-01'";
+    let left = runtime()?.block_on(async { Connection::open(case.engine, &case.url).await?.number(due).await })?;
+    if left == 0 { Ok(()) } else { Err(format!("{left} rows that are due are still there").into()) }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Error> {

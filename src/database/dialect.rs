@@ -302,6 +302,16 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// One number: sessions that wait for what this one has locked.
+    fn waiting_sessions(&self) -> Option<Statement> {
+        None
+    }
+
+    /// One text that is another one when others have written in between, for engines where who waits cannot be seen.
+    fn written_by_others(&self) -> Option<Statement> {
+        None
+    }
+
     /// Lifts the session's limit on statements.
     fn unlimited(&self) -> Option<Statement> {
         None

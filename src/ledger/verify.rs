@@ -15,7 +15,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, io::BufRead};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, Read as _},
+};
 
 /// No more findings are kept; the others are counted.
 const MOST_FINDINGS: usize = 1000;
@@ -434,13 +437,20 @@ impl Verifier {
     }
 }
 
+/// In bytes; entries have some thousands. What is longer is not held in memory.
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+
 /// Verifies an exported ledger.
 ///
 /// # Errors
 /// The lines cannot be read at all; whatever is wrong with them stands in the report.
 pub fn verify_lines(mut lines: impl BufRead, mut verifier: Verifier) -> std::io::Result<Report> {
     let mut line = Vec::new();
-    while lines.read_until(b'\n', &mut line)? > 0 {
+    while lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? > 0 {
+        if line.len() as u64 == LONGEST_LINE {
+            verifier.give_up("this is no ledger: a line is longer than any entry");
+            return Ok(verifier.finish());
+        }
         let whole = line.pop_if(|last| *last == b'\n').is_some();
         verifier.line(&line);
         if !whole && !verifier.is_over {

@@ -124,13 +124,14 @@ impl<'a> Book<'a> {
     }
 
     /// Announces and commits what a worker has changed. When this fails, nothing of the batch is left, unless the
-    /// connection broke during the commit: then the intent stays open, for the next run to settle.
-    pub async fn settle(&self, worker: &mut Worker, changed: Changed) -> Result<(), Failure> {
+    /// connection broke during the commit: then the intent stays open, for the next run to settle. Delivers whether others
+    /// were in its way, or it in theirs.
+    pub async fn settle(&self, worker: &mut Worker, changed: Changed) -> Result<bool, Failure> {
         let connection = worker.connection.as_mut();
         let Changed { rows, tags, dependents, longest, began, .. } = changed;
         if rows == 0 {
             connection.rollback().await?;
-            return Ok(());
+            return Ok(false);
         }
         // the statements have met whatever they met, and hold their locks
         let looked = match self.schema.look_in_batch(connection).await {
@@ -154,7 +155,15 @@ impl<'a> Book<'a> {
                 return Err(failure);
             }
         };
-        let committed = worker.connection.commit().await;
+        // as late as can be: whoever has come to wait for the batch still does
+        let seen = worker.contention.look(worker.connection.as_mut(), self.dialect).await;
+        let committed = match &seen {
+            Ok(_) => worker.connection.commit().await,
+            Err(error) => {
+                let undone = worker.connection.rollback().await;
+                undone.and(Err(error.clone()))
+            }
+        };
         failpoint::reach("after_commit");
         // A server that answers has decided.
         let result = match &committed {
@@ -185,7 +194,7 @@ impl<'a> Book<'a> {
         tracing::debug!(rule = self.step.rule, batch, rows, longest_milliseconds, milliseconds, "batch");
         self.progress.advance(rows);
         self.pace.note(rows).await;
-        Ok(())
+        Ok(seen.is_ok_and(|crowded| crowded))
     }
 
     /// Takes the rows of a batch from what the run may change.

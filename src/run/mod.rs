@@ -10,6 +10,7 @@ mod allowance;
 mod batch;
 mod book;
 mod chunk;
+mod contention;
 mod forecast;
 mod k_anonymity;
 mod locked;

@@ -16,9 +16,12 @@ use crate::{
     settings,
 };
 use futures_util::future::join_all;
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 /// How a pass ended for the workers of this process.
@@ -135,8 +138,7 @@ impl Pass<'_, '_> {
         chunk: &mut Chunk,
         turns: &mut pace::Turns<'_, '_>,
     ) -> Result<bool, Failure> {
-        let pace = &self.around.job.settings.pace;
-        let mut attempt = 0;
+        let (mut attempt, mut since) = (0, None);
         // who waits for longer keeps nothing from those who need not wait
         while turns.next_within(&self.over, KEPT).await? == Some(true) {
             if !self.shared.keep(self.book, chunk).await? {
@@ -145,8 +147,16 @@ impl Pass<'_, '_> {
             // colleagues change the common size meanwhile: what failed is judged by what it was
             let size = self.batches.size(&chunk.stretch, self.size().current());
             match self.batch(worker, chunk, size).await {
-                Ok(true) => attempt = 0,
-                Ok(false) => return Ok(true),
+                Ok((more, room)) => {
+                    (attempt, since) = (0, None);
+                    turns.ended();
+                    if let Some(room) = room {
+                        tokio::time::sleep(room).await;
+                    }
+                    if !more {
+                        return Ok(true);
+                    }
+                }
                 Err(Failure::TooLarge { rows, most }) => {
                     if !self.shorten(chunk, size, rows, most) {
                         return Err(Failure::TooLarge { rows, most });
@@ -156,28 +166,23 @@ impl Pass<'_, '_> {
                 Err(failure) if failure.is_locked() && self.passes_over.load(Ordering::Relaxed) => {
                     self.size().shrink();
                     match self.pass_over(worker, chunk, size, turns, failure).await {
-                        Ok(Some(true)) => attempt = 0,
+                        Ok(Some(true)) => (attempt, since) = (0, None),
                         Ok(Some(false)) => return Ok(true),
                         Ok(None) => return Ok(false),
                         // who may erase rows may not lock them everywhere: then the batch waits
                         Err(Failure::Database(error)) if error.kind == ErrorKind::Privilege => {
                             self.passes_over.store(false, Ordering::Relaxed);
                         }
-                        Err(failure) if self.is_worth_another_try(&failure) && attempt < pace.retries => {
-                            attempt += 1;
-                            tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
-                            tokio::time::sleep(pace::pause(attempt)).await;
+                        Err(failure) => {
+                            self.pause_before_another_try(failure, true, &mut attempt, &mut since).await?;
                         }
-                        Err(failure) => return Err(failure),
                     }
                 }
-                Err(failure) if self.is_worth_another_try(&failure) && attempt < pace.retries => {
-                    attempt += 1;
+                Err(failure) => {
+                    let locked = failure.is_locked();
+                    self.pause_before_another_try(failure, locked, &mut attempt, &mut since).await?;
                     self.size().shrink();
-                    tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
-                    tokio::time::sleep(pace::pause(attempt)).await;
                 }
-                Err(failure) => return Err(failure),
             }
         }
         Ok(false)
@@ -204,14 +209,22 @@ impl Pass<'_, '_> {
         self.go_on(chunk, size, changed, next).await.map(Some)
     }
 
-    /// The next batch of a chunk, of this size; false when it was the last.
-    async fn batch(&self, worker: &mut Worker, chunk: &mut Chunk, size: u64) -> Result<bool, Failure> {
+    /// The next batch of a chunk, of this size; false when it was the last. And how long others shall have room after it.
+    async fn batch(
+        &self,
+        worker: &mut Worker,
+        chunk: &mut Chunk,
+        size: u64,
+    ) -> Result<(bool, Option<Duration>), Failure> {
+        let dialect = self.batches.dialect;
+        worker.contention.begin(worker.connection.as_mut(), dialect).await?;
         let changed = self.batches.change(worker.connection.as_mut(), &chunk.stretch, size).await?;
         self.size().took(size, changed.longest);
-        let (rows, next) = (changed.rows, changed.next.clone());
-        self.book.settle(worker, changed).await?;
+        let (rows, next, began) = (changed.rows, changed.next.clone(), changed.began);
+        let crowded = self.book.settle(worker, changed).await?;
+        let room = worker.contention.heed(dialect, crowded, began.elapsed(), &mut self.size());
         chunk.rows += rows;
-        self.go_on(chunk, size, rows, next).await
+        Ok((self.go_on(chunk, size, rows, next).await?, room))
     }
 
     /// Goes on behind a batch of this size, which changed so many rows; false when it was the chunk's last.
@@ -229,6 +242,28 @@ impl Pass<'_, '_> {
         }
         chunk.stretch.from = next;
         Ok(true)
+    }
+
+    /// # Errors
+    /// The failure, where it is not worth another try, or was too often. What somebody has locked is worth as much time as
+    /// a session would otherwise wait for it.
+    async fn pause_before_another_try(
+        &self,
+        failure: Failure,
+        locked: bool,
+        attempt: &mut u32,
+        since: &mut Option<Instant>,
+    ) -> Result<(), Failure> {
+        let pace = &self.book.pace.settings;
+        let since = since.get_or_insert_with(Instant::now);
+        let patient = locked && since.elapsed() < pace.lock_timeout * (pace.retries + 1);
+        if !self.is_worth_another_try(&failure) || *attempt >= pace.retries && !patient {
+            return Err(failure);
+        }
+        *attempt += 1;
+        tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");
+        tokio::time::sleep(pace::pause(*attempt)).await;
+        Ok(())
     }
 
     /// A foreign key may stand against it because a row got a kept dependent since the batch began: the next one sees that.

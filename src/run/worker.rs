@@ -6,6 +6,7 @@
 
 use super::{
     Failure, Surroundings,
+    contention::Contention,
     mark::{Mark, MarkTable},
     recover::{self, Court},
 };
@@ -37,6 +38,8 @@ pub(super) struct Worker {
     pub cluster: Option<String>,
     /// What each batch writes into the database in its own transaction, where there is a table for it.
     pub mark: Option<Mark>,
+    /// What it has seen of others who write.
+    pub contention: Contention,
     _lock: LockGuard,
 }
 
@@ -94,7 +97,14 @@ impl<'a> Workers<'a> {
                 }
             }
             let Some((number, lock)) = taken else { break };
-            workers.all.push(Worker { connection, number, cluster: None, mark: None, _lock: lock });
+            workers.all.push(Worker {
+                connection,
+                number,
+                cluster: None,
+                mark: None,
+                contention: Contention::default(),
+                _lock: lock,
+            });
         }
         if workers.all.is_empty() { Err(Failure::Locked) } else { Ok(workers) }
     }

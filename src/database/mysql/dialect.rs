@@ -166,6 +166,22 @@ impl Dialect for Mysql {
         Some(Statement::new(format!("set session innodb_lock_wait_timeout = {seconds}")))
     }
 
+    /// MariaDB shows what it saw up to a tenth of a second ago.
+    fn waiting_sessions(&self) -> Option<Statement> {
+        Some(Statement::new(match self.mariadb {
+            true => {
+                "select cast(count(*) as char) from information_schema.innodb_lock_waits w \
+                 join information_schema.innodb_trx b on b.trx_id = w.blocking_trx_id \
+                 where b.trx_mysql_thread_id = connection_id()"
+            }
+            false => {
+                "select cast(count(*) as char) from performance_schema.data_lock_waits w \
+                 join performance_schema.threads t on t.thread_id = w.blocking_thread_id \
+                 where t.processlist_id = connection_id()"
+            }
+        }))
+    }
+
     fn lock_rows(&self, lock: Lock) -> &'static str {
         match lock {
             Lock::Waiting => " for update",

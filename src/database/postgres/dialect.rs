@@ -125,6 +125,13 @@ impl Dialect for Postgres {
         Some(Statement::new(format!("set lock_timeout = {}", longest.as_millis())))
     }
 
+    /// Whatever the user may see of others' sessions: `pg_locks` shows everybody who waits.
+    fn waiting_sessions(&self) -> Option<Statement> {
+        Some(Statement::new(
+            "select count(*)::text from pg_locks w where not w.granted and pg_backend_pid() = any(pg_blocking_pids(w.pid))",
+        ))
+    }
+
     fn lock_rows(&self, lock: Lock) -> &'static str {
         match lock {
             Lock::Waiting => " for update of t",

@@ -151,6 +151,11 @@ impl Dialect for Sqlite {
     }
 
     /// The transaction was begun as a writer: nobody else changes anything.
+    /// Unchanged by what this connection writes.
+    fn written_by_others(&self) -> Option<Statement> {
+        Some(Statement::new("select cast(data_version as text) from pragma_data_version"))
+    }
+
     fn lock_rows(&self, _: Lock) -> &'static str {
         ""
     }

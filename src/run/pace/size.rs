@@ -8,13 +8,23 @@ pub struct Size {
     current: f64,
     most: f64,
     target: Duration,
+    /// How many times as large the next batch may be.
+    growth: f64,
+    /// Others do not make batches smaller than this.
+    least: f64,
 }
+
+/// Batches grow fast until somebody has waited for one.
+const FAST: f64 = 8.0;
+
+/// And slowly from then on: so that one of some thirty has somebody wait for it.
+const SLOW: f64 = 1.02;
 
 impl Size {
     /// Starts small: the first batch is a probe.
     pub fn new(first: u64, most: u64, target: Duration) -> Self {
         let (first, most) = (as_f64(first.max(1)), as_f64(most.max(1)));
-        Self { current: first.min(most), most, target }
+        Self { current: first.min(most), most, target, growth: FAST, least: (first / 16.0).max(1.0).min(most) }
     }
 
     pub fn current(&self) -> u64 {
@@ -26,7 +36,11 @@ impl Size {
     /// A batch of this size took this long.
     pub fn took(&mut self, size: u64, elapsed: Duration) {
         let ratio = self.target.as_secs_f64() / elapsed.as_secs_f64().max(0.000_1);
-        self.current = (as_f64(size) * ratio.clamp(0.5, 8.0)).clamp(1.0, self.most);
+        // one that was cut short tells nothing of longer ones, and they would be long in coming
+        if self.growth < FAST && as_f64(size) < self.current.floor() && ratio > 1.0 {
+            return;
+        }
+        self.current = (as_f64(size) * ratio.clamp(0.5, self.growth)).clamp(1.0, self.most);
     }
 
     /// A batch of this size changed `rows` rows, of which `limit` may be in one batch: those after it are shorter in
@@ -35,6 +49,17 @@ impl Size {
         let fits = as_f64(size) * as_f64(limit) / as_f64(rows.max(1));
         self.most = self.most.min(fits.min(as_f64(size) - 1.0).floor()).max(1.0);
         self.current = self.current.min(self.most);
+    }
+
+    /// Somebody waited for a batch: the next ones are half as large, and grow slowly.
+    pub fn crowded(&mut self) {
+        self.growth = SLOW;
+        self.current = (self.current / 2.0).max(self.least.min(self.current));
+    }
+
+    /// Batches shall not take longer than this from now on.
+    pub fn aim_at(&mut self, target: Duration) {
+        self.target = self.target.min(target);
     }
 
     /// A batch of the current size failed for reasons that smaller ones avoid.
@@ -74,6 +99,21 @@ mod tests {
             size.shrink();
         }
         assert_eq!(size.current(), 1);
+    }
+
+    #[test]
+    fn who_waits_makes_batches_smaller() {
+        let mut size = Size::new(1000, 10_000, Duration::from_millis(50));
+        size.took(1000, Duration::from_millis(5));
+        assert_eq!(size.current(), 8000);
+        size.crowded();
+        assert_eq!(size.current(), 4000);
+        size.took(4000, Duration::from_millis(5));
+        assert_eq!(size.current(), 4080, "it grows slowly from then on");
+        for _ in 0..20 {
+            size.crowded();
+        }
+        assert_eq!(size.current(), 62, "but others do not bring a run to a stand");
     }
 
     #[test]
