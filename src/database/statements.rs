@@ -552,19 +552,22 @@ fn limited(
     })
 }
 
-/// Those of the rows with these locators that are disposable, kept from changing until the transaction ends.
+/// Those of the rows with these locators that are disposable; with a lock, kept from changing until the transaction ends.
 pub fn select_chosen(
     dialect: &dyn Dialect,
     work: &Work,
     selection: &KeySelection,
     keys: &[Vec<String>],
-    lock: Lock,
+    lock: Option<Lock>,
 ) -> Statement {
     let row = dialect.row(&work.table);
     let mut condition = dialect.one_of(&row, &work.locator(), keys);
     condition.push(" and ").append(&work.disposable_rows());
     let sql = select_from(dialect, &selection.list(dialect, &row), &work.table, &condition);
-    dialect.finish(dialect.locking(sql, lock))
+    dialect.finish(match lock {
+        Some(lock) => dialect.locking(sql, lock),
+        None => sql,
+    })
 }
 
 /// The disposable rows of a range; nothing is locked.

@@ -143,7 +143,7 @@ pub(super) fn planned_statements(dialect: &dyn Dialect, gate: &Gate) -> Vec<Plan
         let keys = key(work.locator().len());
         let of = |what: &str| format!("{what} ({})", measure.label);
         shown.push(planned(&of("find rows of groups that are too small"), &measure.page(gate, &selection, dialect)));
-        let chosen = statements::select_chosen(dialect, work, &selection, &keys, Lock::Waiting);
+        let chosen = statements::select_chosen(dialect, work, &selection, &keys, Some(Lock::Waiting));
         shown.push(planned(&of("take a batch of them"), &chosen));
         for dependent in &work.dependents {
             for (purpose, statement) in dependent_statements(dialect, dependent, Lock::Waiting) {

@@ -851,7 +851,7 @@ fn planned_statements(
                 let after = key(members.key.len());
                 shown.push(("read who stays", statements::members(members, Some(&after), 1000)));
             }
-            let chosen = statements::select_chosen(dialect, work, &selection, &keys, Lock::Waiting);
+            let chosen = statements::select_chosen(dialect, work, &selection, &keys, Some(Lock::Waiting));
             shown.push(("take a batch of those who are served", chosen));
         }
         Walk::Keys => {
@@ -879,7 +879,7 @@ fn planned_statements(
         }
     }
     if work.lock() == Lock::AtOnce && !dialect.lock_rows(Lock::Free).is_empty() {
-        let free = statements::select_chosen(dialect, work, &selection, &keys, Lock::Free);
+        let free = statements::select_chosen(dialect, work, &selection, &keys, Some(Lock::Free));
         shown.push(("take those of its rows that nobody else has locked", free));
     }
     if let (Some(aggregate), Walk::Keys | Walk::StartingPoint(_)) = (&work.aggregate, walk) {

@@ -153,6 +153,11 @@ impl<'a> Batches<'a> {
         }
     }
 
+    /// Rows are changed by where they lie, at one moment, and need not be locked before.
+    pub fn goes_by_ranges(&self) -> bool {
+        matches!(self.walk, Walk::KeyRanges | Walk::Blocks { .. })
+    }
+
     /// How many batches go through the same range.
     pub fn strides(&self) -> u64 {
         match self.walk {
@@ -342,14 +347,19 @@ impl<'a> Batches<'a> {
 
     /// Opens a transaction and changes these rows in it, as far as they are still disposable and their recipients still
     /// know them by what they were served with. Delivers which rows changed, by their place in the list.
+    ///
+    /// Without a lock they are changed as ranges are: at one moment, at which nothing else may change them.
     pub async fn change_chosen(
         &self,
         connection: &mut dyn Connection,
         chosen: &[&Row],
-        lock: Lock,
+        lock: Option<Lock>,
     ) -> Result<(Changed, Vec<usize>), Failure> {
         let began = Instant::now();
-        connection.begin().await?;
+        match lock {
+            Some(_) => connection.begin().await?,
+            None => connection.begin_still().await?,
+        }
         let changed = self.chosen_rows(connection, chosen, lock).await;
         match changed.and_then(|(changed, places)| Ok((self.within_limit(changed)?, places))) {
             Ok((Rows { rows, tags, dependents, longest, next }, places)) => {
@@ -366,19 +376,22 @@ impl<'a> Batches<'a> {
         &self,
         connection: &mut dyn Connection,
         chosen: &[&Row],
-        lock: Lock,
+        lock: Option<Lock>,
     ) -> Result<(Rows, Vec<usize>), Failure> {
         let keys: Vec<_> = chosen.iter().map(|row| self.selection.locator(row)).collect();
         let statement = statements::select_chosen(self.dialect, self.work, &self.selection, &keys, lock);
         let mut watch = Stopwatch::default();
         let rows = match watch.time(connection.fetch(&statement)).await {
             // no row is in the way of a statement that leaves out those that are locked: the table is
-            Err(error) if error.kind == ErrorKind::Locked && lock == Lock::Free => {
+            Err(error) if error.kind == ErrorKind::Locked && lock == Some(Lock::Free) => {
                 return Err(Error { kind: ErrorKind::Transient, ..error }.into());
             }
             rows => rows?,
         };
-        let mut rows = self.secure(connection, rows, lock, &mut watch).await?;
+        let mut rows = match lock {
+            Some(lock) => self.secure(connection, rows, lock, &mut watch).await?,
+            None => rows,
+        };
         let places: BTreeMap<_, _> = keys.into_iter().enumerate().map(|(place, key)| (key, place)).collect();
         let mut kept = Vec::new();
         rows.retain(|row| {
@@ -387,6 +400,7 @@ impl<'a> Batches<'a> {
             kept.extend(place.filter(|_| same));
             same
         });
+        let lock = lock.unwrap_or(Lock::AtOnce);
         Ok((self.change_rows(connection, rows, None, lock, watch).await?, kept))
     }
 

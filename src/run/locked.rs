@@ -38,6 +38,8 @@ pub(super) struct SetAside(Mutex<Rows>);
 
 #[derive(Default)]
 struct Rows {
+    /// The user may change rows and not lock them: then only a change that fails tells of a lock.
+    cannot_lock: bool,
     /// By their locators: a walk may meet a row again.
     rows: BTreeMap<Vec<String>, Row>,
     /// That were not remembered.
@@ -101,7 +103,8 @@ impl SetAside {
                     continue;
                 }
             }
-            match change(batches, book, worker, part).await {
+            let lock = (!self.rows().cannot_lock).then_some(Lock::Free);
+            match change(batches, book, worker, part, lock).await {
                 Ok(places) => {
                     changed += places.len() as u64;
                     attempt = 0;
@@ -113,6 +116,12 @@ impl SetAside {
                     parts.extend([second, first]);
                 }
                 Err(failure) if failure.is_locked() && self.tries_alone() => self.add(batches, part),
+                Err(Failure::Database(error))
+                    if error.kind == ErrorKind::Privilege && lock.is_some() && batches.goes_by_ranges() =>
+                {
+                    self.rows().cannot_lock = true;
+                    parts.push(part);
+                }
                 Err(failure) if !failure.is_locked() && is_worth_another_try(&failure) && attempt < retries => {
                     attempt += 1;
                     parts.push(part);
@@ -134,6 +143,7 @@ impl SetAside {
         let mut attempt = 0;
         loop {
             let rows = std::mem::take(&mut *self.rows());
+            self.rows().cannot_lock = rows.cannot_lock;
             // who is not due any more was not in the way
             let still: Vec<_> = rows.rows.into_values().collect();
             let still = batches.still_disposable(worker.connection.as_mut(), still).await?;
@@ -183,9 +193,10 @@ async fn change(
     book: &Book<'_>,
     worker: &mut Worker,
     part: &[Row],
+    lock: Option<Lock>,
 ) -> Result<Vec<usize>, Failure> {
     let rows: Vec<&Row> = part.iter().collect();
-    let (changed, places) = batches.change_chosen(worker.connection.as_mut(), &rows, Lock::Free).await?;
+    let (changed, places) = batches.change_chosen(worker.connection.as_mut(), &rows, lock).await?;
     book.settle(worker, changed).await?;
     Ok(places)
 }

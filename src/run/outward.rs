@@ -564,7 +564,7 @@ pub(super) async fn change(
     while begin < rows.len() && turns.next(&alone).await? {
         let end = rows.len().min(begin + usize::try_from(size.current()).unwrap_or(usize::MAX));
         let chosen = &rows[begin..end];
-        let ended = match batches.change_chosen(worker.connection.as_mut(), chosen, Lock::Waiting).await {
+        let ended = match batches.change_chosen(worker.connection.as_mut(), chosen, Some(Lock::Waiting)).await {
             Ok((changed, places)) => settle(around, batches, worker, book, chosen, changed, &places, size).await,
             Err(failure) => Err(failure),
         };

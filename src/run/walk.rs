@@ -52,7 +52,6 @@ pub(super) async fn pass(
         book,
         shared,
         aside,
-        passes_over: AtomicBool::new(batches.work.lock() == Lock::AtOnce),
         size: Mutex::new(first_size(batches, &book.pace.settings)),
         over: AtomicBool::new(false),
         enough: shared.enough.map(|enough| enough + begun),
@@ -83,8 +82,6 @@ struct Pass<'a, 'ledger> {
     book: &'a Book<'ledger>,
     shared: &'a SharedPass,
     aside: &'a SetAside,
-    /// Rows that others have locked are passed over.
-    passes_over: AtomicBool,
     size: Mutex<pace::Size>,
     /// A worker failed, or all that there was to do is done: the others stop after their batch.
     over: AtomicBool,
@@ -163,16 +160,12 @@ impl Pass<'_, '_> {
                     }
                     tracing::debug!(rows, most, "batch is made again, smaller");
                 }
-                Err(failure) if failure.is_locked() && self.passes_over.load(Ordering::Relaxed) => {
+                Err(failure) if failure.is_locked() && self.batches.work.lock() == Lock::AtOnce => {
                     self.size().shrink();
                     match self.pass_over(worker, chunk, size, turns, failure).await {
                         Ok(Some(true)) => (attempt, since) = (0, None),
                         Ok(Some(false)) => return Ok(true),
                         Ok(None) => return Ok(false),
-                        // who may erase rows may not lock them everywhere: then the batch waits
-                        Err(Failure::Database(error)) if error.kind == ErrorKind::Privilege => {
-                            self.passes_over.store(false, Ordering::Relaxed);
-                        }
                         Err(failure) => {
                             self.pause_before_another_try(failure, true, &mut attempt, &mut since).await?;
                         }
