@@ -4,7 +4,8 @@
 //! `cargo bench --bench writers` takes PostgreSQL and MySQL/MariaDB from SUNSET_TEST_POSTGRES_URL and SUNSET_TEST_MYSQL_URL
 //! (`tests/servers` starts both) and skips, aloud, what is not there. SQLite needs nothing. SUNSET_BENCH_ROWS (1,000,000) and
 //! SUNSET_BENCH_REPEATS (3) change the size; SUNSET_BENCH_CASES names the cases to run by parts of their names, with commas
-//! between; SUNSET_BENCH_PACE is the job's `pace`, as YAML.
+//! between; SUNSET_BENCH_PACE is the job's `pace`, as YAML; SUNSET_BENCH_THINKS (0) is for how many
+//! milliseconds each writer pauses between two transactions.
 
 #[path = "../dispose/database.rs"]
 mod database;
@@ -25,9 +26,6 @@ use std::{
 /// As many sessions write at a time.
 const WRITERS: u64 = 4;
 
-/// What a writer does beside writing, between two transactions.
-const THINKS: Duration = Duration::from_millis(2);
-
 /// So long writers are measured alone.
 const ALONE: Duration = Duration::from_secs(5);
 
@@ -44,6 +42,8 @@ struct Case {
 struct Writes {
     took: Vec<Duration>,
     ended: u64,
+    /// Why, the first time.
+    why: Option<String>,
 }
 
 fn main() -> Result<(), Error> {
@@ -61,17 +61,22 @@ fn main() -> Result<(), Error> {
         let mut measured = Vec::new();
         for _ in 0..repeats {
             fill(&case, rows)?;
-            let alone = write_while(&case, rows, || {
+            // whoever adds a row takes the next number
+            let next = Arc::new(AtomicU64::new(1));
+            let alone = write_while(&case, rows, &next, || {
                 std::thread::sleep(ALONE);
                 Ok(())
             })?;
             let began = Instant::now();
-            let beside = write_while(&case, rows, || run(&case, directory.path()))?;
+            let beside = write_while(&case, rows, &next, || run(&case, directory.path()))?;
             check(&case)?;
             measured.push((alone, beside, began.elapsed()));
         }
         measured.sort_by(|a, b| ratio(&a.0, &a.1).total_cmp(&ratio(&b.0, &b.1)));
         let ended = measured.iter().map(|(_, beside, _)| beside.ended).sum::<u64>();
+        for why in measured.iter().filter_map(|(_, beside, _)| beside.why.as_ref()) {
+            say(&format!("    a writer was ended: {why}"));
+        }
         let (alone, beside, took) = &measured[measured.len() / 2];
         let ms = |duration: Duration| format!("{:.2}", duration.as_secs_f64() * 1000.0);
         say(&format!(
@@ -192,8 +197,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 }
 
 /// What writers met while something else went on.
-fn write_while(case: &Case, rows: u64, work: impl FnOnce() -> Result<(), Error>) -> Result<Writes, Error> {
-    let (over, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1)));
+fn write_while(
+    case: &Case,
+    rows: u64,
+    next: &Arc<AtomicU64>,
+    work: impl FnOnce() -> Result<(), Error>,
+) -> Result<Writes, Error> {
+    let over = Arc::new(AtomicBool::new(false));
     let threads: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let (over, next, engine, url) = (over.clone(), next.clone(), case.engine, case.url.clone());
@@ -213,6 +223,7 @@ fn write_while(case: &Case, rows: u64, work: impl FnOnce() -> Result<(), Error>)
         let writes = thread.join().map_err(|_| "a writer panicked")??;
         all.took.extend(writes.took);
         all.ended += writes.ended;
+        all.why = all.why.or(writes.why);
     }
     worked?;
     all.took.sort_unstable();
@@ -235,33 +246,32 @@ async fn write(
         _ => ("begin", "select 1"),
     };
     connection.execute(&[settings.to_owned()]).await?;
+    let thinks = Duration::from_millis(number("SUNSET_BENCH_THINKS", 0));
     let mut writes = Writes::default();
     let mut random = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(writer + 1 + next.fetch_add(1, Ordering::Relaxed));
     while !over.load(Ordering::Relaxed) {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let (row, added) = (random % rows + 1, 2 * rows + writer + WRITERS * (writes.took.len() as u64 + 1));
+        let (row, added) = (random % rows + 1, 2 * rows + next.fetch_add(1, Ordering::Relaxed));
         let changed = match dependents && random & 1024 == 0 {
             true => format!("update writers_notes set words = 'another' where id = {row}"),
             false => format!("update writers_people set name = 'somebody else' where id = {row}"),
         };
-        // the second phase of the measurement adds the same rows again
-        let added = format!(
-            "delete from writers_people where id = {added}; insert into writers_people values ({added}, 'new', '2025-12-31')"
-        );
+        let added = format!("insert into writers_people values ({added}, 'new', '2025-12-31')");
         let began = Instant::now();
-        let mut statements = vec![begin.to_owned(), changed];
-        statements.extend(added.split("; ").map(str::to_owned));
-        statements.push("commit".to_owned());
+        let statements = [begin.to_owned(), changed, added, "commit".to_owned()];
         match connection.execute(&statements).await {
             Ok(_) => writes.took.push(began.elapsed()),
-            Err(_) => {
+            Err(error) => {
                 writes.ended += 1;
+                writes.why.get_or_insert_with(|| error.to_string());
                 let _ = connection.execute(&["rollback".to_owned()]).await;
             }
         }
-        tokio::time::sleep(THINKS).await;
+        if thinks > Duration::ZERO {
+            tokio::time::sleep(thinks).await;
+        }
     }
     Ok(writes)
 }

@@ -1,7 +1,7 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
 use super::{
-    FactScope, KeyColumn, Privilege, Recursion, Removal, Sql, Statement,
+    FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
     maintenance::{MaintenanceStep, Remains},
     statements::Stride,
 };
@@ -33,6 +33,17 @@ impl Lock {
     pub fn along(self) -> Self {
         if self == Self::Free { Self::AtOnce } else { self }
     }
+}
+
+/// ` and … not in (…)`, for numbers of sessions.
+pub(super) fn not_among(expression: &str, numbers: &[i64]) -> Sql {
+    if numbers.is_empty() {
+        return Sql::default();
+    }
+    let numbers: Vec<_> = numbers.iter().map(|n| Sql::bound(PLACEHOLDER.to_string(), Value::Integer(*n))).collect();
+    let mut sql = Sql::new(format!(" and {expression} not in ("));
+    sql.append(&Sql::join(&numbers, ", ")).push(")");
+    sql
 }
 
 /// One engine's SQL.
@@ -302,12 +313,18 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// One number: sessions that wait for what this one has locked.
-    fn waiting_sessions(&self) -> Option<Statement> {
+    /// One number: the server's for this session.
+    fn session_number(&self) -> Option<Statement> {
         None
     }
 
-    /// One text that is another one when others have written in between, for engines where who waits cannot be seen.
+    /// Two numbers: sessions that wait for what this one has locked, and those of the same database in a transaction that has
+    /// written; of the latter, not those with these numbers.
+    fn other_writers(&self, _own: &[i64]) -> Option<Statement> {
+        None
+    }
+
+    /// One text that is another one when others have written in between, for engines where they cannot be seen at it.
     fn written_by_others(&self) -> Option<Statement> {
         None
     }

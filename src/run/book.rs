@@ -9,6 +9,7 @@ use super::{
     Failure, Progress, Surroundings,
     allowance::Allowance,
     batch::{Changed, ChangedDependents},
+    contention::Seen,
     milliseconds,
     pace::StepPace,
     recover,
@@ -124,14 +125,14 @@ impl<'a> Book<'a> {
     }
 
     /// Announces and commits what a worker has changed. When this fails, nothing of the batch is left, unless the
-    /// connection broke during the commit: then the intent stays open, for the next run to settle. Delivers whether others
-    /// were in its way, or it in theirs.
-    pub async fn settle(&self, worker: &mut Worker, changed: Changed) -> Result<bool, Failure> {
+    /// connection broke during the commit: then the intent stays open, for the next run to settle. Delivers what it saw of
+    /// others.
+    pub async fn settle(&self, worker: &mut Worker, changed: Changed) -> Result<Seen, Failure> {
         let connection = worker.connection.as_mut();
         let Changed { rows, tags, dependents, longest, began, .. } = changed;
         if rows == 0 {
             connection.rollback().await?;
-            return Ok(false);
+            return Ok(Seen::default());
         }
         // the statements have met whatever they met, and hold their locks
         let looked = match self.schema.look_in_batch(connection).await {
@@ -194,7 +195,7 @@ impl<'a> Book<'a> {
         tracing::debug!(rule = self.step.rule, batch, rows, longest_milliseconds, milliseconds, "batch");
         self.progress.advance(rows);
         self.pace.note(rows).await;
-        Ok(seen.is_ok_and(|crowded| crowded))
+        Ok(seen.unwrap_or_default())
     }
 
     /// Takes the rows of a batch from what the run may change.

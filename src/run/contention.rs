@@ -1,17 +1,23 @@
 //! Others who write while a batch is at work, as the batch's own session sees them before it commits: so that the batches
 //! after it get smaller, and leave room between them.
 
-use super::pace;
+use super::{pace, worker::Worker};
 use crate::database::{Connection, Dialect, Error, ErrorKind};
 use std::time::Duration;
 
-/// Where who waits cannot be seen, batches aim at this when others write.
-const CROWDED_TARGET: Duration = Duration::from_millis(10);
+/// What batches aim at while others write.
+const SHARED_TARGET: Duration = Duration::from_millis(5);
 
-/// So long nobody of this run writes then between two batches, at least.
-const ROOM: Duration = Duration::from_millis(10);
+/// For each moment of work so many moments of rest, while others write.
+const REST: u32 = 3;
 
-/// Every so many batches others get room to be seen.
+/// At least so long.
+const LEAST_REST: Duration = Duration::from_millis(5);
+
+/// Others who were seen are minded for so many batches.
+const MINDED: u32 = 20;
+
+/// Where others are seen only when they find room to write, they get some after so many batches.
 const PROBE_EVERY: u32 = 20;
 
 /// Whoever waits for SQLite's lock looks again after pauses of up to this, for the first tenth of a second.
@@ -20,80 +26,97 @@ const PROBE: Duration = Duration::from_millis(25);
 /// What one session knows of others.
 #[derive(Default)]
 pub(super) struct Contention {
-    /// The user may not see them, or nobody has asked yet whether it may.
-    sees: Option<bool>,
+    /// The user may see them.
+    sees: bool,
+    /// The sessions of this run.
+    own: Vec<i64>,
     /// What differs when others have written.
     version: Option<String>,
     batches: u32,
+    /// Others are minded for so many more batches.
+    minded: u32,
+}
+
+/// What a batch saw of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Somebody waits for what it has locked.
+    waits: bool,
+    /// Somebody writes, or has written since the batch before.
+    writes: bool,
+}
+
+/// Has each worker know the sessions of all, and whether it may see others: asked outside any transaction, which a question
+/// that fails would undo.
+///
+/// # Errors
+/// A connection is broken.
+pub(super) async fn begin(dialect: &dyn Dialect, workers: &mut [Worker]) -> Result<(), Error> {
+    let mut own = Vec::new();
+    if let Some(statement) = dialect.session_number() {
+        for worker in &mut *workers {
+            let rows = worker.connection.fetch(&statement).await?;
+            own.extend(rows.into_iter().flatten().flatten().filter_map(|number| number.parse::<i64>().ok()));
+        }
+    }
+    for worker in workers {
+        let contention = &mut worker.contention;
+        contention.own.clone_from(&own);
+        contention.sees = match contention.ask(worker.connection.as_mut(), dialect).await {
+            Ok(_) => true,
+            Err(error) if error.kind == ErrorKind::Unreachable => return Err(error),
+            Err(error) => {
+                tracing::debug!(reason = %error, "who else writes cannot be seen");
+                false
+            }
+        };
+    }
+    Ok(())
 }
 
 impl Contention {
-    /// Asks outside any transaction whether the question can be asked: one that fails would undo the batch.
-    ///
-    /// # Errors
-    /// The connection is broken.
-    pub async fn begin(&mut self, connection: &mut dyn Connection, dialect: &dyn Dialect) -> Result<(), Error> {
-        if self.sees.is_some() {
-            return Ok(());
-        }
-        self.sees = match self.ask(connection, dialect).await {
-            Ok(_) => Some(true),
-            Err(error) if error.kind == ErrorKind::Unreachable => return Err(error),
-            Err(error) => {
-                tracing::debug!(reason = %error, "who waits for a batch cannot be seen");
-                Some(false)
-            }
-        };
-        Ok(())
-    }
-
-    /// Others wait for what the open transaction has locked, or have written since the last one.
+    /// What the open transaction sees of others.
     ///
     /// # Errors
     /// The transaction cannot go on.
-    pub async fn look(&mut self, connection: &mut dyn Connection, dialect: &dyn Dialect) -> Result<bool, Error> {
+    pub async fn look(&mut self, connection: &mut dyn Connection, dialect: &dyn Dialect) -> Result<Seen, Error> {
         match self.sees {
-            Some(true) => self.ask(connection, dialect).await,
-            _ => Ok(false),
+            true => self.ask(connection, dialect).await,
+            false => Ok(Seen::default()),
         }
     }
 
-    async fn ask(&mut self, connection: &mut dyn Connection, dialect: &dyn Dialect) -> Result<bool, Error> {
-        if let Some(statement) = dialect.waiting_sessions() {
-            let waiting = connection.fetch(&statement).await?.into_iter().flatten().next().flatten();
-            return Ok(waiting.is_some_and(|waiting| waiting != "0"));
+    async fn ask(&mut self, connection: &mut dyn Connection, dialect: &dyn Dialect) -> Result<Seen, Error> {
+        if let Some(statement) = dialect.other_writers(&self.own) {
+            let row = connection.fetch(&statement).await?.into_iter().next().unwrap_or_default();
+            let is_some = |place: usize| row.get(place).is_some_and(|number| number.as_deref() != Some("0"));
+            let (waits, writes) = (is_some(0), is_some(1));
+            return Ok(Seen { waits, writes: waits || writes });
         }
-        let Some(statement) = dialect.written_by_others() else { return Ok(false) };
+        let Some(statement) = dialect.written_by_others() else { return Ok(Seen::default()) };
         let version = connection.fetch(&statement).await?.into_iter().flatten().next().flatten();
         let before = std::mem::replace(&mut self.version, version);
-        Ok(before.is_some() && before != self.version)
+        Ok(Seen { waits: false, writes: before.is_some() && before != self.version })
     }
 
-    /// What a batch that met others, or did not, means for those after it; how long nobody of this run shall write now.
+    /// What a batch that saw others, or did not, means for those after it. How long this session shall rest now.
     pub fn heed(
         &mut self,
         dialect: &dyn Dialect,
-        crowded: bool,
+        seen: Seen,
         took: Duration,
         size: &mut pace::Size,
     ) -> Option<Duration> {
         self.batches = self.batches.wrapping_add(1);
-        let is_seen = dialect.waiting_sessions().is_some();
-        match (crowded, is_seen) {
-            (true, true) => {
-                size.crowded();
-                None
-            }
-            (true, false) => {
-                size.aim_at(CROWDED_TARGET);
-                Some(took.max(ROOM))
-            }
-            (false, true) => None,
-            // who finds no room is not seen
-            (false, false) => {
-                let probes = dialect.written_by_others().is_some() && self.batches.is_multiple_of(PROBE_EVERY);
-                probes.then_some(PROBE)
-            }
+        self.minded = if seen.writes { MINDED } else { self.minded.saturating_sub(1) };
+        if seen.waits {
+            size.crowded();
         }
+        size.aim_at((self.minded > 0).then_some(SHARED_TARGET));
+        if self.minded > 0 {
+            return Some((took * REST).max(LEAST_REST));
+        }
+        let probes = dialect.written_by_others().is_some() && self.batches.is_multiple_of(PROBE_EVERY);
+        probes.then_some(PROBE)
     }
 }

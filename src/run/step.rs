@@ -5,7 +5,7 @@ use super::{
     batch::Batches,
     book::Book,
     chunk::SharedPass,
-    k_anonymity,
+    contention, k_anonymity,
     locked::{self, SetAside},
     maintenance, milliseconds, outward, partition,
     report::BACKLOG,
@@ -398,6 +398,7 @@ async fn share(
     first: bool,
 ) -> Result<Passed, Failure> {
     locked::hurry(batches, &mut workers.all, book, true).await?;
+    contention::begin(batches.dialect, &mut workers.all).await?;
     let passed = share_hurried(around, batches, workers, book, first).await;
     let slowed = locked::hurry(batches, &mut workers.all, book, false).await;
     // the first failure tells more
@@ -422,7 +423,7 @@ async fn share_hurried(
     };
     let aside = SetAside::default();
     loop {
-        match walk::pass(around, batches, &mut workers.all, book, &shared, &aside).await? {
+        match walk::pass(batches, &mut workers.all, book, &shared, &aside).await? {
             End::Over(disposed) => {
                 let (is_whole, before) = (shared.is_fresh(), book.pages().await.disposed);
                 let in_the_way = aside.again(batches, book, &mut workers.all[0]).await?;

@@ -2,7 +2,7 @@
 //! the others do the same elsewhere.
 
 use super::{
-    Failure, Surroundings,
+    Failure,
     batch::{Batches, Position},
     book::Book,
     chunk::{Chunk, KEPT, Next, SharedPass},
@@ -38,7 +38,6 @@ pub(super) enum End {
 /// # Errors
 /// The first failure of a worker; the others have ended their batches by then, and left their chunks.
 pub(super) async fn pass(
-    around: &Surroundings<'_>,
     batches: &Batches<'_>,
     workers: &mut [Worker],
     book: &Book<'_>,
@@ -47,7 +46,6 @@ pub(super) async fn pass(
 ) -> Result<End, Failure> {
     let begun = book.pages().await.disposed;
     let pass = Pass {
-        around,
         batches,
         book,
         shared,
@@ -77,7 +75,6 @@ pub(super) async fn pass(
 
 /// What the workers of one process share.
 struct Pass<'a, 'ledger> {
-    around: &'a Surroundings<'a>,
     batches: &'a Batches<'a>,
     book: &'a Book<'ledger>,
     shared: &'a SharedPass,
@@ -144,11 +141,11 @@ impl Pass<'_, '_> {
             // colleagues change the common size meanwhile: what failed is judged by what it was
             let size = self.batches.size(&chunk.stretch, self.size().current());
             match self.batch(worker, chunk, size).await {
-                Ok((more, room)) => {
+                Ok((more, rest)) => {
                     (attempt, since) = (0, None);
                     turns.ended();
-                    if let Some(room) = room {
-                        tokio::time::sleep(room).await;
+                    if let Some(rest) = rest {
+                        tokio::time::sleep(rest).await;
                     }
                     if !more {
                         return Ok(true);
@@ -202,7 +199,7 @@ impl Pass<'_, '_> {
         self.go_on(chunk, size, changed, next).await.map(Some)
     }
 
-    /// The next batch of a chunk, of this size; false when it was the last. And how long others shall have room after it.
+    /// The next batch of a chunk, of this size; false when it was the last. And how long to rest after it.
     async fn batch(
         &self,
         worker: &mut Worker,
@@ -210,14 +207,13 @@ impl Pass<'_, '_> {
         size: u64,
     ) -> Result<(bool, Option<Duration>), Failure> {
         let dialect = self.batches.dialect;
-        worker.contention.begin(worker.connection.as_mut(), dialect).await?;
         let changed = self.batches.change(worker.connection.as_mut(), &chunk.stretch, size).await?;
         self.size().took(size, changed.longest);
         let (rows, next, began) = (changed.rows, changed.next.clone(), changed.began);
-        let crowded = self.book.settle(worker, changed).await?;
-        let room = worker.contention.heed(dialect, crowded, began.elapsed(), &mut self.size());
+        let seen = self.book.settle(worker, changed).await?;
+        let rest = worker.contention.heed(dialect, seen, began.elapsed(), &mut self.size());
         chunk.rows += rows;
-        Ok((self.go_on(chunk, size, rows, next).await?, room))
+        Ok((self.go_on(chunk, size, rows, next).await?, rest))
     }
 
     /// Goes on behind a batch of this size, which changed so many rows; false when it was the chunk's last.

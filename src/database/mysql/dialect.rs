@@ -6,7 +6,7 @@ use crate::{
     clock::PointKind,
     database::{
         Dialect, FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
-        dialect::{DIGITS, Lock, epoch_range, iso_pattern, quoted},
+        dialect::{DIGITS, Lock, epoch_range, iso_pattern, not_among, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
     rules::{After, CalendarUnit, condition::Expression},
@@ -166,20 +166,32 @@ impl Dialect for Mysql {
         Some(Statement::new(format!("set session innodb_lock_wait_timeout = {seconds}")))
     }
 
-    /// MariaDB shows what it saw up to a tenth of a second ago.
-    fn waiting_sessions(&self) -> Option<Statement> {
-        Some(Statement::new(match self.mariadb {
+    fn session_number(&self) -> Option<Statement> {
+        Some(Statement::new("select cast(connection_id() as char)"))
+    }
+
+    /// To users with the privilege `process`, and on MySQL `select` on `performance_schema`. MariaDB shows what it saw up to
+    /// a tenth of a second ago.
+    fn other_writers(&self, own: &[i64]) -> Option<Statement> {
+        let waiting = match self.mariadb {
             true => {
-                "select cast(count(*) as char) from information_schema.innodb_lock_waits w \
+                "information_schema.innodb_lock_waits w \
                  join information_schema.innodb_trx b on b.trx_id = w.blocking_trx_id \
                  where b.trx_mysql_thread_id = connection_id()"
             }
             false => {
-                "select cast(count(*) as char) from performance_schema.data_lock_waits w \
+                "performance_schema.data_lock_waits w \
                  join performance_schema.threads t on t.thread_id = w.blocking_thread_id \
                  where t.processlist_id = connection_id()"
             }
-        }))
+        };
+        let mut sql = Sql::new(format!(
+            "select cast((select count(*) from {waiting}) as char), cast((select count(*) from information_schema.innodb_trx t \
+             join information_schema.processlist p on p.id = t.trx_mysql_thread_id and p.db = database() \
+             where t.trx_rows_modified > 0"
+        ));
+        sql.append(&not_among("t.trx_mysql_thread_id", own)).push(") as char)");
+        Some(self.finish(sql))
     }
 
     fn lock_rows(&self, lock: Lock) -> &'static str {

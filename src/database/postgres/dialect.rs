@@ -6,7 +6,7 @@ use crate::{
     clock::PointKind,
     database::{
         Dialect, FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
-        dialect::{DIGITS, Lock, epoch_range, iso_pattern, quoted},
+        dialect::{DIGITS, Lock, epoch_range, iso_pattern, not_among, quoted},
         maintenance::{MaintenanceStep, Remains},
         statements::Stride,
     },
@@ -125,11 +125,19 @@ impl Dialect for Postgres {
         Some(Statement::new(format!("set lock_timeout = {}", longest.as_millis())))
     }
 
-    /// Whatever the user may see of others' sessions: `pg_locks` shows everybody who waits.
-    fn waiting_sessions(&self) -> Option<Statement> {
-        Some(Statement::new(
-            "select count(*)::text from pg_locks w where not w.granted and pg_backend_pid() = any(pg_blocking_pids(w.pid))",
-        ))
+    fn session_number(&self) -> Option<Statement> {
+        Some(Statement::new("select pg_backend_pid()::text"))
+    }
+
+    /// From `pg_locks`, which shows everybody's: each transaction that has written holds a lock on its own number.
+    fn other_writers(&self, own: &[i64]) -> Option<Statement> {
+        let mut sql = Sql::new(
+            "select (select count(*) from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))::text, \
+             (select count(*) from pg_locks l join pg_stat_activity a on a.pid = l.pid and a.datname = current_database() \
+             where l.granted and l.locktype = 'transactionid' and l.mode = 'ExclusiveLock'",
+        );
+        sql.append(&not_among("l.pid", own)).push(")::text");
+        Some(self.finish(sql))
     }
 
     fn lock_rows(&self, lock: Lock) -> &'static str {

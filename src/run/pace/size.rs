@@ -8,6 +8,8 @@ pub struct Size {
     current: f64,
     most: f64,
     target: Duration,
+    /// What batches aim at for the time being.
+    aim: Duration,
     /// How many times as large the next batch may be.
     growth: f64,
     /// Others do not make batches smaller than this.
@@ -17,14 +19,21 @@ pub struct Size {
 /// Batches grow fast until somebody has waited for one.
 const FAST: f64 = 8.0;
 
-/// And slowly from then on: so that one of some thirty has somebody wait for it.
-const SLOW: f64 = 1.02;
+/// And slowly from then on: so that one of some fourteen has somebody wait for it.
+const SLOW: f64 = 1.05;
 
 impl Size {
     /// Starts small: the first batch is a probe.
     pub fn new(first: u64, most: u64, target: Duration) -> Self {
         let (first, most) = (as_f64(first.max(1)), as_f64(most.max(1)));
-        Self { current: first.min(most), most, target, growth: FAST, least: (first / 16.0).max(1.0).min(most) }
+        Self {
+            current: first.min(most),
+            most,
+            target,
+            aim: target,
+            growth: FAST,
+            least: (first / 16.0).max(1.0).min(most),
+        }
     }
 
     pub fn current(&self) -> u64 {
@@ -35,7 +44,7 @@ impl Size {
 
     /// A batch of this size took this long.
     pub fn took(&mut self, size: u64, elapsed: Duration) {
-        let ratio = self.target.as_secs_f64() / elapsed.as_secs_f64().max(0.000_1);
+        let ratio = self.aim.as_secs_f64() / elapsed.as_secs_f64().max(0.000_1);
         // one that was cut short tells nothing of longer ones, and they would be long in coming
         if self.growth < FAST && as_f64(size) < self.current.floor() && ratio > 1.0 {
             return;
@@ -57,9 +66,9 @@ impl Size {
         self.current = (self.current / 2.0).max(self.least.min(self.current));
     }
 
-    /// Batches shall not take longer than this from now on.
-    pub fn aim_at(&mut self, target: Duration) {
-        self.target = self.target.min(target);
+    /// Batches shall take no longer than this for the time being.
+    pub fn aim_at(&mut self, most: Option<Duration>) {
+        self.aim = most.map_or(self.target, |most| most.min(self.target));
     }
 
     /// A batch of the current size failed for reasons that smaller ones avoid.
@@ -109,11 +118,14 @@ mod tests {
         size.crowded();
         assert_eq!(size.current(), 4000);
         size.took(4000, Duration::from_millis(5));
-        assert_eq!(size.current(), 4080, "it grows slowly from then on");
+        assert_eq!(size.current(), 4200, "it grows slowly from then on");
         for _ in 0..20 {
             size.crowded();
         }
         assert_eq!(size.current(), 62, "but others do not bring a run to a stand");
+        size.aim_at(Some(Duration::from_millis(10)));
+        size.took(62, Duration::from_millis(20));
+        assert_eq!(size.current(), 31);
     }
 
     #[test]
