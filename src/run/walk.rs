@@ -158,7 +158,7 @@ impl Pass<'_, '_> {
                     tracing::debug!(rows, most, "batch is made again, smaller");
                 }
                 Err(failure) if failure.is_locked() && self.batches.work.lock() == Lock::AtOnce => {
-                    self.size().shrink();
+                    self.size().crowded();
                     match self.pass_over(worker, chunk, size, turns, failure).await {
                         Ok(Some(true)) => (attempt, since) = (0, None),
                         Ok(Some(false)) => return Ok(true),

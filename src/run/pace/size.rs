@@ -45,11 +45,13 @@ impl Size {
     /// A batch of this size took this long.
     pub fn took(&mut self, size: u64, elapsed: Duration) {
         let ratio = self.aim.as_secs_f64() / elapsed.as_secs_f64().max(0.000_1);
+        // what has become smaller for other reasons grows fast again
+        let growth = if self.current < self.least { FAST } else { self.growth };
         // one that was cut short tells nothing of longer ones, and they would be long in coming
-        if self.growth < FAST && as_f64(size) < self.current.floor() && ratio > 1.0 {
+        if growth < FAST && as_f64(size) < self.current.floor() && ratio > 1.0 {
             return;
         }
-        self.current = (as_f64(size) * ratio.clamp(0.5, self.growth)).clamp(1.0, self.most);
+        self.current = (as_f64(size) * ratio.clamp(0.5, growth)).clamp(1.0, self.most);
     }
 
     /// A batch of this size changed `rows` rows, of which `limit` may be in one batch: those after it are shorter in
