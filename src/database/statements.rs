@@ -624,7 +624,8 @@ pub fn select_disposable(dialect: &dyn Dialect, work: &Work, keys: &[Vec<String>
     let locator = work.locator();
     let mut condition = dialect.one_of(&row, &locator, keys);
     condition.push(" and ").append(&work.disposable_rows());
-    let list: Vec<_> = locator.iter().map(|column| dialect.text(&dialect.column(&row, &column.name), column)).collect();
+    let text = |column: &KeyColumn| dialect.key_text(&dialect.column(&row, &column.name), column);
+    let list: Vec<_> = locator.iter().map(text).collect();
     dialect.finish(select_from(dialect, &list.join(", "), &work.table, &condition))
 }
 

@@ -970,6 +970,7 @@ static PACE: MapShape = MapShape::new(
         PACE_UNREACHABLE_REPLICA,
         PACE_ROWS_PER_SECOND,
         PACE_DUTY_CYCLE,
+        PACE_DUTY_CYCLE_BESIDE_WRITERS,
         PACE_YIELD_TO,
     ],
 );
@@ -1009,6 +1010,7 @@ static DATABASE_PACE: MapShape = MapShape::new(
         ),
         PACE_ROWS_PER_SECOND,
         PACE_DUTY_CYCLE,
+        PACE_DUTY_CYCLE_BESIDE_WRITERS,
         PACE_YIELD_TO,
     ],
 );
@@ -1045,6 +1047,14 @@ const PACE_ROWS_PER_SECOND: Field = optional(
 const PACE_DUTY_CYCLE: Field = optional(
     "duty_cycle",
     "The share of its time that each connection works; `100%` by default.",
+    Shape::Text(&format::SHARE),
+    "50%",
+);
+
+const PACE_DUTY_CYCLE_BESIDE_WRITERS: Field = optional(
+    "duty_cycle_beside_writers",
+    "The same while others write to the same database, in short batches; `25%` by default. With `100%` nobody is minded who \
+     does not wait for a batch.",
     Shape::Text(&format::SHARE),
     "50%",
 );

@@ -8,10 +8,7 @@ use std::time::Duration;
 /// What batches aim at while others write.
 const SHARED_TARGET: Duration = Duration::from_millis(5);
 
-/// For each moment of work so many moments of rest, while others write.
-const REST: u32 = 3;
-
-/// At least so long.
+/// A session rests at least so long, while others write.
 const LEAST_REST: Duration = Duration::from_millis(5);
 
 /// Others who were seen are minded for so many batches.
@@ -44,6 +41,14 @@ pub(super) struct Seen {
     waits: bool,
     /// Somebody writes, or has written since the batch before.
     writes: bool,
+}
+
+/// A pause after a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    pub long: Duration,
+    /// Others write; else they only get room to be seen.
+    pub beside_writers: bool,
 }
 
 /// Has each worker know the sessions of all, and whether it may see others: asked outside any transaction, which a question
@@ -99,24 +104,63 @@ impl Contention {
         Ok(Seen { waits: false, writes: before.is_some() && before != self.version })
     }
 
-    /// What a batch that saw others, or did not, means for those after it. How long this session shall rest now.
+    /// What a batch that saw others, or did not, means for those after it. How long this session shall rest now, where it may
+    /// work for this share of its time beside others.
     pub fn heed(
         &mut self,
         dialect: &dyn Dialect,
         seen: Seen,
         took: Duration,
+        duty_percent: f64,
         size: &mut pace::Size,
-    ) -> Option<Duration> {
+    ) -> Option<Rest> {
         self.batches = self.batches.wrapping_add(1);
         self.minded = if seen.writes { MINDED } else { self.minded.saturating_sub(1) };
         if seen.waits {
             size.crowded();
         }
+        if duty_percent >= 100.0 {
+            return None;
+        }
         size.aim_at((self.minded > 0).then_some(SHARED_TARGET));
         if self.minded > 0 {
-            return Some((took * REST).max(LEAST_REST));
+            let long = took.mul_f64((100.0 - duty_percent) / duty_percent).max(LEAST_REST);
+            return Some(Rest { long, beside_writers: true });
         }
         let probes = dialect.written_by_others().is_some() && self.batches.is_multiple_of(PROBE_EVERY);
-        probes.then_some(PROBE)
+        probes.then_some(Rest { long: PROBE, beside_writers: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{catalog::Engine, database::dialect};
+
+    const TOOK: Duration = Duration::from_millis(4);
+
+    #[test]
+    fn others_are_minded_for_a_while() {
+        let (dialect, mut contention) = (dialect(Engine::Postgres, ""), Contention::default());
+        let mut size = pace::Size::new(1000, 10_000, Duration::from_millis(50));
+        let mut heed = |seen, percent| contention.heed(dialect, seen, TOOK, percent, &mut size);
+        let writes = Seen { waits: false, writes: true };
+        assert_eq!(heed(Seen::default(), 25.0), None);
+        let rest = |long| Some(Rest { long, beside_writers: true });
+        assert_eq!(heed(writes, 25.0), rest(3 * TOOK));
+        assert_eq!(heed(writes, 80.0), rest(LEAST_REST));
+        assert_eq!(heed(writes, 100.0), None);
+        for _ in 1..MINDED {
+            assert_eq!(heed(Seen::default(), 25.0), rest(3 * TOOK));
+        }
+        assert_eq!(heed(Seen::default(), 25.0), None);
+    }
+
+    #[test]
+    fn sqlites_others_get_room_to_be_seen() {
+        let (dialect, mut contention) = (dialect(Engine::Sqlite, ""), Contention::default());
+        let mut size = pace::Size::new(1000, 10_000, Duration::from_millis(50));
+        let rests: Vec<_> = (0..40).map(|_| contention.heed(dialect, Seen::default(), TOOK, 25.0, &mut size)).collect();
+        assert_eq!(rests.into_iter().flatten().collect::<Vec<_>>(), [Rest { long: PROBE, beside_writers: false }; 2]);
     }
 }

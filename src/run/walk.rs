@@ -6,6 +6,7 @@ use super::{
     batch::{Batches, Position},
     book::Book,
     chunk::{Chunk, KEPT, Next, SharedPass},
+    contention::Rest,
     locked::{Parted, SetAside},
     pace,
     worker::Worker,
@@ -21,7 +22,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// How a pass ended for the workers of this process.
@@ -144,8 +145,11 @@ impl Pass<'_, '_> {
                 Ok((more, rest)) => {
                     (attempt, since) = (0, None);
                     turns.ended();
-                    if let Some(rest) = rest {
-                        tokio::time::sleep(rest).await;
+                    if let Some(Rest { long, beside_writers }) = rest {
+                        tokio::time::sleep(long).await;
+                        if beside_writers {
+                            self.book.pace.rested("beside_writers", long);
+                        }
                     }
                     if !more {
                         return Ok(true);
@@ -200,18 +204,14 @@ impl Pass<'_, '_> {
     }
 
     /// The next batch of a chunk, of this size; false when it was the last. And how long to rest after it.
-    async fn batch(
-        &self,
-        worker: &mut Worker,
-        chunk: &mut Chunk,
-        size: u64,
-    ) -> Result<(bool, Option<Duration>), Failure> {
+    async fn batch(&self, worker: &mut Worker, chunk: &mut Chunk, size: u64) -> Result<(bool, Option<Rest>), Failure> {
         let dialect = self.batches.dialect;
         let changed = self.batches.change(worker.connection.as_mut(), &chunk.stretch, size).await?;
         self.size().took(size, changed.longest);
         let (rows, next, began) = (changed.rows, changed.next.clone(), changed.began);
         let seen = self.book.settle(worker, changed).await?;
-        let rest = worker.contention.heed(dialect, seen, began.elapsed(), &mut self.size());
+        let duty_percent = self.book.pace.settings.duty_percent_beside_writers;
+        let rest = worker.contention.heed(dialect, seen, began.elapsed(), duty_percent, &mut self.size());
         chunk.rows += rows;
         Ok((self.go_on(chunk, size, rows, next).await?, rest))
     }

@@ -49,6 +49,8 @@ pub struct Pace {
     pub rows_per_second: Option<u32>,
     /// The share of its time that a connection may work.
     pub duty_percent: Option<f64>,
+    /// The same while others write to the same database.
+    pub duty_percent_beside_writers: f64,
     pub yield_to: BTreeSet<Activity>,
 }
 
@@ -97,6 +99,7 @@ pub struct DatabasePace {
     pub load: Option<Load>,
     pub rows_per_second: Option<u32>,
     pub duty_percent: Option<f64>,
+    pub duty_percent_beside_writers: Option<f64>,
     pub yield_to: Option<BTreeSet<Activity>>,
 }
 
@@ -130,6 +133,7 @@ impl Default for Pace {
             load: None,
             rows_per_second: None,
             duty_percent: None,
+            duty_percent_beside_writers: 25.0,
             yield_to: BTreeSet::new(),
         }
     }
@@ -150,6 +154,7 @@ impl Pace {
             // a second's worth at most, or the pace would be one of fits and starts
             batch_rows: rows_per_second.map_or(self.batch_rows, |rows| rows.min(self.batch_rows)),
             duty_percent: own.duty_percent.or(self.duty_percent),
+            duty_percent_beside_writers: own.duty_percent_beside_writers.unwrap_or(self.duty_percent_beside_writers),
             yield_to: own.yield_to.unwrap_or_else(|| self.yield_to.clone()),
             ..self.clone()
         }
@@ -185,6 +190,7 @@ impl Reader<'_> {
             load: None,
             rows_per_second: own.rows_per_second,
             duty_percent: own.duty_percent,
+            duty_percent_beside_writers: own.duty_percent_beside_writers.unwrap_or(default.duty_percent_beside_writers),
             yield_to: own.yield_to.unwrap_or_default(),
         }
     }
@@ -270,6 +276,9 @@ fn database_pace(at: &At) -> DatabasePace {
         }),
         rows_per_second: number(at, "rows_per_second"),
         duty_percent: at.get("duty_cycle").and_then(|share| format::percent(share.text()?)),
+        duty_percent_beside_writers: at
+            .get("duty_cycle_beside_writers")
+            .and_then(|share| format::percent(share.text()?)),
         yield_to: at.get("yield_to").map(|list| {
             list.items()
                 .filter_map(|item| match item.text()? {

@@ -35,6 +35,11 @@ pub static TARGET: Target = Target {
         "criteo\n",
         "webhook\n",
         "http\n",
+        "x_ads\n",
+        "\"success_count\":1",
+        "\"total_count\":1",
+        "\"operation_errors\":[]",
+        "\"request\":{}",
         "200\n",
         "204\n",
         "404\n",
@@ -153,6 +158,22 @@ const VENDORS: &[Vendor] = &[
                 let own: Vec<_> = results.filter(|result| result["reference"] == "0".repeat(32)).collect();
                 reply.status == 204
                     || reply.status == 200 && !own.is_empty() && own.iter().all(|result| words(&result["status"]))
+            })
+        },
+    },
+    Vendor {
+        name: "x_ads",
+        settings: "{kind: x_ads, account: a, audience: \"1hr8o\", consumer_key: \"${X}\", consumer_secret: \"${X}\", \
+                   access_token: \"${X}\", access_token_secret: \"${X}\", url: URL}",
+        identifier: ("email", "a@mail.example"),
+        allows: |replies| {
+            replies.iter().any(|reply| {
+                let body = reply.json();
+                let (data, is_empty) = (&body["data"], |errors: &Value| errors.as_array().is_none_or(Vec::is_empty));
+                let removed = data["success_count"] == 1 && data["total_count"] == 1;
+                let deleted = data["id"] == "1hr8o" && data["deleted"] == true;
+                reply.is_success()
+                    && (removed && is_empty(&body["errors"]) && is_empty(&body["operation_errors"]) || deleted)
             })
         },
     },

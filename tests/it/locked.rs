@@ -2,7 +2,7 @@
 //! them when they are free; whoever writes meanwhile is never ended for the sake of a run.
 
 use crate::support::bench::{Bench, Call, mysql, on_every_engine, postgres};
-use sqlx::{AssertSqlSafe, Executor as _, MySqlConnection, PgConnection, raw_sql};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection, raw_sql};
 use std::{
     sync::{
         Arc,
@@ -61,6 +61,10 @@ fn values(keys: impl Iterator<Item = u32>, rest: &str) -> String {
 /// 3,000 rows that are due, and one that is not.
 async fn people(bench: &Bench) {
     bench.script("create table people (id {int} primary key, name {text}, left_on {date})").await;
+    people_again(bench).await;
+}
+
+async fn people_again(bench: &Bench) {
     let due = values(1..3001, "'Hanako', '2001-01-01'");
     bench
         .script(&format!("insert into people values {due}; insert into people values (9000, 'Taro', '2025-01-01')"))
@@ -315,6 +319,81 @@ async fn no_writer_is_ended_for_a_run(bench: Bench) {
     assert_eq!(bench.count("select count(*) from notes").await, 0);
 }
 
+/// A run rests while others write, and says so; alone it does not.
+async fn a_run_rests_beside_writers(bench: Bench) {
+    people(&bench).await;
+    bench.script("create table others (id {int} primary key, words {text}); insert into others values (1, 'a')").await;
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 100}");
+    bench.rules(ERASE);
+    let over = Arc::new(AtomicBool::new(false));
+    let (stop, url, engine) = (over.clone(), bench.database.url.clone(), bench.engine);
+    let writer = tokio::spawn(async move {
+        // in a transaction that has written nearly all the time; on SQLite again and again, since nobody else could write then
+        while !stop.load(Ordering::Relaxed) {
+            let update = "update others set words = 'b' where id = 1";
+            if engine == Engine::Sqlite {
+                let mut session = sqlx::SqliteConnection::connect(&url).await?;
+                session.execute(raw_sql("pragma busy_timeout = 30000")).await?;
+                session.execute(raw_sql(update)).await?;
+                session.close().await?;
+            } else {
+                let mut session = match engine {
+                    Engine::Postgres => Holder::Postgres(postgres(&url).await),
+                    _ => Holder::Mysql(mysql(&url).await),
+                };
+                session.send("begin").await?;
+                session.send(update).await?;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                session.send("commit").await?;
+            }
+        }
+        Ok::<_, sqlx::Error>(())
+    });
+    let run = bench.start(&["run", "--now", bench.now, "--format", "json"]);
+    let call = tokio::task::spawn_blocking(move || Call::of(run)).await.unwrap().expect(0);
+    over.store(true, Ordering::Relaxed);
+    writer.await.unwrap().unwrap();
+    let report: serde_json::Value = serde_json::from_str(&call.out).unwrap();
+    let waited = &report["rules"][0]["waited"]["beside_writers"];
+    assert!(waited.as_u64().is_some_and(|milliseconds| milliseconds > 0), "{report}");
+    assert_eq!(bench.list("select id from people").await, "9000");
+
+    bench.script("delete from people").await;
+    people_again(&bench).await;
+    let report = bench.run(0);
+    assert_eq!(report.disposed(), 3000);
+    assert!(report.rule("people")["waited"]["beside_writers"].is_null(), "{report:?}");
+}
+
+/// On PostgreSQL locking takes a privilege that erasing does not.
+#[tokio::test]
+async fn who_may_not_lock_rows_passes_over_them_too() {
+    let bench = Bench::new(Engine::Postgres).await;
+    people(&bench).await;
+    bench.rules(ERASE);
+    let role = format!("{}_eraser", bench.database.url.rsplit('/').next().unwrap());
+    bench
+        .script(&format!(
+            "create role {role} login password 'geheim'; grant select, delete on people to {role};
+             grant connect on database {} to {role}",
+            bench.database.url.rsplit('/').next().unwrap()
+        ))
+        .await;
+    let mut url = url::Url::parse(&bench.database.url).unwrap();
+    url.set_username(&role).unwrap();
+    url.set_password(Some("geheim")).unwrap();
+    let holder = Holder::of(&bench, "select * from people where id in (5, 1700) for update").await;
+    let mut command = bench.command(&["run", "--now", bench.now]);
+    let run = command.env("BENCH_URL", url.as_str()).spawn().unwrap();
+    let call = tokio::task::spawn_blocking(move || Call::of(run)).await.unwrap().expect(75);
+    assert!(call.out.contains("others have locked 2 rows"), "{call:?}");
+    assert_eq!(bench.list("select id from people order by id").await, "5 1700 9000");
+    holder.let_go().await;
+    bench.run(0);
+    bench.script(&format!("drop owned by {role}; drop role {role}")).await;
+    assert_eq!(bench.list("select id from people").await, "9000");
+}
+
 on_every_engine!(
     locked_rows_are_passed_over,
     locked_rows_keep_their_values,
@@ -325,4 +404,5 @@ on_every_engine!(
     a_locked_table_is_told,
     a_rehearsal_tells_of_locked_rows,
     no_writer_is_ended_for_a_run,
+    a_run_rests_beside_writers,
 );

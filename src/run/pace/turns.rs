@@ -81,6 +81,11 @@ impl<'a> StepPace<'a> {
         }
     }
 
+    /// A connection has rested so long for a reason that no throttle knows.
+    pub fn rested(&self, name: &'static str, long: Duration) {
+        *self.waits().steadily.entry(name).or_default() += long;
+    }
+
     /// How many milliseconds batches have waited, by throttle. Where each connection has waits of its own, the average.
     pub fn waited(&self) -> BTreeMap<String, u64> {
         let waits = self.waits();
