@@ -329,6 +329,12 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// One number: other sessions that have locked one of these tables in a way in which no row of it can be changed; for
+    /// engines where such a lock would else be taken for one of rows.
+    fn table_locks(&self, _tables: &[&TableName]) -> Option<Statement> {
+        None
+    }
+
     /// Lifts the session's limit on statements.
     fn unlimited(&self) -> Option<Statement> {
         None

@@ -172,6 +172,15 @@ impl Work {
         if self.recipients.is_empty() && self.aggregate.is_none() { Lock::AtOnce } else { Lock::Waiting }
     }
 
+    /// The tables whose rows it changes.
+    pub fn changed_tables(&self) -> Vec<&TableName> {
+        let along = self.dependents.iter().map(|dependent| &dependent.table);
+        let mut tables: Vec<_> = std::iter::once(&self.table).chain(&self.leaves).chain(along).collect();
+        tables.sort();
+        tables.dedup();
+        tables
+    }
+
     /// Rows of this dependent are referenced by others that are changed too.
     pub fn leads_on(&self, dependent: &DependentWork) -> bool {
         self.dependents.iter().any(|other| other.links[1..] == dependent.links)

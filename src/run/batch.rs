@@ -158,6 +158,11 @@ impl<'a> Batches<'a> {
         matches!(self.walk, Walk::KeyRanges | Walk::Blocks { .. })
     }
 
+    /// Rows are taken in the order of their starting points.
+    pub fn goes_by_points(&self) -> bool {
+        matches!(self.walk, Walk::StartingPoint(_))
+    }
+
     /// How many batches go through the same range.
     pub fn strides(&self) -> u64 {
         match self.walk {
@@ -381,13 +386,18 @@ impl<'a> Batches<'a> {
         let keys: Vec<_> = chosen.iter().map(|row| self.selection.locator(row)).collect();
         let statement = statements::select_chosen(self.dialect, self.work, &self.selection, &keys, lock);
         let mut watch = Stopwatch::default();
-        let rows = match watch.time(connection.fetch(&statement)).await {
-            // no row is in the way of a statement that leaves out those that are locked: the table is
-            Err(error) if error.kind == ErrorKind::Locked && lock == Some(Lock::Free) => {
-                return Err(Error { kind: ErrorKind::Transient, ..error }.into());
-            }
-            rows => rows?,
+        // no row is in the way of a statement that leaves out those that are locked, or locks none: the table is
+        let of_the_table = |error: Error| match error.kind {
+            ErrorKind::Locked if lock != Some(Lock::Waiting) => Error { kind: ErrorKind::Transient, ..error },
+            _ => error,
         };
+        if lock != Some(Lock::Waiting)
+            && let Some(statement) = self.dialect.table_locks(&self.work.changed_tables())
+            && connection.fetch(&statement).await?.into_iter().flatten().flatten().any(|number| number != "0")
+        {
+            return Err(Error::new(ErrorKind::Transient, "waited too long for a lock on a whole table").into());
+        }
+        let rows = watch.time(connection.fetch(&statement)).await.map_err(of_the_table)?;
         let mut rows = match lock {
             Some(lock) => self.secure(connection, rows, lock, &mut watch).await?,
             None => rows,

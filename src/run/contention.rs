@@ -3,7 +3,7 @@
 
 use super::{pace, worker::Worker};
 use crate::database::{Connection, Dialect, Error, ErrorKind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What batches aim at while others write.
 const SHARED_TARGET: Duration = Duration::from_millis(5);
@@ -14,11 +14,11 @@ const LEAST_REST: Duration = Duration::from_millis(5);
 /// Others who were seen are minded for so many batches.
 const MINDED: u32 = 20;
 
-/// Where others are seen only when they find room to write, they get some after so many batches.
-const PROBE_EVERY: u32 = 20;
+/// Where others are seen only when they find room to write, they get some this often.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
 
-/// Whoever waits for SQLite's lock looks again after pauses of up to this, for the first tenth of a second.
-const PROBE: Duration = Duration::from_millis(25);
+/// Whoever waits for SQLite's lock looks again after pauses of up to this.
+const PROBE: Duration = Duration::from_millis(100);
 
 /// What one session knows of others.
 #[derive(Default)]
@@ -29,7 +29,8 @@ pub(super) struct Contention {
     own: Vec<i64>,
     /// What differs when others have written.
     version: Option<String>,
-    batches: u32,
+    /// When others last had room.
+    probed: Option<Instant>,
     /// Others are minded for so many more batches.
     minded: u32,
 }
@@ -113,8 +114,8 @@ impl Contention {
         took: Duration,
         duty_percent: f64,
         size: &mut pace::Size,
+        now: Instant,
     ) -> Option<Rest> {
-        self.batches = self.batches.wrapping_add(1);
         self.minded = if seen.writes { MINDED } else { self.minded.saturating_sub(1) };
         if seen.waits {
             size.crowded();
@@ -123,12 +124,17 @@ impl Contention {
             return None;
         }
         size.aim_at((self.minded > 0).then_some(SHARED_TARGET));
+        let probed = *self.probed.get_or_insert(now);
         if self.minded > 0 {
+            self.probed = Some(now);
             let long = took.mul_f64((100.0 - duty_percent) / duty_percent).max(LEAST_REST);
             return Some(Rest { long, beside_writers: true });
         }
-        let probes = dialect.written_by_others().is_some() && self.batches.is_multiple_of(PROBE_EVERY);
-        probes.then_some(Rest { long: PROBE, beside_writers: false })
+        if dialect.written_by_others().is_none() || now.saturating_duration_since(probed) < PROBE_EVERY {
+            return None;
+        }
+        self.probed = Some(now);
+        Some(Rest { long: PROBE, beside_writers: false })
     }
 }
 
@@ -143,7 +149,7 @@ mod tests {
     fn others_are_minded_for_a_while() {
         let (dialect, mut contention) = (dialect(Engine::Postgres, ""), Contention::default());
         let mut size = pace::Size::new(1000, 10_000, Duration::from_millis(50));
-        let mut heed = |seen, percent| contention.heed(dialect, seen, TOOK, percent, &mut size);
+        let mut heed = |seen, percent| contention.heed(dialect, seen, TOOK, percent, &mut size, Instant::now());
         let writes = Seen { waits: false, writes: true };
         assert_eq!(heed(Seen::default(), 25.0), None);
         let rest = |long| Some(Rest { long, beside_writers: true });
@@ -160,7 +166,12 @@ mod tests {
     fn sqlites_others_get_room_to_be_seen() {
         let (dialect, mut contention) = (dialect(Engine::Sqlite, ""), Contention::default());
         let mut size = pace::Size::new(1000, 10_000, Duration::from_millis(50));
-        let rests: Vec<_> = (0..40).map(|_| contention.heed(dialect, Seen::default(), TOOK, 25.0, &mut size)).collect();
-        assert_eq!(rests.into_iter().flatten().collect::<Vec<_>>(), [Rest { long: PROBE, beside_writers: false }; 2]);
+        let began = Instant::now();
+        let mut heed = |seconds| {
+            let now = began + Duration::from_secs(seconds);
+            contention.heed(dialect, Seen::default(), TOOK, 25.0, &mut size, now)
+        };
+        let room = Some(Rest { long: PROBE, beside_writers: false });
+        assert_eq!([0, 1, 2, 3, 4].map(&mut heed), [None, None, room, None, room]);
     }
 }

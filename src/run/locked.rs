@@ -20,16 +20,18 @@ use std::{
     time::Duration,
 };
 
-/// A statement waits no longer for a lock. Far below the second after which PostgreSQL looks for deadlocks.
-const HURRIED: Duration = Duration::from_millis(50);
+/// A statement waits no longer for a lock. PostgreSQL looks for deadlocks when somebody has waited for a second: a writer who
+/// has waited for a batch for just so long may still find one.
+const HURRIED: Duration = Duration::from_millis(10);
 
 /// So many rows of a part are changed in one transaction at most.
 const PART: u64 = 1000;
 
-/// So many rows are remembered. The next run meets those beyond.
+/// So many rows are remembered. Those beyond are met by the next pass.
 const MOST: usize = 10_000;
 
-/// So many times in a pass a row is found to be in the way by trying it alone: whoever locks more than that is waited for.
+/// So many times in a pass a row is found to be in the way by trying it alone. After that, parts that meet what others have
+/// locked are set aside as a whole.
 const ALONE: u64 = 1000;
 
 /// The rows of a pass that were in the way.
@@ -42,8 +44,6 @@ struct Rows {
     cannot_lock: bool,
     /// By their locators: a walk may meet a row again.
     rows: BTreeMap<Vec<String>, Row>,
-    /// That were not remembered.
-    beyond: u64,
     /// That were tried alone.
     alone: u64,
 }
@@ -80,7 +80,7 @@ impl SetAside {
     /// Changes these rows in parts, and sets aside those that are in the way.
     ///
     /// # Errors
-    /// Somebody has locked the table, or too many rows: then the batch has to wait. Or what any batch may fail with.
+    /// Somebody has locked a table: then the batch has to wait. Or what any batch may fail with.
     pub async fn part(
         &self,
         batches: &Batches<'_>,
@@ -111,11 +111,14 @@ impl SetAside {
                     let left = part.iter().enumerate().filter(|(place, _)| !places.contains(place));
                     self.add(batches, left.map(|(_, row)| row));
                 }
+                Err(failure) if failure.is_locked() && (part.len() == 1 || self.rows().alone >= ALONE) => {
+                    self.rows().alone += 1;
+                    self.add(batches, part);
+                }
                 Err(failure) if is_too_much(&failure) && part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }
-                Err(failure) if failure.is_locked() && self.tries_alone() => self.add(batches, part),
                 Err(Failure::Database(error))
                     if error.kind == ErrorKind::Privilege && lock.is_some() && batches.goes_by_ranges() =>
                 {
@@ -146,16 +149,21 @@ impl SetAside {
             self.rows().cannot_lock = rows.cannot_lock;
             // who is not due any more was not in the way
             let still: Vec<_> = rows.rows.into_values().collect();
-            let still = batches.still_disposable(worker.connection.as_mut(), still).await?;
-            if still.is_empty() || attempt >= book.pace.settings.retries {
-                return Ok(still.len() as u64 + rows.beyond);
+            let seen = batches.still_disposable(worker.connection.as_mut(), still.clone()).await;
+            let is_last = attempt >= book.pace.settings.retries;
+            let still = match seen {
+                Err(failure) if failure.is_locked() && !is_last => still,
+                seen => seen?,
+            };
+            if still.is_empty() || is_last {
+                return Ok(still.len() as u64);
             }
             attempt += 1;
             tracing::debug!(rows = still.len(), attempt, "rows that others have locked are tried again");
             tokio::time::sleep(pace::pause(attempt)).await;
-            self.rows().beyond = rows.beyond;
             match self.part(batches, book, worker, &mut turns, &over, &still).await {
-                Err(failure) if failure.is_locked() => self.add(batches, &still),
+                // a table is locked: those that have gone meanwhile are not due any more
+                Err(failure) if is_worth_another_try(&failure) => self.add(batches, &still),
                 parted => {
                     parted?;
                 }
@@ -169,17 +177,19 @@ impl SetAside {
             let locator = batches.selection().locator(row);
             if aside.rows.len() < MOST {
                 aside.rows.insert(locator, row.clone());
-            } else if !aside.rows.contains_key(&locator) {
-                aside.beyond += 1;
             }
         }
     }
 
-    /// Another row may be found to be in the way by trying it alone.
-    fn tries_alone(&self) -> bool {
-        let mut aside = self.rows();
-        aside.alone += 1;
-        aside.alone <= ALONE
+    /// How many rows are set aside.
+    pub fn count(&self) -> usize {
+        self.rows().rows.len()
+    }
+
+    /// Those of these rows that are not set aside.
+    pub fn others(&self, batches: &Batches<'_>, rows: Vec<Row>) -> Vec<Row> {
+        let aside = self.rows();
+        rows.into_iter().filter(|row| !aside.rows.contains_key(&batches.selection().locator(row))).collect()
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {

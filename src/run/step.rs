@@ -397,22 +397,6 @@ async fn share(
     book: &mut Book<'_>,
     first: bool,
 ) -> Result<Passed, Failure> {
-    locked::hurry(batches, &mut workers.all, book, true).await?;
-    contention::begin(batches.dialect, &mut workers.all).await?;
-    let passed = share_hurried(around, batches, workers, book, first).await;
-    let slowed = locked::hurry(batches, &mut workers.all, book, false).await;
-    // the first failure tells more
-    passed.and_then(|passed| slowed.map(|()| passed))
-}
-
-/// The same, in sessions that hardly wait for locks.
-async fn share_hurried(
-    around: &Surroundings<'_>,
-    batches: &mut Batches<'_>,
-    workers: &mut Workers<'_>,
-    book: &mut Book<'_>,
-    first: bool,
-) -> Result<Passed, Failure> {
     let shared = match SharedPass::join(around, batches, workers, book, first).await? {
         Ok(shared) => shared,
         Err(others) => {
@@ -421,13 +405,27 @@ async fn share_hurried(
             joined.map_err(|_| Failure::OtherWork)?
         }
     };
+    contention::begin(batches.dialect, &mut workers.all).await?;
     let aside = SetAside::default();
     loop {
-        match walk::pass(batches, &mut workers.all, book, &shared, &aside).await? {
+        locked::hurry(batches, &mut workers.all, book, true).await?;
+        let passed = walk::pass(batches, &mut workers.all, book, &shared, &aside).await;
+        let (mut in_the_way, mut again) = (0, 0);
+        let passed = match passed {
+            Ok(End::Over(disposed)) => {
+                let before = book.pages().await.disposed;
+                let tried = aside.again(batches, book, &mut workers.all[0]).await;
+                again = book.pages().await.disposed - before;
+                tried.map(|rows| in_the_way = rows).map(|()| End::Over(disposed))
+            }
+            passed => passed,
+        };
+        // the first failure tells more
+        let slowed = locked::hurry(batches, &mut workers.all, book, false).await;
+        match passed.and_then(|end| slowed.map(|()| end))? {
             End::Over(disposed) => {
-                let (is_whole, before) = (shared.is_fresh(), book.pages().await.disposed);
-                let in_the_way = aside.again(batches, book, &mut workers.all[0]).await?;
-                let disposed = disposed + book.pages().await.disposed - before;
+                let is_whole = shared.is_fresh();
+                let disposed = disposed + again;
                 return Ok(Passed { is_last: false, is_idle: is_whole && disposed == 0, is_whole, in_the_way });
             }
             End::Others(others) => {

@@ -92,18 +92,33 @@ impl Pass<'_, '_> {
     async fn work(&self, worker: &mut Worker) -> Result<End, Failure> {
         let mut turns = self.book.pace.turns();
         let mut chunk = None;
+        let (mut attempt, mut since) = (0, None);
         loop {
             chunk = match self.shared.next(self.batches, self.book, worker, chunk).await {
                 Ok(Next::Chunk(chunk)) => Some(chunk),
                 Ok(Next::Wait(workers)) => return Ok(End::Others(workers)),
                 Ok(Next::Over(disposed)) => return Ok(End::Over(disposed)),
+                // somebody has locked the table for a moment
+                Err(failure) if failure.is_locked() => {
+                    let paused = self.pause_before_another_try(failure, true, &mut attempt, &mut since).await;
+                    paused.map_err(|failure| self.stop(failure))?;
+                    chunk = None;
+                    continue;
+                }
                 Err(failure) => return Err(self.stop(failure)),
             };
             let Some(current) = &mut chunk else { continue };
             if let Err(failure) = self.book.schema.look_before_chunk(worker.connection.as_mut()).await {
                 let _ = self.shared.leave(self.book, current).await;
+                if failure.is_locked() {
+                    let paused = self.pause_before_another_try(failure, true, &mut attempt, &mut since).await;
+                    paused.map_err(|failure| self.stop(failure))?;
+                    chunk = None;
+                    continue;
+                }
                 return Err(self.stop(failure));
             }
+            (attempt, since) = (0, None);
             match self.chunk(worker, current, &mut turns).await {
                 Ok(true) => {}
                 Ok(false) => {
@@ -192,11 +207,15 @@ impl Pass<'_, '_> {
         turns: &mut pace::Turns<'_, '_>,
         met: Failure,
     ) -> Result<Option<bool>, Failure> {
-        let (rows, next) = self.batches.candidates(worker.connection.as_mut(), &chunk.stretch, size).await?;
+        // a walk along the starting point comes by the rows of one point that are set aside again and again
+        let before = self.aside.count();
+        let wanted = if self.batches.goes_by_points() { size + before as u64 } else { size };
+        let (rows, next) = self.batches.candidates(worker.connection.as_mut(), &chunk.stretch, wanted).await?;
+        let rows = self.aside.others(self.batches, rows);
         let parted = self.aside.part(self.batches, self.book, worker, turns, &self.over, &rows).await?;
         let Parted::Done(changed) = parted else { return Ok(None) };
-        // all rows with one starting point are in the way, as many as a batch may hold: nothing leads past them
-        if changed == 0 && next.as_ref() == Some(&chunk.stretch.from) {
+        // more rows with one starting point are in the way than are remembered: nothing leads past them
+        if changed == 0 && self.aside.count() == before && next.as_ref() == Some(&chunk.stretch.from) {
             return Err(met);
         }
         chunk.rows += changed;
@@ -211,7 +230,8 @@ impl Pass<'_, '_> {
         let (rows, next, began) = (changed.rows, changed.next.clone(), changed.began);
         let seen = self.book.settle(worker, changed).await?;
         let duty_percent = self.book.pace.settings.duty_percent_beside_writers;
-        let rest = worker.contention.heed(dialect, seen, began.elapsed(), duty_percent, &mut self.size());
+        let rest =
+            worker.contention.heed(dialect, seen, began.elapsed(), duty_percent, &mut self.size(), Instant::now());
         chunk.rows += rows;
         Ok((self.go_on(chunk, size, rows, next).await?, rest))
     }

@@ -249,6 +249,46 @@ async fn a_locked_table_is_told(bench: Bench) {
     assert_eq!(bench.list("select id from people").await, "9000");
 }
 
+/// Whoever makes an index lets rows be locked, and not changed: that is no matter of rows.
+#[tokio::test]
+async fn an_index_that_is_being_made_is_waited_for() {
+    let bench = Bench::new(Engine::Postgres).await;
+    people(&bench).await;
+    bench.settings("time_zone: Asia/Tokyo\npace: {lock_timeout: 1 s, retries: 2}");
+    bench.rules(ERASE);
+    let holder = Holder::of(&bench, "lock table people in share mode").await;
+    let report = bench.run(75);
+    assert_eq!(report.disposed(), 0);
+    let message = report.rule("people")["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("a lock on a whole table"), "{message}");
+    holder.let_go().await;
+    bench.run(0);
+    assert_eq!(bench.list("select id from people").await, "9000");
+}
+
+/// More rows of one day are locked than a batch holds; the others of that day go.
+async fn many_locked_rows_with_one_starting_point(bench: Bench) {
+    if bench.engine == Engine::Sqlite {
+        return;
+    }
+    people(&bench).await;
+    bench.script("create index people_left on people (left_on)").await;
+    for begin in (10_000..80_000).step_by(5000) {
+        let young = values(begin..begin + 5000, "'Taro', '2025-01-01'");
+        bench.script(&format!("insert into people values {young}")).await;
+    }
+    bench.script_for("analyze people", "analyze table people", "").await;
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 50}");
+    bench.rules(ERASE);
+    let many = (1..201).map(|key| key.to_string()).collect::<Vec<_>>().join(", ");
+    let holder = Holder::of(&bench, &format!("select * from people where id in ({many}) for update")).await;
+    let report = bench.run(75);
+    assert_eq!(report.disposed(), 2800, "{report:?}");
+    holder.let_go().await;
+    assert_eq!(bench.run(0).disposed(), 200);
+    assert_eq!(bench.count("select count(*) from people").await, 70_001);
+}
+
 /// A rehearsal does not say that rows would go which are in the way.
 async fn a_rehearsal_tells_of_locked_rows(bench: Bench) {
     if bench.engine == Engine::Sqlite {
@@ -323,7 +363,8 @@ async fn no_writer_is_ended_for_a_run(bench: Bench) {
 async fn a_run_rests_beside_writers(bench: Bench) {
     people(&bench).await;
     bench.script("create table others (id {int} primary key, words {text}); insert into others values (1, 'a')").await;
-    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 100}");
+    // between two batches SQLite's writer finds room
+    bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 100, rows_per_second: 3000}");
     bench.rules(ERASE);
     let over = Arc::new(AtomicBool::new(false));
     let (stop, url, engine) = (over.clone(), bench.database.url.clone(), bench.engine);
@@ -405,4 +446,5 @@ on_every_engine!(
     a_rehearsal_tells_of_locked_rows,
     no_writer_is_ended_for_a_run,
     a_run_rests_beside_writers,
+    many_locked_rows_with_one_starting_point,
 );

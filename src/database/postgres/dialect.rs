@@ -125,6 +125,17 @@ impl Dialect for Postgres {
         Some(Statement::new(format!("set lock_timeout = {}", longest.as_millis())))
     }
 
+    fn table_locks(&self, tables: &[&TableName]) -> Option<Statement> {
+        let texts = tables.iter().map(|table| Some(self.table(table))).collect();
+        let mut sql = Sql::new(
+            "select count(*)::text from pg_locks where granted and pid <> pg_backend_pid() \
+             and mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') \
+             and relation in (select to_regclass(name)::oid from unnest(",
+        );
+        sql.append(&Sql::bound(format!("{PLACEHOLDER}::text[]"), Value::Texts(texts))).push(") name)");
+        Some(self.finish(sql))
+    }
+
     fn session_number(&self) -> Option<Statement> {
         Some(Statement::new("select pg_backend_pid()::text"))
     }
