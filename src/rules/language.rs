@@ -1053,10 +1053,10 @@ const PACE_DUTY_CYCLE: Field = optional(
 
 const PACE_DUTY_CYCLE_BESIDE_WRITERS: Field = optional(
     "duty_cycle_beside_writers",
-    "The same while others write to the same database, in short batches; `25%` by default. With `100%` nobody is minded who \
+    "The same while others write to the same database, in short batches; `50%` by default. With `100%` nobody is minded who \
      does not wait for a batch.",
     Shape::Text(&format::SHARE),
-    "50%",
+    "25%",
 );
 
 const PACE_YIELD_TO: Field = optional(

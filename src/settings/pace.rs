@@ -133,7 +133,7 @@ impl Default for Pace {
             load: None,
             rows_per_second: None,
             duty_percent: None,
-            duty_percent_beside_writers: 25.0,
+            duty_percent_beside_writers: 50.0,
             yield_to: BTreeSet::new(),
         }
     }

@@ -370,12 +370,16 @@ async fn a_run_rests_beside_writers(bench: Bench) {
     let (stop, url, engine) = (over.clone(), bench.database.url.clone(), bench.engine);
     let writer = tokio::spawn(async move {
         // in a transaction that has written nearly all the time; on SQLite again and again, since nobody else could write then
-        while !stop.load(Ordering::Relaxed) {
-            let update = "update others set words = 'b' where id = 1";
+        for round in 0.. {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            // SQLite writes nothing where nothing changes
+            let update = format!("update others set words = '{round}' where id = 1");
             if engine == Engine::Sqlite {
                 let mut session = sqlx::SqliteConnection::connect(&url).await?;
                 session.execute(raw_sql("pragma busy_timeout = 30000")).await?;
-                session.execute(raw_sql(update)).await?;
+                session.execute(raw_sql(AssertSqlSafe(update))).await?;
                 session.close().await?;
             } else {
                 let mut session = match engine {
@@ -383,7 +387,7 @@ async fn a_run_rests_beside_writers(bench: Bench) {
                     _ => Holder::Mysql(mysql(&url).await),
                 };
                 session.send("begin").await?;
-                session.send(update).await?;
+                session.send(&update).await?;
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 session.send("commit").await?;
             }

@@ -32,7 +32,7 @@ impl Size {
             target,
             aim: target,
             growth: FAST,
-            least: (first / 16.0).max(1.0).min(most),
+            least: (first / 4.0).max(1.0).min(most),
         }
     }
 
@@ -124,10 +124,10 @@ mod tests {
         for _ in 0..20 {
             size.crowded();
         }
-        assert_eq!(size.current(), 62, "but others do not bring a run to a stand");
+        assert_eq!(size.current(), 250, "but others do not bring a run to a stand");
         size.aim_at(Some(Duration::from_millis(10)));
-        size.took(62, Duration::from_millis(20));
-        assert_eq!(size.current(), 31);
+        size.took(250, Duration::from_millis(20));
+        assert_eq!(size.current(), 125);
     }
 
     #[test]

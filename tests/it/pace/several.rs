@@ -34,7 +34,8 @@ async fn workers_share_a_rate() {
     assert!(began.elapsed() > Duration::from_millis(2900), "4,000 rows in {:?}", began.elapsed());
     assert_eq!(bench.count("select count(*) from t").await, 0);
     let report: serde_json::Value = serde_json::from_str(&call.out).unwrap();
-    assert!(waited(&report["rules"][0], "rows_per_second") > 1500, "{report}");
+    // on the average of eight connections, which also wait for each other
+    assert!(waited(&report["rules"][0], "rows_per_second") > 1000, "{report}");
 }
 
 /// All workers wait, hold no lock on the table, and end at once when they are asked to.
