@@ -159,9 +159,10 @@ impl Dialect for Mysql {
 
     /// In whole seconds. MariaDB takes none for not waiting at all; MySQL waits for one at least.
     fn wait_for_rows(&self, longest: Duration) -> Option<Statement> {
-        let seconds = match longest.as_secs_f64() {
-            part if part < 1.0 => u64::from(!self.mariadb),
-            seconds => seconds.ceil() as u64,
+        let seconds = match (longest.as_secs(), longest.subsec_nanos()) {
+            (0, _) => u64::from(!self.mariadb),
+            (seconds, 0) => seconds,
+            (seconds, _) => seconds + 1,
         };
         Some(Statement::new(format!("set session innodb_lock_wait_timeout = {seconds}")))
     }
