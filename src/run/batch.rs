@@ -163,6 +163,19 @@ impl<'a> Batches<'a> {
         matches!(self.walk, Walk::StartingPoint(_))
     }
 
+    /// The longest batch with at most so many rows, in what the walk counts.
+    pub fn largest(&self, rows: u32) -> u64 {
+        let most = u64::from(rows);
+        match self.walk {
+            // after a stretch without due rows a batch must not take in more of a dense one than it may
+            Walk::Blocks { .. } => (most * self.strides() / self.rows_per_block()).max(1),
+            Walk::KeyRanges => most,
+            Walk::Keys | Walk::StartingPoint(_) => {
+                self.dialect.most_keys(&self.work.locator()).map_or(most, |listed| listed.min(most))
+            }
+        }
+    }
+
     /// How many batches go through the same range.
     pub fn strides(&self) -> u64 {
         match self.walk {
@@ -634,20 +647,9 @@ impl<'a> Batches<'a> {
         size: u64,
         watch: &mut Stopwatch,
     ) -> Result<(Range, Option<Position>), Failure> {
-        match self.walk {
-            Walk::Blocks { strides } => self.next_blocks(stretch, size, *strides),
-            _ => self.next_keys_between(connection, stretch, size, watch).await,
+        if let Walk::Blocks { strides } = self.walk {
+            return self.next_blocks(stretch, size, *strides);
         }
-    }
-
-    /// What lies between two keys.
-    async fn next_keys_between(
-        &self,
-        connection: &mut dyn Connection,
-        stretch: &Stretch,
-        size: u64,
-        watch: &mut Stopwatch,
-    ) -> Result<(Range, Option<Position>), Failure> {
         let next = match size < stretch.size {
             true => watch.time(self.boundary(connection, &stretch.from, stretch.to.as_ref(), size)).await?,
             false => None,

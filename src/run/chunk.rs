@@ -9,7 +9,6 @@ use super::{
     Failure, Surroundings,
     batch::{Batches, Position, Stretch},
     book::Book,
-    walk,
     worker::{Worker, Workers},
 };
 use crate::{
@@ -168,7 +167,7 @@ impl SharedPass {
     }
 
     fn length(&self, batches: &Batches<'_>) -> u64 {
-        batches.chunk(walk::largest_size(batches, self.batch_rows))
+        batches.chunk(batches.largest(self.batch_rows))
     }
 
     fn opened(&self, stored: StoredChunk, batches: &Batches<'_>) -> Result<Chunk, Failure> {

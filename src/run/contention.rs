@@ -1,7 +1,7 @@
 //! Others who write while a batch is at work, as the batch's own session sees them before it commits: so that the batches
 //! after it get smaller, and leave room between them.
 
-use super::{pace, worker::Worker};
+use super::pace;
 use crate::database::{Connection, Dialect, Error, ErrorKind};
 use std::time::{Duration, Instant};
 
@@ -52,23 +52,20 @@ pub(super) struct Rest {
     pub beside_writers: bool,
 }
 
-/// Has each worker know the sessions of all, and whether it may see others: asked outside any transaction, which a question
-/// that fails would undo.
-///
-/// # Errors
-/// A connection is broken.
-pub(super) async fn begin(dialect: &dyn Dialect, workers: &mut [Worker]) -> Result<(), Error> {
-    let mut own = Vec::new();
-    if let Some(statement) = dialect.session_number() {
-        for worker in &mut *workers {
-            let rows = worker.connection.fetch(&statement).await?;
-            own.extend(rows.into_iter().flatten().flatten().filter_map(|number| number.parse::<i64>().ok()));
-        }
-    }
-    for worker in workers {
-        let contention = &mut worker.contention;
-        contention.own.clone_from(&own);
-        contention.sees = match contention.ask(worker.connection.as_mut(), dialect).await {
+impl Contention {
+    /// Whether others can be seen beside these sessions of this run: asked outside any transaction, which a question that
+    /// fails would undo.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub async fn begin(
+        &mut self,
+        own: &[i64],
+        connection: &mut dyn Connection,
+        dialect: &dyn Dialect,
+    ) -> Result<(), Error> {
+        self.own = own.to_vec();
+        self.sees = match self.ask(connection, dialect).await {
             Ok(_) => true,
             Err(error) if error.kind == ErrorKind::Unreachable => return Err(error),
             Err(error) => {
@@ -76,11 +73,9 @@ pub(super) async fn begin(dialect: &dyn Dialect, workers: &mut [Worker]) -> Resu
                 false
             }
         };
+        Ok(())
     }
-    Ok(())
-}
 
-impl Contention {
     /// What the open transaction sees of others.
     ///
     /// # Errors

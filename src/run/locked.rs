@@ -1,18 +1,9 @@
 //! Rows that others have locked. A batch that meets one waits for nobody: it is undone, and its rows are changed in parts,
 //! which get smaller around what is in the way. What is in the way is set aside, and tried again when the pass is over.
 //!
-//! So nobody waits for a batch that waits, and a writer and a batch never wait for each other: no writer is ended for the
-//! sake of a batch.
+//! So a batch that holds locks does not wait for a writer who waits for it, but for the moments that docs/pace.md names.
 
-use super::{
-    Failure,
-    batch::Batches,
-    book::Book,
-    chunk::KEPT,
-    pace,
-    walk::{is_worth_another_try, largest_size},
-    worker::Worker,
-};
+use super::{Failure, batch::Batches, book::Book, chunk::KEPT, pace, worker::Worker};
 use crate::database::{ErrorKind, Lock, Row, Statement};
 use std::{
     collections::BTreeMap,
@@ -91,7 +82,7 @@ impl SetAside {
         rows: &[Row],
     ) -> Result<Parted, Failure> {
         let retries = book.pace.settings.retries;
-        let length = usize::try_from(largest_size(batches, book.pace.settings.batch_rows).min(PART)).unwrap_or(1);
+        let length = usize::try_from(batches.largest(book.pace.settings.batch_rows).min(PART)).unwrap_or(1);
         let mut parts: Vec<&[Row]> = rows.chunks(length.max(1)).rev().collect();
         let (mut changed, mut attempt) = (0, 0);
         while let Some(part) = parts.pop() {
@@ -125,7 +116,7 @@ impl SetAside {
                     self.rows().cannot_lock = true;
                     parts.push(part);
                 }
-                Err(failure) if !failure.is_locked() && is_worth_another_try(&failure) && attempt < retries => {
+                Err(failure) if !failure.is_locked() && failure.is_worth_another_try() && attempt < retries => {
                     attempt += 1;
                     parts.push(part);
                     tokio::time::sleep(pace::pause(attempt)).await;
@@ -163,7 +154,7 @@ impl SetAside {
             tokio::time::sleep(pace::pause(attempt)).await;
             match self.part(batches, book, worker, &mut turns, &over, &still).await {
                 // a table is locked: those that have gone meanwhile are not due any more
-                Err(failure) if is_worth_another_try(&failure) => self.add(batches, &still),
+                Err(failure) if failure.is_worth_another_try() => self.add(batches, &still),
                 parted => {
                     parted?;
                 }

@@ -116,9 +116,7 @@ enum Failure {
     #[error("another run is at this rule, which only one can be at")]
     Locked,
     /// Others have locked rows that are due, or what goes along with them.
-    #[error(
-        "others have locked {rows} rows, or what goes along with them, since they were first tried; they wait for the next run"
-    )]
+    #[error("others have locked {rows} rows, or what goes along with them; they wait for the next run")]
     InTheWay { rows: u64 },
     /// Its settings, its holds or its day are others.
     #[error("another run is at this rule, with other settings, holds or another cut-off")]
@@ -188,6 +186,20 @@ impl Failure {
     /// Somebody else has locked a row, or more.
     fn is_locked(&self) -> bool {
         matches!(self, Self::Database(error) if error.kind == crate::database::ErrorKind::Locked)
+    }
+
+    /// The same batch, or a smaller one, may go through in a moment.
+    fn is_worth_another_try(&self) -> bool {
+        use crate::database::ErrorKind;
+        match self {
+            Self::Database(error) => {
+                matches!(error.kind, ErrorKind::Transient | ErrorKind::Locked | ErrorKind::StatementTimeout)
+            }
+            // a row may have begun to wait for another between being chosen and being changed; a trigger stays
+            Self::Kept { .. } => true,
+            Self::Shared(failure) => failure.is_worth_another_try(),
+            _ => false,
+        }
     }
 
     /// The schema is not the one that was planned.

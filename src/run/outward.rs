@@ -574,7 +574,7 @@ pub(super) async fn change(
                 (begin, attempt) = (end, 0);
             }
             Err(Failure::TooLarge { rows, most }) if end - begin > 1 => size.limit((end - begin) as u64, rows, most),
-            Err(failure) if walk::is_worth_another_try(&failure) && attempt < pace.retries => {
+            Err(failure) if failure.is_worth_another_try() && attempt < pace.retries => {
                 attempt += 1;
                 size.shrink();
                 tracing::warn!(attempt, reason = %failure, "batch is tried again, smaller");

@@ -5,7 +5,7 @@ use super::{
     batch::Batches,
     book::Book,
     chunk::SharedPass,
-    contention, k_anonymity,
+    k_anonymity,
     locked::{self, SetAside},
     maintenance, milliseconds, outward, partition,
     report::BACKLOG,
@@ -405,7 +405,7 @@ async fn share(
             joined.map_err(|_| Failure::OtherWork)?
         }
     };
-    contention::begin(batches.dialect, &mut workers.all).await?;
+    workers.look_for_others().await?;
     let aside = SetAside::default();
     loop {
         locked::hurry(batches, &mut workers.all, book, true).await?;

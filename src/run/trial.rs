@@ -11,7 +11,7 @@ use super::{
     batch::{Along, Batches},
     pace,
     schema::SchemaWatch,
-    undone, walk,
+    undone,
 };
 use crate::{
     catalog::{Engine, TableName, reached},
@@ -70,7 +70,7 @@ impl<'a> Trial<'a> {
                     tracing::warn!(rule, reason = %error, "what triggers change cannot be seen in time");
                     return Ok(());
                 }
-                Err(failure) if walk::is_worth_another_try(&failure) && attempt < around.job.settings.pace.retries => {
+                Err(failure) if failure.is_worth_another_try() && attempt < around.job.settings.pace.retries => {
                     attempt += 1;
                     tracing::debug!(rule, attempt, reason = %failure, "the first batch is tried once more");
                     tokio::time::sleep(pace::pause(attempt)).await;

@@ -278,7 +278,7 @@ impl Pass<'_, '_> {
     /// A foreign key may stand against it because a row got a kept dependent since the batch began: the next one sees that.
     fn is_worth_another_try(&self, failure: &Failure) -> bool {
         let constraint = matches!(failure, Failure::Database(error) if error.kind == ErrorKind::Constraint);
-        is_worth_another_try(failure) || constraint && self.batches.work.waiting.is_some()
+        failure.is_worth_another_try() || constraint && self.batches.work.waiting.is_some()
     }
 
     /// Makes the next batch of the chunk shorter than the one of this size, which was too large by so much; false where
@@ -346,30 +346,5 @@ pub(super) async fn wait(
 /// Where batches begin: small, since the first one is a probe.
 pub(super) fn first_size(batches: &Batches<'_>, pace: &settings::Pace) -> pace::Size {
     let first = if matches!(batches.walk, Walk::Blocks { .. }) { 64 * batches.strides() } else { 1000 };
-    pace::Size::new(first, largest_size(batches, pace.batch_rows), pace.batch_target)
-}
-
-/// The longest batch with at most so many rows, in what the walk counts.
-pub(super) fn largest_size(batches: &Batches<'_>, rows: u32) -> u64 {
-    let most = u64::from(rows);
-    match batches.walk {
-        // after a stretch without due rows a batch must not take in more of a dense one than it may
-        Walk::Blocks { .. } => (most * batches.strides() / batches.rows_per_block()).max(1),
-        Walk::KeyRanges => most,
-        Walk::Keys | Walk::StartingPoint(_) => {
-            batches.dialect.most_keys(&batches.work.locator()).map_or(most, |listed| listed.min(most))
-        }
-    }
-}
-
-pub(super) fn is_worth_another_try(failure: &Failure) -> bool {
-    match failure {
-        Failure::Database(error) => {
-            matches!(error.kind, ErrorKind::Transient | ErrorKind::Locked | ErrorKind::StatementTimeout)
-        }
-        // a row may have begun to wait for another between being chosen and being changed; a trigger stays
-        Failure::Kept { .. } => true,
-        Failure::Shared(failure) => is_worth_another_try(failure),
-        _ => false,
-    }
+    pace::Size::new(first, batches.largest(pace.batch_rows), pace.batch_target)
 }

@@ -118,6 +118,22 @@ impl<'a> Workers<'a> {
         self.all[0].connection.as_mut()
     }
 
+    /// Has each worker know the sessions of all, and whether it may see others who write.
+    pub async fn look_for_others(&mut self) -> Result<(), Failure> {
+        let dialect = self.database.dialect;
+        let mut own = Vec::new();
+        if let Some(statement) = dialect.session_number() {
+            for worker in &mut self.all {
+                let rows = worker.connection.fetch(&statement).await?;
+                own.extend(rows.into_iter().flatten().flatten().filter_map(|number| number.parse::<i64>().ok()));
+            }
+        }
+        for worker in &mut self.all {
+            worker.contention.begin(&own, worker.connection.as_mut(), dialect).await?;
+        }
+        Ok(())
+    }
+
     /// At the beginning: settles what those have left open, and gives their chunks back, whose numbers this process has
     /// now or whose locks nobody holds.
     pub async fn succeed(&mut self, ledger: &mut Ledger) -> Result<(), Failure> {

@@ -45,3 +45,13 @@ async fn no_secret_of_a_recipient_is_needed() {
         assert!(refused.err.contains("/nowhere/signing-") && !refused.err.contains("is not set"), "{refused:?}");
     }
 }
+
+/// A file whose line never ends is not taken into memory.
+#[tokio::test]
+async fn a_line_without_end_is_no_ledger() {
+    let bench = Bench::new(Engine::Sqlite).await;
+    let path = bench.path("long.jsonl");
+    fs::write(&path, vec![b'a'; 17 * 1024 * 1024]).unwrap();
+    let verified = bench.sunset(&["ledger", "verify", "--file", path.to_str().unwrap()]).expect(4);
+    assert!(verified.out.contains("this is no ledger: a line is longer than any entry"), "{verified:?}");
+}

@@ -71,6 +71,17 @@ async fn people_again(bench: &Bench) {
         .await;
 }
 
+/// The same among so many who are not due, with an index on the starting point.
+async fn people_among_many(bench: &Bench, many: u32) {
+    people(bench).await;
+    bench.script("create index people_left on people (left_on)").await;
+    for begin in (10_000..10_000 + many).step_by(5000) {
+        let young = values(begin..begin + 5000, "'Taro', '2025-01-01'");
+        bench.script(&format!("insert into people values {young}")).await;
+    }
+    bench.script_for("analyze people", "analyze table people", "").await;
+}
+
 /// Twenty-one of them, here and there.
 const SOME: &str =
     "(7, 8, 9, 300, 301, 555, 700, 900, 1000, 1001, 1203, 1400, 1500, 1700, 1999, 2000, 2100, 2400, 2700, 2999, 3000)";
@@ -126,13 +137,7 @@ async fn few_due_rows_of_many(bench: Bench) {
     if bench.engine == Engine::Sqlite {
         return;
     }
-    people(&bench).await;
-    bench.script("create index people_left on people (left_on)").await;
-    for begin in (10_000..40_000).step_by(5000) {
-        let young = values(begin..begin + 5000, "'Taro', '2025-01-01'");
-        bench.script(&format!("insert into people values {young}")).await;
-    }
-    bench.script_for("analyze people", "analyze table people", "").await;
+    people_among_many(&bench, 30_000).await;
     bench.rules(ERASE);
     passes_over(&bench, "select id from people where left_on < '2020-01-01' order by id", 3000).await;
     assert_eq!(bench.count("select count(*) from people").await, 30_001);
@@ -271,13 +276,7 @@ async fn many_locked_rows_with_one_starting_point(bench: Bench) {
     if bench.engine == Engine::Sqlite {
         return;
     }
-    people(&bench).await;
-    bench.script("create index people_left on people (left_on)").await;
-    for begin in (10_000..80_000).step_by(5000) {
-        let young = values(begin..begin + 5000, "'Taro', '2025-01-01'");
-        bench.script(&format!("insert into people values {young}")).await;
-    }
-    bench.script_for("analyze people", "analyze table people", "").await;
+    people_among_many(&bench, 70_000).await;
     bench.settings("time_zone: Asia/Tokyo\npace: {batch_rows: 50}");
     bench.rules(ERASE);
     let many = (1..201).map(|key| key.to_string()).collect::<Vec<_>>().join(", ");
