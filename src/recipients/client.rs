@@ -8,7 +8,7 @@ use super::{
     circuit::Circuit,
     quota::InProcess,
     rate::Limiter,
-    retry::{Backoff, Verdict, retry_after},
+    retry::{Backoff, LONGEST_REST, Verdict, retry_after},
     token::Tokens,
 };
 use futures_util::{StreamExt as _, stream};
@@ -436,6 +436,7 @@ impl Client {
                     }
                     Verdict::Retry { after } => {
                         let failure = Failure::new(format!("HTTP {} to {}", reply.status, call.operation));
+                        let after = after.map(|after| after.min(LONGEST_REST));
                         (Failure { status: Some(reply.status), ..failure }, after, reply.status >= 500)
                     }
                 },

@@ -15,6 +15,10 @@ pub enum Verdict {
     Refresh,
 }
 
+/// A vendor that asks to be left alone for longer is asked again after this all the same: a reply that is wrong, or another's,
+/// silences no recipient for good.
+pub const LONGEST_REST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// How often, and how long between.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
@@ -56,9 +60,9 @@ pub fn usual(reply: &Reply) -> Verdict {
     }
 }
 
-/// The header `Retry-After`: seconds, or a date (RFC 9110).
+/// The header `Retry-After`: seconds, or a date (RFC 9110); [`LONGEST_REST`] at most.
 pub fn retry_after(reply: &Reply) -> Option<Duration> {
-    parse_retry_after(reply.header("retry-after")?, Timestamp::now())
+    Some(parse_retry_after(reply.header("retry-after")?, Timestamp::now())?.min(LONGEST_REST))
 }
 
 fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {

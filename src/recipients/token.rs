@@ -8,6 +8,9 @@ use tokio::{sync::Mutex, time::Instant};
 /// A token that ends within this is fetched anew.
 const MARGIN: Duration = Duration::from_secs(60);
 
+/// A token that lasts longer is fetched anew after this, too.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Where tokens come from.
 #[async_trait::async_trait]
 pub trait TokenSource: Send + Sync {
@@ -42,7 +45,7 @@ impl Tokens {
         let (token, lasts) = self.source.fetch(client).await?;
         let token = Arc::new(token);
         // A token that lasts less than the margin is used for half its time.
-        let used = if lasts > MARGIN * 2 { lasts.saturating_sub(MARGIN) } else { lasts / 2 };
+        let used = if lasts > MARGIN * 2 { lasts.saturating_sub(MARGIN).min(LONGEST) } else { lasts / 2 };
         *current = Some((token.clone(), Instant::now() + used));
         Ok(token)
     }

@@ -1,8 +1,9 @@
 //! Replies of recipients: whatever a server answers, nobody counts as deleted but by the words that the vendor documents for
 //! exactly this person, and no page of a proxy counts at all.
 //!
-//! An input names the recipient in its first line; then come the replies in the order in which they are given, each a status
-//! and a body, with lines of `---` between them. The last one is given again.
+//! An input names the recipient in its first line; then come the replies in the order in which they are given, each a line
+//! with the status and maybe a header (`429 retry-after: 5`), and a body, with lines of `---` between them. The last one is
+//! given again.
 
 use super::{Target, kind};
 use serde_json::Value;
@@ -45,6 +46,9 @@ pub static TARGET: Target = Target {
         "404\n",
         "302\n",
         "500\n",
+        "429 retry-after: 5\n",
+        "429 x-rate-limit-reset: 9\n",
+        "\"expires_in\":9000",
         "\n---\n",
         "\"deleted\":true",
         "\"deleted\":false",
@@ -191,19 +195,26 @@ const VENDORS: &[Vendor] = &[
     },
 ];
 
+/// What vendors tell about time in.
+const HEADERS: &[&str] = &["retry-after", "x-rate-limit-reset", "x-account-rate-limit-reset", "x-ratelimit-reset"];
+
 #[derive(Clone)]
 struct Reply {
     status: u16,
+    header: String,
     body: String,
 }
 
 impl Reply {
     fn read(text: &str) -> Option<Self> {
-        let (status, body) = text.split_once('\n').unwrap_or((text, ""));
+        let (first, body) = text.split_once('\n').unwrap_or((text, ""));
+        let (status, header) = first.split_once(' ').unwrap_or((first, ""));
+        let is_header = header.split_once(": ").is_some_and(|(name, _)| HEADERS.contains(&name));
+        let header = if is_header && header.is_ascii() { format!("{}\r\n", header.trim_end()) } else { String::new() };
         let status = status.trim().parse().ok().filter(|status| (200..600).contains(status))?;
         // a reply of this status has no body
         let body = if status == 204 || status == 304 { "" } else { body };
-        Some(Self { status, body: body.to_owned() })
+        Some(Self { status, header, body: body.to_owned() })
     }
 
     fn is_success(&self) -> bool {
@@ -220,13 +231,15 @@ impl Reply {
     }
 
     fn bytes(&self) -> String {
-        let Self { status, body } = self;
+        let Self { status, header, body } = self;
         let length = if *status == 204 || *status == 304 {
             String::new()
         } else {
             format!("content-length: {}\r\n", body.len())
         };
-        format!("HTTP/1.1 {status} x\r\ncontent-type: application/json\r\n{length}connection: close\r\n\r\n{body}")
+        format!(
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\n{header}{length}connection: close\r\n\r\n{body}"
+        )
     }
 }
 

@@ -173,7 +173,8 @@ async fn card_numbers(bench: Bench) {
     let ledger = bench.sunset(&["ledger", "export"]).expect(0).out;
     let status = bench.sunset(&["status"]).expect(0).out;
     let shown = format!("{plan}{report:?}{ledger}{status}");
-    for value in ["4111", "5555", "４４４４", "378282246310005", "4222222222222"] {
+    // parts that no digest has by chance
+    for value in ["1111 1111", "411111111111", "５５５５", "４４４４", "378282246310005", "4222222222222"] {
         assert!(!shown.contains(value), "{value} is shown");
     }
 
