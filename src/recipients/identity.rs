@@ -28,6 +28,13 @@ pub fn formatted(name: &str, format: &str, text: &str) -> String {
     }
 }
 
+/// The text as a SHA-256 digest in small hexadecimal digits, where it is one already: vendors take it as it is, and its own
+/// digest is in no list of theirs.
+pub fn sha256_digest(text: &str) -> Option<String> {
+    let text = text.trim();
+    (text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| text.to_ascii_lowercase())
+}
+
 /// What people write where they know nobody. Such a text names no person, and a recipient that does not know it proves
 /// nothing.
 pub fn is_placeholder(text: &str) -> bool {
@@ -62,6 +69,30 @@ pub fn is_placeholder(text: &str) -> bool {
 /// Device ids are hexadecimal digits themselves.
 fn is_device(name: &str) -> bool {
     name != "email" && name.ends_with("_id")
+}
+
+/// What the vendors' own libraries make of identifiers; `tests/vectors/generate` writes it.
+#[cfg(test)]
+pub mod vectors {
+    pub struct Vector {
+        pub field: String,
+        pub calling_code: Option<String>,
+        pub text: String,
+        /// None where the library refuses the text.
+        pub wanted: Option<String>,
+    }
+
+    pub fn of(library: &str) -> impl Iterator<Item = Vector> {
+        type Line = (String, String, Option<String>, String, Option<String>);
+        let lines = include_str!("../../tests/vectors/identifiers.jsonl").lines();
+        let lines = lines.map(|line| serde_json::from_str::<Line>(line).unwrap());
+        lines.filter(move |line| line.0 == library).map(|(_, field, calling_code, text, wanted)| Vector {
+            field,
+            calling_code,
+            text,
+            wanted,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
-//! Phone numbers as databases hold them, for vendors that want them with their country.
+//! Phone numbers as databases hold them, for vendors that want them with their country (ITU-T E.164).
+//!
+//! Which digits are a trunk prefix, and how long numbers of a country are, is known to Google's libphonenumber, in its port
+//! `rlibphonenumber`. What is done here comes before it: Japanese databases hold digits of full width, and a field may
+//! hold more than one number, an extension or words, which name nobody for certain.
 
 use super::{Answer, Subject};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
 
 /// What a text is as a phone number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,12 +14,9 @@ pub enum Phone {
     Number(String),
     /// It begins with 0, as no international number does, and no calling code is known: it names nobody, or somebody else.
     National,
-    /// It is too short or too long for a phone number.
+    /// It is no phone number: it has letters, or no country has numbers of its length.
     Nothing,
 }
-
-/// The digits of an international number (ITU-T E.164).
-const DIGITS: std::ops::RangeInclusive<usize> = 5..=15;
 
 impl Phone {
     pub fn number(self) -> Option<String> {
@@ -25,19 +27,60 @@ impl Phone {
 /// Completes a number.
 ///
 /// What begins with `+` or `00` has its country. Anything else is taken for a number of `country` (digits, such as `81`),
-/// whose own leading zeros go; without `country`, it is taken for complete, unless it begins with 0.
+/// whose own trunk prefix goes; without `country`, it is taken for complete, unless it begins with 0. Whether somebody has
+/// the number, or could have it, is not asked.
 pub fn international(text: &str, country: Option<&str>) -> Phone {
-    let text = text.trim();
-    let digits: String = text.chars().filter_map(digit).collect();
-    let own = digits.trim_start_matches('0');
-    let complete = text.starts_with(['+', '＋']) || digits.starts_with("00");
-    let number = match country {
-        _ if own.is_empty() => return Phone::Nothing,
-        Some(country) if !complete => format!("{country}{own}"),
-        None if !complete && digits.starts_with('0') => return Phone::National,
-        _ => own.to_owned(),
+    let Some((has_plus, digits)) = dialled(text) else { return Phone::Nothing };
+    let complete = if has_plus { Some(digits.as_str()) } else { digits.strip_prefix("00") };
+    let number = match (complete, country) {
+        (Some(number), _) => e164(&format!("+{number}"), None),
+        (None, Some(country)) => e164(&digits, Some(country)),
+        (None, None) if digits.starts_with('0') => return Phone::National,
+        (None, None) => e164(&format!("+{digits}"), None),
     };
-    if DIGITS.contains(&number.len()) { Phone::Number(number) } else { Phone::Nothing }
+    number.map_or(Phone::Nothing, Phone::Number)
+}
+
+/// A country has this calling code.
+pub fn is_calling_code(code: &str) -> bool {
+    region(code).is_some()
+}
+
+fn region(code: &str) -> Option<rlibphonenumber::Region> {
+    let digits = code.bytes().all(|byte| byte.is_ascii_digit());
+    PHONE_NUMBER_UTIL.get_region_for_country_code(code.parse().ok().filter(|_| digits)?)
+}
+
+/// The digits with the country's, where a number of that country may have this length.
+fn e164(text: &str, country: Option<&str>) -> Option<String> {
+    let region = match country {
+        Some(code) => Some(region(code)?),
+        None => None,
+    };
+    let number = PHONE_NUMBER_UTIL.parse(text, region).ok()?;
+    if !PHONE_NUMBER_UTIL.is_possible_number(&number) {
+        return None;
+    }
+    let text = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164);
+    text.strip_prefix('+').map(str::to_owned)
+}
+
+/// Whether a `+` comes first, and the digits after it; `None` where there is anything that does not group digits.
+fn dialled(text: &str) -> Option<(bool, String)> {
+    let text = text.trim();
+    let text = text.strip_prefix("tel:").unwrap_or(text).trim_start();
+    let rest = text.strip_prefix(['+', '＋']);
+    let mut digits = String::new();
+    for letter in rest.unwrap_or(text).chars() {
+        match digit(letter) {
+            Some(digit) => digits.push(digit),
+            None if letter.is_whitespace() || "-()./·‐‑‒–—―−ー－ｰ（）．・".contains(letter) => {}
+            // marks that spreadsheets leave beside a number are not seen
+            None if "\u{200b}\u{200e}\u{200f}\u{202a}\u{202c}\u{feff}".contains(letter) => {}
+            None => return None,
+        }
+    }
+    (!digits.is_empty()).then_some((rest.is_some(), digits))
 }
 
 /// The refusal of a person whose `phone` is of an unknown country; `setting` would name the country.
@@ -46,34 +89,64 @@ pub fn refused(subject: &Subject, country: Option<&str>, setting: &str) -> Optio
     is_national.then(|| Answer::refused(format!("not asked: the phone number has no calling code; set `{setting}`")))
 }
 
-/// Japanese databases hold digits of full width, too.
-fn digit(c: char) -> Option<char> {
-    let value = c.to_digit(10).or_else(|| u32::from(c).checked_sub(u32::from('０')).filter(|value| *value < 10))?;
+/// Of full width, too.
+fn digit(letter: char) -> Option<char> {
+    let value =
+        letter.to_digit(10).or_else(|| u32::from(letter).checked_sub(u32::from('０')).filter(|value| *value < 10))?;
     char::from_digit(value, 10)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipients::identity::vectors;
 
     #[test]
     fn a_number_gets_its_country() {
         for (text, country, wanted) in [
             ("+81 90-1234-5678", None, "819012345678"),
             ("+81 90-1234-5678", Some("49"), "819012345678"),
+            ("+81 (0)90-1234-5678", None, "819012345678"),
             ("0081 (90) 1234 5678", Some("49"), "819012345678"),
+            ("010-81-90-1234-5678", Some("81"), "819012345678"),
+            ("81-90-1234-5678", Some("81"), "819012345678"),
             ("090-1234-5678", Some("81"), "819012345678"),
             ("9012345678", Some("81"), "819012345678"),
+            ("tel:090-1234-5678", Some("81"), "819012345678"),
+            ("\u{202a}090‑1234‑5678\u{202c}", Some("81"), "819012345678"),
             ("＋８１９０１２３４５６７８", Some("49"), "819012345678"),
             (" 1 (555) 987-6543 ", None, "15559876543"),
+            // Italy's numbers keep their 0, and Russia's begin with 8 at home
+            ("06 1234 5678", Some("39"), "390612345678"),
+            ("8 (912) 345-67-89", Some("7"), "79123456789"),
         ] {
             assert_eq!(international(text, country), Phone::Number(wanted.to_owned()), "{text}");
         }
-        for nothing in ["", "-", "000", "call me", "+1", "+1234567890123456"] {
+        for nothing in [
+            "",
+            "-",
+            "000",
+            "call me",
+            "+1",
+            "+1234567890123456",
+            "12345",
+            "090-1234-5678 内線 5",
+            "090-1234-5678 x5",
+            "090-1234-5678, 03-1234-5678",
+            "090-1234-5678/080-1234-5678",
+            "1-800-FLOWERS",
+            "090+1234+5678",
+        ] {
             assert_eq!(international(nothing, Some("81")), Phone::Nothing, "{nothing}");
         }
         for national in ["090-1234-5678", "０９０１２３４５６７８", "(03) 4405 7597"] {
             assert_eq!(international(national, None), Phone::National, "{national}");
         }
+        for vector in vectors::of("phonenumbers") {
+            let number = international(&vector.text, vector.calling_code.as_deref());
+            assert_eq!(number, vector.wanted.map_or(Phone::Nothing, Phone::Number), "{}", vector.text);
+        }
+        assert!(["81", "1", "39", "998"].iter().all(|code| is_calling_code(code)));
+        assert!(["0", "", "999", "x", "+81", "12345"].iter().all(|code| !is_calling_code(code)), "no country has it");
     }
 }

@@ -1,9 +1,34 @@
 use super::{
     jobs::is_job_name,
     manager::{Outcome, Ticket},
-    members::email,
+    members::{address, email, lower},
     *,
 };
+use crate::recipients::identity::vectors;
+use std::collections::BTreeSet;
+
+#[test]
+fn identifiers_are_normalized_as_googles_own_library_does_it() {
+    let mut fields = BTreeSet::new();
+    for vector in vectors::of("google-ads-datamanager-util") {
+        let text = vector.text.as_str();
+        let ours = match vector.field.as_str() {
+            "email" => email(text),
+            "phone" => google::phone(text, None).number(),
+            "given_name" => lower(text),
+            field => {
+                let of = |name: &str| if name == field { text } else { "JP" };
+                let names = ["given_name", "family_name", "postal_code", "region_code"];
+                let subject = Subject::without_tag(names.map(|name| (name.to_owned(), of(name).to_owned())).into());
+                let key = if field == "postal_code" { "postalCode" } else { "regionCode" };
+                address(&subject, false).map(|address| address["address"][key].as_str().unwrap().to_owned())
+            }
+        };
+        assert_eq!(ours, vector.wanted, "{} {text}", vector.field);
+        fields.insert(vector.field);
+    }
+    assert_eq!(fields.len(), 5, "{fields:?}");
+}
 
 /// Made with google-ads-datamanager-util 0.4.0: `Formatter().process_email_address(text, Encoding.HEX)`.
 #[test]

@@ -1,6 +1,6 @@
 //! The rows of an upload: how identifiers are normalized and hashed, and the file that they make.
 
-use crate::recipients::client::Upload;
+use crate::recipients::{client::Upload, phone::international};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -60,7 +60,9 @@ impl UploadType {
         let rows = match self {
             Self::MailAndPhone => [
                 get("email").and_then(email).map(|text| digest(&text)),
-                get("phone").and_then(|text| phone(text, country)).map(|text| digest(&text)),
+                get("phone")
+                    .and_then(|text| international(text, Some(&country.to_string())).number())
+                    .map(|text| digest(&text)),
             ],
             Self::Idfa => [get("idfa").and_then(advertising_id), None],
             Self::Aaid => [get("aaid").and_then(advertising_id), None],
@@ -177,18 +179,6 @@ fn email(text: &str) -> Option<String> {
     text.contains('@').then_some(text)
 }
 
-/// Digits alone, with the country code: a leading 0 stands for it, a `+` says that it is there.
-fn phone(text: &str, country: u64) -> Option<String> {
-    let text = half_width(text);
-    let international = text.trim_start().starts_with('+');
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    match digits.strip_prefix('0') {
-        _ if digits.is_empty() => None,
-        Some(rest) if !international => Some(format!("{country}{rest}")),
-        _ => Some(digits),
-    }
-}
-
 fn digest(text: &str) -> Row {
     Sha256::digest(text).into()
 }
@@ -214,17 +204,18 @@ mod tests {
         // The two digests stand in KARTE's guide to hashing for advertisers (support.karte.io/faq/1MZmzZXZNsgZ4Vd22tjT5T).
         const JOHN: &str = "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f";
         const PHONE: &str = "574f12b7409ae74d10bebbcb5e79ce749d76c37d2590d689043c73d1a8e162d0";
+        let phone = |text| international(text, Some("81")).number();
         let cases = [
             (email(" John_Smith@gmail.com "), JOHN),
             (email("Ｊｏｈｎ＿Ｓｍｉｔｈ＠gmail.com　"), JOHN),
-            (phone("03-4405-7597", 81), PHONE),
-            (phone("+81 3 4405 7597", 81), PHONE),
-            (phone("（０３）４４０５−７５９７", 81), PHONE),
+            (phone("03-4405-7597"), PHONE),
+            (phone("+81 3 4405 7597"), PHONE),
+            (phone("（０３）４４０５−７５９７"), PHONE),
         ];
         for (text, expected) in cases {
             assert_eq!(hex::encode(digest(&text.unwrap())), expected);
         }
-        assert_eq!((email("nobody"), phone("none", 81)), (None, None));
+        assert_eq!((email("nobody"), phone("none")), (None, None));
         assert_eq!(advertising_id("00000000-0000-0000-0000-000000000000"), None);
         assert_eq!(advertising_id("cdda802e-fb9c-47ad-9866"), None);
         assert_eq!(advertising_id("cdda802e0fb9c-47ad-9866-0794d394c912"), None);
