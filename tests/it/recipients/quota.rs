@@ -99,8 +99,9 @@ async fn a_killed_run_has_used_what_it_took(bench: Bench) {
     assert!(asked <= 200 - lost && asked >= 200 - lost - 20, "{asked} after {lost}");
     run(&bench, bench.now, 75);
     assert_eq!(calls(), asked);
-    let left = 250 - usize::try_from(asked).unwrap();
-    assert_eq!(bench.count("select count(*) from t").await, left as u64);
+    // what the killed run had sent may have been read, and counted, after the kill: nobody heard those answers
+    let gone = 250 - bench.count("select count(*) from t").await;
+    assert!(gone <= asked && gone + 8 >= asked, "{gone} of {asked}");
 }
 
 /// Whoever takes first has it, and nobody gets more than there is.
