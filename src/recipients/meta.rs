@@ -51,6 +51,9 @@ const RATES: &[Rate] = &[Rate::per_hour(5000)];
 /// People in one call.
 const MOST: usize = 10_000;
 
+/// Japan's.
+const CALLING_CODE: &str = "\"81\"";
+
 /// Calls under way at a time.
 const AT_ONCE: usize = 4;
 
@@ -99,13 +102,7 @@ pub static KIND: Kind = Kind {
             shape: Shape::Boolean,
             example: "true",
         },
-        Field {
-            name: "country_calling_code",
-            required: false,
-            doc: "The calling code of phone numbers that have none; without it, such numbers are taken for complete.",
-            shape: Shape::Text(&format::SETTING),
-            example: "\"81\"",
-        },
+        phone::setting(CALLING_CODE),
     ],
     identifiers: Identifiers::Fixed { all: IDENTIFIERS, any_of: &[STRONG] },
     check: |settings| Target::of(settings).map(drop),
@@ -182,10 +179,7 @@ impl Target {
         };
         let digits = |text: &str| matches!(text.len(), 1..=20) && text.bytes().all(|byte| byte.is_ascii_digit());
         let options = &settings.options;
-        if options.text("country_calling_code").is_some_and(|code| !digits(code) || code.len() > 3) {
-            let help = "one to three digits, such as `\"81\"`";
-            return Err(misfit("country_calling_code", "this is no calling code", help));
-        }
+        phone::country(settings, CALLING_CODE)?;
         match (options.text("ad_account"), options.text("audience")) {
             (Some(_), Some(_)) => Err(misfit("audience", "both `ad_account` and `audience` stand here", EITHER)),
             (None, None) => Err(misfit("", "neither `ad_account` nor `audience` stands here", EITHER)),
@@ -250,7 +244,7 @@ impl Meta {
             token,
             proof,
             target: Target::of(settings).map_err(|misfit| error(misfit.problem))?,
-            calling_code: options.text("country_calling_code").map(str::to_owned),
+            calling_code: options.text(phone::COUNTRY).map(str::to_owned),
         })
     }
 
@@ -462,7 +456,7 @@ impl Recipient for Meta {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = vec![None; subjects.len()];
         for (subject, answer) in subjects.iter().zip(&mut answers) {
-            *answer = phone::refused(subject, self.calling_code.as_deref(), "country_calling_code");
+            *answer = phone::refused(subject, self.calling_code.as_deref(), phone::COUNTRY);
         }
         let asked = subjects.iter().enumerate().filter(|(index, _)| answers[*index].is_none());
         let mut rows: Vec<Row> = asked.filter_map(|(index, subject)| self.row(index, subject)).collect();

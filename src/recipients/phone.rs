@@ -1,6 +1,10 @@
 //! Phone numbers as databases hold them, for vendors that want them with their country.
 
-use super::{Answer, Subject};
+use super::{Answer, Misfit, RecipientSettings, Subject};
+use crate::rules::{
+    format,
+    shape::{Field, Shape},
+};
 
 /// What a text is as a phone number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +42,38 @@ pub fn international(text: &str, country: Option<&str>) -> Phone {
         _ => own.to_owned(),
     };
     if DIGITS.contains(&number.len()) { Phone::Number(number) } else { Phone::Nothing }
+}
+
+/// The setting that names the calling code of numbers without one.
+pub const fn setting(example: &'static str) -> Field {
+    Field {
+        name: COUNTRY,
+        required: false,
+        doc: "The calling code of phone numbers that have none; without it, such numbers are taken for complete.",
+        shape: Shape::Text(&format::SETTING),
+        example,
+    }
+}
+
+/// As [`setting`] calls it.
+pub const COUNTRY: &str = "country_calling_code";
+
+/// What stands in the settings.
+///
+/// # Errors
+/// It is no calling code; `example` is one.
+pub fn country(settings: &RecipientSettings, example: &str) -> Result<Option<String>, Misfit> {
+    match settings.options.text(COUNTRY) {
+        None => Ok(None),
+        Some(code) if matches!(code.len(), 1..=3) && code.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Ok(Some(code.to_owned()))
+        }
+        Some(_) => Err(Misfit {
+            at: vec![COUNTRY],
+            problem: "this is no calling code".to_owned(),
+            help: format!("one to three digits, such as `{example}`"),
+        }),
+    }
 }
 
 /// The refusal of a person whose `phone` is of an unknown country; `setting` would name the country.

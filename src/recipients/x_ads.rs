@@ -16,9 +16,10 @@
 //! shows a deleted audience; the header `x-transaction-id`.
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
-    Recipient, RecipientSettings, Subject,
+    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, OpenError, Plumbing, Rate, Recipient,
+    RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, Signer, in_order, segment},
+    hashing::sha256,
     phone,
     retry::{Backoff, Verdict, retry_after, usual},
 };
@@ -33,7 +34,6 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 /// Where the documentation sends calls; `https://ads-api-sandbox.twitter.com` is X's own sandbox.
@@ -49,6 +49,9 @@ const MOST: usize = 2500;
 
 /// Bytes in one body.
 const LONGEST_BODY: usize = 5_000_000;
+
+/// Japan's.
+const CALLING_CODE: &str = "\"81\"";
 
 /// Calls under way at a time.
 const AT_ONCE: usize = 4;
@@ -68,25 +71,13 @@ pub static KIND: Kind = Kind {
             "\"${X_ACCESS_TOKEN}\"",
         ),
         needed("access_token_secret", "Its secret.", Shape::Text(&format::KEY), "\"${X_ACCESS_TOKEN_SECRET}\""),
-        Field {
-            name: "country_calling_code",
-            required: false,
-            doc: "The calling code of phone numbers that have none; without it, such numbers are taken for complete.",
-            shape: Shape::Text(&format::SETTING),
-            example: "\"81\"",
-        },
+        phone::setting(CALLING_CODE),
     ],
     identifiers: Identifiers::Fixed {
         all: IDENTIFIERS,
         any_of: &[&["email", "phone", "handle", "x_id", "device_id", "partner_user_id"]],
     },
-    check: |settings| {
-        phone_country(settings).map(drop).map_err(|()| Misfit {
-            at: vec!["country_calling_code"],
-            problem: "this is no calling code".to_owned(),
-            help: "one to three digits, such as `\"81\"`".to_owned(),
-        })
-    },
+    check: |settings| phone::country(settings, CALLING_CODE).map(drop),
     facts: |settings| Facts {
         batch: MOST,
         calls: 1,
@@ -128,16 +119,6 @@ const IDENTIFIERS: &[Identifier] = &[
     },
 ];
 
-fn phone_country(settings: &RecipientSettings) -> Result<Option<String>, ()> {
-    match settings.options.text("country_calling_code") {
-        None => Ok(None),
-        Some(code) if matches!(code.len(), 1..=3) && code.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Ok(Some(code.to_owned()))
-        }
-        Some(_) => Err(()),
-    }
-}
-
 struct XAds {
     client: Client,
     signer: Arc<Signature>,
@@ -172,7 +153,7 @@ impl XAds {
             backoff: plumbing.backoff,
             account: text("account")?,
             audience: text("audience")?,
-            country: phone_country(settings).map_err(|()| missing("country_calling_code"))?,
+            country: phone::country(settings, CALLING_CODE).map_err(|_| missing(phone::COUNTRY))?,
         })
     }
 
@@ -200,14 +181,14 @@ impl XAds {
                 "partner_user_id" => Some(text.to_owned()),
                 "phone" => {
                     let digits = phone::international(text, self.country.as_deref()).number();
-                    digits.map(|digits| hashed(&format!("+{digits}")))
+                    digits.map(|digits| sha256(&format!("+{digits}")))
                 }
                 "handle" => {
                     let handle = text.trim().trim_start_matches('@').to_lowercase();
-                    (!handle.is_empty()).then(|| hashed(&handle))
+                    (!handle.is_empty()).then(|| sha256(&handle))
                 }
-                "x_id" => Some(hashed(text.trim())),
-                _ => Some(hashed(&text.trim().to_lowercase())),
+                "x_id" => Some(sha256(text.trim())),
+                _ => Some(sha256(&text.trim().to_lowercase())),
             };
             if let Some(value) = value {
                 user.insert(key.to_owned(), json!([value]));
@@ -320,11 +301,6 @@ fn user_is_empty(operation: &Value) -> bool {
     operation["params"]["users"][0].as_object().is_none_or(Map::is_empty)
 }
 
-/// In small hexadecimal digits.
-fn hashed(text: &str) -> String {
-    hex::encode(Sha256::digest(text))
-}
-
 #[async_trait::async_trait]
 impl Recipient for XAds {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
@@ -332,7 +308,7 @@ impl Recipient for XAds {
         let mut batches: Vec<Vec<Operation>> = Vec::new();
         let mut bytes = 0;
         for (index, subject) in subjects.iter().enumerate() {
-            answers[index] = phone::refused(subject, self.country.as_deref(), "country_calling_code");
+            answers[index] = phone::refused(subject, self.country.as_deref(), phone::COUNTRY);
             if answers[index].is_some() {
                 continue;
             }

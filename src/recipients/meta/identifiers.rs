@@ -1,7 +1,6 @@
 //! Persons as Meta knows them: normalized and hashed.
 
-use crate::recipients::phone;
-use sha2::{Digest as _, Sha256};
+use crate::recipients::{hashing::sha256, phone};
 
 /// Meta's key and our name, in the order of the columns.
 pub(super) const KEYS: &[(&str, &str)] = &[
@@ -56,5 +55,5 @@ pub(super) fn normalized(key: &str, text: &str, country: Option<&str>, calling_c
 /// What is sent of a value.
 pub(super) fn column(key: &str, text: &str, country: Option<&str>, calling_code: Option<&str>) -> Option<String> {
     let value = normalized(key, text, country, calling_code)?;
-    Some(if matches!(key, "EXTERN_ID" | "MADID") { value } else { hex::encode(Sha256::digest(value)) })
+    Some(if matches!(key, "EXTERN_ID" | "MADID") { value } else { sha256(&value) })
 }
