@@ -365,8 +365,8 @@ fn judge(reply: &Reply) -> Verdict {
 fn partial_errors(reply: &Reply) -> Result<Vec<Value>, Answer> {
     let mut body = reply.json().unwrap_or_default();
     let answer = match reply.status {
-        200 if errors(&body).is_empty() => match body["PartialErrors"].take() {
-            Value::Array(errors) => return Ok(errors),
+        200 if errors(&body).is_empty() => match body.get_mut("PartialErrors").map(Value::take) {
+            Some(Value::Array(errors)) => return Ok(errors),
             _ => Answer::unreachable("a success without `PartialErrors`, which says nothing", None),
         },
         200 => Answer::refused(words_of(reply)),
