@@ -169,7 +169,7 @@ async fn a_row_goes_when_microsoft_has_answered() {
         sandbox.url("microsoft_ads")
     ));
     bench.script("create table t (id {int} primary key, at_day {date}, email {text})").await;
-    bench.script("insert into t values (1, '2001-01-01', '1planted@example.com'), (2, '2001-01-01', 'n/a')").await;
+    bench.script("insert into t values (1, '2001-01-01', '1planted@example.com')").await;
     bench.rules(
         "- {id: t, table: core.t, starting_point: at_day, retention_period: 5 years, disposition: erase, recipients: [ads: {email: \
          email}]}",
@@ -177,10 +177,11 @@ async fn a_row_goes_when_microsoft_has_answered() {
     for body in [json!({}), json!({"PartialErrors": null}), json!({"Errors": [{"Code": 117}]})] {
         sandbox.fault(Fault { times: Some(99), ..says(200, &body) });
         let run = bench.sunset(&["run", "--now", bench.now]).expect(75);
-        assert_eq!(bench.list("select id from t order by id").await, "1 2", "{body}: {run:?}");
+        assert_eq!(bench.list("select id from t").await, "1", "{body}: {run:?}");
         sandbox.clear_faults();
     }
-    bench.sunset(&["run", "--now", bench.now]).expect(0);
+    bench.script("insert into t values (2, '2001-01-01', 'n/a')").await;
+    bench.sunset(&["run", "--now", bench.now]).expect(4);
     assert_eq!(bench.list("select id from t").await, "2", "who has no address is not asked about");
     assert_eq!(sandbox.calls("microsoft_ads")[APPLY], 1);
     run::is_silent(&bench, &[]);
