@@ -21,7 +21,9 @@
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
     Recipient, RecipientSettings, State, Subject,
+    audience::{Entry, People, same},
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order, segment},
+    hashing::{address, hashed},
     phone,
     retry::{Verdict, retry_after, usual},
     token::{FormGrant, Tokens},
@@ -34,12 +36,11 @@ use crate::{
     },
 };
 use jiff::Timestamp;
-use md5::Md5;
+use md5::{Digest as _, Md5};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 const BASE: &str = "https://api.criteo.com";
 
@@ -51,6 +52,9 @@ const RATES: &[Rate] = &[Rate::per_minute(250)];
 
 /// Identifiers in one call.
 const MOST: usize = 50_000;
+
+/// India's.
+const CALLING_CODE: &str = "\"91\"";
 
 /// Calls under way at a time.
 const AT_ONCE: usize = 4;
@@ -82,12 +86,7 @@ pub static KIND: Kind = Kind {
             Shape::Integer(Bounds { least: Some(0.0), most: None, above: false, code: Code::BadLimit }),
             "123",
         ),
-        optional(
-            "country_calling_code",
-            "The calling code of phone numbers that have none; without it, such numbers are taken for complete.",
-            Shape::Text(&format::SETTING),
-            "\"91\"",
-        ),
+        phone::setting(CALLING_CODE),
         optional(
             "audience_deleted",
             "`true` says that the segment was deleted, so that Criteo's \"no such audience\" means that everybody is gone; \
@@ -147,16 +146,16 @@ const fn optional(name: &'static str, doc: &'static str, shape: Shape, example: 
 }
 
 fn check(settings: &RecipientSettings) -> Result<(), Misfit> {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    for (key, longest, what, help) in [
-        ("country_calling_code", 3, "this is no calling code", "one to three digits, such as `\"91\"`"),
-        ("audience", 19, "this is no audience segment's id", "digits, such as `\"123456\"`"),
-    ] {
-        if settings.options.text(key).is_some_and(|text| !digits(text) || text.len() > longest) {
-            return Err(Misfit { at: vec![key], problem: what.to_owned(), help: help.to_owned() });
-        }
+    phone::country(settings, CALLING_CODE)?;
+    let is_id = |text: &str| matches!(text.len(), 1..=19) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if settings.options.text("audience").is_none_or(is_id) {
+        return Ok(());
     }
-    Ok(())
+    Err(Misfit {
+        at: vec!["audience"],
+        problem: "this is no audience segment's id".to_owned(),
+        help: "digits, such as `\"123456\"`".to_owned(),
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -177,19 +176,20 @@ impl EmailForm {
         }
     }
 
-    fn apply(self, address: &str) -> String {
-        let address = address.trim().to_lowercase();
+    /// What is sent of an address; `None` for what is none. What has this form already is not hashed again.
+    fn apply(self, text: &str) -> Option<String> {
         match self {
-            Self::Sha256 => sha256(&address),
-            Self::Md5 => md5(&address),
-            Self::Sha256OfMd5 => sha256(&md5(&address)),
-            Self::Raw => address,
+            Self::Sha256 => hashed(text, address),
+            Self::Md5 => md5_digest(text).or_else(|| address(text).map(|address| md5(&address))),
+            Self::Sha256OfMd5 => hashed(text, |text| address(text).map(|address| md5(&address))),
+            Self::Raw => address(text),
         }
     }
 }
 
-fn sha256(text: &str) -> String {
-    hex::encode(Sha256::digest(text))
+fn md5_digest(text: &str) -> Option<String> {
+    let text = text.trim();
+    (text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| text.to_ascii_lowercase())
 }
 
 fn md5(text: &str) -> String {
@@ -205,9 +205,6 @@ struct Criteo {
     country: Option<String>,
     audience_deleted: bool,
 }
-
-/// One identifier, and the subjects that have it.
-type Entry = (String, Vec<usize>);
 
 impl Criteo {
     fn open(settings: &RecipientSettings, plumbing: &Plumbing) -> Result<Self, OpenError> {
@@ -227,7 +224,7 @@ impl Criteo {
             audience: text("audience")?,
             email_form: EmailForm::of(settings),
             gum_caller_id: options.number("gum_caller_id"),
-            country: options.text("country_calling_code").map(str::to_owned),
+            country: options.text(phone::COUNTRY).map(str::to_owned),
             audience_deleted: options.flag("audience_deleted"),
         })
     }
@@ -243,11 +240,11 @@ impl Criteo {
     /// What is sent of an identifier; `None` where nothing is left of it.
     fn form(&self, name: &str, text: &str) -> Option<String> {
         match name {
-            "email" => Some(self.email_form.apply(text)),
-            "phone" => {
+            "email" => self.email_form.apply(text),
+            "phone" => hashed(text, |text| {
                 let digits = phone::international(text, self.country.as_deref()).number()?;
-                Some(sha256(&format!("+{digits}")))
-            }
+                Some(format!("+{digits}"))
+            }),
             _ => Some(text.trim().to_owned()),
         }
     }
@@ -255,9 +252,7 @@ impl Criteo {
     /// Removes identifiers of one type; where Criteo finds some invalid, finds out which.
     async fn remove(&self, kind: &str, entries: Vec<Entry>) -> Vec<(usize, Answer)> {
         let mut answers = Vec::new();
-        let mut settle = |entries: &[Entry], answer: &Answer| {
-            answers.extend(entries.iter().flat_map(|(_, subjects)| subjects).map(|subject| (*subject, answer.clone())));
-        };
+        let mut settle = |entries: &[Entry], answer: &Answer| answers.extend(same(entries, answer));
         let mut groups = vec![entries];
         let mut calls = 0;
         while let Some(group) = groups.pop() {
@@ -354,8 +349,7 @@ enum Outcome {
 #[async_trait::async_trait]
 impl Recipient for Criteo {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
-        let mut answers: Vec<Option<Answer>> = vec![None; subjects.len()];
-        let mut calls = Vec::new();
+        let mut people = People::new(subjects.len());
         for (name, kind) in [
             ("email", "email"),
             ("phone", "phoneNumber"),
@@ -363,32 +357,25 @@ impl Recipient for Criteo {
             ("identity_link", "identityLink"),
             ("gum", "gum"),
         ] {
-            // The same identifier twice in one call would spoil the count.
-            let mut of: BTreeMap<String, Vec<usize>> = BTreeMap::new();
             for (index, subject) in subjects.iter().enumerate() {
                 let Some(text) = subject.get(name) else { continue };
                 if kind == "gum" && self.gum_caller_id.is_none() {
                     let reason = "the settings have no `gum_caller_id`, without which Criteo takes no `gum`";
-                    worsen(&mut answers[index], Answer::refused(reason));
+                    people.answered(index, Answer::refused(reason));
                 } else if let Some(refused) =
-                    phone::refused(subject, self.country.as_deref(), "country_calling_code").filter(|_| name == "phone")
+                    phone::refused(subject, self.country.as_deref(), phone::COUNTRY).filter(|_| name == "phone")
                 {
-                    worsen(&mut answers[index], refused);
+                    people.answered(index, refused);
                 } else if let Some(form) = self.form(name, text) {
-                    of.entry(form).or_default().push(index);
+                    people.known_by(kind, form, index);
                 }
             }
-            let mut entries: Vec<Entry> = of.into_iter().collect();
-            while !entries.is_empty() {
-                let rest = entries.split_off(entries.len().min(MOST));
-                calls.push(self.remove(kind, std::mem::replace(&mut entries, rest)));
-            }
         }
+        let calls = people.batches(MOST).into_iter().map(|(kind, entries)| self.remove(kind, entries)).collect();
         for (index, answer) in in_order(calls, AT_ONCE).await.into_iter().flatten() {
-            worsen(&mut answers[index], answer);
+            people.answered(index, answer);
         }
-        let nobody = || Answer::not_possible("the row has no identifier that Criteo could know the person by");
-        answers.into_iter().map(|answer| answer.unwrap_or_else(nobody)).collect()
+        people.answers("the row has no identifier that Criteo could know the person by")
     }
 
     async fn check(&self) -> Result<Checked, CheckError> {
@@ -403,23 +390,6 @@ impl Recipient for Criteo {
             },
             Err(failure) => Err(CheckError { reason: failure.reason, temporary: !failure.lasting }),
         }
-    }
-}
-
-/// A person is served when all identifiers are: the worst answer counts.
-fn worsen(answer: &mut Option<Answer>, other: Answer) {
-    fn rank(answer: &Answer) -> u8 {
-        match answer.state {
-            State::Gone => 0,
-            State::Confirmed => 1,
-            State::Accepted { .. } => 2,
-            State::NotPossible { .. } => 3,
-            State::Refused { .. } => 4,
-            State::Unreachable { .. } | State::Forgotten { .. } => 5,
-        }
-    }
-    if answer.as_ref().is_none_or(|answer| rank(answer) < rank(&other)) {
-        *answer = Some(other);
     }
 }
 
@@ -474,7 +444,9 @@ mod tests {
             (EmailForm::Sha256, "973dfe463ec85785f5f95af5ba3906eedb2d931c24e69824a89ea65dba4e813b"),
             (EmailForm::Sha256OfMd5, "0a7d4fbfa8698f03c421de2c4047ad2998f34bf630b9673a7ec1237e53899916"),
         ] {
-            assert_eq!(form.apply(" Test@Example.COM\n"), wanted);
+            assert_eq!(form.apply(" Test@Example.COM\n").as_deref(), Some(wanted));
+            assert_eq!(form.apply(&wanted.to_uppercase()).as_deref(), Some(wanted), "it is not hashed again");
+            assert_eq!(form.apply("n/a"), None);
         }
     }
 

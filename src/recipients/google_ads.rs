@@ -28,6 +28,7 @@ use super::{
     Recipient, RecipientSettings, State, Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply, in_order},
     google::{self},
+    hashing::sha256,
     token::Tokens,
 };
 use crate::{
@@ -38,7 +39,7 @@ use crate::{
         shape::{Field, Shape, Word},
     },
 };
-use members::{Type, hash};
+use members::Type;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::{
@@ -352,7 +353,7 @@ impl Recipient for GoogleAds {
             None => {
                 // The hash of an address that nobody has.
                 let nobody =
-                    json!({"userData": {"userIdentifiers": [{"emailAddress": hash("nobody@sunset.invalid")}]}});
+                    json!({"userData": {"userIdentifiers": [{"emailAddress": sha256("nobody@sunset.invalid")}]}});
                 let body = self.removal(Type::Contact, std::iter::once(&nobody), true);
                 vec![Call::post("check a removal", "/v1/audienceMembers:remove").body(Body::Json(body))]
             }

@@ -28,13 +28,6 @@ pub fn formatted(name: &str, format: &str, text: &str) -> String {
     }
 }
 
-/// The text as a SHA-256 digest in small hexadecimal digits, where it is one already: vendors take it as it is, and its own
-/// digest is in no list of theirs.
-pub fn sha256_digest(text: &str) -> Option<String> {
-    let text = text.trim();
-    (text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| text.to_ascii_lowercase())
-}
-
 /// What people write where they know nobody. Such a text names no person, and a recipient that does not know it proves
 /// nothing.
 pub fn is_placeholder(text: &str) -> bool {

@@ -37,7 +37,10 @@ use identifiers::{KEYS, column};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 const BASE: &str = "https://graph.facebook.com";
 
@@ -50,6 +53,9 @@ const RATES: &[Rate] = &[Rate::per_hour(5000)];
 
 /// People in one call.
 const MOST: usize = 10_000;
+
+/// Japan's.
+const CALLING_CODE: &str = "\"81\"";
 
 /// Calls under way at a time.
 const AT_ONCE: usize = 4;
@@ -99,13 +105,7 @@ pub static KIND: Kind = Kind {
             shape: Shape::Boolean,
             example: "true",
         },
-        Field {
-            name: "country_calling_code",
-            required: false,
-            doc: "The calling code of phone numbers that have none; without it, such numbers are taken for complete.",
-            shape: Shape::Text(&format::SETTING),
-            example: "\"81\"",
-        },
+        phone::setting(CALLING_CODE),
     ],
     identifiers: Identifiers::Fixed { all: IDENTIFIERS, any_of: &[STRONG] },
     check: |settings| Target::of(settings).map(drop),
@@ -182,10 +182,7 @@ impl Target {
         };
         let digits = |text: &str| matches!(text.len(), 1..=20) && text.bytes().all(|byte| byte.is_ascii_digit());
         let options = &settings.options;
-        if options.text("country_calling_code").is_some_and(|code| !digits(code) || code.len() > 3) {
-            let help = "one to three digits, such as `\"81\"`";
-            return Err(misfit("country_calling_code", "this is no calling code", help));
-        }
+        phone::country(settings, CALLING_CODE)?;
         match (options.text("ad_account"), options.text("audience")) {
             (Some(_), Some(_)) => Err(misfit("audience", "both `ad_account` and `audience` stand here", EITHER)),
             (None, None) => Err(misfit("", "neither `ad_account` nor `audience` stands here", EITHER)),
@@ -235,7 +232,8 @@ struct Meta {
 
 /// A person's values, in the order of [`KEYS`].
 struct Row {
-    subject: usize,
+    /// Several rows may be about one person.
+    subjects: Vec<usize>,
     values: Vec<Option<String>>,
 }
 
@@ -250,7 +248,7 @@ impl Meta {
             token,
             proof,
             target: Target::of(settings).map_err(|misfit| error(misfit.problem))?,
-            calling_code: options.text("country_calling_code").map(str::to_owned),
+            calling_code: options.text(phone::COUNTRY).map(str::to_owned),
         })
     }
 
@@ -275,14 +273,14 @@ impl Meta {
         };
         let values: Vec<_> = KEYS.iter().map(value).collect();
         let strong = KEYS.iter().zip(&values).any(|((_, name), value)| STRONG.contains(name) && value.is_some());
-        strong.then_some(Row { subject: index, values })
+        strong.then_some(Row { subjects: vec![index], values })
     }
 
     /// Removes people; where Meta finds entries malformed, finds out which.
     async fn remove(&self, rows: Vec<Row>) -> Vec<(usize, Answer)> {
         let mut answers = Vec::new();
         let mut settle = |rows: &[Row], answer: &Answer| {
-            answers.extend(rows.iter().map(|row| (row.subject, answer.clone())));
+            answers.extend(rows.iter().flat_map(|row| &row.subjects).map(|subject| (*subject, answer.clone())));
         };
         let mut groups = vec![rows];
         let mut calls = 0;
@@ -457,15 +455,31 @@ fn samples(value: &Value) -> BTreeSet<String> {
     found
 }
 
+/// Each person once, in the order of the rows.
+fn once(rows: impl Iterator<Item = Row>) -> Vec<Row> {
+    let mut all: Vec<Row> = Vec::new();
+    let mut known: HashMap<Vec<Option<String>>, usize> = HashMap::new();
+    for row in rows {
+        match known.get(&row.values) {
+            Some(at) => all[*at].subjects.extend(row.subjects),
+            None => {
+                known.insert(row.values.clone(), all.len());
+                all.push(row);
+            }
+        }
+    }
+    all
+}
+
 #[async_trait::async_trait]
 impl Recipient for Meta {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = vec![None; subjects.len()];
         for (subject, answer) in subjects.iter().zip(&mut answers) {
-            *answer = phone::refused(subject, self.calling_code.as_deref(), "country_calling_code");
+            *answer = phone::refused(subject, self.calling_code.as_deref(), phone::COUNTRY);
         }
         let asked = subjects.iter().enumerate().filter(|(index, _)| answers[*index].is_none());
-        let mut rows: Vec<Row> = asked.filter_map(|(index, subject)| self.row(index, subject)).collect();
+        let mut rows = once(asked.filter_map(|(index, subject)| self.row(index, subject)));
         let mut calls = Vec::new();
         while !rows.is_empty() {
             let rest = rows.split_off(rows.len().min(MOST));

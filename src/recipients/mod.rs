@@ -6,6 +6,7 @@
 
 pub mod answer;
 mod assertion;
+mod audience;
 pub mod circuit;
 pub mod client;
 pub mod criteo;
@@ -16,10 +17,12 @@ pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
 pub mod grade;
+pub mod hashing;
 pub mod http;
 pub mod identity;
 pub mod members;
 pub mod meta;
+pub mod microsoft_ads;
 pub mod mouseflow;
 pub mod none;
 pub mod notice;
@@ -37,6 +40,7 @@ pub mod sender;
 pub mod stripe;
 pub mod subject;
 pub mod template;
+pub mod tiktok_ads;
 pub mod token;
 pub mod webhook;
 pub mod x_ads;
@@ -64,6 +68,7 @@ pub static KINDS: &[&Kind] = &[
     &google_analytics::KIND,
     &http::KIND,
     &meta::KIND,
+    &microsoft_ads::KIND,
     &mouseflow::KIND,
     &none::KIND,
     &notice::KIND,
@@ -72,6 +77,7 @@ pub static KINDS: &[&Kind] = &[
     &opendsr::KIND,
     &paypal::KIND,
     &stripe::KIND,
+    &tiktok_ads::KIND,
     &webhook::KIND,
     &x_ads::KIND,
     &yahoo_japan_ads::KIND,

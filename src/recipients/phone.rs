@@ -4,7 +4,11 @@
 //! `rlibphonenumber`. What is done here comes before it: Japanese databases hold digits of full width, and a field may
 //! hold more than one number, an extension or words, which name nobody for certain.
 
-use super::{Answer, Subject};
+use super::{Answer, Misfit, RecipientSettings, Subject};
+use crate::rules::{
+    format,
+    shape::{Field, Shape},
+};
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
 
 /// What a text is as a phone number.
@@ -41,11 +45,7 @@ pub fn international(text: &str, country: Option<&str>) -> Phone {
     number.map_or(Phone::Nothing, Phone::Number)
 }
 
-/// A country has this calling code.
-pub fn is_calling_code(code: &str) -> bool {
-    region(code).is_some()
-}
-
+/// The country of this calling code, the largest where several share it.
 fn region(code: &str) -> Option<rlibphonenumber::Region> {
     let digits = code.bytes().all(|byte| byte.is_ascii_digit());
     PHONE_NUMBER_UTIL.get_region_for_country_code(code.parse().ok().filter(|_| digits)?)
@@ -81,6 +81,36 @@ fn dialled(text: &str) -> Option<(bool, String)> {
         }
     }
     (!digits.is_empty()).then_some((rest.is_some(), digits))
+}
+
+/// The setting that names the calling code of numbers without one.
+pub const fn setting(example: &'static str) -> Field {
+    Field {
+        name: COUNTRY,
+        required: false,
+        doc: "The calling code of phone numbers that have none; without it, such numbers are taken for complete.",
+        shape: Shape::Text(&format::SETTING),
+        example,
+    }
+}
+
+/// As [`setting`] calls it.
+pub const COUNTRY: &str = "country_calling_code";
+
+/// What stands in the settings.
+///
+/// # Errors
+/// It is no calling code; `example` is one.
+pub fn country(settings: &RecipientSettings, example: &str) -> Result<Option<String>, Misfit> {
+    match settings.options.text(COUNTRY) {
+        None => Ok(None),
+        Some(code) if region(code).is_some() => Ok(Some(code.to_owned())),
+        Some(_) => Err(Misfit {
+            at: vec![COUNTRY],
+            problem: "this is no calling code of a country".to_owned(),
+            help: format!("digits alone, such as `{example}`"),
+        }),
+    }
 }
 
 /// The refusal of a person whose `phone` is of an unknown country; `setting` would name the country.
@@ -146,7 +176,7 @@ mod tests {
             let number = international(&vector.text, vector.calling_code.as_deref());
             assert_eq!(number, vector.wanted.map_or(Phone::Nothing, Phone::Number), "{}", vector.text);
         }
-        assert!(["81", "1", "39", "998"].iter().all(|code| is_calling_code(code)));
-        assert!(["0", "", "999", "x", "+81", "12345"].iter().all(|code| !is_calling_code(code)), "no country has it");
+        assert!(["81", "1", "39", "998"].iter().all(|code| region(code).is_some()));
+        assert!(["0", "", "999", "x", "+81", "12345"].iter().all(|code| region(code).is_none()), "no country has it");
     }
 }

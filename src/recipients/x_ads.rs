@@ -16,9 +16,10 @@
 //! shows a deleted audience; the header `x-transaction-id`.
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
-    Recipient, RecipientSettings, Subject,
+    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, OpenError, Plumbing, Rate, Recipient,
+    RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, Signer, in_order, segment},
+    hashing::{address, hashed},
     phone,
     retry::{Backoff, Verdict, retry_after, usual},
 };
@@ -33,8 +34,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt::Write as _, sync::Arc, time::Duration};
 
 /// Where the documentation sends calls; `https://ads-api-sandbox.twitter.com` is X's own sandbox.
 const BASE: &str = "https://ads-api.x.com";
@@ -49,6 +49,9 @@ const MOST: usize = 2500;
 
 /// Bytes in one body.
 const LONGEST_BODY: usize = 5_000_000;
+
+/// Japan's.
+const CALLING_CODE: &str = "\"81\"";
 
 /// Calls under way at a time.
 const AT_ONCE: usize = 4;
@@ -68,25 +71,13 @@ pub static KIND: Kind = Kind {
             "\"${X_ACCESS_TOKEN}\"",
         ),
         needed("access_token_secret", "Its secret.", Shape::Text(&format::KEY), "\"${X_ACCESS_TOKEN_SECRET}\""),
-        Field {
-            name: "country_calling_code",
-            required: false,
-            doc: "The calling code of phone numbers that have none; without it, such numbers are taken for complete.",
-            shape: Shape::Text(&format::SETTING),
-            example: "\"81\"",
-        },
+        phone::setting(CALLING_CODE),
     ],
     identifiers: Identifiers::Fixed {
         all: IDENTIFIERS,
         any_of: &[&["email", "phone", "handle", "x_id", "device_id", "partner_user_id"]],
     },
-    check: |settings| {
-        phone_country(settings).map(drop).map_err(|()| Misfit {
-            at: vec!["country_calling_code"],
-            problem: "this is no calling code".to_owned(),
-            help: "one to three digits, such as `\"81\"`".to_owned(),
-        })
-    },
+    check: |settings| phone::country(settings, CALLING_CODE).map(drop),
     facts: |settings| Facts {
         batch: MOST,
         calls: 1,
@@ -128,16 +119,6 @@ const IDENTIFIERS: &[Identifier] = &[
     },
 ];
 
-fn phone_country(settings: &RecipientSettings) -> Result<Option<String>, ()> {
-    match settings.options.text("country_calling_code") {
-        None => Ok(None),
-        Some(code) if matches!(code.len(), 1..=3) && code.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Ok(Some(code.to_owned()))
-        }
-        Some(_) => Err(()),
-    }
-}
-
 struct XAds {
     client: Client,
     signer: Arc<Signature>,
@@ -147,10 +128,16 @@ struct XAds {
     country: Option<String>,
 }
 
-/// An operation and for whom it is.
+/// An operation and for whom it is: several rows may be about one person.
 struct Operation {
-    subject: usize,
+    subjects: Vec<usize>,
     json: String,
+}
+
+impl Operation {
+    fn answered<'a>(&'a self, answer: &'a Answer) -> impl Iterator<Item = (usize, Answer)> {
+        self.subjects.iter().map(|subject| (*subject, answer.clone()))
+    }
 }
 
 impl XAds {
@@ -172,7 +159,7 @@ impl XAds {
             backoff: plumbing.backoff,
             account: text("account")?,
             audience: text("audience")?,
-            country: phone_country(settings).map_err(|()| missing("country_calling_code"))?,
+            country: phone::country(settings, CALLING_CODE).map_err(|_| missing(phone::COUNTRY))?,
         })
     }
 
@@ -198,16 +185,16 @@ impl XAds {
             let Some(text) = subject.get(name) else { continue };
             let value = match name {
                 "partner_user_id" => Some(text.to_owned()),
-                "phone" => {
-                    let digits = phone::international(text, self.country.as_deref()).number();
-                    digits.map(|digits| hashed(&format!("+{digits}")))
-                }
-                "handle" => {
-                    let handle = text.trim().trim_start_matches('@').to_lowercase();
-                    (!handle.is_empty()).then(|| hashed(&handle))
-                }
-                "x_id" => Some(hashed(text.trim())),
-                _ => Some(hashed(&text.trim().to_lowercase())),
+                "email" => hashed(text, address),
+                "phone" => hashed(text, |text| {
+                    let digits = phone::international(text, self.country.as_deref()).number()?;
+                    Some(format!("+{digits}"))
+                }),
+                "handle" => hashed(text, |text| {
+                    Some(text.trim().trim_start_matches('@').to_lowercase()).filter(|handle| !handle.is_empty())
+                }),
+                "x_id" => hashed(text, |text| Some(text.trim().to_owned())),
+                _ => hashed(text, |text| Some(text.trim().to_lowercase())),
             };
             if let Some(value) = value {
                 user.insert(key.to_owned(), json!([value]));
@@ -230,12 +217,12 @@ impl XAds {
                 }
             };
             if faulty.iter().all(|(at, _)| *at >= operations.len()) {
-                answers.extend(operations.iter().map(|operation| (operation.subject, answer.clone())));
+                answers.extend(operations.iter().flat_map(|operation| operation.answered(&answer)));
                 return answers;
             }
             for (at, operation) in std::mem::take(&mut operations).into_iter().enumerate() {
                 match faulty.iter().find(|(index, _)| *index == at) {
-                    Some((_, answer)) => answers.push((operation.subject, answer.clone())),
+                    Some((_, answer)) => answers.extend(operation.answered(answer)),
                     None => operations.push(operation),
                 }
             }
@@ -320,32 +307,38 @@ fn user_is_empty(operation: &Value) -> bool {
     operation["params"]["users"][0].as_object().is_none_or(Map::is_empty)
 }
 
-/// In small hexadecimal digits.
-fn hashed(text: &str) -> String {
-    hex::encode(Sha256::digest(text))
-}
-
 #[async_trait::async_trait]
 impl Recipient for XAds {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = vec![None; subjects.len()];
-        let mut batches: Vec<Vec<Operation>> = Vec::new();
-        let mut bytes = 0;
+        // each person once, in the order of the rows
+        let mut operations: Vec<Operation> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
         for (index, subject) in subjects.iter().enumerate() {
-            answers[index] = phone::refused(subject, self.country.as_deref(), "country_calling_code");
+            answers[index] = phone::refused(subject, self.country.as_deref(), phone::COUNTRY);
             if answers[index].is_some() {
                 continue;
             }
             let Some(json) = self.operation(subject).filter(|json| json.len() + 2 <= LONGEST_BODY) else { continue };
-            // With the comma, or the brackets.
-            bytes += json.len() + 2;
-            match batches.last_mut() {
-                Some(batch) if batch.len() < MOST && bytes <= LONGEST_BODY => {
-                    batch.push(Operation { subject: index, json });
+            match known.get(&json) {
+                Some(at) => operations[*at].subjects.push(index),
+                None => {
+                    known.insert(json.clone(), operations.len());
+                    operations.push(Operation { subjects: vec![index], json });
                 }
+            }
+        }
+        let mut batches: Vec<Vec<Operation>> = Vec::new();
+        let mut bytes = 0;
+        for operation in operations {
+            // With the comma, or the brackets.
+            let length = operation.json.len() + 2;
+            bytes += length;
+            match batches.last_mut() {
+                Some(batch) if batch.len() < MOST && bytes <= LONGEST_BODY => batch.push(operation),
                 _ => {
-                    bytes = json.len() + 2;
-                    batches.push(vec![Operation { subject: index, json }]);
+                    bytes = length;
+                    batches.push(vec![operation]);
                 }
             }
         }

@@ -15,12 +15,14 @@ pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
 pub mod meta;
+pub mod microsoft_ads;
 pub mod mouseflow;
 pub mod opendsr;
 pub mod paypal;
 pub mod script;
 pub mod smtp;
 pub mod stripe;
+pub mod tiktok_ads;
 pub mod webhook;
 pub mod x_ads;
 pub mod yahoo_japan_ads;
@@ -52,10 +54,12 @@ pub static VENDORS: &[Entry] = &[
     google_ads::ENTRY,
     google_analytics::ENTRY,
     meta::ENTRY,
+    microsoft_ads::ENTRY,
     mouseflow::ENTRY,
     opendsr::ENTRY,
     paypal::ENTRY,
     stripe::ENTRY,
+    tiktok_ads::ENTRY,
     webhook::ENTRY,
     x_ads::ENTRY,
     yahoo_japan_ads::ENTRY,

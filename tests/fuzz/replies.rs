@@ -37,6 +37,16 @@ pub static TARGET: Target = Target {
         "webhook\n",
         "http\n",
         "x_ads\n",
+        "tiktok_ads\n",
+        "microsoft_ads\n",
+        "\"code\":0",
+        "\"code\":40002",
+        "\"message\":\"OK\"",
+        "\"request_id\":\"2\"",
+        "\"PartialErrors\":[]",
+        "\"PartialErrors\":null",
+        "\"Errors\":[{\"Code\":109}]",
+        "{\"Index\":0,\"Code\":4602}",
         "\"success_count\":1",
         "\"total_count\":1",
         "\"operation_errors\":[]",
@@ -178,6 +188,37 @@ const VENDORS: &[Vendor] = &[
                 let deleted = data["id"] == "1hr8o" && data["deleted"] == true;
                 reply.is_success()
                     && (removed && is_empty(&body["errors"]) && is_empty(&body["operation_errors"]) || deleted)
+            })
+        },
+    },
+    Vendor {
+        name: "tiktok_ads",
+        settings: "{kind: tiktok_ads, access_token: \"${X}\", advertiser: \"1\", audience: \"2\", url: URL}",
+        identifier: ("email", "a@mail.example"),
+        allows: |replies| {
+            replies.iter().any(|reply| {
+                let body = reply.json();
+                let said = |name: &str| body[name].as_str();
+                reply.status == 200
+                    && body["code"] == 0
+                    && said("message").is_some()
+                    && said("request_id").is_some_and(|id| !id.is_empty())
+            })
+        },
+    },
+    Vendor {
+        name: "microsoft_ads",
+        settings: "{kind: microsoft_ads, developer_token: \"${X}\", client_id: a, refresh_token: \"${X}\", customer: \"1\", account: \
+                   \"2\", audience: \"3\", url: URL, token_url: URL}",
+        identifier: ("email", "a@mail.example"),
+        allows: |replies| {
+            // the first is about the token that calls are made with
+            replies.iter().skip(1).any(|reply| {
+                let body = reply.json();
+                let none = |name: &str| body[name].as_array().is_none_or(Vec::is_empty);
+                reply.status == 200
+                    && body["PartialErrors"].as_array().is_some_and(Vec::is_empty)
+                    && ["Errors", "OperationErrors", "BatchErrors"].into_iter().all(none)
             })
         },
     },

@@ -1,9 +1,12 @@
 //! Persons as Google Ads knows them: normalized and hashed.
 
 use super::GoogleAds;
-use crate::recipients::{Answer, Subject, google, phone::Phone};
+use crate::recipients::{
+    Answer, Subject, google,
+    hashing::{self, sha256},
+    phone::Phone,
+};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 impl GoogleAds {
     /// By what the person is known there; an answer where nobody can be asked.
@@ -12,11 +15,11 @@ impl GoogleAds {
         let job = self.job.is_some();
         let email = if job { lower } else { email };
         if let Some(email) = subject.get("email").and_then(email) {
-            contact.push(json!({if job { "hashedEmail" } else { "emailAddress" }: hash(&email)}));
+            contact.push(json!({if job { "hashedEmail" } else { "emailAddress" }: sha256(&email)}));
         }
         match subject.get("phone").map(|text| google::phone(text, self.calling_code.as_deref())) {
             Some(Phone::Number(number)) => {
-                contact.push(json!({if job { "hashedPhoneNumber" } else { "phoneNumber" }: hash(&number)}));
+                contact.push(json!({if job { "hashedPhoneNumber" } else { "phoneNumber" }: sha256(&number)}));
             }
             Some(Phone::National) => return Err(Answer::refused(google::NATIONAL)),
             Some(Phone::Nothing) | None => {}
@@ -61,10 +64,6 @@ pub(super) struct Member {
     pub body: Value,
 }
 
-pub(super) fn hash(text: &str) -> String {
-    hex::encode(Sha256::digest(text))
-}
-
 /// Without space around it, in small letters; `None` where nothing is left.
 pub(super) fn lower(text: &str) -> Option<String> {
     let text = text.trim().to_lowercase();
@@ -74,11 +73,8 @@ pub(super) fn lower(text: &str) -> Option<String> {
 /// As google-ads-datamanager-util does it: small letters; of Gmail's addresses, periods and what follows a `+` go. `None` for
 /// what it calls no address: its hash could be in no list.
 pub(super) fn email(text: &str) -> Option<String> {
-    let text = lower(text)?;
+    let text = hashing::address(text)?;
     let (user, domain) = text.split_once('@')?;
-    if text.contains(char::is_whitespace) || domain.contains('@') || user.is_empty() || domain.is_empty() {
-        return None;
-    }
     if !matches!(domain, "gmail.com" | "googlemail.com") {
         return Some(text);
     }
@@ -88,7 +84,7 @@ pub(super) fn email(text: &str) -> Option<String> {
 
 /// All four parts, or nothing: "a grouping of identifiers that are matched all at once".
 pub(super) fn address(subject: &Subject, job: bool) -> Option<Value> {
-    let name = |key| subject.get(key).and_then(lower).map(|name| hash(&name));
+    let name = |key| subject.get(key).and_then(lower).map(|name| sha256(&name));
     let (given, family) = (name("given_name")?, name("family_name")?);
     let region = subject.get("region_code")?.trim().to_uppercase();
     let postal = subject.get("postal_code")?.trim();

@@ -33,7 +33,7 @@ fn identifiers_are_normalized_as_googles_own_library_does_it() {
 /// Made with google-ads-datamanager-util 0.4.0: `Formatter().process_email_address(text, Encoding.HEX)`.
 #[test]
 fn addresses_are_hashed_as_googles_own_library_does() {
-    let hashed = |text: &str| email(text).map(|email| hash(&email));
+    let hashed = |text: &str| email(text).map(|email| sha256(&email));
     assert_eq!(
         hashed(" Taro.Yamada@Example.co.jp "),
         Some("ee88fe0f2c99e5f6d29bc9f6647db4253d1be8bd8c39d38dcfcf0cb82886f06e".to_owned())

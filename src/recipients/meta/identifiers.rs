@@ -3,8 +3,10 @@
 //! A name goes without punctuation, as Meta's guide to custom audiences has it; the library leaves it there. The guide wants
 //! cities and states in the letters a to z alone, which leaves nothing of 東京; here as in the library, other letters stay.
 
-use crate::recipients::{identity, phone};
-use sha2::{Digest as _, Sha256};
+use crate::recipients::{
+    hashing::{digest, sha256},
+    phone,
+};
 
 /// Meta's key and our name, in the order of the columns.
 pub(super) const KEYS: &[(&str, &str)] = &[
@@ -67,11 +69,11 @@ fn is_address(text: &str) -> bool {
 /// What is sent of a value: its digest, but for ids. A digest is not hashed again.
 pub(super) fn column(key: &str, text: &str, country: Option<&str>, calling_code: Option<&str>) -> Option<String> {
     let is_id = matches!(key, "EXTERN_ID" | "MADID");
-    if let Some(digest) = identity::sha256_digest(text).filter(|_| !is_id) {
+    if let Some(digest) = digest(text).filter(|_| !is_id) {
         return Some(digest);
     }
     let value = normalized(key, text, country, calling_code)?;
-    Some(if is_id { value } else { hex::encode(Sha256::digest(value)) })
+    Some(if is_id { value } else { sha256(&value) })
 }
 
 #[cfg(test)]
@@ -92,10 +94,7 @@ mod tests {
                 "country" => "COUNTRY",
                 other => &other.to_uppercase(),
             };
-            let wanted = vector
-                .wanted
-                .clone()
-                .map(|wanted| identity::sha256_digest(&wanted).unwrap_or_else(|| hex::encode(Sha256::digest(&wanted))));
+            let wanted = vector.wanted.clone().map(|wanted| digest(&wanted).unwrap_or_else(|| sha256(&wanted)));
             assert!(KEYS.iter().any(|(known, _)| *known == key), "{key}");
             assert_eq!(column(key, &vector.text, None, None), wanted, "{key} {}", vector.text);
             checked += 1;

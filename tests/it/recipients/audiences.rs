@@ -1,4 +1,4 @@
-//! What holds for all recipients that keep lists of people for advertisements: Meta, Criteo and X.
+//! What holds for all recipients that keep lists of people for advertisements: Meta, Criteo, X, TikTok and Microsoft.
 
 use super::{SECRET, delete_one, open, plumbing, secret_settings, subject};
 use std::{
@@ -22,7 +22,13 @@ pub const WHO: &str = "mary@example.com";
 pub const HASH: &str = "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79";
 
 /// Name, and where the call begins that removes somebody.
-const VENDORS: [(&str, &str); 3] = [("meta", "/v26.0"), ("criteo", "/2027-01"), ("x_ads", "/12")];
+const VENDORS: [(&str, &str); 5] = [
+    ("meta", "/v26.0"),
+    ("criteo", "/2027-01"),
+    ("x_ads", "/12"),
+    ("tiktok_ads", "/v1.3"),
+    ("microsoft_ads", "/CampaignManagement"),
+];
 
 /// The settings of a vendor; `${X}` is [`SECRET`].
 pub fn yaml(vendor: &str, url: &str, more: &str) -> String {
@@ -33,6 +39,13 @@ pub fn yaml(vendor: &str, url: &str, more: &str) -> String {
         "x_ads" => {
             "account: 18ce54d4x5t, audience: 1hr8o, consumer_key: \"ck_${X}\", consumer_secret: \"ck_${X}_secret\", \
              access_token: \"at_${X}\", access_token_secret: \"at_${X}_secret\""
+        }
+        "tiktok_ads" => "access_token: \"tt_${X}\", advertiser: \"7001\", audience: \"167290896\"",
+        "microsoft_ads" => {
+            let own = "developer_token: \"${X}\", client_id: app, refresh_token: \"ms_${X}\", customer: \"11\", account: \"22\", \
+                       audience: \"801\"";
+            let token = format!("token_url: \"{url}/common/oauth2/v2.0/token\"");
+            return format!("{{kind: {vendor}, url: \"{url}\", {token}, {own}{more}}}");
         }
         _ => panic!("{vendor}"),
     };
@@ -100,6 +113,27 @@ async fn a_person_is_removed_and_once_more_without_harm() {
             let answer = ask(&*recipient).await;
             // Nothing tells the end.
             assert_eq!((&answer.state, answer.grade), (&State::Confirmed, Some(Grade::E2)), "{vendor}");
+        }
+    }
+}
+
+/// The digest of a digest is in no audience, and what is no address names nobody.
+#[tokio::test]
+async fn a_person_is_asked_about_once_by_one_digest() {
+    let replies = [
+        ("meta", r#"{"audience_id": "1", "num_received": 1, "num_invalid_entries": 0, "session_id": "1"}"#),
+        ("x_ads", r#"{"data": {"success_count": 1, "total_count": 1}}"#),
+    ];
+    for (vendor, reply) in replies {
+        let (url, asked) = recorder(reply).await;
+        let people = [WHO, " MARY@Example.com\t", HASH, "n/a", &HASH.to_uppercase()];
+        let people = people.map(|email| subject(&[("email", email)]));
+        let answers = open(&yaml(vendor, &url, "")).delete(&people).await;
+        let asked = asked.lock().unwrap();
+        assert_eq!((asked.len(), asked[0].1.matches(HASH).count()), (1, 1), "{vendor}: {asked:?}");
+        for (answer, is_nobody) in answers.iter().zip([false, false, false, true, false]) {
+            assert_eq!(matches!(answer.state, State::NotPossible { .. }), is_nobody, "{vendor}: {answers:?}");
+            assert!(is_nobody || answer.state == State::Confirmed, "{vendor}: {answers:?}");
         }
     }
 }
@@ -200,13 +234,19 @@ async fn a_page_of_somebody_else_is_no_proof() {
 
 #[tokio::test]
 async fn wrong_credentials_are_told_and_not_shown() {
-    for (vendor, words) in
-        [("meta", "access token"), ("criteo", "no token was given"), ("x_ads", "does not know the keys")]
-    {
+    for (vendor, words) in [
+        ("meta", "access token"),
+        ("criteo", "no token was given"),
+        ("x_ads", "does not know the keys"),
+        ("tiktok_ads", "does not know the access token"),
+        ("microsoft_ads", "no token was given"),
+    ] {
         let sandbox = Sandbox::start(0, true).await.unwrap();
         let wrong = yaml(vendor, &sandbox.url(vendor), "")
             .replace("EAA", "")
             .replace("criteo_$", "$")
+            .replace("tt_$", "$")
+            .replace("ms_$", "$")
             .replace("_secret\"", "_wrong\"");
         let recipient = recipients::open(&secret_settings(&wrong, SECRET), &plumbing()).unwrap();
         let error = recipient.check().await.unwrap_err();

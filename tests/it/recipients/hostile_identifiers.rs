@@ -202,3 +202,17 @@ async fn mouseflow_searches_for_one_visitor() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn microsoft_removes_one_item() {
+    let microsoft = "{kind: microsoft_ads, developer_token: \"${X}\", client_id: a, refresh_token: \"${X}\", customer: \"1\", account: \
+                     \"2\", audience: \"3\", url: URL, token_url: URL/oauth2}";
+    each(microsoft, "crm", |text, asked| {
+        let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+        assert_eq!(body["CustomerListUserData"]["CustomerListItems"], serde_json::json!([text]));
+    })
+    .await;
+    each(microsoft, "email", |text, _| panic!("Microsoft is asked about {text:?}")).await;
+    let tiktok = "{kind: tiktok_ads, access_token: \"${X}\", advertiser: \"1\", audience: \"2\", url: URL}";
+    each(tiktok, "email", |text, _| panic!("TikTok is asked about {text:?}")).await;
+}
