@@ -27,8 +27,9 @@ use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
     Recipient, RecipientSettings, State, Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply, in_order},
-    google::{self},
+    google,
     hashing::sha256,
+    phone,
     token::Tokens,
 };
 use crate::{
@@ -185,7 +186,8 @@ fn check(settings: &RecipientSettings) -> Result<(), Misfit> {
         Err(Misfit { at: vec![at], problem: problem.to_owned(), help: help.to_owned() })
     };
     let options = &settings.options;
-    for key in ["customer", "login_customer", "calling_code"] {
+    phone::calling_code(settings, google::CALLING_CODE.name, google::CALLING_CODE.example)?;
+    for key in ["customer", "login_customer"] {
         if options.node(key).is_some() && google::digits(options, key).is_none() {
             return misfit(key, "this is not a number", "digits, perhaps with dashes");
         }

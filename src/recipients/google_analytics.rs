@@ -25,7 +25,7 @@ use super::{
     Recipient, RecipientSettings, Retention, Subject,
     client::{Auth, Body, Call, Client, Conduct, in_order, segment},
     google,
-    phone::Phone,
+    phone::{self, Phone},
     token::Tokens,
 };
 use crate::{
@@ -151,9 +151,7 @@ fn check(settings: &RecipientSettings) -> Result<(), Misfit> {
         }
         _ => {}
     }
-    if options.node("calling_code").is_some() && google::digits(options, "calling_code").is_none() {
-        return misfit("calling_code", "this is no calling code", "for example 81");
-    }
+    phone::calling_code(settings, google::CALLING_CODE.name, google::CALLING_CODE.example)?;
     google::check_credentials(settings)
 }
 

@@ -4,7 +4,7 @@
 //! `rlibphonenumber`. What is done here comes before it: Japanese databases hold digits of full width, and a field may
 //! hold more than one number, an extension or words, which name nobody for certain.
 
-use super::{Answer, Misfit, RecipientSettings, Subject};
+use super::{Answer, Misfit, RecipientSettings, Subject, google};
 use crate::rules::{
     format,
     shape::{Field, Shape},
@@ -97,20 +97,32 @@ pub const fn setting(example: &'static str) -> Field {
 /// As [`setting`] calls it.
 pub const COUNTRY: &str = "country_calling_code";
 
-/// What stands in the settings.
+/// What stands in the settings as [`setting`].
 ///
 /// # Errors
 /// It is no calling code; `example` is one.
 pub fn country(settings: &RecipientSettings, example: &str) -> Result<Option<String>, Misfit> {
-    match settings.options.text(COUNTRY) {
-        None => Ok(None),
-        Some(code) if region(code).is_some() => Ok(Some(code.to_owned())),
-        Some(_) => Err(Misfit {
-            at: vec![COUNTRY],
-            problem: "this is no calling code of a country".to_owned(),
-            help: format!("digits alone, such as `{example}`"),
-        }),
-    }
+    calling_code(settings, COUNTRY, example)
+}
+
+/// The calling code that stands in the settings under this key, as a number or a text.
+///
+/// # Errors
+/// It is none; `example` is one.
+pub fn calling_code(settings: &RecipientSettings, key: &'static str, example: &str) -> Result<Option<String>, Misfit> {
+    let Some(node) = settings.options.node(key) else { return Ok(None) };
+    let code = google::digits_of(node).filter(|code| is_calling_code(code));
+    let misfit = || Misfit {
+        at: vec![key],
+        problem: "this is no calling code of a country".to_owned(),
+        help: format!("digits alone, such as `{example}`"),
+    };
+    code.map(Some).ok_or_else(misfit)
+}
+
+/// A country has this calling code.
+pub fn is_calling_code(code: &str) -> bool {
+    region(code).is_some()
 }
 
 /// The refusal of a person whose `phone` is of an unknown country; `setting` would name the country.
@@ -176,7 +188,7 @@ mod tests {
             let number = international(&vector.text, vector.calling_code.as_deref());
             assert_eq!(number, vector.wanted.map_or(Phone::Nothing, Phone::Number), "{}", vector.text);
         }
-        assert!(["81", "1", "39", "998"].iter().all(|code| region(code).is_some()));
-        assert!(["0", "", "999", "x", "+81", "12345"].iter().all(|code| region(code).is_none()), "no country has it");
+        assert!(["81", "1", "39", "998"].iter().all(|code| is_calling_code(code)));
+        assert!(["0", "", "999", "x", "+81", "12345"].iter().all(|code| !is_calling_code(code)), "no country has it");
     }
 }

@@ -1,6 +1,6 @@
 //! Texts with identifiers to be put in: `/people/{email|lower|sha256}`.
 
-use super::phone::{Phone, international};
+use super::phone::{Phone, international, is_calling_code};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
@@ -175,10 +175,9 @@ impl Filter {
             "base64" => Self::Base64,
             "number" => Self::Number,
             word => match word.strip_prefix("e164:") {
-                Some(code) if !code.is_empty() && code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_digit()) => {
-                    Self::E164(Some(code.to_owned()))
-                }
-                _ => return Err(format!("the filters are {}", Self::ALL)),
+                Some(code) if is_calling_code(code) => Self::E164(Some(code.to_owned())),
+                Some(_) => return Err("`e164:` needs the calling code of a country, such as `e164:81`".to_owned()),
+                None => return Err(format!("the filters are {}", Self::ALL)),
             },
         })
     }

@@ -34,7 +34,7 @@ use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
     RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply},
-    members,
+    members, phone,
     retry::{Verdict, retry_after, usual},
     token::{FormGrant, Tokens},
 };
@@ -187,6 +187,7 @@ pub static KIND: Kind = Kind {
     },
     check: |settings| {
         let options = &settings.options;
+        phone::calling_code(settings, "country_code", "81")?;
         let misfit = |problem: &str, help: &str| {
             Err(Misfit { at: vec!["mode"], problem: problem.to_owned(), help: help.to_owned() })
         };
