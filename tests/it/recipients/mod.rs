@@ -20,6 +20,7 @@ mod notice;
 mod object_storage;
 mod opendsr;
 mod paypal;
+mod prism;
 mod quota;
 mod rebuild;
 mod recipes;
