@@ -88,7 +88,7 @@ pub const fn setting(example: &'static str) -> Field {
     Field {
         name: COUNTRY,
         required: false,
-        doc: "The calling code of phone numbers that have none; without it, such numbers are taken for complete.",
+        doc: "The calling code of phone numbers that have none; without it, they are taken for complete, and refused where they begin with 0.",
         shape: Shape::Text(&format::SETTING),
         example,
     }
