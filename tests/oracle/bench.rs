@@ -6,7 +6,7 @@ use super::{
     value::Engine,
     write::{DATABASE, PREPARATION},
 };
-use crate::server::Scratch;
+use crate::server::{Scratch, Server};
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection, Row as _, SqliteConnection, raw_sql,
 };
@@ -56,15 +56,24 @@ const MARIA_SESSION: &str = "set names utf8mb4; set time_zone = '+00:00';\
     set session sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'; set session explicit_defaults_for_timestamp = 1";
 
 impl Bench {
+    /// On the server of this engine that tests run on which do not ask for another.
     pub fn new(engine: Engine) -> Self {
+        Self::at(match engine {
+            Engine::Postgres => Server::Postgres,
+            Engine::Maria => Server::Mariadb,
+            Engine::Sqlite => Server::Sqlite,
+        })
+    }
+
+    pub fn at(server: Server) -> Self {
+        let engine = match server.engine() {
+            sunset::catalog::Engine::Postgres => Engine::Postgres,
+            sunset::catalog::Engine::Mysql => Engine::Maria,
+            sunset::catalog::Engine::Sqlite => Engine::Sqlite,
+        };
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let (database, link) = runtime.block_on(async {
-            let database = Scratch::new(match engine {
-                Engine::Postgres => sunset::catalog::Engine::Postgres,
-                Engine::Maria => sunset::catalog::Engine::Mysql,
-                Engine::Sqlite => sunset::catalog::Engine::Sqlite,
-            });
-            let database = database.await;
+            let database = Scratch::at(server).await;
             let url = &database.url;
             let link = match engine {
                 Engine::Postgres => {

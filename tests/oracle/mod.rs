@@ -27,7 +27,10 @@ mod value;
 mod variants;
 mod write;
 
-use crate::support::{random::variable, servers::say};
+use crate::{
+    server::Server,
+    support::{random::variable, servers::say},
+};
 use bench::Bench;
 use generate::Features;
 use judge::Ending;
@@ -56,6 +59,7 @@ fn features() -> Features {
             "self_references" => &mut features.self_references,
             "unreadable_offsets" => &mut features.unreadable_offsets,
             "partitions" => &mut features.partitions,
+            "uuids" => &mut features.uuids,
             "kills" => &mut features.kills,
             "rivals" => &mut features.rivals,
             other => panic!("there is no feature {other}"),
@@ -68,16 +72,19 @@ fn features() -> Features {
 const SHOWN: u64 = 6;
 const SHRINKS: u64 = 300;
 
-fn run(engine: Engine, cases: u64) {
+fn run(server: Server, cases: u64) {
     let cases = variable("SUNSET_TEST_CASES", cases);
     let only = variable("SUNSET_TEST_CASE", u64::MAX);
     let first = variable("SUNSET_TEST_FIRST", 0);
-    let mut bench = Bench::new(engine);
+    let mut bench = Bench::at(server);
+    let engine = bench.engine;
+    let mut features = features();
+    features.uuids &= server != Server::Mysql9;
     let begun = Instant::now();
     let (mut carried_out, mut refused, mut failures) = (0, 0, Vec::new());
     let numbers = if only == u64::MAX { first..first + cases } else { only..only + 1 };
     for number in numbers {
-        let case = generate::case(engine, number, features());
+        let case = generate::case(engine, number, features);
         if case.rules.is_empty() {
             continue;
         }
@@ -95,7 +102,7 @@ fn run(engine: Engine, cases: u64) {
         }
     }
     let took = begun.elapsed().as_secs();
-    say(&format!("{engine:?}: {carried_out} cases carried out, {refused} refused, {} wrong, {took} s", failures.len()));
+    say(&format!("{server:?}: {carried_out} cases carried out, {refused} refused, {} wrong, {took} s", failures.len()));
     assert!(failures.is_empty(), "{} cases went wrong; the first one:\n{}", failures.len(), failures[0]);
     assert!(only != u64::MAX || carried_out * 10 >= (carried_out + refused) * 6, "too many cases were refused");
 }
@@ -124,17 +131,35 @@ fn shown(bench: &mut Bench, case: Case, number: u64, failure: &judge::Failure) -
 
 #[test]
 fn sqlite() {
-    run(Engine::Sqlite, 200);
+    run(Server::Sqlite, 200);
 }
 
 #[test]
 fn postgres() {
-    run(Engine::Postgres, 80);
+    run(Server::Postgres, 80);
 }
 
 #[test]
 fn mariadb() {
-    run(Engine::Maria, 80);
+    run(Server::Mariadb, 80);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL 18"]
+fn postgres_18() {
+    run(Server::Postgres18, 80);
+}
+
+#[test]
+#[ignore = "needs MySQL 9"]
+fn mysql_9() {
+    run(Server::Mysql9, 80);
+}
+
+#[test]
+#[ignore = "needs MariaDB 11"]
+fn mariadb_11() {
+    run(Server::Mariadb11, 80);
 }
 
 /// Other ids, other files, another order, more workers, a kill, two runs: the same end.

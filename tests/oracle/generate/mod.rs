@@ -41,6 +41,8 @@ pub struct Features {
     /// Texts that are no time in a column of texts with offsets, on MariaDB.
     pub unreadable_offsets: bool,
     pub partitions: bool,
+    /// Columns of the type `uuid`, which MySQL lacks.
+    pub uuids: bool,
     /// Only what means the same on every engine.
     pub portable: bool,
 }
@@ -59,6 +61,7 @@ pub const ALL: Features = Features {
     self_references: true,
     unreadable_offsets: true,
     partitions: true,
+    uuids: true,
     portable: false,
 };
 

@@ -49,7 +49,8 @@ fn key_kinds(engine: Engine, features: Features) -> Vec<Kind> {
         ],
         Engine::Sqlite => &[Kind::Text(Alike::Loose), Kind::Text(Alike::Other), Kind::Bytes, Kind::Double, Kind::Date],
     };
-    if features.hostile_kinds { [&plain, hostile].concat() } else { plain.to_vec() }
+    let hostile = if features.hostile_kinds { hostile } else { &[] };
+    [&plain, hostile].concat().into_iter().filter(|kind| features.uuids || *kind != Kind::Uuid).collect()
 }
 
 fn condition_kinds(engine: Engine, features: Features) -> Vec<Kind> {
@@ -78,6 +79,7 @@ fn condition_kinds(engine: Engine, features: Features) -> Vec<Kind> {
     if features.dates_in_conditions {
         kinds.push(Kind::Date);
     }
+    kinds.retain(|kind| features.uuids || *kind != Kind::Uuid);
     kinds
 }
 
