@@ -66,10 +66,10 @@ pub static KIND: Kind = Kind {
     name: "criteo",
     doc: "Criteo: removes people from the contact list of one audience segment. Each segment is a recipient of its own.",
     settings: &[
-        needed("audience", "The audience segment's id.", Shape::Text(&format::SETTING), "\"123456\""),
-        needed("client_id", "The app's id.", Shape::Text(&format::SETTING), "\"${CRITEO_ID}\""),
-        needed("client_secret", "The app's secret.", Shape::Text(&format::KEY), "\"${CRITEO_SECRET}\""),
-        optional(
+        Field::required("audience", "The audience segment's id.", Shape::Text(&format::SETTING), "\"123456\""),
+        Field::required("client_id", "The app's id.", Shape::Text(&format::SETTING), "\"${CRITEO_ID}\""),
+        Field::required("client_secret", "The app's secret.", Shape::Text(&format::KEY), "\"${CRITEO_SECRET}\""),
+        Field::optional(
             "email_form",
             "How e-mail addresses leave; `sha256` by default. It has to be the form in which they were uploaded.",
             Shape::Words(&[
@@ -80,14 +80,14 @@ pub static KIND: Kind = Kind {
             ]),
             "md5",
         ),
-        optional(
+        Field::optional(
             "gum_caller_id",
             "Criteo's id for the caller; needed with the identifier `gum`.",
             Shape::Integer(Bounds { least: Some(0.0), most: None, above: false, code: Code::BadLimit }),
             "123",
         ),
         phone::setting(CALLING_CODE),
-        optional(
+        Field::optional(
             "audience_deleted",
             "`true` says that the segment was deleted, so that Criteo's \"no such audience\" means that everybody is gone; \
              by default, it is a mistake in the settings.",
@@ -136,14 +136,6 @@ pub static KIND: Kind = Kind {
     },
     open: |settings, plumbing| Ok(Box::new(Criteo::open(settings, plumbing)?)),
 };
-
-const fn needed(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { name, required: true, doc, shape, example }
-}
-
-const fn optional(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { name, required: false, doc, shape, example }
-}
 
 fn check(settings: &RecipientSettings) -> Result<(), Misfit> {
     phone::country(settings, CALLING_CODE)?;

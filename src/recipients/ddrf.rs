@@ -53,68 +53,55 @@ pub static KIND: Kind = Kind {
     doc: "A recipient that publishes `/dsrdelete.json` (IAB Data Deletion Request Framework); `url` is the root of its \
           domain. It acknowledges requests and never tells their end.",
     settings: &[
-        Field {
-            name: "issuer",
-            required: true,
-            doc: "The company's own domain (eTLD+1), which publishes what `sunset dsrdelete` prints at `/dsrdelete.json`.",
-            shape: Shape::Text(&format::SETTING),
-            example: "shop.example",
-        },
-        Field {
-            name: "private_key",
-            required: true,
-            doc: "Signs requests: RSA of 2048 bits or more (RS256) or P-256 (ES256), as PEM.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${file:/run/secrets/sunset/ddrf.pem}\"",
-        },
-        Field {
-            name: "key_id",
-            required: true,
-            doc: "The key's name (`kid`).",
-            shape: Shape::Text(&format::SETTING),
-            example: "\"2026-11\"",
-        },
-        Field {
-            name: "identifiers",
-            required: true,
-            doc: "The types and formats, as the recipient's `dsrdelete.json` writes them. `sha256`, `sha1` and `md5` are made \
+        Field::required(
+            "issuer",
+            "The company's own domain (eTLD+1), which publishes what `sunset dsrdelete` prints at `/dsrdelete.json`.",
+            Shape::Text(&format::SETTING),
+            "shop.example",
+        ),
+        Field::required(
+            "private_key",
+            "Signs requests: RSA of 2048 bits or more (RS256) or P-256 (ES256), as PEM.",
+            Shape::Text(&format::KEY),
+            "\"${file:/run/secrets/sunset/ddrf.pem}\"",
+        ),
+        Field::required("key_id", "The key's name (`kid`).", Shape::Text(&format::SETTING), "\"2026-11\""),
+        Field::required(
+            "identifiers",
+            "The types and formats, as the recipient's `dsrdelete.json` writes them. `sha256`, `sha1` and `md5` are made \
                   here from the column; what has another format is sent as it stands there.",
-            shape: Shape::Named { key: &format::IDENTIFIER, value: &Shape::Text(&format::TEXT) },
-            example: "{email: sha256}",
-        },
-        Field {
-            name: "domain",
-            required: false,
-            doc: "The recipient's domain (eTLD+1), which its answers name as issuer; the host of `url` without `www.` by \
+            Shape::Named { key: &format::IDENTIFIER, value: &Shape::Text(&format::TEXT) },
+            "{email: sha256}",
+        ),
+        Field::optional(
+            "domain",
+            "The recipient's domain (eTLD+1), which its answers name as issuer; the host of `url` without `www.` by \
                   default.",
-            shape: Shape::Text(&format::SETTING),
-            example: "vendor.example",
-        },
-        Field {
-            name: "endpoint",
-            required: false,
-            doc: "Where requests go, if `dsrdelete.json` names an endpoint outside the recipient's domain: the same URL, as a \
+            Shape::Text(&format::SETTING),
+            "vendor.example",
+        ),
+        Field::optional(
+            "endpoint",
+            "Where requests go, if `dsrdelete.json` names an endpoint outside the recipient's domain: the same URL, as a \
                   sign that it is right.",
-            shape: Shape::Text(&format::RECIPIENT_URL),
-            example: "https://dsr.processor.example/delete",
-        },
-        Field {
-            name: "body",
-            required: false,
-            doc: "How the signed request is posted, which the framework leaves open; `jwt` by default.",
-            shape: Shape::Words(&[
+            Shape::Text(&format::RECIPIENT_URL),
+            "https://dsr.processor.example/delete",
+        ),
+        Field::optional(
+            "body",
+            "How the signed request is posted, which the framework leaves open; `jwt` by default.",
+            Shape::Words(&[
                 Word { word: "jwt", doc: "the token as it is, as `application/jwt`" },
                 Word { word: "json", doc: "`{\"rqJWT\": \"…\"}`" },
             ]),
-            example: "json",
-        },
-        Field {
-            name: "own_endpoint",
-            required: false,
-            doc: "Where the company itself takes requests, for its own `dsrdelete.json`.",
-            shape: Shape::Text(&format::SETTING),
-            example: "https://www.shop.example/dsr/",
-        },
+            "json",
+        ),
+        Field::optional(
+            "own_endpoint",
+            "Where the company itself takes requests, for its own `dsrdelete.json`.",
+            Shape::Text(&format::SETTING),
+            "https://www.shop.example/dsr/",
+        ),
     ],
     identifiers: Identifiers::OfSettings(|settings| {
         settings.options.entries("identifiers").into_iter().map(|(name, _)| Named::required(name)).collect()

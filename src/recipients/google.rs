@@ -37,53 +37,47 @@ const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
 /// Where Google's quota days begin.
 pub const QUOTA_ZONE: &str = "America/Los_Angeles";
 
-pub const SERVICE_ACCOUNT: Field = Field {
-    name: "service_account",
-    required: false,
-    doc: "The key file (JSON) of a service account, from a file or variable.",
-    shape: Shape::Text(&format::KEY),
-    example: "\"${file:/run/secrets/google.json}\"",
-};
+pub const SERVICE_ACCOUNT: Field = Field::optional(
+    "service_account",
+    "The key file (JSON) of a service account, from a file or variable.",
+    Shape::Text(&format::KEY),
+    "\"${file:/run/secrets/google.json}\"",
+);
 
-pub const IMPERSONATE: Field = Field {
-    name: "impersonate",
-    required: false,
-    doc: "The user whom the service account acts for, where it has domain-wide delegation.",
-    shape: Shape::Text(&format::SETTING),
-    example: "ads@example.com",
-};
+pub const IMPERSONATE: Field = Field::optional(
+    "impersonate",
+    "The user whom the service account acts for, where it has domain-wide delegation.",
+    Shape::Text(&format::SETTING),
+    "ads@example.com",
+);
 
-pub const CLIENT_ID: Field = Field {
-    name: "client_id",
-    required: false,
-    doc: "Instead of a service account: the OAuth client that a user has allowed.",
-    shape: Shape::Text(&format::SETTING),
-    example: "1234-abc.apps.googleusercontent.com",
-};
+pub const CLIENT_ID: Field = Field::optional(
+    "client_id",
+    "Instead of a service account: the OAuth client that a user has allowed.",
+    Shape::Text(&format::SETTING),
+    "1234-abc.apps.googleusercontent.com",
+);
 
-pub const CLIENT_SECRET: Field = Field {
-    name: "client_secret",
-    required: false,
-    doc: "The OAuth client's secret.",
-    shape: Shape::Text(&format::KEY),
-    example: "\"${GOOGLE_CLIENT_SECRET}\"",
-};
+pub const CLIENT_SECRET: Field = Field::optional(
+    "client_secret",
+    "The OAuth client's secret.",
+    Shape::Text(&format::KEY),
+    "\"${GOOGLE_CLIENT_SECRET}\"",
+);
 
-pub const REFRESH_TOKEN: Field = Field {
-    name: "refresh_token",
-    required: false,
-    doc: "What the user's consent gave.",
-    shape: Shape::Text(&format::KEY),
-    example: "\"${GOOGLE_REFRESH_TOKEN}\"",
-};
+pub const REFRESH_TOKEN: Field = Field::optional(
+    "refresh_token",
+    "What the user's consent gave.",
+    Shape::Text(&format::KEY),
+    "\"${GOOGLE_REFRESH_TOKEN}\"",
+);
 
-pub const TOKEN_URL_FIELD: Field = Field {
-    name: "token_url",
-    required: false,
-    doc: "Where tokens are given, instead of Google's own place.",
-    shape: Shape::Text(&format::SETTING),
-    example: "https://oauth2.googleapis.com/token",
-};
+pub const TOKEN_URL_FIELD: Field = Field::optional(
+    "token_url",
+    "Where tokens are given, instead of Google's own place.",
+    Shape::Text(&format::SETTING),
+    "https://oauth2.googleapis.com/token",
+);
 
 /// A number of Google's that people write as a number or with dashes.
 pub const NUMBER: Shape = Shape::Either(&[
@@ -407,13 +401,12 @@ pub fn phone(text: &str, calling_code: Option<&str>) -> Phone {
 }
 
 /// Where phone numbers of a country are written without its code.
-pub const CALLING_CODE: Field = Field {
-    name: "calling_code",
-    required: false,
-    doc: "For phone numbers without `+`: the country's calling code, which takes the place of a first 0.",
-    shape: NUMBER,
-    example: "81",
-};
+pub const CALLING_CODE: Field = Field::optional(
+    "calling_code",
+    "For phone numbers without `+`: the country's calling code, which takes the place of a first 0.",
+    NUMBER,
+    "81",
+);
 
 /// Why such a number is not sent.
 pub const NATIONAL: &str = "the phone number has no calling code; set `calling_code`";

@@ -60,33 +60,25 @@ pub static KIND: Kind = Kind {
     name: "google_analytics",
     doc: "Google Analytics: asks for the deletion of users' data in a GA4 property, up to 500 a day.",
     settings: &[
-        Field {
-            name: "property",
-            required: false,
-            doc: "The number of the GA4 property.",
-            shape: google::NUMBER,
-            example: "123456789",
-        },
-        Field {
-            name: "firebase_project",
-            required: false,
-            doc: "Instead of a property, with `api: user_deletion_v3`: the Firebase project of app instances.",
-            shape: Shape::Text(&format::SETTING),
-            example: "my-app-1a2b3",
-        },
-        Field {
-            name: "api",
-            required: false,
-            doc: "Which API is asked; `admin` by default.",
-            shape: Shape::Words(&[
+        Field::optional("property", "The number of the GA4 property.", google::NUMBER, "123456789"),
+        Field::optional(
+            "firebase_project",
+            "Instead of a property, with `api: user_deletion_v3`: the Firebase project of app instances.",
+            Shape::Text(&format::SETTING),
+            "my-app-1a2b3",
+        ),
+        Field::optional(
+            "api",
+            "Which API is asked; `admin` by default.",
+            Shape::Words(&[
                 Word { word: "admin", doc: "the Admin API, which takes e-mail addresses and phone numbers too" },
                 Word {
                     word: "user_deletion_v3",
                     doc: "the User Deletion API v3: ids of users, clients and app instances",
                 },
             ]),
-            example: "admin",
-        },
+            "admin",
+        ),
         google::SERVICE_ACCOUNT,
         google::IMPERSONATE,
         google::CLIENT_ID,

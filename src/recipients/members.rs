@@ -10,39 +10,35 @@ use crate::{
 use std::{collections::BTreeMap, fmt::Debug};
 
 /// The key of such a recipient in `sunset.yaml`.
-pub const FIELD: Field = Field {
-    name: "members",
-    required: false,
-    doc: "Who stays, for lists that are made anew: the table that has everybody who may be in the list, without those who are \
+pub const FIELD: Field = Field::optional(
+    "members",
+    "Who stays, for lists that are made anew: the table that has everybody who may be in the list, without those who are \
           asked about.",
-    shape: Shape::Map(&SHAPE),
-    example: "{table: core.customers, columns: {email: email, phone: phone}, where: {newsletter: true}}",
-};
+    Shape::Map(&SHAPE),
+    "{table: core.customers, columns: {email: email, phone: phone}, where: {newsletter: true}}",
+);
 
 static SHAPE: MapShape = MapShape::new(
     "`members`",
     &[
-        Field {
-            name: "table",
-            required: true,
-            doc: "`database.table`, or `database.schema.table`. It needs a primary key.",
-            shape: Shape::Text(&format::TABLE),
-            example: "core.customers",
-        },
-        Field {
-            name: "columns",
-            required: true,
-            doc: "The columns that hold the identifiers, by the identifiers' names: at least those that rules map.",
-            shape: Shape::Named { key: &format::IDENTIFIER, value: &Shape::Text(&format::COLUMN) },
-            example: "{email: email, phone: phone}",
-        },
-        Field {
-            name: "where",
-            required: false,
-            doc: "Only these rows, written as a rule's `where`. It has no variables.",
-            shape: language::WHERE,
-            example: "{newsletter: true}",
-        },
+        Field::required(
+            "table",
+            "`database.table`, or `database.schema.table`. It needs a primary key.",
+            Shape::Text(&format::TABLE),
+            "core.customers",
+        ),
+        Field::required(
+            "columns",
+            "The columns that hold the identifiers, by the identifiers' names: at least those that rules map.",
+            Shape::Named { key: &format::IDENTIFIER, value: &Shape::Text(&format::COLUMN) },
+            "{email: email, phone: phone}",
+        ),
+        Field::optional(
+            "where",
+            "Only these rows, written as a rule's `where`. It has no variables.",
+            language::WHERE,
+            "{newsletter: true}",
+        ),
     ],
 );
 

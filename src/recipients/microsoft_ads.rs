@@ -61,30 +61,40 @@ pub static KIND: Kind = Kind {
     name: "microsoft_ads",
     doc: "Microsoft Advertising: removes people from one customer list. Each list is a recipient of its own.",
     settings: &[
-        needed(
+        Field::required(
             "developer_token",
             "The developer token.",
             Shape::Text(&format::KEY),
             "\"${MICROSOFT_DEVELOPER_TOKEN}\"",
         ),
-        needed("client_id", "The application's id.", Shape::Text(&format::SETTING), "\"${MICROSOFT_CLIENT_ID}\""),
-        optional(
+        Field::required(
+            "client_id",
+            "The application's id.",
+            Shape::Text(&format::SETTING),
+            "\"${MICROSOFT_CLIENT_ID}\"",
+        ),
+        Field::optional(
             "client_secret",
             "The application's secret, where it has one.",
             Shape::Text(&format::KEY),
             "\"${MICROSOFT_CLIENT_SECRET}\"",
         ),
-        needed(
+        Field::required(
             "refresh_token",
             "The refresh token of somebody who may manage the account's lists.",
             Shape::Text(&format::KEY),
             "\"${MICROSOFT_REFRESH_TOKEN}\"",
         ),
-        needed("customer", "The customer's id (`CustomerId`).", Shape::Text(&format::SETTING), "\"1234567\""),
-        needed("account", "The account's id (`CustomerAccountId`).", Shape::Text(&format::SETTING), "\"7654321\""),
-        needed("audience", "The customer list's id.", Shape::Text(&format::SETTING), "\"801234567\""),
+        Field::required("customer", "The customer's id (`CustomerId`).", Shape::Text(&format::SETTING), "\"1234567\""),
+        Field::required(
+            "account",
+            "The account's id (`CustomerAccountId`).",
+            Shape::Text(&format::SETTING),
+            "\"7654321\"",
+        ),
+        Field::required("audience", "The customer list's id.", Shape::Text(&format::SETTING), "\"801234567\""),
         phone::setting(CALLING_CODE),
-        optional(
+        Field::optional(
             "phone_form",
             "How phone numbers were written before they were hashed and uploaded; needed with the identifier `phone`, unless its column \
              holds digests.",
@@ -94,7 +104,7 @@ pub static KIND: Kind = Kind {
             ]),
             "plus",
         ),
-        optional(
+        Field::optional(
             "token_url",
             "Where tokens come from, if not from `https://login.microsoftonline.com/common/oauth2/v2.0/token`.",
             Shape::Text(&format::RECIPIENT_URL),
@@ -150,14 +160,6 @@ pub static KIND: Kind = Kind {
     },
     open: |settings, plumbing| Ok(Box::new(MicrosoftAds::open(settings, plumbing)?)),
 };
-
-const fn needed(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { name, required: true, doc, shape, example }
-}
-
-const fn optional(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { name, required: false, doc, shape, example }
-}
 
 struct MicrosoftAds {
     client: Client,

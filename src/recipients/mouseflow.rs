@@ -43,44 +43,39 @@ pub static KIND: Kind = Kind {
     name: "mouseflow",
     doc: "Mouseflow: finds a visitor's session recordings and deletes them.",
     settings: &[
-        Field {
-            name: "user",
-            required: true,
-            doc: "The account's e-mail address.",
-            shape: Shape::Text(&format::SETTING),
-            example: "\"${MOUSEFLOW_USER}\"",
-        },
-        Field {
-            name: "api_key",
-            required: true,
-            doc: "The account's API key, from a variable or file.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${MOUSEFLOW_KEY}\"",
-        },
-        Field {
-            name: "datacenter",
-            required: true,
-            doc: "Where the account lives; the account's settings say it.",
-            shape: Shape::Words(&[
+        Field::required(
+            "user",
+            "The account's e-mail address.",
+            Shape::Text(&format::SETTING),
+            "\"${MOUSEFLOW_USER}\"",
+        ),
+        Field::required(
+            "api_key",
+            "The account's API key, from a variable or file.",
+            Shape::Text(&format::KEY),
+            "\"${MOUSEFLOW_KEY}\"",
+        ),
+        Field::required(
+            "datacenter",
+            "Where the account lives; the account's settings say it.",
+            Shape::Words(&[
                 Word { word: "eu", doc: "`https://api-eu.mouseflow.com`" },
                 Word { word: "us", doc: "`https://api-us.mouseflow.com`" },
             ]),
-            example: "eu",
-        },
-        Field {
-            name: "websites",
-            required: true,
-            doc: "The ids of the websites whose recordings are looked through.",
-            shape: Shape::List { item: &Shape::Text(&format::TEXT), least: 1, unique: true },
-            example: "[ec3120a8-51b8-42b4-81f9-ae2449dafc34]",
-        },
-        Field {
-            name: "variable",
-            required: false,
-            doc: "The custom variable whose value the identifier `variable` is; needed for that one.",
-            shape: Shape::Text(&format::TEXT),
-            example: "member",
-        },
+            "eu",
+        ),
+        Field::required(
+            "websites",
+            "The ids of the websites whose recordings are looked through.",
+            Shape::List { item: &Shape::Text(&format::TEXT), least: 1, unique: true },
+            "[ec3120a8-51b8-42b4-81f9-ae2449dafc34]",
+        ),
+        Field::optional(
+            "variable",
+            "The custom variable whose value the identifier `variable` is; needed for that one.",
+            Shape::Text(&format::TEXT),
+            "member",
+        ),
     ],
     identifiers: Identifiers::Fixed {
         all: &[

@@ -9,13 +9,12 @@ use crate::rules::{
 pub static KIND: Kind = Kind {
     name: "none",
     doc: "Holds nothing that a request could name (reCAPTCHA, social plug-ins); the reason stands in reports.",
-    settings: &[Field {
-        name: "reason",
-        required: true,
-        doc: "Why nobody can be asked, for the reader of a report.",
-        shape: Shape::Text(&format::TEXT),
-        example: "reCAPTCHA takes no requests about one person; its contract covers the rest",
-    }],
+    settings: &[Field::required(
+        "reason",
+        "Why nobody can be asked, for the reader of a report.",
+        Shape::Text(&format::TEXT),
+        "reCAPTCHA takes no requests about one person; its contract covers the rest",
+    )],
     identifiers: Identifiers::Fixed { all: &[], any_of: &[] },
     check: |_| Ok(()),
     facts: |_| Facts {

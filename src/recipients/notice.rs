@@ -60,40 +60,37 @@ const ADDRESSES: Shape = Shape::Either(&[
     Shape::List { item: &Shape::Text(&format::SETTING), least: 1, unique: true },
 ]);
 
-const fn field(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { name, required: false, doc, shape, example }
-}
-
-const fn needed(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { name, required: true, doc, shape, example }
-}
-
 pub static KIND: Kind = Kind {
     name: "notice",
     doc: "A recipient without an API: it gets deletion notices by e-mail or as signed files in a folder, which a person confirms \
           with `sunset confirm`. What a rule maps leaves the house in them; a reference that both sides know is best.",
     settings: &[
-        field("email", "Send notices by e-mail.", Shape::Map(&EMAIL), "{to: privacy@collector.example, …}"),
-        field(
+        Field::optional("email", "Send notices by e-mail.", Shape::Map(&EMAIL), "{to: privacy@collector.example, …}"),
+        Field::optional(
             "folder",
             "Write notices as files into this folder, which must be there; relative paths start at the job directory.",
             Shape::Text(&format::PATH),
             "outbox/collector",
         ),
-        needed("addressee", "Whom the letter is to.", Shape::Text(&format::SETTING), "Example Collection Inc."),
-        needed(
+        Field::required(
+            "addressee",
+            "Whom the letter is to.",
+            Shape::Text(&format::SETTING),
+            "Example Collection Inc.",
+        ),
+        Field::required(
             "sender",
             "Who asks for deletion and takes the confirmation, for the letter's end.",
             Shape::Text(&format::SETTING),
             "Example Shop Inc., Privacy Office, privacy@shop.example",
         ),
-        field(
+        Field::optional(
             "language",
             "Of the letter; `en` by default.",
             Shape::Words(&[Word { word: "en", doc: "English" }, Word { word: "ja", doc: "Japanese" }]),
             "ja",
         ),
-        field(
+        Field::optional(
             "format",
             "Of the file with the references; `csv` by default.",
             Shape::Words(&[
@@ -105,19 +102,19 @@ pub static KIND: Kind = Kind {
             ]),
             "json",
         ),
-        field(
+        Field::optional(
             "due",
             "How long the recipient has to confirm; `30 days` by default.",
             Shape::Text(&format::PERIOD),
             "30 days",
         ),
-        field(
+        Field::optional(
             "remind",
             "Between reminders from the due date on; `14 days` by default.",
             Shape::Text(&format::PERIOD),
             "14 days",
         ),
-        field("batch", "Persons in one notice; 1000 by default.", Shape::Integer(COUNT), "1000"),
+        Field::optional("batch", "Persons in one notice; 1000 by default.", Shape::Integer(COUNT), "1000"),
     ],
     identifiers: Identifiers::Fixed {
         all: &[
@@ -157,18 +154,23 @@ pub static KIND: Kind = Kind {
 static EMAIL: MapShape = MapShape::new(
     "how notices are mailed",
     &[
-        needed("to", "One address or several.", ADDRESSES, "privacy@collector.example"),
-        needed("from", "The sender's address.", Shape::Text(&format::SETTING), "Privacy Office <privacy@shop.example>"),
-        field("cc", "Who gets a copy.", ADDRESSES, "legal@shop.example"),
-        field("reply_to", "Where answers go.", Shape::Text(&format::SETTING), "privacy@shop.example"),
-        needed(
+        Field::required("to", "One address or several.", ADDRESSES, "privacy@collector.example"),
+        Field::required(
+            "from",
+            "The sender's address.",
+            Shape::Text(&format::SETTING),
+            "Privacy Office <privacy@shop.example>",
+        ),
+        Field::optional("cc", "Who gets a copy.", ADDRESSES, "legal@shop.example"),
+        Field::optional("reply_to", "Where answers go.", Shape::Text(&format::SETTING), "privacy@shop.example"),
+        Field::required(
             "server",
             "The mail server that takes letters from us.",
             Shape::Text(&format::SETTING),
             "smtp.shop.example",
         ),
-        field("port", "465, or 587 with STARTTLS, by default.", Shape::Integer(PORT), "587"),
-        field(
+        Field::optional("port", "465, or 587 with STARTTLS, by default.", Shape::Integer(PORT), "587"),
+        Field::optional(
             "tls",
             "`implicit` by default.",
             Shape::Words(&[
@@ -178,8 +180,8 @@ static EMAIL: MapShape = MapShape::new(
             ]),
             "starttls",
         ),
-        field("user", "To sign in with.", Shape::Text(&format::SETTING), "sunset"),
-        field("password", "To sign in with.", Shape::Text(&format::KEY), "\"${SMTP_PASSWORD}\""),
+        Field::optional("user", "To sign in with.", Shape::Text(&format::SETTING), "sunset"),
+        Field::optional("password", "To sign in with.", Shape::Text(&format::KEY), "\"${SMTP_PASSWORD}\""),
     ],
 );
 

@@ -70,10 +70,6 @@ const NAMES: &[&str] = &[
     "roku_advertising_id",
 ];
 
-const fn field(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { name, required: false, doc, shape, example }
-}
-
 const fn identifier(name: &'static str, doc: &'static str, example: &'static str) -> Identifier {
     Identifier { name, doc, example }
 }
@@ -85,13 +81,13 @@ pub static KIND: Kind = Kind {
     doc: "A processor that speaks OpenDSR (formerly OpenCompliance and OpenGDPR); `url` is its base URL with the version: \
           `https://opendsr.processor.example/v2`.",
     settings: &[
-        field(
+        Field::optional(
             "regulation",
             "The law that the request is under; `gdpr` by default.",
             Shape::Words(&[Word { word: "gdpr", doc: "GDPR" }, Word { word: "ccpa", doc: "CCPA" }]),
             "ccpa",
         ),
-        field(
+        Field::optional(
             "names",
             "Which of the framework's names and bodies the processor knows; `opendsr` by default.",
             Shape::Words(&[
@@ -101,16 +97,21 @@ pub static KIND: Kind = Kind {
             ]),
             "opengdpr",
         ),
-        field(
+        Field::optional(
             "path",
             "Another path of requests, from the base URL, than the framework's.",
             Shape::Text(&format::SETTING),
             "/opendsr_requests",
         ),
-        field("token", "A bearer token.", Shape::Text(&format::KEY), "\"${OPENDSR_TOKEN}\""),
-        field("user", "The user for HTTP Basic, with `password`.", Shape::Text(&format::SETTING), "sunset"),
-        field("password", "The password for HTTP Basic.", Shape::Text(&format::KEY), "\"${OPENDSR_PASSWORD}\""),
-        field(
+        Field::optional("token", "A bearer token.", Shape::Text(&format::KEY), "\"${OPENDSR_TOKEN}\""),
+        Field::optional("user", "The user for HTTP Basic, with `password`.", Shape::Text(&format::SETTING), "sunset"),
+        Field::optional(
+            "password",
+            "The password for HTTP Basic.",
+            Shape::Text(&format::KEY),
+            "\"${OPENDSR_PASSWORD}\"",
+        ),
+        Field::optional(
             "format",
             "The format to send identifiers in, if the processor takes it; what needs no hashing (`raw`) by default. How to \
              normalize before hashing is not documented: mail addresses are written small, and white space around goes.",
@@ -122,13 +123,13 @@ pub static KIND: Kind = Kind {
             ]),
             "sha256",
         ),
-        field(
+        Field::optional(
             "domain",
             "The processor's domain, which it signs for; the host of `url` by default.",
             Shape::Text(&format::SETTING),
             "opendsr.processor.example",
         ),
-        field(
+        Field::optional(
             "signatures",
             "Whether answers must be signed; `required` by default.",
             Shape::Words(&[
@@ -140,25 +141,25 @@ pub static KIND: Kind = Kind {
             ]),
             "unchecked",
         ),
-        field(
+        Field::optional(
             "certificate_authority",
             "Who vouches for the processor's certificate, as PEM or base64; the system's authorities by default.",
             Shape::Text(&format::SETTING),
             "\"${file:/etc/sunset/authority.pem}\"",
         ),
-        field(
+        Field::optional(
             "callbacks",
             "URLs that the processor is asked to call when a request's status changes, beside being polled.",
             Shape::List { item: &Shape::Text(&format::SETTING), least: 1, unique: true },
             "[\"https://dsr.shop.example/opendsr_callbacks\"]",
         ),
-        field(
+        Field::optional(
             "property_id",
             "For processors that still want OpenGDPR's field of this name.",
             Shape::Text(&format::SETTING),
             "id123456789",
         ),
-        field(
+        Field::optional(
             "extensions",
             "Processor-specific parts of the request, by processor domain; the same for everybody.",
             Shape::Named { key: &format::TEXT, value: &Shape::Any },

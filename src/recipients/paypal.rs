@@ -62,38 +62,34 @@ pub static KIND: Kind = Kind {
     doc: "PayPal: deletes saved payment methods and invoices that were never sent, and cancels subscriptions. Payments stay, \
           by law.",
     settings: &[
-        Field {
-            name: "client_id",
-            required: true,
-            doc: "The REST app's client id.",
-            shape: Shape::Text(&format::SETTING),
-            example: "\"${PAYPAL_CLIENT_ID}\"",
-        },
-        Field {
-            name: "client_secret",
-            required: true,
-            doc: "The REST app's secret, from a variable or file.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${PAYPAL_CLIENT_SECRET}\"",
-        },
-        Field {
-            name: "environment",
-            required: false,
-            doc: "Which PayPal; `live` by default.",
-            shape: Shape::Words(&[
+        Field::required(
+            "client_id",
+            "The REST app's client id.",
+            Shape::Text(&format::SETTING),
+            "\"${PAYPAL_CLIENT_ID}\"",
+        ),
+        Field::required(
+            "client_secret",
+            "The REST app's secret, from a variable or file.",
+            Shape::Text(&format::KEY),
+            "\"${PAYPAL_CLIENT_SECRET}\"",
+        ),
+        Field::optional(
+            "environment",
+            "Which PayPal; `live` by default.",
+            Shape::Words(&[
                 Word { word: "live", doc: "`https://api-m.paypal.com`" },
                 Word { word: "sandbox", doc: "`https://api-m.sandbox.paypal.com`" },
             ]),
-            example: "sandbox",
-        },
-        Field {
-            name: "reason",
-            required: false,
-            doc: "What PayPal is told as the reason of a cancelled subscription, at most 128 characters; \
+            "sandbox",
+        ),
+        Field::optional(
+            "reason",
+            "What PayPal is told as the reason of a cancelled subscription, at most 128 characters; \
                   \"The contract has ended.\" by default.",
-            shape: Shape::Text(&format::TEXT),
-            example: "The membership has ended.",
-        },
+            Shape::Text(&format::TEXT),
+            "The membership has ended.",
+        ),
     ],
     identifiers: Identifiers::Fixed {
         all: &[

@@ -85,13 +85,12 @@ fn dialled(text: &str) -> Option<(bool, String)> {
 
 /// The setting that names the calling code of numbers without one.
 pub const fn setting(example: &'static str) -> Field {
-    Field {
-        name: COUNTRY,
-        required: false,
-        doc: "The calling code of phone numbers that have none; without it, they are taken for complete, and refused where they begin with 0.",
-        shape: Shape::Text(&format::SETTING),
+    Field::optional(
+        COUNTRY,
+        "The calling code of phone numbers that have none; without it, they are taken for complete, and refused where they begin with 0.",
+        Shape::Text(&format::SETTING),
         example,
-    }
+    )
 }
 
 /// As [`setting`] calls it.

@@ -68,26 +68,23 @@ pub static KIND: Kind = Kind {
     name: "stripe",
     doc: "Stripe: deletes customers, or redacts them with all their payments.",
     settings: &[
-        Field {
-            name: "api_key",
-            required: true,
-            doc: "A secret or restricted key, from a variable or file.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${STRIPE_KEY}\"",
-        },
-        Field {
-            name: "account",
-            required: false,
-            doc: "The account that the key must be of, as `sunset plan --check-recipients` shows it. With a key of any other, \
+        Field::required(
+            "api_key",
+            "A secret or restricted key, from a variable or file.",
+            Shape::Text(&format::KEY),
+            "\"${STRIPE_KEY}\"",
+        ),
+        Field::optional(
+            "account",
+            "The account that the key must be of, as `sunset plan --check-recipients` shows it. With a key of any other, \
                   nobody is asked about: that account would know nobody, and all would seem to be gone.",
-            shape: Shape::Text(&format::TEXT),
-            example: "acct_1032D82eZvKYlo2C",
-        },
-        Field {
-            name: "mode",
-            required: false,
-            doc: "What is asked for; `delete` by default.",
-            shape: Shape::Words(&[
+            Shape::Text(&format::TEXT),
+            "acct_1032D82eZvKYlo2C",
+        ),
+        Field::optional(
+            "mode",
+            "What is asked for; `delete` by default.",
+            Shape::Words(&[
                 Word {
                     word: "delete",
                     doc: "the customer with payment methods and subscriptions; payments, invoices and events stay",
@@ -99,29 +96,26 @@ pub static KIND: Kind = Kind {
                           the last 90 days block it",
                 },
             ]),
-            example: "redaction",
-        },
-        Field {
-            name: "detach_payment_methods",
-            required: false,
-            doc: "Detach the customer's payment methods first; `false` by default.",
-            shape: Shape::Boolean,
-            example: "true",
-        },
-        Field {
-            name: "cancel_subscriptions",
-            required: false,
-            doc: "Cancel the customer's subscriptions first; `false` by default. (Deletion cancels them in any case.)",
-            shape: Shape::Boolean,
-            example: "true",
-        },
-        Field {
-            name: "customers_per_job",
-            required: false,
-            doc: "Customers in one redaction job; 10 by default, which is the most that Stripe takes.",
-            shape: Shape::Integer(Bounds { least: Some(1.0), most: Some(10.0), above: false, code: Code::BadLimit }),
-            example: "10",
-        },
+            "redaction",
+        ),
+        Field::optional(
+            "detach_payment_methods",
+            "Detach the customer's payment methods first; `false` by default.",
+            Shape::Boolean,
+            "true",
+        ),
+        Field::optional(
+            "cancel_subscriptions",
+            "Cancel the customer's subscriptions first; `false` by default. (Deletion cancels them in any case.)",
+            Shape::Boolean,
+            "true",
+        ),
+        Field::optional(
+            "customers_per_job",
+            "Customers in one redaction job; 10 by default, which is the most that Stripe takes.",
+            Shape::Integer(Bounds { least: Some(1.0), most: Some(10.0), above: false, code: Code::BadLimit }),
+            "10",
+        ),
     ],
     identifiers: Identifiers::Fixed {
         all: &[Identifier { name: "customer", doc: "Stripe's id of the customer.", example: "cus_NffrFeUfNV2Hib" }],

@@ -60,14 +60,14 @@ pub static KIND: Kind = Kind {
     name: "tiktok_ads",
     doc: "TikTok Ads: removes people from one audience that is filled by streaming. Each audience is a recipient of its own.",
     settings: &[
-        needed(
+        Field::required(
             "access_token",
             "A token of the app that may manage the advertiser's audiences.",
             Shape::Text(&format::KEY),
             "\"${TIKTOK_TOKEN}\"",
         ),
-        needed("advertiser", "The advertiser's id.", Shape::Text(&format::SETTING), "\"7000000000000000001\""),
-        needed("audience", "The audience's id.", Shape::Text(&format::SETTING), "\"167290896\""),
+        Field::required("advertiser", "The advertiser's id.", Shape::Text(&format::SETTING), "\"7000000000000000001\""),
+        Field::required("audience", "The audience's id.", Shape::Text(&format::SETTING), "\"167290896\""),
         phone::setting(CALLING_CODE),
     ],
     identifiers: Identifiers::Fixed {
@@ -125,10 +125,6 @@ pub static KIND: Kind = Kind {
     },
     open: |settings, plumbing| Ok(Box::new(TikTokAds::open(settings, plumbing)?)),
 };
-
-const fn needed(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { name, required: true, doc, shape, example }
-}
 
 struct TikTokAds {
     client: Client,

@@ -75,41 +75,31 @@ pub static KIND: Kind = Kind {
     name: "webhook",
     doc: "A system of one's own that deletes on a signed request (Standard Webhooks: HMAC-SHA256 over id, time and body).",
     settings: &[
-        Field {
-            name: "secret",
-            required: true,
-            doc: "What both sides know: `whsec_` and 24 to 64 random bytes in base64 (`openssl rand -base64 32`).",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${CRM_WEBHOOK_SECRET}\"",
-        },
-        Field {
-            name: "next_secret",
-            required: false,
-            doc: "A second one, to change it without a pause: requests carry the signatures of both.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${CRM_WEBHOOK_NEXT_SECRET}\"",
-        },
-        Field {
-            name: "identifiers",
-            required: true,
-            doc: "What the system knows people by; rules map each to a column.",
-            shape: Shape::List { item: &Shape::Text(&format::IDENTIFIER), least: 1, unique: true },
-            example: "[customer]",
-        },
-        Field {
-            name: "batch",
-            required: false,
-            doc: "Persons in one request; 100 by default.",
-            shape: Shape::Integer(COUNT),
-            example: "100",
-        },
-        Field {
-            name: "poll_every",
-            required: false,
-            doc: "Between two looks at a status URL; `10 min` by default.",
-            shape: Shape::Text(&format::DURATION),
-            example: "10 min",
-        },
+        Field::required(
+            "secret",
+            "What both sides know: `whsec_` and 24 to 64 random bytes in base64 (`openssl rand -base64 32`).",
+            Shape::Text(&format::KEY),
+            "\"${CRM_WEBHOOK_SECRET}\"",
+        ),
+        Field::optional(
+            "next_secret",
+            "A second one, to change it without a pause: requests carry the signatures of both.",
+            Shape::Text(&format::KEY),
+            "\"${CRM_WEBHOOK_NEXT_SECRET}\"",
+        ),
+        Field::required(
+            "identifiers",
+            "What the system knows people by; rules map each to a column.",
+            Shape::List { item: &Shape::Text(&format::IDENTIFIER), least: 1, unique: true },
+            "[customer]",
+        ),
+        Field::optional("batch", "Persons in one request; 100 by default.", Shape::Integer(COUNT), "100"),
+        Field::optional(
+            "poll_every",
+            "Between two looks at a status URL; `10 min` by default.",
+            Shape::Text(&format::DURATION),
+            "10 min",
+        ),
     ],
     identifiers: Identifiers::OfSettings(|settings| {
         settings.options.texts("identifiers").into_iter().map(Named::required).collect()

@@ -60,17 +60,22 @@ pub static KIND: Kind = Kind {
     name: "x_ads",
     doc: "X Ads: removes people from one custom audience. Each audience is a recipient of its own.",
     settings: &[
-        needed("account", "The ads account's id.", Shape::Text(&format::SETTING), "18ce54d4x5t"),
-        needed("audience", "The custom audience's id.", Shape::Text(&format::SETTING), "1hr8o"),
-        needed("consumer_key", "The app's key.", Shape::Text(&format::KEY), "\"${X_CONSUMER_KEY}\""),
-        needed("consumer_secret", "The app's secret.", Shape::Text(&format::KEY), "\"${X_CONSUMER_SECRET}\""),
-        needed(
+        Field::required("account", "The ads account's id.", Shape::Text(&format::SETTING), "18ce54d4x5t"),
+        Field::required("audience", "The custom audience's id.", Shape::Text(&format::SETTING), "1hr8o"),
+        Field::required("consumer_key", "The app's key.", Shape::Text(&format::KEY), "\"${X_CONSUMER_KEY}\""),
+        Field::required("consumer_secret", "The app's secret.", Shape::Text(&format::KEY), "\"${X_CONSUMER_SECRET}\""),
+        Field::required(
             "access_token",
             "The token of the user for whom the app acts.",
             Shape::Text(&format::KEY),
             "\"${X_ACCESS_TOKEN}\"",
         ),
-        needed("access_token_secret", "Its secret.", Shape::Text(&format::KEY), "\"${X_ACCESS_TOKEN_SECRET}\""),
+        Field::required(
+            "access_token_secret",
+            "Its secret.",
+            Shape::Text(&format::KEY),
+            "\"${X_ACCESS_TOKEN_SECRET}\"",
+        ),
         phone::setting(CALLING_CODE),
     ],
     identifiers: Identifiers::Fixed {
@@ -93,10 +98,6 @@ pub static KIND: Kind = Kind {
     },
     open: |settings, plumbing| Ok(Box::new(XAds::open(settings, plumbing)?)),
 };
-
-const fn needed(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { name, required: true, doc, shape, example }
-}
 
 const IDENTIFIERS: &[Identifier] = &[
     Identifier { name: "email", doc: "An e-mail address; leaves as SHA-256.", example: "taro@example.com" },

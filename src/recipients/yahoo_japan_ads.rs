@@ -66,46 +66,40 @@ pub static KIND: Kind = Kind {
     doc: "Yahoo! JAPAN Ads: proves that customer data lists forget in time, or rebuilds a list without those who go. Nobody \
           can be removed from one.",
     settings: &[
-        Field {
-            name: "client_id",
-            required: true,
-            doc: "The application's client id.",
-            shape: Shape::Text(&format::SETTING),
-            example: "\"${YAHOO_CLIENT_ID}\"",
-        },
-        Field {
-            name: "client_secret",
-            required: true,
-            doc: "The application's secret, from a variable or file.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${YAHOO_CLIENT_SECRET}\"",
-        },
-        Field {
-            name: "refresh_token",
-            required: true,
-            doc: "The refresh token of somebody who may manage the account's lists (scope `yahooads`), from a variable or file.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${YAHOO_REFRESH_TOKEN}\"",
-        },
-        Field {
-            name: "account",
-            required: true,
-            doc: "The ad account's id.",
-            shape: Shape::Integer(Bounds { least: Some(1.0), most: None, above: false, code: Code::BadLimit }),
-            example: "1234567",
-        },
-        Field {
-            name: "base_account",
-            required: false,
-            doc: "The account on whose behalf calls are made (`x-z-base-account-id`); `account` by default.",
-            shape: Shape::Integer(Bounds { least: Some(1.0), most: None, above: false, code: Code::BadLimit }),
-            example: "1234567",
-        },
-        Field {
-            name: "mode",
-            required: true,
-            doc: "How a person leaves a list, since the API removes nobody. Prefer `expiry` where the lists' duration allows it.",
-            shape: Shape::Words(&[
+        Field::required(
+            "client_id",
+            "The application's client id.",
+            Shape::Text(&format::SETTING),
+            "\"${YAHOO_CLIENT_ID}\"",
+        ),
+        Field::required(
+            "client_secret",
+            "The application's secret, from a variable or file.",
+            Shape::Text(&format::KEY),
+            "\"${YAHOO_CLIENT_SECRET}\"",
+        ),
+        Field::required(
+            "refresh_token",
+            "The refresh token of somebody who may manage the account's lists (scope `yahooads`), from a variable or file.",
+            Shape::Text(&format::KEY),
+            "\"${YAHOO_REFRESH_TOKEN}\"",
+        ),
+        Field::required(
+            "account",
+            "The ad account's id.",
+            Shape::Integer(Bounds { least: Some(1.0), most: None, above: false, code: Code::BadLimit }),
+            "1234567",
+        ),
+        Field::optional(
+            "base_account",
+            "The account on whose behalf calls are made (`x-z-base-account-id`); `account` by default.",
+            Shape::Integer(Bounds { least: Some(1.0), most: None, above: false, code: Code::BadLimit }),
+            "1234567",
+        ),
+        Field::required(
+            "mode",
+            "How a person leaves a list, since the API removes nobody. Prefer `expiry` where the lists' duration allows it.",
+            Shape::Words(&[
                 Word {
                     word: "expiry",
                     doc: "nothing is changed: every run proves that all customer data lists forget their members sooner than \
@@ -118,55 +112,49 @@ pub static KIND: Kind = Kind {
                           the new one; somebody has to point ad groups at the new list, or Yahoo keeps the old one; E1",
                 },
             ]),
-            example: "expiry",
-        },
-        Field {
-            name: "period",
-            required: false,
-            doc: "For `expiry`: how long a person has been in no upload when their row falls due.",
-            shape: Shape::Text(&format::PERIOD),
-            example: "90 days",
-        },
-        Field {
-            name: "list",
-            required: false,
-            doc: "For `rebuild`: the customer data list's name, as it was before any ` #1`.",
-            shape: Shape::Text(&format::TEXT),
-            example: "Members",
-        },
+            "expiry",
+        ),
+        Field::optional(
+            "period",
+            "For `expiry`: how long a person has been in no upload when their row falls due.",
+            Shape::Text(&format::PERIOD),
+            "90 days",
+        ),
+        Field::optional(
+            "list",
+            "For `rebuild`: the customer data list's name, as it was before any ` #1`.",
+            Shape::Text(&format::TEXT),
+            "Members",
+        ),
         members::FIELD,
-        Field {
-            name: "data_duration",
-            required: false,
-            doc: "For `rebuild`: after how many days the new list forgets a member; the old list's by default.",
-            shape: Shape::Integer(Bounds { least: Some(1.0), most: Some(180.0), above: false, code: Code::BadLimit }),
-            example: "60",
-        },
-        Field {
-            name: "upload",
-            required: false,
-            doc: "For `rebuild`: what the list's rows are; `mail_and_phone` by default.",
-            shape: Shape::Words(&[
+        Field::optional(
+            "data_duration",
+            "For `rebuild`: after how many days the new list forgets a member; the old list's by default.",
+            Shape::Integer(Bounds { least: Some(1.0), most: Some(180.0), above: false, code: Code::BadLimit }),
+            "60",
+        ),
+        Field::optional(
+            "upload",
+            "For `rebuild`: what the list's rows are; `mail_and_phone` by default.",
+            Shape::Words(&[
                 Word { word: "mail_and_phone", doc: "SHA-256 of e-mail addresses and phone numbers" },
                 Word { word: "idfa", doc: "advertising ids of iOS" },
                 Word { word: "aaid", doc: "advertising ids of Android" },
             ]),
-            example: "mail_and_phone",
-        },
-        Field {
-            name: "country_code",
-            required: false,
-            doc: "For `rebuild`: stands instead of a phone number's leading 0; 81 by default.",
-            shape: Shape::Integer(Bounds { least: Some(1.0), most: Some(999.0), above: false, code: Code::BadLimit }),
-            example: "81",
-        },
-        Field {
-            name: "token_url",
-            required: false,
-            doc: "Where tokens come from, if not from `https://biz-oauth.yahoo.co.jp/oauth/v1/token`.",
-            shape: Shape::Text(&format::RECIPIENT_URL),
-            example: "http://127.0.0.1:8420/yahoo_japan_ads/oauth/v1/token",
-        },
+            "mail_and_phone",
+        ),
+        Field::optional(
+            "country_code",
+            "For `rebuild`: stands instead of a phone number's leading 0; 81 by default.",
+            Shape::Integer(Bounds { least: Some(1.0), most: Some(999.0), above: false, code: Code::BadLimit }),
+            "81",
+        ),
+        Field::optional(
+            "token_url",
+            "Where tokens come from, if not from `https://biz-oauth.yahoo.co.jp/oauth/v1/token`.",
+            Shape::Text(&format::RECIPIENT_URL),
+            "http://127.0.0.1:8420/yahoo_japan_ads/oauth/v1/token",
+        ),
     ],
     identifiers: Identifiers::Fixed {
         all: &[

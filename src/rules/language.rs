@@ -21,14 +21,6 @@ pub static RULE_FILE: Shape = Shape::Map(&CATEGORY);
 /// `sunset.yaml`.
 pub static SETTINGS: Shape = Shape::Map(&JOB);
 
-const fn optional(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { name, required: false, doc, shape, example }
-}
-
-const fn required(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Field {
-    Field { required: true, ..optional(name, doc, shape, example) }
-}
-
 const fn at_least(least: f64, code: Code) -> Bounds {
     Bounds { least: Some(least), most: None, above: false, code }
 }
@@ -44,27 +36,32 @@ const ANY_NUMBER: Bounds = Bounds { least: None, most: None, above: false, code:
 static CATEGORY: MapShape = MapShape::new(
     "a rule file",
     &[
-        required("category", "The data category's id, unique in the job.", Shape::Text(&format::NAME), "customer_core"),
-        optional(
+        Field::required(
+            "category",
+            "The data category's id, unique in the job.",
+            Shape::Text(&format::NAME),
+            "customer_core",
+        ),
+        Field::optional(
             "title",
             "What people call it: a text (English), or one per language.",
             Shape::Either(&[TEXT, Shape::Named { key: &format::LANGUAGE, value: &TEXT }]),
             "{en: Contract holders, ja: 契約者情報}",
         ),
-        optional("owner", "Who answers for the category.", TEXT, "privacy@example.com"),
-        optional(
+        Field::optional("owner", "Who answers for the category.", TEXT, "privacy@example.com"),
+        Field::optional(
             "data_categories",
             "What sorts of data it holds, as keys of the fideslang taxonomy.",
             Shape::List { item: &Shape::Text(&format::DATA_CATEGORY), least: 1, unique: true },
             "[user.name, user.contact.email]",
         ),
-        optional(
+        Field::optional(
             "rules",
             "One for each table that the category lives in.",
             Shape::List { item: &Shape::Map(&RULE), least: 1, unique: false },
             "[{id: lapsed-customers, …}]",
         ),
-        optional(
+        Field::optional(
             "assertions",
             "What has to hold and no rule can bring about (see [assertions.md](assertions.md)).",
             Shape::List { item: &Shape::Map(&assertion::ASSERTION), least: 1, unique: false },
@@ -77,58 +74,58 @@ static CATEGORY: MapShape = MapShape::new(
 static RULE: MapShape = MapShape::new(
     "a rule",
     &[
-        required(
+        Field::required(
             "id",
             "Unique in the job; stands in plans, reports and the ledger.",
             Shape::Text(&format::NAME),
             "lapsed-customers",
         ),
-        optional("purpose", "What the data was collected for.", TEXT, "contract management"),
-        optional(
+        Field::optional("purpose", "What the data was collected for.", TEXT, "contract management"),
+        Field::optional(
             "legal_basis",
             "Why it is kept that long, for the reader of a report.",
             TEXT,
             "Civil Code Art. 166 (claims lapse after 5 years)",
         ),
-        required(
+        Field::required(
             "table",
             "`database.table`, or `database.schema.table`; the database's name is the one in `sunset.yaml`.",
             Shape::Text(&format::TABLE),
             "core.customers",
         ),
-        optional(
+        Field::optional(
             "covers",
             "Which rows, where other tables inherit from the table (PostgreSQL). Without it such a rule is refused.",
             Shape::Words(COVERS),
             "only",
         ),
-        required(
+        Field::required(
             "starting_point",
             "When a row's time begins: a column of the table, or more about it.",
             Shape::Either(&[Shape::Text(&format::COLUMN), Shape::Map(&STARTING_POINT)]),
             "contract_ended_on",
         ),
-        required(
+        Field::required(
             "retention_period",
             "How long a row must be kept. It is due when this is over.",
             Shape::Either(&[PERIOD, Shape::Map(&PERIOD_CHOICE)]),
             "5 years",
         ),
-        optional(
+        Field::optional(
             "regular_deletion_period",
             "By when a row must be gone. It is overdue when this is over. Never shorter than the retention period.",
             Shape::Either(&[PERIOD, Shape::Map(&PERIOD_CHOICE)]),
             "5 years 3 months",
         ),
-        optional(
+        Field::optional(
             "where",
             "Only these rows: a map of columns and values that all hold, or one boolean SQL expression. `column: [a, b]` \
              means one of them, `column: null` no value.",
             WHERE,
             "{status: [closed, cancelled]}",
         ),
-        required("disposition", "What becomes of a row that is due.", Shape::Words(DISPOSITIONS), "anonymize"),
-        optional(
+        Field::required("disposition", "What becomes of a row that is due.", Shape::Words(DISPOSITIONS), "anonymize"),
+        Field::optional(
             "columns",
             "What becomes of each column (`anonymize`, `pseudonymize`), or the names of the columns that become null \
              (`unlink`). `erase` has none.",
@@ -138,7 +135,7 @@ static RULE: MapShape = MapShape::new(
             ]),
             "{full_name: suppress, birth_date: {generalize: year}}",
         ),
-        optional(
+        Field::optional(
             "marker",
             "The column that tells a row already done. Needed by `hash` and \
              `tokenize`, which would otherwise be done again every night.",
@@ -146,7 +143,7 @@ static RULE: MapShape = MapShape::new(
             "pseudonymized_at",
         ),
         k_anonymity::K_ANONYMITY,
-        optional(
+        Field::optional(
             "dependents",
             "What becomes of the rows that reference a disposed row. Every foreign key that points here must be named: by its \
              table, or where several lead from there to rows that the rule changes, each by its columns. `keep` by table holds \
@@ -161,48 +158,48 @@ static RULE: MapShape = MapShape::new(
             },
             "{core.addresses: erase, core.orders: keep}",
         ),
-        optional(
+        Field::optional(
             "recipients",
             "Third parties that got a copy and delete it before the row changes: by their names in `sunset.yaml`, the columns \
              that hold their identifiers.",
             RECIPIENTS,
             "[{stripe: {customer: stripe_customer_id, require: E1, deadline: 30 days}}]",
         ),
-        optional(
+        Field::optional(
             "limits",
             "Guard rails: over one of them nothing is touched; they bind the run too, whatever has become due since it was \
              planned.",
             Shape::Map(&LIMITS),
             "{max_rows: 50000, max_share: 5%}",
         ),
-        optional(
+        Field::optional(
             "partitions",
             "What becomes of a partition that lies wholly before the cut-off and of which every row is to go (`erase` only).",
             Shape::Words(PARTITIONS),
             "drop",
         ),
-        optional(
+        Field::optional(
             "after",
             "What is done about the bytes of rows that went, once they did; nothing by default. docs/erasure.md has what \
              is left where, and until when.",
             Shape::Words(AFTER),
             "vacuum",
         ),
-        optional(
+        Field::optional(
             "aggregate",
             "What is kept of the rows: totals of groups, in a table of their own, written in the transaction that erases the \
              rows (`erase` only; see [aggregate.md](aggregate.md)).",
             Shape::Map(&aggregate::AGGREGATE),
             "{into: core.usage_monthly, by: {month: {month: used_on}}, …}",
         ),
-        optional("evidence", "What the ledger keeps of the rows that went.", Shape::Words(EVIDENCE), "rows"),
-        optional(
+        Field::optional("evidence", "What the ledger keeps of the rows that went.", Shape::Words(EVIDENCE), "rows"),
+        Field::optional(
             "schedule",
             "When to run it, as a five-field cron expression; the job's by default.",
             Shape::Text(&format::SCHEDULE),
             "30 2 * * *",
         ),
-        optional(
+        Field::optional(
             "tags",
             "Words to choose rules by: `sunset run --tag nightly`.",
             Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true },
@@ -254,37 +251,33 @@ static EVIDENCE: &[Word] = &[
 static STARTING_POINT: MapShape = MapShape::new(
     "a starting point",
     &[
-        optional(
-            "column",
+        Field::optional("column",
             "A date, a timestamp with or without zone, or a number or text (see `as`).",
             Shape::Text(&format::COLUMN),
             "contract_ended_on",
         ),
-        optional(
-            "latest",
+        Field::optional("latest",
             "The latest value among the related rows of another table. A related row without a value means that the time \
              has not begun.",
             Shape::Text(&format::RELATED_COLUMN),
             "core.orders.delivered_on",
         ),
-        optional(
-            "earliest",
+        Field::optional("earliest",
             "The earliest value among the related rows of another table.",
             Shape::Text(&format::RELATED_COLUMN),
             "core.orders.ordered_on",
         ),
-        optional("through", "The other table's column that references this table.", Shape::Text(&format::COLUMN), "customer_id"),
-        optional("event", "What happened then, in words, for reports.", TEXT, "contract ended"),
-        optional("as", "How the column holds time, where its type does not tell.", Shape::Words(ENCODINGS), "epoch_seconds"),
-        optional("zero", "What 0 means in a column that counts time from 1970.", Shape::Words(ZEROS), "epoch"),
-        optional("zone", "The zone of times without one; the job's by default.", Shape::Text(&format::TIME_ZONE), "Asia/Tokyo"),
-        optional(
-            "counted_from",
+        Field::optional("through", "The other table's column that references this table.", Shape::Text(&format::COLUMN), "customer_id"),
+        Field::optional("event", "What happened then, in words, for reports.", TEXT, "contract ended"),
+        Field::optional("as", "How the column holds time, where its type does not tell.", Shape::Words(ENCODINGS), "epoch_seconds"),
+        Field::optional("zero", "What 0 means in a column that counts time from 1970.", Shape::Words(ZEROS), "epoch"),
+        Field::optional("zone", "The zone of times without one; the job's by default.", Shape::Text(&format::TIME_ZONE), "Asia/Tokyo"),
+        Field::optional("counted_from",
             "From which day on the period runs; by default the day itself.",
             Shape::Either(&[Shape::Words(ANCHORS), Shape::Map(&COUNTED_FROM)]),
             "{fiscal_year_end: 03-31, plus: 2 months}",
         ),
-        optional("missing", "What is done with rows that have no starting point.", Shape::Words(MISSING), "report"),
+        Field::optional("missing", "What is done with rows that have no starting point.", Shape::Words(MISSING), "report"),
     ],
 )
 .groups(&[&["column"], &["latest", "through"], &["earliest", "through"]]);
@@ -292,15 +285,14 @@ static STARTING_POINT: MapShape = MapShape::new(
 static COUNTED_FROM: MapShape = MapShape::new(
     "`counted_from`",
     &[
-        optional("calendar_year_end", "31 December of the year that the day lies in.", Shape::True, "true"),
-        optional("month_end", "The last day of the month that the day lies in.", Shape::True, "true"),
-        optional(
-            "fiscal_year_end",
+        Field::optional("calendar_year_end", "31 December of the year that the day lies in.", Shape::True, "true"),
+        Field::optional("month_end", "The last day of the month that the day lies in.", Shape::True, "true"),
+        Field::optional("fiscal_year_end",
             "The last day of the fiscal year that the day lies in, as `MM-DD` or a parameter of `sunset.yaml`. 02-28 and 02-29 both mean February's last day.",
             Shape::Text(&format::FISCAL_YEAR_END),
             "03-31",
         ),
-        optional("plus", "A period on top.", PERIOD, "2 months"),
+        Field::optional("plus", "A period on top.", PERIOD, "2 months"),
     ],
 )
 .groups(&[&[], &["calendar_year_end"], &["month_end"], &["fiscal_year_end"]]);
@@ -308,8 +300,8 @@ static COUNTED_FROM: MapShape = MapShape::new(
 static PERIOD_CHOICE: MapShape = MapShape::new(
     "a choice of periods",
     &[
-        required("default", "Where no switch is on.", PERIOD, "7 years"),
-        required(
+        Field::required("default", "Where no switch is on.", PERIOD, "7 years"),
+        Field::required(
             "when",
             "Other periods, each while a switch is on; the first one that is on wins.",
             Shape::List { item: &Shape::Map(&PERIOD_WHEN), least: 1, unique: false },
@@ -321,19 +313,19 @@ static PERIOD_CHOICE: MapShape = MapShape::new(
 static PERIOD_WHEN: MapShape = MapShape::new(
     "a switched period",
     &[
-        required(
+        Field::required(
             "if",
             "A parameter of `sunset.yaml` that is true, or fiscal years.",
             Shape::Either(&[Shape::Text(&format::NAME), Shape::Map(&SWITCH)]),
             "data_sim_law",
         ),
-        required("use", "The period in that case.", PERIOD, "10 years"),
+        Field::required("use", "The period in that case.", PERIOD, "10 years"),
     ],
 );
 
 static SWITCH: MapShape = MapShape::new(
     "a switch",
-    &[required(
+    &[Field::required(
         "fiscal_year_ending_in",
         "The starting point lies in a fiscal year whose last day this parameter lists.",
         Shape::Text(&format::NAME),
@@ -350,16 +342,16 @@ const ORDERED: Shape = Shape::Either(&[VALUE, NUMBER]);
 static COMPARISON: MapShape = MapShape::new(
     "a comparison",
     &[
-        optional(
+        Field::optional(
             "not",
             "None of these values; rows without a value are not among them. `not: null` means that there is a value.",
             Shape::Either(&[VALUE, NUMBER, Shape::Boolean, Shape::Null, VALUES]),
             "[open, disputed]",
         ),
-        optional("less_than", "Below this number or text.", ORDERED, "100"),
-        optional("at_most", "Not above this number or text.", ORDERED, "100"),
-        optional("more_than", "Above this number or text.", ORDERED, "0"),
-        optional("at_least", "Not below this number or text.", ORDERED, "1"),
+        Field::optional("less_than", "Below this number or text.", ORDERED, "100"),
+        Field::optional("at_most", "Not above this number or text.", ORDERED, "100"),
+        Field::optional("more_than", "Above this number or text.", ORDERED, "0"),
+        Field::optional("at_least", "Not below this number or text.", ORDERED, "1"),
     ],
 )
 .count(1, usize::MAX);
@@ -394,24 +386,28 @@ const KEY: Shape = Shape::Either(&[
     Shape::Text(&format::COLUMN),
     Shape::List { item: &Shape::Text(&format::COLUMN), least: 1, unique: true },
 ]);
-const BY: Field = optional(
+const BY: Field = Field::optional(
     "by",
     "The foreign key that is meant: its column, its columns, or its name. A row goes along by this key alone.",
     KEY,
     "buyer_id",
 );
-const ERASE: Field = optional("erase", "They go in the same transaction.", Shape::True, "true");
-const KEEP: Field =
-    optional("keep", "They stay; with `erase`, the referenced row waits until none is left.", Shape::True, "true");
-const UNLINK: Field = optional("unlink", "Their referencing columns become null.", Shape::True, "true");
-const ANONYMIZE: Field = optional(
+const ERASE: Field = Field::optional("erase", "They go in the same transaction.", Shape::True, "true");
+const KEEP: Field = Field::optional(
+    "keep",
+    "They stay; with `erase`, the referenced row waits until none is left.",
+    Shape::True,
+    "true",
+);
+const UNLINK: Field = Field::optional("unlink", "Their referencing columns become null.", Shape::True, "true");
+const ANONYMIZE: Field = Field::optional(
     "anonymize",
     "These columns of theirs are anonymized in the same transaction.",
     Shape::Named { key: &format::COLUMN, value: &TECHNIQUE },
     "{recipient_name: suppress}",
 );
 const RULES: Shape = Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true };
-const OVERRIDES: Field = optional(
+const OVERRIDES: Field = Field::optional(
     "overrides",
     "Rules of that table which may keep its rows for longer: here they go all the same. Without it such a rule refuses the \
      plan.",
@@ -465,35 +461,30 @@ static BARE_TECHNIQUES: &[Word] = &[
 static TECHNIQUES: MapShape = MapShape::new(
     "a technique",
     &[
-        optional(
-            "replace",
+        Field::optional("replace",
             "A constant text; `{key}` in it stands for the row's primary key.",
             Shape::Text(&format::TEMPLATE),
             "\"erased-{key}@invalid.example\"",
         ),
-        optional("mask", "Stars in place of all characters but some.", Shape::Map(&MASK), "{keep_first: 3}"),
-        optional(
-            "generalize",
+        Field::optional("mask", "Stars in place of all characters but some.", Shape::Map(&MASK), "{keep_first: 3}"),
+        Field::optional("generalize",
             "A coarser value.",
             Shape::Either(&[Shape::Words(GENERALIZED), Shape::Map(&GENERALIZE)]),
             "year",
         ),
-        optional(
-            "truncate",
+        Field::optional("truncate",
             "The first so many characters only.",
             Shape::Integer(within(1.0, 65_535.0, Code::BadTechnique)),
             "10",
         ),
-        optional("top_code", "Numbers above become this one.", Shape::Number(ANY_NUMBER), "90"),
-        optional("bottom_code", "Numbers below become this one.", Shape::Number(ANY_NUMBER), "0"),
-        optional(
-            "tokenize",
+        Field::optional("top_code", "Numbers above become this one.", Shape::Number(ANY_NUMBER), "90"),
+        Field::optional("bottom_code", "Numbers below become this one.", Shape::Number(ANY_NUMBER), "0"),
+        Field::optional("tokenize",
             "A token of a fixed form, from a keyed hash. Pseudonymization only; needs a `marker`.",
             Shape::Map(&TOKENIZE),
             "{prefix: cus_, length: 16}",
         ),
-        optional(
-            "copy",
+        Field::optional("copy",
             "The value of another column of the row, or of related rows, is kept in this column, which is not in use for \
              anything else: for a rule that counts from it later. It removes nothing: what it is copied from becomes of \
              another technique, in the same transaction. Where there is no value, the column keeps its own. See \
@@ -508,19 +499,19 @@ static TECHNIQUES: MapShape = MapShape::new(
 static COPIED: MapShape = MapShape::new(
     "a copy",
     &[
-        optional(
+        Field::optional(
             "latest",
             "The latest value among the related rows of another table; none while one of these has none.",
             Shape::Text(&format::RELATED_COLUMN),
             "core.customers.ended_on",
         ),
-        optional(
+        Field::optional(
             "earliest",
             "The earliest value among the related rows of another table.",
             Shape::Text(&format::RELATED_COLUMN),
             "core.orders.ordered_on",
         ),
-        required(
+        Field::required(
             "through",
             "The column that leads to these rows, as in a starting point.",
             Shape::Text(&format::COLUMN),
@@ -533,13 +524,13 @@ static COPIED: MapShape = MapShape::new(
 static MASK: MapShape = MapShape::new(
     "a mask",
     &[
-        optional(
+        Field::optional(
             "keep_first",
             "So many first characters stay.",
             Shape::Integer(within(0.0, 65_535.0, Code::BadTechnique)),
             "3",
         ),
-        optional(
+        Field::optional(
             "keep_last",
             "So many last characters stay.",
             Shape::Integer(within(0.0, 65_535.0, Code::BadTechnique)),
@@ -557,14 +548,19 @@ static GENERALIZED: &[Word] = &[
 static GENERALIZE: MapShape = MapShape::new(
     "a generalization",
     &[
-        optional(
+        Field::optional(
             "bucket",
             "Numbers: the greatest multiple of this one that is not above.",
             Shape::Number(Bounds { above: true, ..at_least(0.0, Code::BadTechnique) }),
             "10",
         ),
-        optional("ip_prefix", "IP addresses: so many leading bits stay.", Shape::Map(&IP_PREFIX), "{v4: 24, v6: 48}"),
-        optional(
+        Field::optional(
+            "ip_prefix",
+            "IP addresses: so many leading bits stay.",
+            Shape::Map(&IP_PREFIX),
+            "{v4: 24, v6: 48}",
+        ),
+        Field::optional(
             "postal_code",
             "Postal codes: so many leading characters stay.",
             Shape::Integer(within(1.0, 16.0, Code::BadTechnique)),
@@ -577,16 +573,16 @@ static GENERALIZE: MapShape = MapShape::new(
 static IP_PREFIX: MapShape = MapShape::new(
     "a prefix",
     &[
-        required("v4", "Bits of an IPv4 address.", Shape::Integer(within(0.0, 32.0, Code::BadTechnique)), "24"),
-        required("v6", "Bits of an IPv6 address.", Shape::Integer(within(0.0, 128.0, Code::BadTechnique)), "48"),
+        Field::required("v4", "Bits of an IPv4 address.", Shape::Integer(within(0.0, 32.0, Code::BadTechnique)), "24"),
+        Field::required("v6", "Bits of an IPv6 address.", Shape::Integer(within(0.0, 128.0, Code::BadTechnique)), "48"),
     ],
 );
 
 static TOKENIZE: MapShape = MapShape::new(
     "a token",
     &[
-        optional("prefix", "What every token begins with.", TEXT, "cus_"),
-        optional(
+        Field::optional("prefix", "What every token begins with.", TEXT, "cus_"),
+        Field::optional(
             "length",
             "Hexadecimal characters after the prefix; 16 by default.",
             Shape::Integer(within(8.0, 64.0, Code::BadTechnique)),
@@ -604,21 +600,18 @@ const RECIPIENTS: Shape = Shape::List {
 static RULE_RECIPIENT: MapShape = MapShape::new(
     "a rule's recipient",
     &[
-        optional(
-            "require",
+        Field::optional("require",
             "The evidence that it must give before the row changes; the best that it can by default. A better grade is as \
              good.",
             Shape::Words(GRADES),
             "E1",
         ),
-        optional(
-            "deadline",
+        Field::optional("deadline",
             "How long after it was first asked the recipient may take; then the row is shown as past its deadline.",
             PERIOD,
             "30 days",
         ),
-        optional(
-            "shared",
+        Field::optional("shared",
             "What to do where another row, which stays, has the same identifier; `wait` by default.",
             Shape::Words(SHARED),
             "ask",
@@ -642,22 +635,27 @@ const GRADES: &[Word] = &[
 
 /// Keys that every recipient has in `sunset.yaml`.
 const COMMON: [Field; 5] = [
-    optional(
+    Field::optional(
         "url",
         "Another base URL than the vendor's: `https`, or `http` on loopback.",
         Shape::Text(&format::RECIPIENT_URL),
         "http://127.0.0.1:8420/stripe",
     ),
-    optional("timeout", "For one attempt of one call; `30 s` by default.", Shape::Text(&format::DURATION), "30 s"),
-    optional("rate", "Fewer calls than the vendor allows.", Shape::Text(&format::RATE), "10 per second"),
-    optional(
+    Field::optional(
+        "timeout",
+        "For one attempt of one call; `30 s` by default.",
+        Shape::Text(&format::DURATION),
+        "30 s",
+    ),
+    Field::optional("rate", "Fewer calls than the vendor allows.", Shape::Text(&format::RATE), "10 per second"),
+    Field::optional(
         "valid_for",
         "How long an answer counts while the row that it was for stays; `90 days` by default. Then the person is asked about \
          anew.",
         PERIOD,
         "30 days",
     ),
-    optional(
+    Field::optional(
         "max_gone",
         "The largest share of a rule's persons in one run whom the recipient may say not to know any more, over at least 20 \
          persons; `20 %` by default. With more, or when it knows nobody, the rule stops: credentials or column may be wrong.",
@@ -678,7 +676,7 @@ static RECIPIENT: Kinds = Kinds {
         static ALL: LazyLock<Vec<(&'static str, MapShape)>> = LazyLock::new(|| {
             let shape = |kind: &&'static recipients::Kind| {
                 let words: &'static [Word] = Box::leak(Box::new([Word { word: kind.name, doc: kind.doc }]));
-                let own = optional(Kinds::KEY, kind.doc, Shape::Words(words), kind.name);
+                let own = Field::optional(Kinds::KEY, kind.doc, Shape::Words(words), kind.name);
                 let fields: Vec<_> = [own].iter().chain(kind.settings).chain(&COMMON).copied().collect();
                 let what: &'static str = Box::leak(format!("a `{}` recipient", kind.name).into_boxed_str());
                 (kind.name, MapShape::new(what, Box::leak(fields.into_boxed_slice())))
@@ -692,13 +690,13 @@ static RECIPIENT: Kinds = Kinds {
 static LIMITS: MapShape = MapShape::new(
     "limits",
     &[
-        optional(
+        Field::optional(
             "max_rows",
             "Not more rows than this.",
             Shape::Integer(within(1.0, 9_007_199_254_740_991.0, Code::BadLimit)),
             "50000",
         ),
-        optional(
+        Field::optional(
             "max_share",
             "Not more than this share of the table's rows. Where neither it nor `max_rows` is set, a rule that has not \
              disposed of anything yet may take 80 % of a table of 100,000 rows or more; `run --plan` with a reviewed plan may \
@@ -706,7 +704,7 @@ static LIMITS: MapShape = MapShape::new(
             Shape::Text(&format::SHARE),
             "5%",
         ),
-        optional(
+        Field::optional(
             "lost_starts",
             "So many rows may have no starting point any more that had one at the rule's last run, such as contracts that go \
              on after all; 0 by default. With more of them the rule fails, after its work, until somebody has looked and says \
@@ -720,19 +718,19 @@ static LIMITS: MapShape = MapShape::new(
 static JOB: MapShape = MapShape::new(
     "sunset.yaml",
     &[
-        optional(
+        Field::optional(
             "name",
             "The job's name, which the ledger and the locks carry; by default that of the directory.",
             Shape::Text(&format::JOB_NAME),
             "demo",
         ),
-        required(
+        Field::required(
             "time_zone",
             "The zone whose calendar decides when a day is over.",
             Shape::Text(&format::TIME_ZONE),
             "Asia/Tokyo",
         ),
-        required(
+        Field::required(
             "databases",
             "By the names that rules use: the URL, or more about it.",
             Shape::Named {
@@ -741,7 +739,7 @@ static JOB: MapShape = MapShape::new(
             },
             "{core: \"${CORE_URL}\"}",
         ),
-        optional(
+        Field::optional(
             "parameters",
             "Facts that no row knows: `true` or `false`, or a list of the last days of fiscal years (empty: none), which switch periods; or a day of the year (`MM-DD`), on which fiscal years end.",
             Shape::Named {
@@ -750,49 +748,49 @@ static JOB: MapShape = MapShape::new(
             },
             "{data_sim_law: false, loss_fiscal_years: [2024-03-31], fiscal_year_end: 03-31}",
         ),
-        optional("limits", "Guard rails for a whole run.", Shape::Map(&LIMITS), "{max_rows: 500000}"),
-        optional(
+        Field::optional("limits", "Guard rails for a whole run.", Shape::Map(&LIMITS), "{max_rows: 500000}"),
+        Field::optional(
             "retired",
             "Rules that are gone on purpose, by their ids. Any other rule that was in a run and is in no file any more is \
              named in plans, reports and the status.",
             Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true },
             "[closed-branch-visitors]",
         ),
-        optional("pace", "How gently to work.", Shape::Map(&PACE), "{batch_target: 50 ms}"),
-        optional(
+        Field::optional("pace", "How gently to work.", Shape::Map(&PACE), "{batch_target: 50 ms}"),
+        Field::optional(
             "store",
             "Where ledger, holds and row tags are kept; `state/sunset.db` in the job directory by default.",
             Shape::Map(&STORE),
             "{path: state/sunset.db}",
         ),
-        optional(
+        Field::optional(
             "anchor",
             "Places outside that keep each checkpoint of the ledger, by name (see [anchors.md](anchors.md)). A name that is a \
              kind's own means that kind; others give their `kind`.",
             Shape::Kinds(&anchor::ANCHOR),
             "{folder: {path: /mnt/write-once/sunset}}",
         ),
-        optional(
+        Field::optional(
             "keys",
             "The keys of ledger and pseudonyms, from variables or files.",
             Shape::Map(&KEYS),
             "{tag: \"${SUNSET_TAG_KEY}\"}",
         ),
-        optional(
+        Field::optional(
             "schedule",
             "When to run rules that have no schedule of their own, as a five-field cron expression.",
             Shape::Text(&format::SCHEDULE),
             "30 2 * * *",
         ),
-        optional("serve", "How `sunset serve` keeps the schedules.", Shape::Map(&SERVE), "{catch_up: 1 h}"),
-        optional(
+        Field::optional("serve", "How `sunset serve` keeps the schedules.", Shape::Map(&SERVE), "{catch_up: 1 h}"),
+        Field::optional(
             "recipients",
             "Third parties that got a copy, by the names that rules use. A name that is a kind's own means that kind; others \
              give their `kind`.",
             Shape::Kinds(&RECIPIENT),
             "{stripe: {api_key: \"${STRIPE_KEY}\"}}",
         ),
-        optional(
+        Field::optional(
             "accepted_gaps",
             "What `sunset coverage` finds and somebody answers for (see [coverage.md](coverage.md)).",
             Shape::List { item: &Shape::Map(&ACCEPTED_GAP), least: 0, unique: false },
@@ -804,19 +802,17 @@ static JOB: MapShape = MapShape::new(
 static ACCEPTED_GAP: MapShape = MapShape::new(
     "an accepted gap",
     &[
-        optional("table", "A table that no rule governs, or not all of it.", Shape::Text(&format::TABLE), "core.routers"),
-        optional(
-            "columns",
+        Field::optional("table", "A table that no rule governs, or not all of it.", Shape::Text(&format::TABLE), "core.routers"),
+        Field::optional("columns",
             "Its columns that look personal, each by its name, so that one that is added later is a new gap. Without them, \
              the table may reference people and have no personal column of its own.",
             Shape::List { item: &Shape::Text(&format::COLUMN), least: 1, unique: true },
             "[imei]",
         ),
-        optional("recipient", "A recipient that no rule names.", Shape::Text(&format::NAME), "jdca"),
-        required("reason", "Why no rule is needed.", TEXT, "a device in the warehouse tells of nobody"),
-        required("owner", "Who answers for it.", TEXT, "privacy@example.com"),
-        optional(
-            "until",
+        Field::optional("recipient", "A recipient that no rule names.", Shape::Text(&format::NAME), "jdca"),
+        Field::required("reason", "Why no rule is needed.", TEXT, "a device in the warehouse tells of nobody"),
+        Field::required("owner", "Who answers for it.", TEXT, "privacy@example.com"),
+        Field::optional("until",
             "The last day on which it is accepted; then somebody has to look at it again.",
             Shape::Text(&format::DATE),
             "2027-03-31",
@@ -828,27 +824,27 @@ static ACCEPTED_GAP: MapShape = MapShape::new(
 static DATABASE: MapShape = MapShape::new(
     "a database",
     &[
-        required(
+        Field::required(
             "url",
             "`postgres://…`, `mysql://…`, `mariadb://…` or `sqlite:path`, with passwords from variables only: \
              `postgres://sunset:${CORE_PASSWORD}@db.example.com/core`. A relative SQLite path starts at the job directory.",
             Shape::Text(&format::URL),
             "\"${CORE_URL}\"",
         ),
-        optional(
+        Field::optional(
             "allow_plaintext",
             "Connect to another machine without TLS; `false` by default.",
             Shape::Boolean,
             "false",
         ),
-        optional(
+        Field::optional(
             "search_path",
             "PostgreSQL: schemas in which triggers, and SQL in rules, look up names without one. Sunset's sessions know the \
              server's own names alone, so that nobody else's functions stand in for them (see [engines.md](engines.md)).",
             Shape::List { item: &TEXT, least: 0, unique: true },
             "[app]",
         ),
-        optional(
+        Field::optional(
             "replicas",
             "Copies of it that a run does not leave behind (see [pace.md](pace.md)), by name: the URL, or more about it.",
             Shape::Named {
@@ -857,7 +853,7 @@ static DATABASE: MapShape = MapShape::new(
             },
             "{reports: \"${REPORTS_URL}\"}",
         ),
-        optional(
+        Field::optional(
             "pace",
             "How gently to work on it, where that differs from the job's `pace`.",
             Shape::Map(&DATABASE_PACE),
@@ -869,14 +865,14 @@ static DATABASE: MapShape = MapShape::new(
 static REPLICA: MapShape = MapShape::new(
     "a replica",
     &[
-        optional("url", "Where the replica itself is asked.", Shape::Text(&format::URL), "\"${REPORTS_URL}\""),
-        optional(
+        Field::optional("url", "Where the replica itself is asked.", Shape::Text(&format::URL), "\"${REPORTS_URL}\""),
+        Field::optional(
             "allow_plaintext",
             "Connect to another machine without TLS; `false` by default.",
             Shape::Boolean,
             "false",
         ),
-        optional(
+        Field::optional(
             "standby",
             "PostgreSQL: the `application_name` of a standby, about which the primary is asked.",
             TEXT,
@@ -891,75 +887,75 @@ const DAYS: Shape = Shape::List { item: &Shape::Text(&format::DATE), least: 0, u
 static PACE: MapShape = MapShape::new(
     "a pace",
     &[
-        optional(
+        Field::optional(
             "batch_target",
             "What a batch's changing statement should take; `50 ms` by default.",
             Shape::Text(&format::DURATION),
             "50 ms",
         ),
-        optional(
+        Field::optional(
             "workers",
             "How many workers a rule has in each process that is at it, 1 by default; SQLite has one. A worker keeps two \
              connections busy.",
             Shape::Integer(within(1.0, 64.0, Code::BadLimit)),
             "1",
         ),
-        optional(
+        Field::optional(
             "batch_rows",
             "No batch has more rows; 50000 by default.",
             Shape::Integer(within(1.0, 10_000_000.0, Code::BadLimit)),
             "50000",
         ),
-        optional(
+        Field::optional(
             "statement_timeout",
             "The server ends a statement that takes longer; `30 s` by default.",
             Shape::Text(&format::DURATION),
             "30 s",
         ),
-        optional(
+        Field::optional(
             "count_timeout",
             "The server ends a count, which a plan makes and a run afterwards, that takes longer; `1 h` by default.",
             Shape::Text(&format::DURATION),
             "1 h",
         ),
-        optional(
+        Field::optional(
             "lock_timeout",
             "The server ends a wait for a lock that takes longer; `5 s` by default.",
             Shape::Text(&format::DURATION),
             "5 s",
         ),
-        optional(
+        Field::optional(
             "retries",
             "How often a batch is tried again after a deadlock, a serialization failure or a lock time-out; 5 by default.",
             Shape::Integer(within(0.0, 1000.0, Code::BadLimit)),
             "5",
         ),
-        optional(
+        Field::optional(
             "max_clock_skew",
             "A run is refused when a database's clock differs by more; `60 s` by default.",
             Shape::Text(&format::DURATION),
             "60 s",
         ),
         PACE_WINDOW,
-        optional(
+        Field::optional(
             "run_time",
             "So long after it began, a run begins no batch any more; `run --for` overrides it. No limit by default.",
             Shape::Text(&format::DURATION),
             "2 h",
         ),
-        optional(
+        Field::optional(
             "when_time_is_up",
             "What a run comes to that leaves work because its window or its time is over, or somebody paused it.",
             Shape::Words(WHEN_TIME_IS_UP),
             "succeed",
         ),
-        optional(
+        Field::optional(
             "max_wait",
             "A batch that has to wait longer, for anything but its window and its own rate, ends the rule; `1 h` by default.",
             Shape::Text(&format::DURATION),
             "1 h",
         ),
-        optional(
+        Field::optional(
             "pause_file",
             "While this file is there, no batch begins; its first line is the reason. A relative path starts at the job \
              directory.",
@@ -978,7 +974,7 @@ static PACE: MapShape = MapShape::new(
 static SERVE: MapShape = MapShape::new(
     "a server's schedule",
     &[
-        optional(
+        Field::optional(
             "catch_up",
             "How long after its time a run may begin: one that was missed, because nothing ran or the machine slept, is caught \
              up once within it, and one that failed for a reason that may pass is tried again within it; `1 h` by default, at \
@@ -986,7 +982,7 @@ static SERVE: MapShape = MapShape::new(
             Shape::Text(&format::DURATION),
             "1 h",
         ),
-        optional(
+        Field::optional(
             "jitter",
             "Everything begins up to so long after its time, always the same for a job: jobs that share a server do not begin \
              at once. None by default.",
@@ -1002,7 +998,7 @@ static DATABASE_PACE: MapShape = MapShape::new(
         PACE_WINDOW,
         PACE_MAX_LAG,
         PACE_UNREACHABLE_REPLICA,
-        optional(
+        Field::optional(
             "load",
             "A number that the database tells, and how high it may be for a batch to begin.",
             Shape::Map(&LOAD),
@@ -1015,28 +1011,28 @@ static DATABASE_PACE: MapShape = MapShape::new(
     ],
 );
 
-const PACE_WINDOW: Field = optional(
+const PACE_WINDOW: Field = Field::optional(
     "window",
     "Batches begin only in these hours, in the job's time zone; always by default.",
     Shape::Text(&format::WINDOW),
     "02:00-05:00",
 );
 
-const PACE_MAX_LAG: Field = optional(
+const PACE_MAX_LAG: Field = Field::optional(
     "max_lag",
     "No batch begins while a replica is further behind; `5 s` by default.",
     Shape::Text(&format::DURATION),
     "5 s",
 );
 
-const PACE_UNREACHABLE_REPLICA: Field = optional(
+const PACE_UNREACHABLE_REPLICA: Field = Field::optional(
     "unreachable_replica",
     "What becomes of a run while a replica does not say how far it is.",
     Shape::Words(UNREACHABLE_REPLICA),
     "pause",
 );
 
-const PACE_ROWS_PER_SECOND: Field = optional(
+const PACE_ROWS_PER_SECOND: Field = Field::optional(
     "rows_per_second",
     "Not more rows of the rules' tables than this, on the average; as fast as it goes by default. No batch has more than \
      a second's worth.",
@@ -1044,14 +1040,14 @@ const PACE_ROWS_PER_SECOND: Field = optional(
     "20000",
 );
 
-const PACE_DUTY_CYCLE: Field = optional(
+const PACE_DUTY_CYCLE: Field = Field::optional(
     "duty_cycle",
     "The share of its time that each connection works; `100%` by default.",
     Shape::Text(&format::SHARE),
     "50%",
 );
 
-const PACE_DUTY_CYCLE_BESIDE_WRITERS: Field = optional(
+const PACE_DUTY_CYCLE_BESIDE_WRITERS: Field = Field::optional(
     "duty_cycle_beside_writers",
     "The same while others write to the same database, in short batches; `50%` by default. With `100%` nobody is minded who \
      does not wait for a batch.",
@@ -1059,7 +1055,7 @@ const PACE_DUTY_CYCLE_BESIDE_WRITERS: Field = optional(
     "25%",
 );
 
-const PACE_YIELD_TO: Field = optional(
+const PACE_YIELD_TO: Field = Field::optional(
     "yield_to",
     "What goes first: no batch begins while the server is at it. Nothing by default.",
     SOME_ACTIVITIES,
@@ -1086,14 +1082,14 @@ static ACTIVITIES: &[Word] = &[
 static LOAD: MapShape = MapShape::new(
     "a load",
     &[
-        required(
+        Field::required(
             "query",
             "One statement that reads; the last column of its only row is the number.",
             Shape::Text(&format::QUERY),
             "show global status like 'Threads_running'",
         ),
-        required("most", "No batch begins while the number is above.", Shape::Number(ANY_LOAD), "40"),
-        optional("stop_above", "Above this, the rule ends at once.", Shape::Number(ANY_LOAD), "200"),
+        Field::required("most", "No batch begins while the number is above.", Shape::Number(ANY_LOAD), "40"),
+        Field::optional("stop_above", "Above this, the rule ends at once.", Shape::Number(ANY_LOAD), "200"),
     ],
 );
 
@@ -1102,13 +1098,13 @@ const ANY_LOAD: Bounds = Bounds { least: None, most: None, above: false, code: C
 static STORE: MapShape = MapShape::new(
     "a store",
     &[
-        optional(
+        Field::optional(
             "path",
             "A SQLite file; a relative path starts at the job directory.",
             Shape::Text(&format::PATH),
             "state/sunset.db",
         ),
-        optional(
+        Field::optional(
             "url",
             "A PostgreSQL database, for more than one machine.",
             Shape::Text(&format::URL),
@@ -1126,19 +1122,19 @@ const SEVERAL_KEYS: Shape = Shape::Either(&[
 static KEYS: MapShape = MapShape::new(
     "keys",
     &[
-        optional(
+        Field::optional(
             "tag",
             "Row tags in the ledger. The first one is in use, others are older ones.",
             SEVERAL_KEYS,
             "\"${file:/run/secrets/sunset/tag.key}\"",
         ),
-        optional(
+        Field::optional(
             "signing",
             "Checkpoints. The first one is in use, others are older ones.",
             SEVERAL_KEYS,
             "\"${file:/run/secrets/sunset/signing.key}\"",
         ),
-        optional(
+        Field::optional(
             "pseudonym",
             "For `hash` and `tokenize`.",
             Shape::Text(&format::KEY),

@@ -106,6 +106,16 @@ pub struct Field {
     pub example: &'static str,
 }
 
+impl Field {
+    pub const fn required(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Self {
+        Self { name, required: true, doc, shape, example }
+    }
+
+    pub const fn optional(name: &'static str, doc: &'static str, shape: Shape, example: &'static str) -> Self {
+        Self { name, required: false, doc, shape, example }
+    }
+}
+
 /// A word with a meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct Word {

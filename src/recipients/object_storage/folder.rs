@@ -24,14 +24,13 @@ pub static KIND: Kind = Kind {
     name: "files",
     doc: "Files in a folder, such as scans and exports that rows point at.",
     settings: &[
-        Field {
-            name: "folder",
-            required: true,
-            doc: "Where keys and prefixes begin. It must be there and hold something; relative paths start at the job \
+        Field::required(
+            "folder",
+            "Where keys and prefixes begin. It must be there and hold something; relative paths start at the job \
                   directory.",
-            shape: Shape::Text(&format::PATH),
-            example: "/srv/uploads",
-        },
+            Shape::Text(&format::PATH),
+            "/srv/uploads",
+        ),
         KEYS,
         PREFIXES,
     ],

@@ -23,22 +23,22 @@ const ROUNDS: usize = 3;
 /// A person with more pieces below a prefix is more than one person.
 const MOST: usize = 10_000;
 
+const TEXT: &Shape = &Shape::Text(&format::TEXT);
+
 /// What every kind of object storage says of its objects.
-const KEYS: Field = Field {
-    name: "keys",
-    required: false,
-    doc: "The keys of objects, one for each template. `{path}` may be a path with slashes; `{path?}` may be missing.",
-    shape: Shape::List { item: &Shape::Text(&format::TEXT), least: 1, unique: true },
-    example: "[\"identity/{document}\"]",
-};
-const PREFIXES: Field = Field {
-    name: "prefixes",
-    required: false,
-    doc: "Whatever lies below goes. Each ends with `/` and holds an identifier, which is one whole piece between slashes \
+const KEYS: Field = Field::optional(
+    "keys",
+    "The keys of objects, one for each template. `{path}` may be a path with slashes; `{path?}` may be missing.",
+    Shape::List { item: TEXT, least: 1, unique: true },
+    "[\"identity/{document}\"]",
+);
+const PREFIXES: Field = Field::optional(
+    "prefixes",
+    "Whatever lies below goes. Each ends with `/` and holds an identifier, which is one whole piece between slashes \
           there.",
-    shape: Shape::List { item: &Shape::Text(&format::TEXT), least: 1, unique: true },
-    example: "[\"exports/{member}/\"]",
-};
+    Shape::List { item: TEXT, least: 1, unique: true },
+    "[\"exports/{member}/\"]",
+);
 
 /// What a person's row points at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -33,52 +33,31 @@ pub static KIND: Kind = Kind {
     doc: "Objects in a bucket of Amazon S3, or of what speaks its language (then `url` is its endpoint): files that rows point \
           at go with all their versions.",
     settings: &[
-        Field {
-            name: "bucket",
-            required: true,
-            doc: "The bucket's name.",
-            shape: Shape::Text(&format::TEXT),
-            example: "uploads",
-        },
-        Field {
-            name: "region",
-            required: true,
-            doc: "Where the bucket is.",
-            shape: Shape::Text(&format::TEXT),
-            example: "ap-northeast-1",
-        },
-        Field {
-            name: "access_key_id",
-            required: true,
-            doc: "Whose key it is. It may `s3:ListBucketVersions`, `s3:DeleteObjectVersion`, and, to explain refusals, \
+        Field::required("bucket", "The bucket's name.", Shape::Text(&format::TEXT), "uploads"),
+        Field::required("region", "Where the bucket is.", Shape::Text(&format::TEXT), "ap-northeast-1"),
+        Field::required(
+            "access_key_id",
+            "Whose key it is. It may `s3:ListBucketVersions`, `s3:DeleteObjectVersion`, and, to explain refusals, \
                   `s3:GetBucketVersioning`, `s3:GetObjectRetention` and `s3:GetObjectLegalHold`.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${UPLOADS_ID}\"",
-        },
-        Field {
-            name: "secret_access_key",
-            required: true,
-            doc: "The key.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${UPLOADS_SECRET}\"",
-        },
-        Field {
-            name: "session_token",
-            required: false,
-            doc: "Of credentials that last for some hours.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${UPLOADS_TOKEN}\"",
-        },
+            Shape::Text(&format::KEY),
+            "\"${UPLOADS_ID}\"",
+        ),
+        Field::required("secret_access_key", "The key.", Shape::Text(&format::KEY), "\"${UPLOADS_SECRET}\""),
+        Field::optional(
+            "session_token",
+            "Of credentials that last for some hours.",
+            Shape::Text(&format::KEY),
+            "\"${UPLOADS_TOKEN}\"",
+        ),
         KEYS,
         PREFIXES,
-        Field {
-            name: "bypass_governance",
-            required: false,
-            doc: "Erase also what is locked in governance mode; needs `s3:BypassGovernanceRetention`. A lock in compliance \
+        Field::optional(
+            "bypass_governance",
+            "Erase also what is locked in governance mode; needs `s3:BypassGovernanceRetention`. A lock in compliance \
                   mode and a legal hold stay what they are.",
-            shape: Shape::Boolean,
-            example: "true",
-        },
+            Shape::Boolean,
+            "true",
+        ),
     ],
     identifiers: Identifiers::OfPlaces(|settings| {
         Pointers::read(settings).map_or_else(|_| Vec::new(), |pointers| pointers.identifiers())

@@ -1,9 +1,9 @@
 //! The words of anchors: places outside that keep the ledger's checkpoints.
 
-use super::{PERIOD, TEXT, optional, required};
+use super::{PERIOD, TEXT};
 use crate::rules::{
     format,
-    shape::{Kinds, MapShape, Shape, Word},
+    shape::{Field, Kinds, MapShape, Shape, Word},
 };
 
 pub(super) static ANCHOR: Kinds = Kinds { what: "an anchor", all: || ALL };
@@ -27,8 +27,8 @@ static ALL: &[(&str, MapShape)] = &[
         MapShape::new(
             "an anchor of kind folder",
             &[
-                optional(Kinds::KEY, FOLDER.doc, Shape::Words(&[FOLDER]), "folder"),
-                required(
+                Field::optional(Kinds::KEY, FOLDER.doc, Shape::Words(&[FOLDER]), "folder"),
+                Field::required(
                     "path",
                     "A folder that is there already, best on a machine or a medium that Sunset's administrator cannot change: a \
                      write-once share, a folder of the auditor's. A relative path starts at the job directory.",
@@ -43,35 +43,35 @@ static ALL: &[(&str, MapShape)] = &[
         MapShape::new(
             "an anchor of kind bucket",
             &[
-                optional(Kinds::KEY, BUCKET.doc, Shape::Words(&[BUCKET]), "bucket"),
-                required("bucket", "The bucket's name.", TEXT, "sunset-checkpoints"),
-                required("region", "Its region.", TEXT, "ap-northeast-1"),
-                optional(
+                Field::optional(Kinds::KEY, BUCKET.doc, Shape::Words(&[BUCKET]), "bucket"),
+                Field::required("bucket", "The bucket's name.", TEXT, "sunset-checkpoints"),
+                Field::required("region", "Its region.", TEXT, "ap-northeast-1"),
+                Field::optional(
                     "url",
                     "The endpoint of what is not Amazon S3 and speaks its language; the bucket's name goes into the path.",
                     Shape::Text(&format::SETTING),
                     "https://objects.example.com",
                 ),
-                optional("prefix", "What the objects' keys begin with.", TEXT, "sunset/"),
-                required(
+                Field::optional("prefix", "What the objects' keys begin with.", TEXT, "sunset/"),
+                Field::required(
                     "access_key_id",
                     "The access key's id, from a variable or a file.",
                     Shape::Text(&format::KEY),
                     "\"${ANCHOR_ACCESS_KEY_ID}\"",
                 ),
-                required(
+                Field::required(
                     "secret_access_key",
                     "The secret access key, from a variable or a file.",
                     Shape::Text(&format::KEY),
                     "\"${ANCHOR_SECRET_ACCESS_KEY}\"",
                 ),
-                optional(
+                Field::optional(
                     "session_token",
                     "The session's token, where the key is a temporary one.",
                     Shape::Text(&format::KEY),
                     "\"${ANCHOR_SESSION_TOKEN}\"",
                 ),
-                optional(
+                Field::optional(
                     "lock_for",
                     "How long each checkpoint is locked, in compliance mode: nobody deletes it before, the account's root user \
                      included. The bucket needs object lock. Without it, the bucket's own default applies.",
@@ -86,14 +86,14 @@ static ALL: &[(&str, MapShape)] = &[
         MapShape::new(
             "an anchor of kind witness",
             &[
-                optional(Kinds::KEY, WITNESS.doc, Shape::Words(&[WITNESS]), "witness"),
-                required(
+                Field::optional(Kinds::KEY, WITNESS.doc, Shape::Words(&[WITNESS]), "witness"),
+                Field::required(
                     "url",
                     "Its submission prefix: what stands before `/add-checkpoint`.",
                     Shape::Text(&format::SETTING),
                     "https://witness.example.com",
                 ),
-                required(
+                Field::required(
                     "key",
                     "Its public key, as the witness gives it: `name+hash+base64`.",
                     TEXT,
@@ -107,15 +107,15 @@ static ALL: &[(&str, MapShape)] = &[
         MapShape::new(
             "an anchor of kind repository",
             &[
-                optional(Kinds::KEY, REPOSITORY.doc, Shape::Words(&[REPOSITORY]), "repository"),
-                required(
+                Field::optional(Kinds::KEY, REPOSITORY.doc, Shape::Words(&[REPOSITORY]), "repository"),
+                Field::required(
                     "url",
                     "Where the program `git` fetches from and pushes to: a URL or a path. Passwords come from git's own \
                      configuration, or from a variable.",
                     Shape::Text(&format::SETTING),
                     "git@git.example.com:audit/checkpoints.git",
                 ),
-                optional(
+                Field::optional(
                     "branch",
                     "The branch that grows by one commit for each checkpoint; `sunset` by default.",
                     TEXT,

@@ -1,6 +1,6 @@
 //! The words of recipes: files that describe a vendor for `http` recipients.
 
-use super::{TEXT, optional, required, within};
+use super::{TEXT, within};
 use crate::{
     diagnostic::Code,
     rules::{
@@ -15,20 +15,30 @@ pub static RECIPE: Shape = Shape::Map(&FILE);
 static FILE: MapShape = MapShape::new(
     "a recipe",
     &[
-        required("recipe", "Its name, which is the file's too.", Shape::Text(&format::NAME), "intercom"),
-        required("vendor", "Who it is about.", TEXT, "Intercom"),
-        required(
+        Field::required("recipe", "Its name, which is the file's too.", Shape::Text(&format::NAME), "intercom"),
+        Field::required("vendor", "Who it is about.", TEXT, "Intercom"),
+        Field::required(
             "sources",
             "Where it was read.",
             Shape::List { item: &TEXT, least: 1, unique: true },
             "[https://developers.intercom.com]",
         ),
-        required("checked", "How it was checked, and what nobody could check.", TEXT, "Tried with a test account."),
-        required("deleted", "What goes.", TEXT, "The contact."),
-        required("kept", "What stays, and how long.", TEXT, "It can be restored for seven days."),
-        required("settings", "What the company sets itself.", TEXT, "`auth.bearer`: an access token."),
-        required("http", "The keys of an `http` recipient.", Shape::Any, "{url: https://api.intercom.io, delete: …}"),
-        required(
+        Field::required(
+            "checked",
+            "How it was checked, and what nobody could check.",
+            TEXT,
+            "Tried with a test account.",
+        ),
+        Field::required("deleted", "What goes.", TEXT, "The contact."),
+        Field::required("kept", "What stays, and how long.", TEXT, "It can be restored for seven days."),
+        Field::required("settings", "What the company sets itself.", TEXT, "`auth.bearer`: an access token."),
+        Field::required(
+            "http",
+            "The keys of an `http` recipient.",
+            Shape::Any,
+            "{url: https://api.intercom.io, delete: …}",
+        ),
+        Field::required(
             "examples",
             "Who is asked about, and what comes of it; `sunset recipes test` plays them.",
             Shape::List { item: &Shape::Map(&EXAMPLE), least: 1, unique: false },
@@ -40,26 +50,26 @@ static FILE: MapShape = MapShape::new(
 static EXAMPLE: MapShape = MapShape::new(
     "an example of a recipe",
     &[
-        optional(
+        Field::optional(
             "with",
             "Values of the setting `with`.",
             Shape::Named { key: &format::TEXT, value: &TEXT },
             "{list: a1}",
         ),
-        required(
+        Field::required(
             "people",
             "The identifiers of each person, by name.",
             Shape::List { item: &Shape::Named { key: &format::TEXT, value: &TEXT }, least: 1, unique: false },
             "[{customer: c-1}]",
         ),
         CALLS,
-        required(
+        Field::required(
             "answers",
             "What is answered about each person.",
             Shape::List { item: &ANSWER, least: 1, unique: false },
             "[confirmed]",
         ),
-        optional(
+        Field::optional(
             "polls",
             "Looks at the work of the first person, one after the other.",
             Shape::List { item: &Shape::Map(&POLL), least: 1, unique: false },
@@ -68,7 +78,7 @@ static EXAMPLE: MapShape = MapShape::new(
     ],
 );
 
-const CALLS: Field = required(
+const CALLS: Field = Field::required(
     "calls",
     "The calls that have to be made, in order.",
     CALL_LIST,
@@ -77,8 +87,10 @@ const CALLS: Field = required(
 
 const CALL_LIST: Shape = Shape::List { item: &Shape::Map(&CALL), least: 0, unique: false };
 
-static POLL: MapShape =
-    MapShape::new("a poll of an example", &[CALLS, required("answer", "What is answered.", ANSWER, "confirmed")]);
+static POLL: MapShape = MapShape::new(
+    "a poll of an example",
+    &[CALLS, Field::required("answer", "What is answered.", ANSWER, "confirmed")],
+);
 
 const ANSWER: Shape = Shape::Words(&[
     Word { word: "confirmed", doc: "it is done, or asked for where there is no more to learn" },
@@ -93,25 +105,30 @@ const ANSWER: Shape = Shape::Words(&[
 static CALL: MapShape = MapShape::new(
     "a call of an example",
     &[
-        required("method", "The HTTP method.", TEXT, "DELETE"),
-        required("path", "With its parameters, as they are sent.", TEXT, "/contacts/1"),
-        optional(
+        Field::required("method", "The HTTP method.", TEXT, "DELETE"),
+        Field::required("path", "With its parameters, as they are sent.", TEXT, "/contacts/1"),
+        Field::optional(
             "headers",
             "Headers that have to be there.",
             Shape::Named { key: &format::TEXT, value: &TEXT },
             "{revision: \"1\"}",
         ),
-        optional("json", "The body; anything where it is not said.", Shape::Any, "{id: 1}"),
-        optional("form", "The body as a form.", Shape::Named { key: &format::TEXT, value: &TEXT }, "{id: \"1\"}"),
-        optional("text", "The body as text.", TEXT, "<id>1</id>"),
-        required("reply", "What is answered.", Shape::Map(&REPLY), "{status: 204}"),
+        Field::optional("json", "The body; anything where it is not said.", Shape::Any, "{id: 1}"),
+        Field::optional(
+            "form",
+            "The body as a form.",
+            Shape::Named { key: &format::TEXT, value: &TEXT },
+            "{id: \"1\"}",
+        ),
+        Field::optional("text", "The body as text.", TEXT, "<id>1</id>"),
+        Field::required("reply", "What is answered.", Shape::Map(&REPLY), "{status: 204}"),
     ],
 );
 
 static REPLY: MapShape = MapShape::new(
     "a reply of an example",
     &[
-        required("status", "The HTTP status.", Shape::Integer(within(200.0, 599.0, Code::BadLimit)), "204"),
-        optional("json", "The body; none where it is not said.", Shape::Any, "{deleted: true}"),
+        Field::required("status", "The HTTP status.", Shape::Integer(within(200.0, 599.0, Code::BadLimit)), "204"),
+        Field::optional("json", "The body; none where it is not said.", Shape::Any, "{deleted: true}"),
     ],
 );
