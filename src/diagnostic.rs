@@ -268,5 +268,6 @@ codes! {
     NoSuchValue "W0610" "a condition that no row meets, or a value in it that no row has",
     GoneRule "W0611" "a rule that was in a run is in no file any more",
     LostStart "W0612" "rows have no starting point any more",
+    RecipientRemark "W0613" "a recipient's setting does less than it says, or will end",
     HoldInDoubt "W0630" "a hold may not mean the rows that it is applied to, or cannot be applied",
 }

@@ -13,6 +13,7 @@ use crate::{
     },
     settings::{self, DatabaseSettings, Settings, Variable},
 };
+use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -78,6 +79,21 @@ impl Job {
 
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.files.iter().flat_map(|file| &file.rules)
+    }
+
+    /// What is worth a look in the settings of recipients on this day.
+    pub fn remarks(&self, today: Date) -> Vec<Diagnostic> {
+        let recipients = Place::root(SETTINGS_FILE).key("recipients");
+        let of = |settings: &RecipientSettings| {
+            let own = recipients.key(&settings.name);
+            let told = (settings.kind.remarks)(settings, today).into_iter().map(move |remark| {
+                let place = remark.at.iter().fold(own.clone(), |place, key| place.key(key));
+                let message = format!("recipient `{}`: {}", settings.name, remark.problem);
+                Diagnostic::warning(Code::RecipientRemark, place, message).help(remark.help)
+            });
+            told.collect::<Vec<_>>()
+        };
+        self.settings.recipients.values().flat_map(of).collect()
     }
 }
 

@@ -57,8 +57,10 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
             return Ok(Outcome::Invalid);
         }
     };
-    if console.format == Format::Text && !prepared.warnings.is_empty() && !console.quiet {
-        console.diagnostics(&prepared.warnings, &job.sources)?;
+    let mut warnings = job.remarks(clock::today(now, &job.settings.time_zone));
+    warnings.extend(prepared.warnings.iter().cloned());
+    if console.format == Format::Text && !warnings.is_empty() && !console.quiet {
+        console.diagnostics(&warnings, &job.sources)?;
     }
     let plan = &prepared.plan;
     let style = PlanStyle { brief: args.brief, sql: args.sql, explain: args.sql || global.verbose > 0 };

@@ -3,6 +3,7 @@
 use super::{console::Console, job as loading};
 use crate::{
     cli::{Format, Global, ValidateArgs},
+    clock,
     diagnostic::{Code, Diagnostic, Place, Severity},
     job,
     ledger::Keys,
@@ -19,7 +20,9 @@ pub async fn run(global: &Global, args: &ValidateArgs, console: &mut Console) ->
             return Ok(Outcome::Invalid);
         }
     };
+    let now = loading::now(global, &job)?;
     let mut found = job.diagnostics.clone();
+    found.extend(job.remarks(clock::today(now, &job.settings.time_zone)));
     found.extend(plan::check_together(&job));
     plan::chosen(&job, &args.rules, &args.tags, &mut found);
     let mut outcome = Outcome::Done;
@@ -34,7 +37,7 @@ pub async fn run(global: &Global, args: &ValidateArgs, console: &mut Console) ->
             let warning = Diagnostic::warning(Code::GoneRule, Place::file(job::RULES_DIRECTORY), message);
             warning.help(format!("put it back, or add it to `retired` in {}", job::SETTINGS_FILE))
         }));
-        let checked = plan::check(&job, &holds, loading::now(global, &job)?, &options).await?;
+        let checked = plan::check(&job, &holds, now, &options).await?;
         found.extend(checked.diagnostics);
         databases = checked.databases;
         for (database, unavailable) in checked.unavailable {

@@ -95,6 +95,13 @@ impl Answer {
         Self { state: State::Forgotten { reason: reason.into() }, grade: None, request_id: None }
     }
 
+    /// The one that counts of two answers about one person: that which keeps the row more. A refusal comes before silence, for
+    /// only a person can mend it, and silence hides it no longer than until the next call.
+    #[must_use]
+    pub fn or_worse(self, other: Self) -> Self {
+        if self.state.rank() < other.state.rank() { other } else { self }
+    }
+
     #[must_use]
     pub fn request_id(self, request_id: Option<String>) -> Self {
         Self { request_id, ..self }
@@ -121,6 +128,18 @@ impl Answer {
 }
 
 impl State {
+    /// The greater, the further the row is from going.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Gone => 0,
+            Self::Confirmed => 1,
+            Self::Accepted { .. } => 2,
+            Self::NotPossible { .. } => 3,
+            Self::Unreachable { .. } | Self::Forgotten { .. } => 4,
+            Self::Refused { .. } => 5,
+        }
+    }
+
     /// Why it is not done, where that was said.
     pub fn reason(&self) -> Option<&str> {
         match self {

@@ -1,7 +1,7 @@
 //! People in an audience that knows them by identifiers of several types: each type goes into calls of its own, each identifier
 //! once, and a person is served when all identifiers are.
 
-use super::{Answer, State};
+use super::Answer;
 use std::collections::BTreeMap;
 
 /// One identifier as it is sent, and the people who have it, by their positions.
@@ -44,9 +44,10 @@ impl People {
     /// One of the person's identifiers got this answer: the worst counts.
     pub fn answered(&mut self, person: usize, answer: Answer) {
         let worst = &mut self.answers[person];
-        if worst.as_ref().is_none_or(|worst| rank(worst) < rank(&answer)) {
-            *worst = Some(answer);
-        }
+        *worst = Some(match worst.take() {
+            Some(worst) => worst.or_worse(answer),
+            None => answer,
+        });
     }
 
     /// One answer for each; `nobody` is the reason for people of whom there was nothing to send.
@@ -60,20 +61,12 @@ pub fn same(entries: &[Entry], answer: &Answer) -> Vec<(usize, Answer)> {
     entries.iter().flat_map(|(_, people)| people).map(|person| (*person, answer.clone())).collect()
 }
 
-fn rank(answer: &Answer) -> u8 {
-    match answer.state {
-        State::Gone => 0,
-        State::Confirmed => 1,
-        State::Accepted { .. } => 2,
-        State::NotPossible { .. } => 3,
-        State::Refused { .. } => 4,
-        State::Unreachable { .. } | State::Forgotten { .. } => 5,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::Grade, *};
+    use super::{
+        super::{Grade, State},
+        *,
+    };
 
     #[test]
     fn each_identifier_goes_once_and_each_type_alone() {

@@ -27,6 +27,7 @@ use super::{
     phone,
     retry::{Verdict, retry_after, usual},
     token::{FormGrant, Tokens},
+    version::Versions,
 };
 use crate::{
     diagnostic::Code,
@@ -35,7 +36,7 @@ use crate::{
         shape::{Bounds, Field, Shape, Word},
     },
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::date};
 use md5::{Digest as _, Md5};
 use reqwest::Method;
 use secrecy::SecretString;
@@ -44,8 +45,14 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 const BASE: &str = "https://api.criteo.com";
 
-/// The version of the API that was read.
-const VERSION: &str = "2027-01";
+/// The versions of the API.
+const VERSIONS: Versions = Versions {
+    api: "Criteo's API",
+    written_for: "2027-01",
+    written_on: date(2026, 10, 1),
+    months: 12,
+    source: "https://developers.criteo.com/criteo-apis/docs/versioning-policy",
+};
 
 /// For an app with client credentials (<https://developers.criteo.com/criteo-apis/docs/rate-limits>).
 const RATES: &[Rate] = &[Rate::per_minute(250)];
@@ -87,6 +94,7 @@ pub static KIND: Kind = Kind {
             "123",
         ),
         phone::setting(CALLING_CODE),
+        Versions::field("The version of the API; `2027-01` by default.", "2027-01"),
         Field::optional(
             "audience_deleted",
             "`true` says that the segment was deleted, so that Criteo's \"no such audience\" means that everybody is gone; \
@@ -134,11 +142,13 @@ pub static KIND: Kind = Kind {
             "https://developers.criteo.com/criteo-apis/docs/rate-limits",
         ],
     },
+    remarks: |settings, today| VERSIONS.remark(settings, today).into_iter().collect(),
     open: |settings, plumbing| Ok(Box::new(Criteo::open(settings, plumbing)?)),
 };
 
 fn check(settings: &RecipientSettings) -> Result<(), Misfit> {
     phone::country(settings, CALLING_CODE)?;
+    VERSIONS.check(settings)?;
     let is_id = |text: &str| matches!(text.len(), 1..=19) && text.bytes().all(|byte| byte.is_ascii_digit());
     if settings.options.text("audience").is_none_or(is_id) {
         return Ok(());
@@ -191,6 +201,7 @@ fn md5(text: &str) -> String {
 struct Criteo {
     client: Client,
     tokens: Arc<Tokens>,
+    version: String,
     audience: String,
     email_form: EmailForm,
     gum_caller_id: Option<u64>,
@@ -213,6 +224,7 @@ impl Criteo {
         Ok(Self {
             client: plumbing.client(settings, &Conduct { base: BASE, rates: RATES, judge })?,
             tokens: Arc::new(Tokens::new(FormGrant { url: "/oauth2/token".to_owned(), basic: None, form })),
+            version: VERSIONS.of(settings).to_owned(),
             audience: text("audience")?,
             email_form: EmailForm::of(settings),
             gum_caller_id: options.number("gum_caller_id"),
@@ -222,7 +234,7 @@ impl Criteo {
     }
 
     fn path(&self) -> String {
-        format!("/{VERSION}/marketing-solutions/audience-segments/{}/contact-list", segment(&self.audience))
+        format!("/{}/marketing-solutions/audience-segments/{}/contact-list", self.version, segment(&self.audience))
     }
 
     async fn send(&self, call: Call) -> Result<Reply, Failure> {

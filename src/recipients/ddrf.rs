@@ -24,6 +24,7 @@ use super::{
     RecipientSettings, State, Subject,
     client::{Body, Call, Client, Conduct, Reply, check_url, in_order},
     identity::formatted,
+    no_remarks,
     retry::usual,
 };
 use crate::rules::{
@@ -117,6 +118,7 @@ pub static KIND: Kind = Kind {
         kept: "unknown: the framework has no answer that tells",
         sources: &["https://github.com/InteractiveAdvertisingBureau/Data-Subject-Rights"],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(Ddrf::open(settings, plumbing)?)),
 };
 
@@ -457,18 +459,6 @@ fn own_id(subject: &Subject, token: &str, kind: &str) -> String {
     hex::encode(&digest[..16])
 }
 
-/// Of several answers about one person, the one that has the most to do.
-fn worst(answers: Vec<Answer>) -> Option<Answer> {
-    let rank = |answer: &Answer| match answer.state {
-        State::Confirmed | State::Gone => 0,
-        State::Accepted { .. } => 1,
-        State::NotPossible { .. } => 2,
-        State::Unreachable { .. } | State::Forgotten { .. } => 3,
-        State::Refused { .. } => 4,
-    };
-    answers.into_iter().max_by_key(rank)
-}
-
 #[async_trait::async_trait]
 impl Recipient for Ddrf {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
@@ -479,7 +469,10 @@ impl Recipient for Ddrf {
                     answers.push(self.ask_about(subject, kind, format, text).await);
                 }
             }
-            worst(answers).unwrap_or_else(|| Answer::not_possible("the row has no identifier"))
+            answers
+                .into_iter()
+                .reduce(Answer::or_worse)
+                .unwrap_or_else(|| Answer::not_possible("the row has no identifier"))
         };
         in_order(subjects.iter().map(ask).collect(), AT_ONCE).await
     }

@@ -31,6 +31,7 @@ use super::{
     hashing::sha256,
     phone,
     token::Tokens,
+    version::Versions,
 };
 use crate::{
     ledger::tag::Tag,
@@ -40,6 +41,7 @@ use crate::{
         shape::{Field, Shape, Word},
     },
 };
+use jiff::civil::date;
 use members::Type;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -70,7 +72,14 @@ const MOST_LISTS: usize = 10;
 /// Requests under way at a time; Google advises no more than 10.
 const AT_ONCE: usize = 4;
 
-const VERSION: &str = "v26";
+/// The versions of the API.
+const VERSIONS: Versions = Versions {
+    api: "the Google Ads API",
+    written_for: "v26",
+    written_on: date(2026, 10, 1),
+    months: 12,
+    source: "https://developers.google.com/google-ads/api/docs/sunset-dates",
+};
 
 /// "Wait 30 minutes, then back off exponentially" (Data Manager API, diagnostics).
 const FIRST_LOOK: Duration = Duration::from_secs(30 * 60);
@@ -120,10 +129,8 @@ pub static KIND: Kind = Kind {
             Shape::Text(&format::KEY),
             "\"${GOOGLE_ADS_DEVELOPER_TOKEN}\"",
         ),
-        Field::optional(
-            "api_version",
+        Versions::field(
             "For `api: offline_user_data_job`: the version of the Google Ads API; `v26` by default.",
-            Shape::Text(&format::SETTING),
             "v26",
         ),
         google::SERVICE_ACCOUNT,
@@ -157,6 +164,10 @@ pub static KIND: Kind = Kind {
     },
     check,
     facts,
+    remarks: |settings, today| {
+        let remark = VERSIONS.remark(settings, today).filter(|_| is_job(settings));
+        remark.into_iter().collect()
+    },
     open: |settings, plumbing| Ok(Box::new(GoogleAds::open(settings, plumbing)?)),
 };
 
@@ -188,10 +199,7 @@ fn check(settings: &RecipientSettings) -> Result<(), Misfit> {
         }
         Some(_) => {}
     }
-    let version = options.text("api_version").unwrap_or(VERSION);
-    if version.strip_prefix('v').is_none_or(|number| number.parse::<u16>().is_err()) {
-        return misfit("api_version", "this is no version of the Google Ads API", "for example `v26`");
-    }
+    VERSIONS.check(settings)?;
     if is_job(settings) && options.node("developer_token").is_none() {
         return misfit("api", "the Google Ads API takes a developer token", "give `developer_token`");
     }
@@ -246,7 +254,7 @@ impl GoogleAds {
                 developer_token: options
                     .secret("developer_token")
                     .ok_or_else(|| fails("there is no `developer_token`"))?,
-                version: options.text("api_version").unwrap_or(VERSION).to_owned(),
+                version: VERSIONS.of(settings).to_owned(),
             }),
             false => None,
         };

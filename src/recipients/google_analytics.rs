@@ -24,7 +24,7 @@ use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
     Recipient, RecipientSettings, Retention, Subject,
     client::{Auth, Body, Call, Client, Conduct, in_order, segment},
-    google,
+    google, no_remarks,
     phone::{self, Phone},
     token::Tokens,
 };
@@ -115,6 +115,7 @@ pub static KIND: Kind = Kind {
     },
     check,
     facts,
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(GoogleAnalytics::open(settings, plumbing)?)),
 };
 

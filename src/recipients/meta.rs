@@ -26,6 +26,7 @@ use super::{
     Recipient, RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order, segment},
     phone,
+    version::Versions,
 };
 use crate::rules::{
     format,
@@ -34,6 +35,7 @@ use crate::rules::{
 use errors::{FLAGGED, Fault, judge, refusal, trace, words_of};
 use hmac::{Hmac, KeyInit, Mac};
 use identifiers::{KEYS, column};
+use jiff::civil::date;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -44,8 +46,14 @@ use std::{
 
 const BASE: &str = "https://graph.facebook.com";
 
-/// The version of the API that was read.
-const VERSION: &str = "v26.0";
+/// The versions of the API.
+const VERSIONS: Versions = Versions {
+    api: "Meta's Graph API",
+    written_for: "v26.0",
+    written_on: date(2026, 10, 1),
+    months: 24,
+    source: "https://developers.facebook.com/docs/graph-api/changelog",
+};
 
 /// The least that an ad account gets: 5,000 calls an hour about custom audiences, and 40 more for each active one; 190,000
 /// with advanced access (<https://developers.facebook.com/docs/graph-api/overview/rate-limiting>).
@@ -101,6 +109,7 @@ pub static KIND: Kind = Kind {
             "true",
         ),
         phone::setting(CALLING_CODE),
+        Versions::field("The version of the API; `v26.0` by default.", "v26.0"),
     ],
     identifiers: Identifiers::Fixed { all: IDENTIFIERS, any_of: &[STRONG] },
     check: |settings| Target::of(settings).map(drop),
@@ -126,6 +135,7 @@ pub static KIND: Kind = Kind {
             ],
         }
     },
+    remarks: |settings, today| VERSIONS.remark(settings, today).into_iter().collect(),
     open: |settings, plumbing| Ok(Box::new(Meta::open(settings, plumbing)?)),
 };
 
@@ -178,6 +188,7 @@ impl Target {
         let digits = |text: &str| matches!(text.len(), 1..=20) && text.bytes().all(|byte| byte.is_ascii_digit());
         let options = &settings.options;
         phone::country(settings, CALLING_CODE)?;
+        VERSIONS.check(settings)?;
         match (options.text("ad_account"), options.text("audience")) {
             (Some(_), Some(_)) => Err(misfit("audience", "both `ad_account` and `audience` stand here", EITHER)),
             (None, None) => Err(misfit("", "neither `ad_account` nor `audience` stands here", EITHER)),
@@ -199,10 +210,10 @@ impl Target {
     }
 
     /// The object itself.
-    fn path(&self) -> String {
+    fn path(&self, version: &str) -> String {
         match self {
-            Self::AdAccount(id) => format!("/{VERSION}/act_{}", segment(id)),
-            Self::Audience { id, .. } => format!("/{VERSION}/{}", segment(id)),
+            Self::AdAccount(id) => format!("/{version}/act_{}", segment(id)),
+            Self::Audience { id, .. } => format!("/{version}/{}", segment(id)),
         }
     }
 
@@ -222,6 +233,7 @@ struct Meta {
     /// HMAC-SHA256 of the token with the app's secret.
     proof: Option<SecretString>,
     target: Target,
+    version: String,
     calling_code: Option<String>,
 }
 
@@ -243,6 +255,7 @@ impl Meta {
             token,
             proof,
             target: Target::of(settings).map_err(|misfit| error(misfit.problem))?,
+            version: VERSIONS.of(settings).to_owned(),
             calling_code: options.text(phone::COUNTRY).map(str::to_owned),
         })
     }
@@ -332,7 +345,7 @@ impl Meta {
         if let Some(proof) = &self.proof {
             form.push(("appsecret_proof".to_owned(), proof.expose_secret().to_owned()));
         }
-        let path = format!("{}/{}", self.target.path(), self.target.edge());
+        let path = format!("{}/{}", self.target.path(&self.version), self.target.edge());
         let reply = match self.send(Call::delete("remove from audiences", path).body(Body::Form(form))).await {
             Ok(reply) => reply,
             Err(failure) => return Outcome::All(failure.into()),
@@ -370,7 +383,7 @@ impl Meta {
             return Answer::refused("this is no session");
         }
         let query = [("session_id", ticket), ("fields", "session_id,stage,progress,num_received,start_time,end_time")];
-        let path = format!("{}/sessions", self.target.path());
+        let path = format!("{}/sessions", self.target.path(&self.version));
         let reply = match self.get("look at a session", path, &query).await {
             Ok(reply) => reply,
             Err(failure) => return failure.into(),
@@ -497,7 +510,7 @@ impl Recipient for Meta {
             Target::AdAccount(_) => "id",
             Target::Audience { .. } => "id,operation_status",
         };
-        match self.get("look at the target", self.target.path(), &[("fields", fields)]).await {
+        match self.get("look at the target", self.target.path(&self.version), &[("fields", fields)]).await {
             Ok(reply) if reply.is_success() && Fault::of(&reply).is_none() => {
                 let body = reply.json().unwrap_or_default();
                 if number(&body["operation_status"]["code"]) == Some(471) {

@@ -26,7 +26,7 @@ use super::{
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order},
     hashing::{address, digest, hashed, sha256},
     identity::is_placeholder,
-    phone,
+    no_remarks, phone,
     retry::{Verdict, retry_after, usual},
     token::{FormGrant, Tokens},
 };
@@ -158,6 +158,7 @@ pub static KIND: Kind = Kind {
             "https://github.com/MicrosoftDocs/Advertising",
         ],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(MicrosoftAds::open(settings, plumbing)?)),
 };
 

@@ -42,6 +42,7 @@ pub mod subject;
 pub mod template;
 pub mod tiktok_ads;
 pub mod token;
+mod version;
 pub mod webhook;
 pub mod x_ads;
 pub mod yahoo_japan_ads;
@@ -58,6 +59,7 @@ pub use sender::Sender;
 pub use subject::Subject;
 
 use crate::rules::shape::Field;
+use jiff::civil::Date;
 use std::fmt;
 
 /// The registry: a line for each kind of recipient. Its names are the words that rules and settings may use.
@@ -151,10 +153,17 @@ pub struct Kind {
     pub identifiers: Identifiers,
     /// What the shapes of `settings` cannot tell.
     pub check: fn(&RecipientSettings) -> Result<(), Misfit>,
+    /// What can be used and is worth a look, on this day.
+    pub remarks: fn(&RecipientSettings, Date) -> Vec<Misfit>,
     /// As documented, for these settings; with empty options, for the default.
     pub facts: fn(&RecipientSettings) -> Facts,
     /// Does no input or output.
     pub open: Open,
+}
+
+/// For [`Kind::remarks`], where there is nothing to say.
+fn no_remarks(_: &RecipientSettings, _: Date) -> Vec<Misfit> {
+    Vec::new()
 }
 
 /// Makes the client of a recipient from its settings.

@@ -17,6 +17,7 @@ use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
     RecipientSettings, Subject,
     client::{Call, Client, Conduct, Reply, in_order, segment},
+    no_remarks,
     retry::usual,
 };
 use crate::rules::{
@@ -111,6 +112,7 @@ pub static KIND: Kind = Kind {
                websites of the account hold",
         sources: &["https://api-docs.mouseflow.com", "https://mouseflow.com/ccpa/"],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(Mouseflow::open(settings, plumbing)?)),
 };
 

@@ -1,6 +1,8 @@
 //! `none`: a recipient that holds nothing that a request could name, named so that reports are complete.
 
-use super::{Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Recipient, RecipientSettings, Subject};
+use super::{
+    Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Recipient, RecipientSettings, Subject, no_remarks,
+};
 use crate::rules::{
     format,
     shape::{Field, Shape},
@@ -26,6 +28,7 @@ pub static KIND: Kind = Kind {
         kept: "what the recipient holds without a name that anybody could give it",
         sources: &[],
     },
+    remarks: no_remarks,
     open: |settings, _| Ok(Box::new(Nobody { reason: reason(settings) })),
 };
 

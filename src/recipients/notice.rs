@@ -24,7 +24,7 @@ pub mod mail;
 
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, Notice, OpenError, Plumbing,
-    Recipient, RecipientSettings, Sender, Subject,
+    Recipient, RecipientSettings, Sender, Subject, no_remarks,
     rate::{Limiter, Wait},
 };
 use crate::{
@@ -148,6 +148,7 @@ pub static KIND: Kind = Kind {
         kept: "what the recipient must keep, which its answer should tell; the notice itself, until the recipient deletes it",
         sources: &[],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(Notices::open(settings, plumbing)?)),
 };
 

@@ -19,6 +19,7 @@ use super::{
     RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply, check_url, in_order},
     identity::formatted,
+    no_remarks,
     retry::usual,
 };
 use crate::rules::{
@@ -196,6 +197,7 @@ pub static KIND: Kind = Kind {
             "https://github.com/opengdpr/OpenDSR/blob/master/security_guidelines.md",
         ],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(OpenDsr::open(settings, plumbing)?)),
 };
 

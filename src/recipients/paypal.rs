@@ -25,6 +25,7 @@ use super::{
     RecipientSettings, Subject,
     answer::State,
     client::{Auth, Body, Call, Client, Conduct, Reply, in_order, segment},
+    no_remarks,
     retry::usual,
     token::{FormGrant, Tokens},
 };
@@ -141,6 +142,7 @@ pub static KIND: Kind = Kind {
             "https://www.paypal.com/us/cshelp/article/help1037",
         ],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(PayPal::open(settings, plumbing)?)),
 };
 

@@ -21,6 +21,7 @@ use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, OpenError, Plumbing, Rate, Recipient,
     RecipientSettings, State, Subject,
     client::{Auth, Call, Client, Conduct, Failure, Reply, in_order, segment},
+    no_remarks,
     retry::{Verdict, retry_after},
 };
 use crate::{
@@ -123,6 +124,7 @@ pub static KIND: Kind = Kind {
     },
     check: |_| Ok(()),
     facts,
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(Stripe::open(settings, plumbing)?)),
 };
 

@@ -26,7 +26,7 @@ use super::{
     audience::{Entry, People, same},
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order},
     hashing::{address, advertising_id, hashed},
-    phone,
+    no_remarks, phone,
     retry::{Verdict, retry_after, usual},
 };
 use crate::rules::{
@@ -123,6 +123,7 @@ pub static KIND: Kind = Kind {
             "https://ads.tiktok.com/help/article/audiences",
         ],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(TikTokAds::open(settings, plumbing)?)),
 };
 

@@ -35,6 +35,7 @@ use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Named, OpenError, Plumbing, Recipient,
     RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply, Signer, check_url, in_order},
+    no_remarks,
     retry::{retry_after, usual},
 };
 use crate::{
@@ -121,6 +122,7 @@ pub static KIND: Kind = Kind {
         kept: "what the system must keep, which its answer tells",
         sources: &["https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(Webhook::open(settings, plumbing)?)),
 };
 

@@ -22,6 +22,7 @@ use super::{
     hashing::{address, hashed},
     phone,
     retry::{Backoff, Verdict, retry_after, usual},
+    version::Versions,
 };
 use crate::rules::{
     format,
@@ -29,7 +30,7 @@ use crate::rules::{
 };
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::date};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
@@ -39,8 +40,14 @@ use std::{collections::HashMap, fmt::Write as _, sync::Arc, time::Duration};
 /// Where the documentation sends calls; `https://ads-api-sandbox.twitter.com` is X's own sandbox.
 const BASE: &str = "https://ads-api.x.com";
 
-/// The version of the API that was read.
-const VERSION: &str = "12";
+/// The versions of the API.
+const VERSIONS: Versions = Versions {
+    api: "X's Ads API",
+    written_for: "12",
+    written_on: date(2026, 10, 1),
+    months: 12,
+    source: "https://docs.x.com/x-ads-api/fundamentals/versioning",
+};
 
 const RATES: &[Rate] = &[Rate::per_minute(1500)];
 
@@ -77,12 +84,16 @@ pub static KIND: Kind = Kind {
             "\"${X_ACCESS_TOKEN_SECRET}\"",
         ),
         phone::setting(CALLING_CODE),
+        Versions::field("The version of the API; `12` by default.", "\"12\""),
     ],
     identifiers: Identifiers::Fixed {
         all: IDENTIFIERS,
         any_of: &[&["email", "phone", "handle", "x_id", "device_id", "partner_user_id"]],
     },
-    check: |settings| phone::country(settings, CALLING_CODE).map(drop),
+    check: |settings| {
+        phone::country(settings, CALLING_CODE)?;
+        VERSIONS.check(settings)
+    },
     facts: |settings| Facts {
         batch: MOST,
         calls: 1,
@@ -96,6 +107,7 @@ pub static KIND: Kind = Kind {
             "https://docs.x.com/x-ads-api/fundamentals/rate-limiting",
         ],
     },
+    remarks: |settings, today| VERSIONS.remark(settings, today).into_iter().collect(),
     open: |settings, plumbing| Ok(Box::new(XAds::open(settings, plumbing)?)),
 };
 
@@ -124,6 +136,7 @@ struct XAds {
     client: Client,
     signer: Arc<Signature>,
     backoff: Backoff,
+    version: String,
     account: String,
     audience: String,
     country: Option<String>,
@@ -158,6 +171,7 @@ impl XAds {
                 token_secret: secret("access_token_secret")?,
             }),
             backoff: plumbing.backoff,
+            version: VERSIONS.of(settings).to_owned(),
             account: text("account")?,
             audience: text("audience")?,
             country: phone::country(settings, CALLING_CODE).map_err(|_| missing(phone::COUNTRY))?,
@@ -165,7 +179,7 @@ impl XAds {
     }
 
     fn path(&self) -> String {
-        format!("/{VERSION}/accounts/{}/custom_audiences/{}", segment(&self.account), segment(&self.audience))
+        format!("/{}/accounts/{}/custom_audiences/{}", self.version, segment(&self.account), segment(&self.audience))
     }
 
     async fn send(&self, call: Call) -> Result<Reply, Failure> {

@@ -37,6 +37,7 @@ use super::{
     members, phone,
     retry::{Verdict, retry_after, usual},
     token::{FormGrant, Tokens},
+    version::Versions,
 };
 use crate::{
     diagnostic::Code,
@@ -45,6 +46,7 @@ use crate::{
         shape::{Bounds, Field, Shape, Word},
     },
 };
+use jiff::civil::date;
 use rebuild::{List, NO_MEMBERS, Rebuild};
 use rows::UploadType;
 use serde_json::{Value, json};
@@ -53,7 +55,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-const BASE: &str = "https://ads-display.yahooapis.jp/api/v19";
+const BASE: &str = "https://ads-display.yahooapis.jp/api";
+
+/// The versions of the API.
+const VERSIONS: Versions = Versions {
+    api: "Yahoo! JAPAN's display ads API",
+    written_for: "v19",
+    written_on: date(2026, 10, 1),
+    months: 12,
+    source: "https://ads-developers.yahoo.co.jp/en/ads-api/announcement/",
+};
 const TOKEN: &str = "https://biz-oauth.yahoo.co.jp/oauth/v1/token";
 
 /// Lists in one answer.
@@ -155,6 +166,7 @@ pub static KIND: Kind = Kind {
             Shape::Text(&format::RECIPIENT_URL),
             "http://127.0.0.1:8420/yahoo_japan_ads/oauth/v1/token",
         ),
+        Versions::field("The version of the API, if `url` does not name it; `v19` by default.", "v19"),
     ],
     identifiers: Identifiers::Fixed {
         all: &[
@@ -176,6 +188,7 @@ pub static KIND: Kind = Kind {
     check: |settings| {
         let options = &settings.options;
         phone::calling_code(settings, "country_code", "81")?;
+        VERSIONS.check(settings)?;
         let misfit = |problem: &str, help: &str| {
             Err(Misfit { at: vec!["mode"], problem: problem.to_owned(), help: help.to_owned() })
         };
@@ -201,6 +214,7 @@ pub static KIND: Kind = Kind {
         }
     },
     facts,
+    remarks: |settings, today| VERSIONS.remark(settings, today).into_iter().collect(),
     open: |settings, plumbing| Ok(Box::new(YahooJapanAds::open(settings, plumbing)?)),
 };
 
@@ -291,7 +305,8 @@ impl YahooJapanAds {
             Way::Expiry { period: days(period) }
         };
         Ok(Self {
-            client: plumbing.client(settings, &Conduct { base: BASE, rates: &[], judge })?,
+            client: plumbing
+                .client(settings, &Conduct { base: &format!("{BASE}/{}", VERSIONS.of(settings)), rates: &[], judge })?,
             tokens: Arc::new(Tokens::new(FormGrant { url, basic: None, form })),
             account,
             base_account: options.number("base_account").unwrap_or(account),

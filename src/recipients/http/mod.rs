@@ -54,6 +54,7 @@ pub static KIND: Kind = Kind {
         kept: "what its own documentation says",
         sources: &[],
     },
+    remarks: |settings, _| untested(settings).into_iter().collect(),
     open: |settings, plumbing| Ok(Box::new(Http::open(settings, plumbing)?)),
 };
 
@@ -70,11 +71,27 @@ fn calls(options: &Options) -> Vec<Options> {
     }
 }
 
+/// The last call's reply is looked at, beyond its status.
+fn is_tested(settings: &RecipientSettings) -> bool {
+    calls(&settings.options).last().is_some_and(|call| call.node("confirmed").is_some())
+}
+
+/// `E1` was wished for, and is not what success will count as.
+fn untested(settings: &RecipientSettings) -> Option<Misfit> {
+    let wished = settings.options.text("grade") == Some("E1");
+    (wished && grade(settings) != Grade::E1).then(|| {
+        misfit(
+            &["grade"],
+            "success counts as E2, for nothing of the reply is looked at: any server may answer 200",
+            "say in `delete.confirmed` what the body of a reply has that reports the end, or write `E2`",
+        )
+    })
+}
+
 fn grade(settings: &RecipientSettings) -> Grade {
-    let is_tested = || calls(&settings.options).last().is_some_and(|call| call.node("confirmed").is_some());
     match settings.options.text("grade") {
         // Any status can be a proxy's: only a test of the body proves an end.
-        Some("E1") if is_tested() => Grade::E1,
+        Some("E1") if is_tested(settings) => Grade::E1,
         // A poll tells the end, whatever the first answer was.
         _ if settings.options.node("poll").is_some() => Grade::E1,
         _ => Grade::E2,
@@ -252,8 +269,8 @@ impl Http {
         for entry in entries {
             let (answer, _) = self.delete_these(&[entry]).await;
             worst = Some(match worst {
-                Some(worst) if rank(&worst) >= rank(&answer) => worst,
-                _ => answer,
+                Some(worst) => worst.or_worse(answer),
+                None => answer,
             });
         }
         self.graded(worst.unwrap_or_else(|| Answer::gone(Grade::E1)))
@@ -335,18 +352,6 @@ impl Http {
             Ok(reply) => poll.judge(&reply, ticket).request_id(poll.call.request_id(&reply)),
             Err(failure) => failure.into(),
         }
-    }
-}
-
-/// The greater, the worse it is for the row to go.
-fn rank(answer: &Answer) -> u8 {
-    match answer.state {
-        State::Gone => 0,
-        State::Confirmed => 1,
-        State::Accepted { .. } => 2,
-        State::NotPossible { .. } => 3,
-        State::Forgotten { .. } | State::Unreachable { .. } => 4,
-        State::Refused { .. } => 5,
     }
 }
 

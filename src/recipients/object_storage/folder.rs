@@ -7,7 +7,7 @@ use super::{KEYS, MOST, PREFIXES, Piece, Pointer, Pointers, Storage, erase};
 use crate::{
     recipients::{
         Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, OpenError, Plumbing, Recipient,
-        RecipientSettings, Subject, client::in_order,
+        RecipientSettings, Subject, client::in_order, no_remarks,
     },
     rules::{
         format,
@@ -47,6 +47,7 @@ pub static KIND: Kind = Kind {
         kept: "copies elsewhere: backups, snapshots of the file system, what other hard links name",
         sources: &[],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(Files::open(settings, plumbing)?)),
 };
 

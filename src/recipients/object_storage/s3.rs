@@ -13,6 +13,7 @@ use crate::{
         Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
         RecipientSettings, Subject,
         client::{Call, Client, Conduct, Failure, Reply, in_order},
+        no_remarks,
         retry::usual,
     },
     rules::{
@@ -79,6 +80,7 @@ pub static KIND: Kind = Kind {
         kept: "replicas in other buckets, uploads in parts that were never finished, backups, inventories, access logs",
         sources: &["https://docs.aws.amazon.com/AmazonS3/latest/API/"],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(S3::open(settings, plumbing)?)),
 };
 
