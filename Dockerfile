@@ -21,10 +21,10 @@ RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS build
 COPY --from=planner /src/recipe.json recipe.json
-RUN cargo chef cook --release --locked --recipe-path recipe.json
+RUN cargo chef cook --release --locked --no-default-features --recipe-path recipe.json
 COPY . .
-# Alpine's target is musl, and its programs are static. The list of crates goes into the program, for scanners.
-RUN cargo auditable build --release --locked --bin sunset \
+# Without the demo and the stand-ins of recipients. Alpine's target is musl, and its programs are static. The list of crates goes into the program, for scanners.
+RUN cargo auditable build --release --locked --no-default-features --bin sunset \
     && mkdir /out && cp target/release/sunset /out/
 
 FROM scratch AS minimal

@@ -98,8 +98,10 @@ pub enum Command {
     /// Print the GRANT statements that a least-privilege database user needs
     Grants(GrantsArgs),
     /// Show everything on an invented company, in a new directory
+    #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Serve stand-ins of the recipients' APIs on this machine, for rehearsals
+    #[cfg(feature = "demo")]
     Sandbox(SandboxArgs),
     /// Print the dsrdelete.json to publish at the root of the company's domain (Data Deletion Request Framework)
     Dsrdelete,
@@ -122,6 +124,7 @@ pub struct ValidateArgs {
     pub tags: Vec<String>,
 }
 
+#[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub struct SandboxArgs {
     /// Port on 127.0.0.1; 0 takes any
@@ -408,6 +411,7 @@ pub enum RecipesCommand {
         recipe: String,
     },
     /// Play the examples on this machine: the calls that have to be made, and what their replies mean
+    #[cfg(feature = "demo")]
     Test {
         /// Their names; all by default
         recipes: Vec<String>,
@@ -509,6 +513,7 @@ pub struct GrantsArgs {
     pub batches: bool,
 }
 
+#[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// The directory to create; a new one under the system's temporary directory by default

@@ -24,6 +24,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod database;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod diagnostic;
 pub mod draft;
@@ -41,6 +42,7 @@ pub mod recipients;
 pub mod rules;
 pub mod run;
 pub mod s3;
+#[cfg(feature = "demo")]
 pub mod sandbox;
 pub mod serve;
 pub mod settings;

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod confirm;
 pub mod console;
 pub mod coverage;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod dsrdelete;
 pub mod grants;
@@ -18,6 +19,7 @@ pub mod pause;
 pub mod plan;
 pub mod recipes;
 pub mod run;
+#[cfg(feature = "demo")]
 pub mod sandbox;
 pub mod schema;
 pub mod serve;
@@ -43,6 +45,7 @@ pub async fn dispatch(cli: Cli, signals: Signals) -> Outcome {
     let result = match &cli.command {
         Command::Run(args) => run::run(&cli.global, args, signals, &mut console).await,
         Command::Serve(args) => serve::run(&cli.global, args, signals, &mut console).await,
+        #[cfg(feature = "demo")]
         Command::Sandbox(args) => sandbox::run(args, signals, &mut console).await,
         command => {
             signals.end_at_once();
@@ -60,7 +63,9 @@ pub async fn dispatch(cli: Cli, signals: Signals) -> Outcome {
 async fn perform(cli: &Cli, command: &Command, console: &mut Console) -> anyhow::Result<Outcome> {
     match command {
         // They have an end of their own.
-        Command::Run(_) | Command::Serve(_) | Command::Sandbox(_) => Ok(Outcome::Unexpected),
+        Command::Run(_) | Command::Serve(_) => Ok(Outcome::Unexpected),
+        #[cfg(feature = "demo")]
+        Command::Sandbox(_) => Ok(Outcome::Unexpected),
         Command::Validate(args) => validate::run(&cli.global, args, console).await,
         Command::Plan(args) => plan::run(&cli.global, args, console).await,
         Command::Status => status::run(&cli.global, console).await,
@@ -89,6 +94,7 @@ async fn perform(cli: &Cli, command: &Command, console: &mut Console) -> anyhow:
             }
         }
         Command::Schema(args) => console.print(&schema::run(args.kind)).map(|()| Outcome::Done).map_err(Into::into),
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&cli.global, args, console).await,
         Command::Grants(args) => grants::run(&cli.global, args, console).await,
         Command::Coverage => coverage::run(&cli.global, console).await,

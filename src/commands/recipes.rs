@@ -8,7 +8,6 @@ use crate::{
     outcome::Outcome,
     output::table,
     recipients::recipe::{self, Recipe},
-    sandbox::script,
 };
 use anyhow::Context as _;
 use serde_json::json;
@@ -34,6 +33,7 @@ pub async fn run(global: &Global, args: &RecipesArgs, console: &mut Console) -> 
             console.print(&source.text)?;
             Ok(Outcome::Done)
         }
+        #[cfg(feature = "demo")]
         Some(RecipesCommand::Test { recipes }) => {
             let chosen = match recipes.as_slice() {
                 [] => all.into_iter().collect(),
@@ -115,6 +115,7 @@ fn list(global: &Global, all: &BTreeMap<String, Source>, console: &mut Console) 
     Ok(outcome)
 }
 
+#[cfg(feature = "demo")]
 async fn test(chosen: &[(String, Source)], console: &mut Console) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Done;
     for (name, source) in chosen {
@@ -123,7 +124,7 @@ async fn test(chosen: &[(String, Source)], console: &mut Console) -> anyhow::Res
             continue;
         };
         for (example, number) in recipe.examples.iter().zip(1..) {
-            let problems = script::play(&recipe, example).await.unwrap_or_else(|problem| vec![problem]);
+            let problems = crate::sandbox::script::play(&recipe, example).await.unwrap_or_else(|problem| vec![problem]);
             if problems.is_empty() {
                 console.print(&format!("{name}: example {number} holds\n"))?;
             } else {

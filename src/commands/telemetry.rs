@@ -7,7 +7,7 @@ use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt
 /// Starts the log. `SUNSET_LOG` overrides what `-q` and `-v` say, in tracing-subscriber's filter syntax.
 pub fn start(Cli { global, command }: &Cli) {
     let terminal = io::stderr().is_terminal();
-    let for_people = terminal || matches!(command, Command::Demo(_));
+    let for_people = terminal || is_demo(command);
     // a person at a terminal sees tables and bars; the log is for those who ask, and for the night
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
@@ -25,4 +25,14 @@ pub fn start(Cli { global, command }: &Cli) {
     } else {
         registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).try_init()
     };
+}
+
+#[cfg(feature = "demo")]
+fn is_demo(command: &Command) -> bool {
+    matches!(command, Command::Demo(_))
+}
+
+#[cfg(not(feature = "demo"))]
+fn is_demo(_: &Command) -> bool {
+    false
 }
