@@ -67,7 +67,7 @@ fn rank(answer: &Answer) -> u8 {
         State::Accepted { .. } => 2,
         State::NotPossible { .. } => 3,
         State::Refused { .. } => 4,
-        State::Unreachable { .. } | State::Forgotten { .. } => 5,
+        State::Unreachable { .. } | State::Forgotten { .. } | State::Elapsed => 5,
     }
 }
 

@@ -476,7 +476,7 @@ fn worst(answers: Vec<Answer>) -> Option<Answer> {
         State::Confirmed | State::Gone => 0,
         State::Accepted { .. } => 1,
         State::NotPossible { .. } => 2,
-        State::Unreachable { .. } | State::Forgotten { .. } => 3,
+        State::Unreachable { .. } | State::Forgotten { .. } | State::Elapsed => 3,
         State::Refused { .. } => 4,
     };
     answers.into_iter().max_by_key(rank)

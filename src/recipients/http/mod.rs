@@ -345,7 +345,7 @@ fn rank(answer: &Answer) -> u8 {
         State::Confirmed => 1,
         State::Accepted { .. } => 2,
         State::NotPossible { .. } => 3,
-        State::Forgotten { .. } | State::Unreachable { .. } => 4,
+        State::Forgotten { .. } | State::Elapsed | State::Unreachable { .. } => 4,
         State::Refused { .. } => 5,
     }
 }
