@@ -377,7 +377,7 @@ impl Recipient for GoogleAds {
                     }
                     State::Confirmed | State::Gone | State::Accepted { .. } | State::Elapsed => {
                         return Ok(Checked::Proven);
-                    },
+                    }
                 });
             }
         }

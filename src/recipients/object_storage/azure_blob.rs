@@ -20,7 +20,7 @@ use super::{KEYS, Kept, MOST, PREFIXES, Piece, Pointer, Pointers, Storage, erase
 use crate::{
     recipients::{
         Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
-        RecipientSettings, Subject,
+        RecipientSettings, State, Subject,
         client::{Auth, Body, Call, Client, Conduct, Failure, Reply, Signer, in_order, segment},
         retry::usual,
         token::{FormGrant, Tokens},
@@ -80,8 +80,8 @@ pub static KIND: Kind = Kind {
         Field {
             name: "sas",
             required: false,
-            doc: "Instead of a key: a shared access signature for the container that may list, delete, and delete versions (`ldx`; with \
-                  `permanent` also `y`).",
+            doc: "Instead of a key: a shared access signature for the container that may read (the account's \
+                  properties, alone), list, delete, and delete versions (`rldx`; with `permanent` also `y`).",
             shape: Shape::Text(&format::KEY),
             example: "\"${UPLOADS_SAS}\"",
         },
@@ -146,8 +146,9 @@ pub static KIND: Kind = Kind {
 
 fn check(settings: &RecipientSettings) -> Result<(), Misfit> {
     let options = &settings.options;
-    let misfit =
-        |at, problem: &str, help: &str| Err(Misfit { at: vec![at], problem: problem.to_owned(), help: help.to_owned() });
+    let misfit = |at, problem: &str, help: &str| {
+        Err(Misfit { at: vec![at], problem: problem.to_owned(), help: help.to_owned() })
+    };
     let account = options.text("account").unwrap_or_default();
     if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
         return misfit("account", "no account has this name", "small letters and digits");
@@ -185,7 +186,10 @@ struct Blobs {
 
 enum Access {
     /// Shared Key.
-    Key { account: String, key: Arc<SecretString> },
+    Key {
+        account: String,
+        key: Arc<SecretString>,
+    },
     /// Shared access signature: the parameters as they were given.
     Signature(SecretString),
     Tokens(Arc<Tokens>),
@@ -210,7 +214,8 @@ impl AzureBlob {
             }
             Access::Signature(text.to_owned().into())
         } else {
-            let secret = options.secret("client_secret").ok_or_else(|| wrong("there is no `client_secret`".to_owned()))?;
+            let secret =
+                options.secret("client_secret").ok_or_else(|| wrong("there is no `client_secret`".to_owned()))?;
             let url = match options.text("token_url") {
                 Some(url) => url.to_owned(),
                 None => format!("https://login.microsoftonline.com/{}/oauth2/v2.0/token", segment(text("tenant")?)),
@@ -256,10 +261,12 @@ impl Recipient for AzureBlob {
             return Err(CheckError { reason: words_of(&reply), temporary: reply.is_success() });
         }
         match self.blobs.is_flat().await {
-            Ok(()) => Ok(Checked::Unproven { reason: "that blobs may be deleted there shows with the first one".into() }),
+            Ok(()) => {
+                Ok(Checked::Unproven { reason: "that blobs may be deleted there shows with the first one".into() })
+            }
             Err(answer) => {
                 let reason = answer.state.reason().unwrap_or_default().to_owned();
-                Err(CheckError { reason, temporary: matches!(answer.state, crate::recipients::State::Unreachable { .. }) })
+                Err(CheckError { reason, temporary: matches!(answer.state, State::Unreachable { .. }) })
             }
         }
     }
@@ -386,7 +393,9 @@ impl Storage for Blobs {
             (409 | 412, Some("LeaseIdMissing" | "LeaseIdMismatchWithBlobOperation")) => {
                 Err(Answer::refused("a file is leased: it stays until whoever holds the lease gives it up"))
             }
-            (status @ 400..=499, code) if piece.version.as_ref().is_some_and(|version| version.ends_with(PERMANENT)) => {
+            (status @ 400..=499, code)
+                if piece.version.as_ref().is_some_and(|version| version.ends_with(PERMANENT)) =>
+            {
                 Err(Answer::refused(format!(
                     "what soft delete keeps cannot be erased (HTTP {status} {}): allow permanent deletion in the account and to \
                      the credentials, or leave `permanent` out",
@@ -409,9 +418,9 @@ impl Storage for Blobs {
         for blob in self.all(pointer).await?.iter().filter(|blob| blob.deleted) {
             let days = blob.properties.as_ref().and_then(|properties| properties.remaining_retention_days);
             let hours = days.and_then(|days| days.max(1).checked_mul(24));
-            let until = hours.and_then(|hours| now.checked_add(hours.hours()).ok()).ok_or_else(|| {
-                Answer::unreachable("its list does not say how long a deleted file is kept", None)
-            })?;
+            let until = hours
+                .and_then(|hours| now.checked_add(hours.hours()).ok())
+                .ok_or_else(|| Answer::unreachable("its list does not say how long a deleted file is kept", None))?;
             kept = kept.max(Some(Kept { until, reason: "erased, but the account's soft delete keeps it" }));
         }
         Ok(kept)
@@ -474,7 +483,8 @@ impl Blobs {
     fn page_of(&self, reply: &Reply, prefix: &str) -> Option<BlobList> {
         let text = std::str::from_utf8(&reply.body).ok().filter(|_| reply.is_success())?;
         let text = text.trim_start_matches('\u{feff}');
-        let list: BlobList = text.contains("<EnumerationResults").then(|| quick_xml::de::from_str(text).ok()).flatten()?;
+        let list: BlobList =
+            text.contains("<EnumerationResults").then(|| quick_xml::de::from_str(text).ok()).flatten()?;
         let is_ours = list.container_name.as_deref() == Some(self.container.as_str())
             && list.prefix.as_ref().map(Name::plain).unwrap_or_default() == prefix;
         is_ours.then_some(list)
@@ -487,7 +497,9 @@ impl Blobs {
             Pointer::Prefix(prefix) => (prefix, false),
         };
         if prefix.split('/').any(|piece| piece.ends_with('.')) {
-            return Err(Answer::refused("not asked: an identifier ends with a dot, and Azure may know the file without it"));
+            return Err(Answer::refused(
+                "not asked: an identifier ends with a dot, and Azure may know the file without it",
+            ));
         }
         let mut found: Vec<Blob> = Vec::new();
         let mut after: Option<String> = None;
@@ -521,11 +533,21 @@ impl Blobs {
     /// The account has no hierarchical namespace, whose lists would not show what soft delete keeps.
     async fn is_flat(&self) -> Result<(), Answer> {
         let ask = async || -> Result<bool, Answer> {
-            let path = format!("/{}?restype=account&comp=properties", segment(&self.container));
+            // A signature for a container can ask there alone.
+            let place = match self.access {
+                Access::Signature(_) => segment(&self.container),
+                Access::Key { .. } | Access::Tokens(_) => String::new(),
+            };
+            let path = format!("/{place}?restype=account&comp=properties");
             let reply = self.send(&Method::GET, "look at the account", &path, &[]).await?;
-            match (reply.is_success() && reply.header("x-ms-account-kind").is_some(), reply.header("x-ms-is-hns-enabled")) {
+            match (
+                reply.is_success() && reply.header("x-ms-account-kind").is_some(),
+                reply.header("x-ms-is-hns-enabled"),
+            ) {
                 (true, Some(word)) => Ok(word.eq_ignore_ascii_case("true")),
-                (true, None) => Err(Answer::refused("the account does not say whether it has a hierarchical namespace")),
+                (true, None) => {
+                    Err(Answer::refused("the account does not say whether it has a hierarchical namespace"))
+                }
                 (false, _) => Err(refusal(&reply)),
             }
         };
@@ -541,7 +563,8 @@ impl Blobs {
     async fn why_not(&self, piece: &Piece, code: &str) -> Answer {
         const HELD: &str = "a legal hold lies on a file: it stays until somebody takes the hold away";
         let version = piece.version.as_deref().map(|version| version.trim_end_matches(PERMANENT));
-        let path = version.map_or_else(|| self.path(&piece.key), |version| format!("{}?{version}", self.path(&piece.key)));
+        let path =
+            version.map_or_else(|| self.path(&piece.key), |version| format!("{}?{version}", self.path(&piece.key)));
         let reply = self.send(&Method::HEAD, "look at a lock", &path, &[]).await.ok().filter(Reply::is_success);
         let header = |name: &str| reply.as_ref().and_then(|reply| reply.header(name));
         if code == "BlobImmutableDueToLegalHold" || header("x-ms-legal-hold") == Some("true") {
@@ -552,9 +575,12 @@ impl Blobs {
             let reason = "a policy of the container keeps a file, and Azure does not say until when: look at the container's policies";
             return Answer::refused(reason);
         };
-        let is_unlocked = header("x-ms-immutability-policy-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("unlocked"));
+        let is_unlocked =
+            header("x-ms-immutability-policy-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("unlocked"));
         Answer::refused(match is_unlocked {
-            true => format!("a policy keeps a file until {until}: wait, or let somebody take the policy away, which is not locked"),
+            true => format!(
+                "a policy keeps a file until {until}: wait, or let somebody take the policy away, which is not locked"
+            ),
             false => format!("a file is locked until {until}, and nobody can delete it before"),
         })
     }
@@ -590,7 +616,8 @@ impl SharedKey {
         headers.push(("x-ms-date", date));
         headers.sort_unstable();
         let headers: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let mut query: Vec<_> = url.query_pairs().map(|(name, value)| (name.to_lowercase(), value.into_owned())).collect();
+        let mut query: Vec<_> =
+            url.query_pairs().map(|(name, value)| (name.to_lowercase(), value.into_owned())).collect();
         query.sort_unstable();
         let query: String = query.iter().map(|(name, value)| format!("\n{name}:{value}")).collect();
         // Eleven standard headers, none of which such a call has.
@@ -630,7 +657,9 @@ fn words_of(reply: &Reply) -> String {
             "it does not accept the credentials".to_owned()
         }
         (403, Some(code)) => {
-            format!("the credentials may not do this (HTTP 403 {code}): they have to list and delete blobs and versions")
+            format!(
+                "the credentials may not do this (HTTP 403 {code}): they have to list and delete blobs and versions"
+            )
         }
         (status, Some(code)) => format!("HTTP {status} {code}"),
         (status, None) => format!("HTTP {status} without Azure's code: is `url` the account's?"),

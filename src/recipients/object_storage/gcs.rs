@@ -181,7 +181,9 @@ impl Storage for Objects {
     async fn kept(&self, pointer: &Pointer) -> Result<Option<Kept>, Answer> {
         let found = self.all(pointer, Which::SoftDeleted).await?;
         if found.len() > MOST {
-            return Err(Answer::refused(format!("soft delete keeps more than {MOST} files there: is the prefix one person's?")));
+            return Err(Answer::refused(format!(
+                "soft delete keeps more than {MOST} files there: is the prefix one person's?"
+            )));
         }
         let mut kept = None;
         for found in found {
