@@ -150,7 +150,9 @@ impl AzureBlob {
             escaped(prefix)
         );
         for state in found.iter().skip(first).take(page) {
+            xml.push_str("<Blob>");
             state.show(&mut xml, self.now(), self.soft_delete);
+            xml.push_str("</Blob>");
         }
         let next = if first + page < found.len() { (first + page).to_string() } else { String::new() };
         let _ = write!(xml, "</Blobs><NextMarker>{next}</NextMarker></EnumerationResults>");
@@ -254,34 +256,27 @@ impl State {
         let mut element = |name: &str, text: &str| {
             let _ = write!(xml, "<{name}>{}</{name}>", escaped(text));
         };
-        xml_begin(&mut element, self);
-        let _ = write!(xml, "<Properties><Etag>0x1</Etag><BlobType>BlockBlob</BlobType>");
+        element("Name", &self.name);
+        if self.deleted.is_some() {
+            element("Deleted", "true");
+        }
+        if let Some(snapshot) = &self.snapshot {
+            element("Snapshot", snapshot);
+        }
+        if let Some(version) = &self.version {
+            element("VersionId", version);
+        }
+        if self.version.is_some() && self.is_current {
+            element("IsCurrentVersion", "true");
+        }
+        xml.push_str("<Properties><Etag>0x1</Etag><BlobType>BlockBlob</BlobType>");
         if let Some(since) = self.deleted {
             let left = (SignedDuration::from_hours(24 * kept) - now.duration_since(since)).as_hours() / 24;
             let since = since.strftime("%a, %d %b %Y %H:%M:%S GMT");
-            let _ = write!(
-                xml,
-                "<DeletedTime>{since}</DeletedTime><RemainingRetentionDays>{left}</RemainingRetentionDays>"
-            );
+            let _ = write!(xml, "<DeletedTime>{since}</DeletedTime>");
+            let _ = write!(xml, "<RemainingRetentionDays>{left}</RemainingRetentionDays>");
         }
-        let _ = write!(xml, "</Properties></Blob>");
-    }
-}
-
-/// The elements that name a state.
-fn xml_begin(element: &mut dyn FnMut(&str, &str), state: &State) {
-    element("Name", &state.name);
-    if state.deleted.is_some() {
-        element("Deleted", "true");
-    }
-    if let Some(snapshot) = &state.snapshot {
-        element("Snapshot", snapshot);
-    }
-    if let Some(version) = &state.version {
-        element("VersionId", version);
-    }
-    if state.version.is_some() && state.is_current {
-        element("IsCurrentVersion", "true");
+        xml.push_str("</Properties>");
     }
 }
 
