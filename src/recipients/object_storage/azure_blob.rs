@@ -503,7 +503,7 @@ impl Blobs {
         }
         let mut found: Vec<Blob> = Vec::new();
         let mut after: Option<String> = None;
-        loop {
+        for _ in 0..=MOST {
             let path = self.list_path(prefix, ON_A_PAGE, after.as_deref());
             let reply = self.send(&Method::GET, "list blobs", &path, &[]).await?;
             let Some(page) = self.page_of(&reply, prefix) else { return Err(refusal(&reply)) };
@@ -524,10 +524,11 @@ impl Blobs {
                 return Ok(found);
             }
             if next == after {
-                return Err(Answer::refused("its list of blobs never ends"));
+                break;
             }
             after = next;
         }
+        Err(Answer::refused("its list of blobs never ends"))
     }
 
     /// The account has no hierarchical namespace, whose lists would not show what soft delete keeps.
@@ -540,15 +541,16 @@ impl Blobs {
             };
             let path = format!("/{place}?restype=account&comp=properties");
             let reply = self.send(&Method::GET, "look at the account", &path, &[]).await?;
-            match (
-                reply.is_success() && reply.header("x-ms-account-kind").is_some(),
-                reply.header("x-ms-is-hns-enabled"),
-            ) {
-                (true, Some(word)) => Ok(word.eq_ignore_ascii_case("true")),
-                (true, None) => {
-                    Err(Answer::refused("the account does not say whether it has a hierarchical namespace"))
+            match (reply.is_success(), reply.header("x-ms-is-hns-enabled")) {
+                (true, Some("true")) => Ok(true),
+                (true, Some("false")) => Ok(false),
+                (true, _) => Err(Answer::refused("the account does not say whether it has a hierarchical namespace")),
+                (false, _) => {
+                    let said = words_of(&reply);
+                    let reason =
+                        format!("what kind of account it is cannot be read, without which nothing is proven: {said}");
+                    Err(Answer::refused(reason))
                 }
-                (false, _) => Err(refusal(&reply)),
             }
         };
         match self.hierarchical.get_or_try_init(ask).await? {

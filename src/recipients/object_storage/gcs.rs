@@ -227,7 +227,7 @@ impl Objects {
         };
         let mut found: Vec<Generation> = Vec::new();
         let mut after: Option<String> = None;
-        loop {
+        for _ in 0..=MOST {
             let mut call = self.list(prefix, which).query("maxResults", ON_A_PAGE);
             if let Some(token) = &after {
                 call = call.query("pageToken", token);
@@ -256,10 +256,11 @@ impl Objects {
                 return Ok(found);
             }
             if next == after {
-                return Err(Answer::refused("its list of generations never ends"));
+                break;
             }
             after = next;
         }
+        Err(Answer::refused("its list of generations never ends"))
     }
 
     /// The bucket has no soft delete at all.

@@ -102,7 +102,11 @@ impl Kept {
     fn answer(&self, place: &str, now: Timestamp) -> Answer {
         let left = Duration::try_from(self.until.duration_since(now)).unwrap_or_default();
         let ticket = format!("{}/{}", of_place(place), self.until.as_second());
-        let reason = format!("{} until {}", self.reason, self.until.strftime("%Y-%m-%d"));
+        let day = self.until.strftime("%Y-%m-%d");
+        let reason = match left.is_zero() {
+            false => format!("{} until {day}", self.reason),
+            true => format!("{}, although its time was over on {day}", self.reason),
+        };
         Answer::accepted(ticket, left.max(SOONEST)).waiting_for(reason)
     }
 }

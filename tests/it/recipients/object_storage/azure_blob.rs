@@ -284,6 +284,8 @@ async fn credentials_are_told_apart() {
         let signed = with(&sandbox, &signature(permissions), "sas: \"${X}\", keys: [\"{path}\"]");
         let answer = ask(signed.as_ref(), &[("path", path)]).await;
         assert!(reason(&answer).contains("AuthorizationPermissionMismatch"), "{permissions}: {answer:?}");
+        let is_about_the_account = reason(&answer).starts_with("what kind of account it is cannot be read");
+        assert_eq!(is_about_the_account, permissions == "ldx", "{permissions}: {answer:?}");
     }
     // an application's token
     let tokens = Recorder::start(&[(200, r#"{"access_token": "sandbox", "expires_in": 3600}"#)]).await;
