@@ -205,7 +205,7 @@ async fn holds_and_retention_are_explained() {
 /// What is no list of this bucket proves nothing, and what is refused says why.
 #[tokio::test]
 async fn only_its_own_empty_list_is_an_end() {
-    let sandbox = sandbox(&objects(&["a"])).await;
+    let sandbox = sandbox(&objects(&["f1"])).await;
     let any = bucket(&sandbox, "uploads", "keys: [\"{path}\"]");
     let fault = |status: u16, path: &str, method: &str, body: &str| {
         sandbox.fault(Fault {
@@ -225,7 +225,7 @@ async fn only_its_own_empty_list_is_an_end() {
         (200, r#"{"kind": "storage#buckets"}"#, "an answer that cannot be read", false),
         (200, "<html></html>", "a page", false),
         (200, r#"{"kind": "storage#objects", "items": [{"name": "b", "generation": "1"}]}"#, "other files", true),
-        (200, r#"{"kind": "storage#objects", "items": [{"name": "a"}]}"#, "other files", true),
+        (200, r#"{"kind": "storage#objects", "items": [{"name": "f1"}]}"#, "other files", true),
         (404, "<html></html>", "not of this API", true),
         (404, "{}", "not of this API", true),
         (404, r#"{"error": {"code": 404}}"#, "there is no such bucket", true),
@@ -238,7 +238,7 @@ async fn only_its_own_empty_list_is_an_end() {
         (503, "{}", "HTTP 503", false),
     ] {
         fault(status, list, "GET", body);
-        let answer = ask(any.as_ref(), &[("path", "a")]).await;
+        let answer = ask(any.as_ref(), &[("path", "f1")]).await;
         assert!(reason(&answer).contains(words), "{status} {body}: {answer:?}");
         assert_eq!(is_refused(&answer), refused, "{status} {body}: {answer:?}");
         sandbox.clear_faults();
@@ -246,13 +246,13 @@ async fn only_its_own_empty_list_is_an_end() {
     assert_eq!(deletions(&sandbox), 0);
     // of a deletion, only Google's own 404 says that somebody was faster
     fault(404, list, "DELETE", "<html></html>");
-    assert!(is_refused(&ask(any.as_ref(), &[("path", "a")]).await));
+    assert!(is_refused(&ask(any.as_ref(), &[("path", "f1")]).await));
     fault(403, list, "DELETE", r#"{"error": {"code": 403, "errors": [{"reason": "forbidden"}]}}"#);
-    let answer = ask(any.as_ref(), &[("path", "a")]).await;
+    let answer = ask(any.as_ref(), &[("path", "f1")]).await;
     assert!(reason(&answer).contains("may not do this (HTTP 403), forbidden"), "{answer:?}");
-    assert!(matches!(ask(any.as_ref(), &[("path", "a")]).await.state, State::Accepted { .. }));
+    assert!(matches!(ask(any.as_ref(), &[("path", "f1")]).await.state, State::Accepted { .. }));
     let forbidden = bucket(&sandbox, "forbidden", "keys: [\"{path}\"]");
-    assert!(is_refused(&ask(forbidden.as_ref(), &[("path", "a")]).await));
+    assert!(is_refused(&ask(forbidden.as_ref(), &[("path", "f1")]).await));
     assert!(!forbidden.check().await.unwrap_err().temporary);
 }
 
@@ -315,7 +315,7 @@ async fn an_object_is_one_segment_and_a_prefix_one_parameter() {
 }
 
 /// The row waits for its file until the day on which nothing is kept, and nobody doubts then that all are gone.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_row_waits_until_its_file_is_gone() {
     let sandbox = sandbox(&objects(&["id/1.jpg", "id/2.jpg", "id/3.jpg", "id/4.jpg"])).await;
     let mut bench = Bench::new(Engine::Sqlite).await;
