@@ -208,7 +208,7 @@ impl AzureBlob {
             Access::Key { account: account.clone(), key: Arc::new(key) }
         } else if let Some(sas) = options.secret("sas") {
             let text = sas.expose_secret().trim().trim_start_matches('?');
-            let is_one = text.split('&').any(|pair| pair.starts_with("sig=")) && !text.contains(['#', ' ', '/']);
+            let is_one = text.split('&').any(|pair| pair.starts_with("sig=")) && !text.contains(['#', ' ']);
             if !is_one {
                 return Err(wrong("`sas` is not a shared access signature, which has `sig=…` in it".to_owned()));
             }

@@ -5,8 +5,12 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
+
+/// Tests run side by side: a directory is filled by one of them.
+pub static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// A program that was started; it is stopped when this goes.
 pub struct Running(Child);
@@ -33,6 +37,7 @@ pub fn library(module: &str, package: &[&str]) -> Option<PathBuf> {
 fn install_where(name: &str, package: &[&str], is_installed: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let programs = directory.join("bin");
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let is_there = is_installed(&programs)
         || (quietly(Command::new("python3").args(["-m", "venv"]).arg(&directory))
             && quietly(Command::new(programs.join("pip")).args(["install", "--quiet"]).args(package)));
