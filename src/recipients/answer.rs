@@ -31,6 +31,9 @@ pub enum State {
     Unreachable { reason: String, again_after: Option<Duration> },
     /// To a poll: the recipient knows nothing of the work any more. Deletion is asked for anew.
     Forgotten { reason: String },
+    /// To a poll: the time is over for which the recipient keeps what it has erased. Nothing should be left, but only asking
+    /// anew, with the person's identifiers, proves that; to be gone is what is expected then.
+    Elapsed,
 }
 
 /// How to learn the end of accepted work.
@@ -135,7 +138,7 @@ impl State {
             Self::Confirmed => 1,
             Self::Accepted { .. } => 2,
             Self::NotPossible { .. } => 3,
-            Self::Unreachable { .. } | Self::Forgotten { .. } => 4,
+            Self::Unreachable { .. } | Self::Forgotten { .. } | Self::Elapsed => 4,
             Self::Refused { .. } => 5,
         }
     }
@@ -148,7 +151,7 @@ impl State {
             | Self::Unreachable { reason, .. }
             | Self::Forgotten { reason } => Some(reason),
             Self::Accepted { poll } => poll.reason.as_deref(),
-            Self::Confirmed | Self::Gone => None,
+            Self::Confirmed | Self::Gone | Self::Elapsed => None,
         }
     }
 
@@ -162,6 +165,7 @@ impl State {
             Self::Refused { .. } => "refused",
             Self::Unreachable { .. } => "unreachable",
             Self::Forgotten { .. } => "forgotten",
+            Self::Elapsed => "elapsed",
         }
     }
 }

@@ -80,7 +80,7 @@ fn redact(mut answer: Answer, sent: &Echo) -> Answer {
         | State::Refused { reason }
         | State::Unreachable { reason, .. }
         | State::Forgotten { reason } => *reason = sent.redact(reason),
-        State::Confirmed | State::Gone => {}
+        State::Confirmed | State::Gone | State::Elapsed => {}
     }
     answer
 }

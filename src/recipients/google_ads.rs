@@ -372,7 +372,9 @@ impl Recipient for GoogleAds {
                     State::Refused { reason } | State::NotPossible { reason } => {
                         CheckError { reason, temporary: false }
                     }
-                    State::Confirmed | State::Gone | State::Accepted { .. } => return Ok(Checked::Proven),
+                    State::Confirmed | State::Gone | State::Accepted { .. } | State::Elapsed => {
+                        return Ok(Checked::Proven);
+                    }
                 });
             }
         }

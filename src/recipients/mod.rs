@@ -74,7 +74,9 @@ pub static KINDS: &[&Kind] = &[
     &mouseflow::KIND,
     &none::KIND,
     &notice::KIND,
+    &object_storage::azure_blob::KIND,
     &object_storage::folder::KIND,
+    &object_storage::gcs::KIND,
     &object_storage::s3::KIND,
     &opendsr::KIND,
     &paypal::KIND,
@@ -102,8 +104,8 @@ pub trait Recipient: Send + Sync {
     fn announce(&self, _subjects: &[Subject]) {}
 
     /// Asks what became of accepted work: one answer for each ticket, in their order. Work that goes on is
-    /// [`State::Accepted`] again, perhaps with a new ticket. After [`State::Forgotten`] the ticket is given up, and
-    /// deletion is asked for anew; after [`State::Refused`] a person has to say so. By default, a ticket is unknown.
+    /// [`State::Accepted`] again, perhaps with a new ticket. After [`State::Forgotten`] and [`State::Elapsed`] the ticket is
+    /// given up, and deletion is asked for anew; after [`State::Refused`] a person has to say so. By default, a ticket is unknown.
     async fn poll(&self, tickets: &[String]) -> Vec<Answer> {
         tickets.iter().map(|_| Answer::refused("this recipient gives no tickets")).collect()
     }

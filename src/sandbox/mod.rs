@@ -8,9 +8,11 @@
 //! `DELETE faults` forgets that, `GET mail` shows the letters that the [mail server](smtp) has taken (it listens on the
 //! next port), `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
 
+pub mod azure_blob;
 pub mod criteo;
 pub mod crm;
 pub mod ddrf;
+pub mod gcs;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
@@ -48,9 +50,11 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A line for each stand-in.
 pub static VENDORS: &[Entry] = &[
+    azure_blob::ENTRY,
     criteo::ENTRY,
     crm::ENTRY,
     ddrf::ENTRY,
+    gcs::ENTRY,
     google_ads::ENTRY,
     google_analytics::ENTRY,
     meta::ENTRY,

@@ -109,9 +109,10 @@ pub struct Asking {
 
 impl Asking {
     /// That the recipient knows the person no more is what was to be expected: it has said before that it is through with
-    /// the person, or a run that asked it was killed before it kept the answer.
+    /// the person, it has erased the copy and kept it for a time that is over, or a run that asked it was killed before it
+    /// kept the answer.
     pub fn explains_gone(&self) -> bool {
-        self.before.as_deref().is_some_and(|before| [ASKED, "confirmed", "gone"].contains(&before))
+        self.before.as_deref().is_some_and(|before| [ASKED, "confirmed", "gone", "elapsed"].contains(&before))
     }
 }
 

@@ -39,6 +39,19 @@ pub static TARGET: Target = Target {
         "x_ads\n",
         "tiktok_ads\n",
         "microsoft_ads\n",
+        "gcs\n",
+        "azure_blob\n",
+        "\"kind\":\"storage#objects\"",
+        "\"kind\":\"storage#bucket\",\"name\":\"b\"",
+        "\"items\":[{\"name\":\"a\",\"generation\":\"1\"}]",
+        "\"hardDeleteTime\":\"2041-02-03T00:00:00Z\"",
+        "\"nextPageToken\":\"1\"",
+        "200 x-ms-is-hns-enabled: false\n",
+        "<EnumerationResults ContainerName=\"c\"><Prefix>a</Prefix><Blobs>",
+        "</Blobs></EnumerationResults>",
+        "<Blob><Name>a</Name></Blob>",
+        "<Deleted>true</Deleted>",
+        "<NextMarker>m</NextMarker>",
         "\"code\":0",
         "\"code\":40002",
         "\"message\":\"OK\"",
@@ -223,6 +236,33 @@ const VENDORS: &[Vendor] = &[
         },
     },
     Vendor {
+        name: "gcs",
+        settings: "{kind: gcs, bucket: b, client_id: a, client_secret: \"${X}\", refresh_token: \"${X}\", url: URL, token_url: URL, \
+                   keys: [\"{path}\"]}",
+        identifier: ("path", "a"),
+        // the list of what soft delete keeps is the last word, or that the bucket has no soft delete
+        allows: |replies| {
+            replies.iter().skip(1).next_back().is_some_and(|reply| {
+                let body = reply.json();
+                let items = body["items"].as_array().into_iter().flatten();
+                let is_empty = body["kind"] == "storage#objects" && items.into_iter().all(|item| item["name"] != "a");
+                reply.is_success() && (is_empty || body["kind"] == "storage#bucket" && body["name"] == "b")
+            })
+        },
+    },
+    Vendor {
+        name: "azure_blob",
+        settings: "{kind: azure_blob, account: a, container: c, tenant: t, client_id: a, client_secret: \"${X}\", url: URL, token_url: \
+                   URL, keys: [\"{path}\"]}",
+        identifier: ("path", "a"),
+        // so is the list of an account that says to be one whose lists show everything
+        allows: |replies| {
+            let is_flat = |reply: &Reply| reply.is_success() && reply.header.trim_end() == "x-ms-is-hns-enabled: false";
+            let is_list = |reply: &Reply| reply.is_success() && reply.body.contains("<EnumerationResults");
+            replies.iter().any(is_flat) && replies.last().is_some_and(is_list)
+        },
+    },
+    Vendor {
         name: "http",
         settings: "{kind: http, url: URL, grade: E1, delete: {method: DELETE, path: \"/p/{email}\", gone: [404], confirmed: \
                    {pointer: /deleted, is: [true]}}}",
@@ -236,8 +276,9 @@ const VENDORS: &[Vendor] = &[
     },
 ];
 
-/// What vendors tell about time in.
-const HEADERS: &[&str] = &["retry-after", "x-rate-limit-reset", "x-account-rate-limit-reset", "x-ratelimit-reset"];
+/// What vendors tell about time in, and Azure about its lists.
+const HEADERS: &[&str] =
+    &["retry-after", "x-rate-limit-reset", "x-account-rate-limit-reset", "x-ratelimit-reset", "x-ms-is-hns-enabled"];
 
 #[derive(Clone)]
 struct Reply {

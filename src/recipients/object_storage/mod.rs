@@ -2,23 +2,30 @@
 //! row goes, for afterwards nothing tells any more where they lie.
 //!
 //! Where they lie is said in keys, which name one object each, and prefixes, below which everything goes. What is left of
-//! them is listed, erased piece by piece, and listed again: only an empty list is an end.
+//! them is listed, erased piece by piece, and listed again: only an empty list is an end. Where a place keeps what was erased
+//! for some days (soft delete), the end is that nothing is kept any more.
 
+pub mod azure_blob;
 pub mod folder;
+pub mod gcs;
 pub mod s3;
 
-use super::{Answer, Grade, Misfit, Named, RecipientSettings, Subject, template::Template};
+use super::{Answer, Grade, Misfit, Named, RecipientSettings, State, Subject, hashing::sha256, template::Template};
 use crate::rules::{
     format,
     shape::{Field, Shape},
 };
-use std::collections::BTreeSet;
+use jiff::Timestamp;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Subjects under way at a time.
 const AT_ONCE: usize = 8;
 
 /// So often what was written meanwhile is erased, too.
 const ROUNDS: usize = 3;
+
+/// What should be gone and is still kept is looked at again after this.
+const SOONEST: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// A person with more pieces below a prefix is more than one person.
 const MOST: usize = 10_000;
@@ -68,6 +75,56 @@ trait Storage: Send + Sync {
 
     /// Makes sure that a place where nothing was found is the right one.
     async fn is_there(&self) -> Result<(), Answer>;
+
+    /// What was erased there, and is kept for some days all the same. By default, a place keeps nothing.
+    async fn kept(&self, _pointer: &Pointer) -> Result<Option<Kept>, Answer> {
+        Ok(None)
+    }
+
+    /// Tells the place from others in tickets, where something may be kept. It names nobody.
+    fn place(&self) -> String {
+        String::new()
+    }
+}
+
+/// What was erased and can still be restored, for it was only marked as deleted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    /// Until then; of several pieces, the last.
+    until: Timestamp,
+    /// Why, in words.
+    reason: &'static str,
+}
+
+impl Kept {
+    /// Erased, but not gone before a day. The ticket names place and time alone, for keys name persons: at that time
+    /// deletion is asked for anew, with the person's identifiers.
+    fn answer(&self, place: &str, now: Timestamp) -> Answer {
+        let left = Duration::try_from(self.until.duration_since(now)).unwrap_or_default();
+        let ticket = format!("{}/{}", of_place(place), self.until.as_second());
+        let day = self.until.strftime("%Y-%m-%d");
+        let reason = match left.is_zero() {
+            false => format!("{} until {day}", self.reason),
+            true => format!("{}, although its time was over on {day}", self.reason),
+        };
+        Answer::accepted(ticket, left.max(SOONEST)).waiting_for(reason)
+    }
+}
+
+/// The beginning of a place's tickets.
+fn of_place(place: &str) -> String {
+    sha256(place).chars().take(16).collect()
+}
+
+/// What became of what was kept: that is seen when the person is asked about anew. A ticket of another place says nothing
+/// about this one.
+fn look_again(storage: &dyn Storage, tickets: &[String]) -> Vec<Answer> {
+    let own = of_place(&storage.place());
+    let answer = |ticket: &String| match ticket.split_once('/') {
+        Some((place, _)) if place == own => Answer { state: State::Elapsed, grade: None, request_id: None },
+        _ => Answer::forgotten("the files lay in another place when they were erased; they are looked for here"),
+    };
+    tickets.iter().map(answer).collect()
 }
 
 /// The templates of the settings.
@@ -180,6 +237,15 @@ async fn erase_all(storage: &dyn Storage, pointers: &Pointers, subject: &Subject
             if left.len() > MOST {
                 let reason = format!("more than {MOST} files and versions lie there: is the prefix one person's?");
                 return Err(Answer::refused(reason));
+            }
+        }
+        if left.is_empty() {
+            let mut kept = None;
+            for pointer in &pointers {
+                kept = kept.max(storage.kept(pointer).await?);
+            }
+            if let Some(kept) = kept {
+                return Ok(kept.answer(&storage.place(), Timestamp::now()));
             }
         }
         if left.is_empty() && !erased {

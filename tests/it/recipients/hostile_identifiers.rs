@@ -203,6 +203,28 @@ async fn mouseflow_searches_for_one_visitor() {
     .await;
 }
 
+/// A place is named by the whole prefix of a list, and nothing is deleted that the list does not name.
+#[tokio::test]
+async fn clouds_are_asked_for_one_place() {
+    let gcs = "kind: gcs, bucket: uploads, client_id: a, client_secret: \"${X}\", refresh_token: \"${X}\", url: URL, token_url: \
+               URL/oauth2";
+    let azure = "kind: azure_blob, account: a, container: uploads, tenant: a, client_id: a, client_secret: \"${X}\", url: URL, token_url: \
+                 URL/oauth2";
+    for (kind, segments) in [(gcs, &["storage", "v1", "b", "uploads", "o"][..]), (azure, &["uploads"][..])] {
+        for (place, around) in [("keys: [\"id/{who}\"]", ["id/", ""]), ("prefixes: [\"id/{who}/\"]", ["id/", "/"])] {
+            each(&format!("{{{kind}, {place}}}"), "who", |text, asked| {
+                let prefixes: Vec<_> = asked.query.iter().filter(|(name, _)| name == "prefix").collect();
+                assert_eq!(prefixes, [&("prefix".to_owned(), around.join(text))]);
+                assert_eq!(asked.method, "GET");
+                assert_eq!(asked.segments, segments);
+                let leads_elsewhere = text.split('/').any(|piece| ["", ".", ".."].contains(&piece));
+                assert!(!leads_elsewhere && !text.contains(['\\', '\n', '\0']), "{text:?}");
+            })
+            .await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn microsoft_removes_one_item() {
     let microsoft = "{kind: microsoft_ads, developer_token: \"${X}\", client_id: a, refresh_token: \"${X}\", customer: \"1\", account: \

@@ -1,5 +1,8 @@
 //! Files that rows point at: nothing of them is left, and nothing else goes.
 
+mod azure_blob;
+mod gcs;
+
 use super::{delete_one, open, plumbing, settings, subject};
 use crate::support::{
     bench::Bench,

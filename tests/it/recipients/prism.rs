@@ -6,7 +6,8 @@
 
 use super::{open, recorder::is_whole, subject};
 use crate::support::{
-    python::{Running, free_port, quietly, start},
+    npm,
+    python::{Running, free_port, start},
     servers::shared_data,
 };
 use std::{
@@ -24,20 +25,8 @@ use tokio::{
 const VERSION: &str = "5.14.2";
 
 /// The program; `None` where it cannot be installed.
-#[expect(clippy::print_stdout, reason = "whoever runs the tests reads what is skipped")]
 fn prism() -> Option<PathBuf> {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prism");
-    let program = directory.join("node_modules/.bin/prism");
-    let package = format!("@stoplight/prism-cli@{VERSION}");
-    let is_there = program.exists() || {
-        fs::create_dir_all(&directory).unwrap();
-        let options = ["install", "--no-audit", "--no-fund", "--silent", "--prefix"];
-        quietly(Command::new("npm").args(options).arg(&directory).arg(package))
-    };
-    if !is_there {
-        println!("SKIPPED: Prism cannot be installed (npm and a registry are needed)");
-    }
-    is_there.then_some(program)
+    npm::install("prism", &format!("@stoplight/prism-cli@{VERSION}"))
 }
 
 /// A request as Prism saw it.

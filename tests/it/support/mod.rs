@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod command;
 pub mod exposition;
+pub mod npm;
 pub mod python;
 pub mod random;
 pub mod replicas;

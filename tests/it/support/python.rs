@@ -5,8 +5,12 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
+
+/// Tests run side by side: a directory is filled by one of them.
+pub static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// A program that was started; it is stopped when this goes.
 pub struct Running(Child);
@@ -19,11 +23,22 @@ impl Drop for Running {
 }
 
 /// The directory with the programs of a package, as `pip` names it; `None` where it cannot be installed.
-#[expect(clippy::print_stdout, reason = "whoever runs the tests reads what is skipped")]
 pub fn install(name: &str, package: &[&str]) -> Option<PathBuf> {
+    install_where(name, package, |programs| programs.join(name).exists())
+}
+
+/// The directory with a Python that has a library, which is known by the module that it brings.
+pub fn library(module: &str, package: &[&str]) -> Option<PathBuf> {
+    let import = format!("import {module}");
+    install_where(module, package, |programs| quietly(Command::new(programs.join("python")).args(["-c", &import])))
+}
+
+#[expect(clippy::print_stdout, reason = "whoever runs the tests reads what is skipped")]
+fn install_where(name: &str, package: &[&str], is_installed: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let programs = directory.join("bin");
-    let is_there = programs.join(name).exists()
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_there = is_installed(&programs)
         || (quietly(Command::new("python3").args(["-m", "venv"]).arg(&directory))
             && quietly(Command::new(programs.join("pip")).args(["install", "--quiet"]).args(package)));
     if !is_there {
