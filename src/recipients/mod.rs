@@ -13,6 +13,7 @@ pub mod criteo;
 pub mod ddrf;
 mod discreet;
 mod echo;
+pub mod gmo_payment;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
@@ -64,6 +65,8 @@ use std::fmt;
 pub static KINDS: &[&Kind] = &[
     &criteo::KIND,
     &ddrf::KIND,
+    &gmo_payment::protocol::KIND,
+    &gmo_payment::openapi::KIND,
     &google_ads::KIND,
     &google_analytics::KIND,
     &http::KIND,

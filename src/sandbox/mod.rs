@@ -11,6 +11,8 @@
 pub mod criteo;
 pub mod crm;
 pub mod ddrf;
+pub mod gmo_payment;
+pub mod gmo_payment_openapi;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
@@ -51,6 +53,8 @@ pub static VENDORS: &[Entry] = &[
     criteo::ENTRY,
     crm::ENTRY,
     ddrf::ENTRY,
+    gmo_payment::ENTRY,
+    gmo_payment_openapi::ENTRY,
     google_ads::ENTRY,
     google_analytics::ENTRY,
     meta::ENTRY,
