@@ -39,6 +39,21 @@ pub static TARGET: Target = Target {
         "x_ads\n",
         "tiktok_ads\n",
         "microsoft_ads\n",
+        "gmo_payment\n",
+        "gmo_payment_openapi\n",
+        "ErrCode=E01&ErrInfo=E01390002",
+        "ErrCode=E01&ErrInfo=E01240002",
+        "ErrCode=E01|E01&ErrInfo=E01390002|E01240002",
+        "ErrCode=E01&ErrInfo=E01210002",
+        "|E01",
+        "MemberID=m-1&MemberName=&DeleteFlag=0",
+        "MemberID=m-1",
+        "&DeleteFlag=1",
+        "CardSeq=0|1&DeleteFlag=0|1",
+        "CardSeq=0",
+        "202\n",
+        "\"memberId\":\"m-1\"",
+        "\"title\":\"invalid_parameter\"",
         "\"code\":0",
         "\"code\":40002",
         "\"message\":\"OK\"",
@@ -220,6 +235,40 @@ const VENDORS: &[Vendor] = &[
                     && body["PartialErrors"].as_array().is_some_and(Vec::is_empty)
                     && ["Errors", "OperationErrors", "BatchErrors"].into_iter().all(none)
             })
+        },
+    },
+    Vendor {
+        name: "gmo_payment",
+        settings: "{kind: gmo_payment, site_id: a, site_password: \"${X}\", url: URL}",
+        identifier: ("member", "m-1"),
+        // the last but one is the look-up after a deletion, and the last one that of the cards
+        allows: |replies| {
+            let is_absent = |reply: &Reply| {
+                let body = reply.body.trim_end();
+                reply.status == 200
+                    && (body == "ErrCode=E01&ErrInfo=E01390002" || body == "ErrInfo=E01390002&ErrCode=E01")
+            };
+            let codes = |reply: &Reply| {
+                let body = reply.body.replace("E01390002", "").replace("E01240002", "").replace("E01", "");
+                let rest: String = body.chars().filter(|c| !"|&\r\n".contains(*c)).collect();
+                reply.status == 200 && ["ErrCode=ErrInfo=", "ErrInfo=ErrCode="].contains(&rest.as_str())
+            };
+            let names = |reply: &Reply| reply.status == 200 && reply.body.contains("MemberID=m-1");
+            match replies {
+                [only] => is_absent(only),
+                [first, .., member, cards] => names(first) && is_absent(member) && codes(cards),
+                _ => false,
+            }
+        },
+    },
+    Vendor {
+        name: "gmo_payment_openapi",
+        settings: "{kind: gmo_payment_openapi, shop_id: a, shop_password: \"${X}\", url: URL}",
+        identifier: ("member", "m-1"),
+        allows: |replies| {
+            let own = |reply: &Reply| reply.json()["memberId"] == "m-1";
+            replies.first().is_some_and(|reply| reply.status == 202 && own(reply))
+                && !replies.get(1).is_some_and(|reply| reply.is_success() && own(reply))
         },
     },
     Vendor {

@@ -6,6 +6,7 @@ mod ddrf;
 mod echoes;
 mod evidence;
 mod faults;
+mod gmo_payment;
 mod google;
 mod google_ads;
 mod google_analytics;
