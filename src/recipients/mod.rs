@@ -37,6 +37,7 @@ pub mod rate;
 pub mod recipe;
 pub mod retention;
 pub mod retry;
+pub mod sb_payment;
 pub mod sender;
 pub mod stripe;
 pub mod subject;
@@ -79,6 +80,7 @@ pub static KINDS: &[&Kind] = &[
     &object_storage::s3::KIND,
     &opendsr::KIND,
     &paypal::KIND,
+    &sb_payment::KIND,
     &stripe::KIND,
     &tiktok_ads::KIND,
     &webhook::KIND,

@@ -21,6 +21,7 @@ pub mod microsoft_ads;
 pub mod mouseflow;
 pub mod opendsr;
 pub mod paypal;
+pub mod sb_payment;
 pub mod script;
 pub mod smtp;
 pub mod stripe;
@@ -62,6 +63,7 @@ pub static VENDORS: &[Entry] = &[
     mouseflow::ENTRY,
     opendsr::ENTRY,
     paypal::ENTRY,
+    sb_payment::ENTRY,
     stripe::ENTRY,
     tiktok_ads::ENTRY,
     webhook::ENTRY,

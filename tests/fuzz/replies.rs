@@ -41,6 +41,18 @@ pub static TARGET: Target = Target {
         "microsoft_ads\n",
         "gmo_payment\n",
         "gmo_payment_openapi\n",
+        "sb_payment\n",
+        "<sps-api-response id=\"MG02-00104-101\">",
+        "<sps-api-response id=\"MG02-00103-101\">",
+        "<sps-api-response>",
+        "</sps-api-response>",
+        "<res_result>NG</res_result>",
+        "<res_result>OK</res_result>",
+        "<res_err_code>10195999</res_err_code>",
+        "<res_err_code/>",
+        "<!--",
+        "-->",
+        "<![CDATA[",
         "ErrCode=E01&ErrInfo=E01390002",
         "ErrCode=E01&ErrInfo=E01240002",
         "ErrCode=E01|E01&ErrInfo=E01390002|E01240002",
@@ -269,6 +281,23 @@ const VENDORS: &[Vendor] = &[
             let own = |reply: &Reply| reply.json()["memberId"] == "m-1";
             replies.first().is_some_and(|reply| reply.status == 202 && own(reply))
                 && !replies.get(1).is_some_and(|reply| reply.is_success() && own(reply))
+        },
+    },
+    Vendor {
+        name: "sb_payment",
+        settings: "{kind: sb_payment, merchant_id: \"30001\", service_id: \"001\", hash_key: \"${X}\", url: URL}",
+        identifier: ("customer", "c-1"),
+        // the last one is a look-up, and says the one code
+        allows: |replies| {
+            let has = |reply: &Reply, texts: &[&str]| {
+                reply.status == 200 && texts.iter().all(|text| reply.body.contains(text))
+            };
+            let absent = ["<sps-api-response", "NG", "10195999", "</sps-api-response"];
+            match replies {
+                [only] => has(only, &absent),
+                [first, _, last] => has(first, &["MG02-00104-101", "OK"]) && has(last, &absent),
+                _ => false,
+            }
         },
     },
     Vendor {

@@ -4,7 +4,7 @@ use super::{SECRET, delete_one, open, plumbing, printed_settings, recorder::Reco
 use serde_json::{Value, json};
 use sunset::{
     recipients::{self, Answer, Checked, Grade, Recipient, State},
-    sandbox::{Fault, Sandbox},
+    sandbox::{self, Fault, Sandbox},
 };
 
 const PROTOCOL: &str = "gmo_payment";
@@ -276,8 +276,10 @@ async fn only_the_documented_acceptance_counts() {
 #[tokio::test]
 async fn the_settings_that_the_sandbox_prints_can_be_used() {
     let sandbox = sandbox(Value::Null).await;
-    for name in [PROTOCOL, OPENAPI] {
-        let settings = printed_settings(sandbox.settings().trim_start_matches("recipients:\n"), name, "secret");
+    for entry in [sandbox::gmo_payment::ENTRY, sandbox::gmo_payment_openapi::ENTRY] {
+        let name = entry.name;
+        let printed = entry.settings.replace("{url}", &sandbox.url(name));
+        let settings = printed_settings(&printed, name, "secret");
         let gmo = recipients::open(&settings, &plumbing()).unwrap();
         assert_eq!(gmo.check().await, Ok(Checked::Proven), "{name}");
         assert_eq!(ask(&*gmo, "member-2").await.state, State::Confirmed, "{name}");

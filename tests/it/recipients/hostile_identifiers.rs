@@ -232,4 +232,10 @@ async fn payment_gateways_name_one_member() {
         assert_eq!(body, serde_json::json!({"memberId": text}));
     })
     .await;
+    let sb = "{kind: sb_payment, merchant_id: \"30001\", service_id: \"001\", hash_key: \"${X}\", url: URL}";
+    each(sb, "customer", |text, asked| {
+        let values: Vec<_> = asked.body.split("cust_code>").collect();
+        assert_eq!((values.len(), values[1]), (3, format!("{text}</").as_str()));
+    })
+    .await;
 }

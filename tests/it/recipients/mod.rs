@@ -27,6 +27,7 @@ mod rebuild;
 mod recipes;
 pub mod recorder;
 pub mod run;
+mod sb_payment;
 mod store;
 mod stripe;
 mod tiktok_ads;
