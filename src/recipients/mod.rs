@@ -21,6 +21,7 @@ pub mod grade;
 pub mod hashing;
 pub mod http;
 pub mod identity;
+pub mod line;
 pub mod members;
 pub mod meta;
 pub mod microsoft_ads;
@@ -71,6 +72,7 @@ pub static KINDS: &[&Kind] = &[
     &google_ads::KIND,
     &google_analytics::KIND,
     &http::KIND,
+    &line::KIND,
     &meta::KIND,
     &microsoft_ads::KIND,
     &mouseflow::KIND,
