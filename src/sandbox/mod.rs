@@ -16,6 +16,7 @@ pub mod gmo_payment_openapi;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
+pub mod line;
 pub mod meta;
 pub mod microsoft_ads;
 pub mod mouseflow;
@@ -58,6 +59,7 @@ pub static VENDORS: &[Entry] = &[
     gmo_payment_openapi::ENTRY,
     google_ads::ENTRY,
     google_analytics::ENTRY,
+    line::ENTRY,
     meta::ENTRY,
     microsoft_ads::ENTRY,
     mouseflow::ENTRY,

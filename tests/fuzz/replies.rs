@@ -42,6 +42,14 @@ pub static TARGET: Target = Target {
         "gmo_payment\n",
         "gmo_payment_openapi\n",
         "sb_payment\n",
+        "line\n",
+        "\"userId\":\"U0b00000000000000000000000000000b\"",
+        "\"audienceGroups\":[",
+        "\"hasNextPage\":false",
+        "\"audienceGroupId\":7",
+        "\"createRoute\":\"MESSAGING_API\"",
+        "\"status\":\"EXPIRED\"",
+        "\"expireTimestamp\":1",
         "<sps-api-response id=\"MG02-00104-101\">",
         "<sps-api-response id=\"MG02-00103-101\">",
         "<sps-api-response>",
@@ -298,6 +306,23 @@ const VENDORS: &[Vendor] = &[
                 [first, _, last] => has(first, &["MG02-00104-101", "OK"]) && has(last, &absent),
                 _ => false,
             }
+        },
+    },
+    Vendor {
+        name: "line",
+        settings: "{kind: line, channel_access_token: \"${X}\", bot: U0b00000000000000000000000000000b, audience: Members, mode: expire, \
+                   url: URL}",
+        identifier: ("user", "U4af4980629f1b1c2d3e4f5a6b7c8d9e0"),
+        // all audiences of the name have expired, and the token is of the official account
+        allows: |replies| {
+            let is_bot = |reply: &Reply| reply.json()["userId"] == "U0b00000000000000000000000000000b";
+            let expired = |reply: &Reply| {
+                let body = reply.json();
+                let mut groups = body["audienceGroups"].as_array().into_iter().flatten();
+                reply.status == 200
+                    && groups.any(|group| group["status"] == "EXPIRED" && group["createRoute"] == "MESSAGING_API")
+            };
+            replies.first().is_some_and(is_bot) && replies.iter().skip(1).any(expired)
         },
     },
     Vendor {

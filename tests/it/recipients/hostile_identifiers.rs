@@ -238,4 +238,6 @@ async fn payment_gateways_name_one_member() {
         assert_eq!((values.len(), values[1]), (3, format!("{text}</").as_str()));
     })
     .await;
+    let line = "{kind: line, channel_access_token: \"${X}\", bot: U0b00000000000000000000000000000b, audience: a, mode: expire, url: URL}";
+    each(line, "user", |text, _| panic!("LINE is asked about {text:?}")).await;
 }

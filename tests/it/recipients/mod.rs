@@ -13,6 +13,7 @@ mod google_analytics;
 mod hostile_identifiers;
 mod http;
 mod language;
+mod line;
 mod localstripe;
 mod meta;
 mod microsoft_ads;
