@@ -13,7 +13,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 pub const ENTRY: Entry = Entry {
     name: "gmo_payment",
-    make: || Box::new(GmoPayment { members: BTreeMap::new(), left: BTreeMap::new(), deletes: true, keeps_cards: false }),
+    make: || {
+        Box::new(GmoPayment { members: BTreeMap::new(), left: BTreeMap::new(), deletes: true, keeps_cards: false })
+    },
     settings: "  gmo_payment:\n    url: {url}\n    site_id: tsite1\n    site_password: \"${GMO_SITE_PASSWORD}\"  # anything without \
                \"wrong\" in it\n",
 };

@@ -83,7 +83,10 @@ impl Vendor for GmoOpenApi {
         if request.path == "/token" {
             let form = request.form().unwrap_or_default();
             let word = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-            return match (knows_password(request), form == [word("grant_type", "client_credentials"), word("scope", "openapi")]) {
+            return match (
+                knows_password(request),
+                form == [word("grant_type", "client_credentials"), word("scope", "openapi")],
+            ) {
                 (false, _) => problem("/token", 401, "unauthorized_request"),
                 (_, false) => problem("/token", 400, "invalid_parameter"),
                 _ => {

@@ -109,7 +109,8 @@ impl Line {
             }
         }
         let is_seen = |audience: &Audience| {
-            audience.channel == channel || every && channel != Channel::Stranger && audience.channel != Channel::Stranger
+            audience.channel == channel
+                || every && channel != Channel::Stranger && audience.channel != Channel::Stranger
         };
         let all: Vec<_> = self.audiences.iter().filter(|(_, audience)| is_seen(audience)).collect();
         let shown: Vec<_> = all.iter().skip((page - 1) * size).take(size).map(|(id, it)| it.json(**id)).collect();
@@ -234,7 +235,8 @@ impl Vendor for Line {
             Some(token) if token.starts_with("line_second_") => Channel::Second,
             Some(token) if token.starts_with("line_") => Channel::First,
             _ => {
-                let message = "Authentication failed. Confirm that the access token in the authorization header is valid.";
+                let message =
+                    "Authentication failed. Confirm that the access token in the authorization header is valid.";
                 return Response::json("(token)", 401, &json!({"message": message}));
             }
         };

@@ -70,7 +70,8 @@ impl SbPayment {
             }
             _ => return Err((false, "10102000")),
         };
-        let order: Vec<_> = ["merchant_id", "service_id", "cust_code"].iter().chain(order).chain(&["sps_hashcode"]).collect();
+        let order: Vec<_> =
+            ["merchant_id", "service_id", "cust_code"].iter().chain(order).chain(&["sps_hashcode"]).collect();
         if !message.fields.iter().map(|(name, _)| name).eq(order.into_iter()) {
             return Err((false, "10100999"));
         }

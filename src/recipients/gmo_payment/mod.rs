@@ -44,9 +44,7 @@ fn member_of(subject: &Subject) -> Result<&str, Stopped> {
 /// The system has no random numbers.
 fn nobody() -> Result<String, super::CheckError> {
     let mut bytes = [0; 15];
-    getrandom::fill(&mut bytes).map_err(|_| super::CheckError {
-        reason: "the system gives no random numbers".to_owned(),
-        temporary: true,
-    })?;
+    getrandom::fill(&mut bytes)
+        .map_err(|_| super::CheckError { reason: "the system gives no random numbers".to_owned(), temporary: true })?;
     Ok(format!("sunset-{}", hex::encode(bytes)))
 }

@@ -75,7 +75,10 @@ pub static KIND: Kind = Kind {
         },
         environment(&[
             Word { word: "live", doc: "`https://openapi.mul-pay.jp`, tokens of `https://oauth.mul-pay.jp/token`" },
-            Word { word: "test", doc: "`https://stg.openapi.mul-pay.jp`, tokens of `https://stg.oauth.mul-pay.jp/token`" },
+            Word {
+                word: "test",
+                doc: "`https://stg.openapi.mul-pay.jp`, tokens of `https://stg.oauth.mul-pay.jp/token`",
+            },
         ]),
         Field {
             name: "token_url",
@@ -196,8 +199,9 @@ fn named(reply: &Reply) -> Option<String> {
 /// The word of a problem; empty where there is none.
 fn title(reply: &Reply) -> String {
     let body = reply.json().unwrap_or_default();
-    let is_word =
-        |word: &&str| matches!(word.len(), 1..=32) && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_word = |word: &&str| {
+        matches!(word.len(), 1..=32) && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
     body["title"].as_str().filter(is_word).unwrap_or_default().to_owned()
 }
 

@@ -438,7 +438,8 @@ mod tests {
         for body in ["ErrCode=E92&ErrInfo=E92000001", "ErrCode=E01|E91&ErrInfo=E01390002|E91099996"] {
             assert_eq!(verdict(body), Verdict::Retry { after: None }, "{body}");
         }
-        for body in ["ErrCode=E01&ErrInfo=E01390002", "ErrCode=E91&ErrInfo=E91099997", "MemberID=E92000001", "E92000001"]
+        for body in
+            ["ErrCode=E01&ErrInfo=E01390002", "ErrCode=E91&ErrInfo=E91099997", "MemberID=E92000001", "E92000001"]
         {
             assert_eq!(verdict(body), Verdict::Final, "{body}");
         }

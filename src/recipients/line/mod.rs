@@ -135,7 +135,11 @@ pub static KIND: Kind = Kind {
             Err(Misfit { at: vec![at], problem: problem.to_owned(), help: help.to_owned() })
         };
         if options.text("bot").is_some_and(|bot| person(bot).is_none()) {
-            return misfit("bot", "this is no bot's user id", "`U` and 32 hexadecimal digits, not the basic id that begins with `@`");
+            return misfit(
+                "bot",
+                "this is no bot's user id",
+                "`U` and 32 hexadecimal digits, not the basic id that begins with `@`",
+            );
         }
         let is_name = |name: &str| {
             name.trim() == name
@@ -154,7 +158,9 @@ pub static KIND: Kind = Kind {
             (Some("rebuild"), Some(members)) if !members.identifiers().any(|identifier| identifier == "user") => {
                 misfit("members", "no column has user ids", "name the column: `columns: {user: …}`")
             }
-            (Some("expire"), Some(_)) => misfit("mode", "`expire` uploads nobody", "leave `members` out, or choose `rebuild`"),
+            (Some("expire"), Some(_)) => {
+                misfit("mode", "`expire` uploads nobody", "leave `members` out, or choose `rebuild`")
+            }
             _ => Ok(()),
         }
     },
@@ -322,8 +328,8 @@ impl LineAudience {
     async fn data(&self, id: u64) -> Result<(Listed, Vec<String>), Stopped> {
         let body = self.ask(Call::get("look at an audience", format!("/v2/bot/audienceGroup/{id}"))).await?;
         let group = listed(&body["audienceGroup"]).filter(|group| group.id == id);
-        let group =
-            group.ok_or_else(|| Box::new(Answer::unreachable("LINE's answer about an audience cannot be read", None)))?;
+        let group = group
+            .ok_or_else(|| Box::new(Answer::unreachable("LINE's answer about an audience cannot be read", None)))?;
         let jobs = body["jobs"].as_array().into_iter().flatten();
         Ok((group, jobs.filter_map(|job| job["description"].as_str()).map(str::to_owned).collect()))
     }
@@ -371,7 +377,9 @@ impl LineAudience {
                 Ok(waiting(id, expires))
             }
             None if passed => Ok(Answer::confirmed(Grade::E2)),
-            None => Ok(Answer::forgotten("the channel's list does not show the audience that was to expire; asked anew")),
+            None => {
+                Ok(Answer::forgotten("the channel's list does not show the audience that was to expire; asked anew"))
+            }
         }
     }
 }

@@ -66,7 +66,8 @@ impl Audience {
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"members.txt\"\r\nContent-Type: \
              text/plain\r\n\r\n"
         );
-        let head = [field("description", name), field("isIfaAudience", "false"), field("uploadDescription", mark), file];
+        let head =
+            [field("description", name), field("isIfaAudience", "false"), field("uploadDescription", mark), file];
         Self { head: head.concat(), ..self }
     }
 }
@@ -124,7 +125,8 @@ mod tests {
         let id = "U4af4980629f1b1c2d3e4f5a6b7c8d9e0";
         assert_eq!(person(id), person(&format!(" {id}\n")));
         assert!(person(id).is_some());
-        for text in ["", "U", &id[1..], &id[..32], &format!("{id}0"), &id.to_uppercase(), &id.replace('U', "C"), "n/a"] {
+        for text in ["", "U", &id[1..], &id[..32], &format!("{id}0"), &id.to_uppercase(), &id.replace('U', "C"), "n/a"]
+        {
             assert_eq!(person(text), None, "{text}");
         }
     }

@@ -49,7 +49,9 @@ impl Rebuild {
             return Err(Box::new(Answer::refused(reason)));
         }
         if audience.is_too_large() {
-            return Err(Box::new(Answer::refused("more than 1,500,000 people would stay, which LINE takes in no upload")));
+            return Err(Box::new(Answer::refused(
+                "more than 1,500,000 people would stay, which LINE takes in no upload",
+            )));
         }
         Ok(audience)
     }
@@ -113,7 +115,8 @@ impl LineAudience {
             _ => return Ok(receiving(ticket)),
         }
         let own = self.own_generations(&all)?;
-        let older: Vec<_> = own.iter().filter(|(number, audience)| *number <= generation && audience.id != id).collect();
+        let older: Vec<_> =
+            own.iter().filter(|(number, audience)| *number <= generation && audience.id != id).collect();
         for (_, audience) in &older {
             self.delete_audience(audience.id).await?;
         }

@@ -244,7 +244,8 @@ impl Recipient for SbPayment {
         match self.has(&format!("sunset-{}", hex::encode(bytes))).await {
             Ok(false) => Ok(Checked::Proven),
             Ok(true) => {
-                let reason = "SB Payment Service knows a customer whose id was made up just now: look at `url`".to_owned();
+                let reason =
+                    "SB Payment Service knows a customer whose id was made up just now: look at `url`".to_owned();
                 Err(CheckError { reason, temporary: false })
             }
             Err(answer) => {

@@ -53,7 +53,9 @@ const EXPIRE: &str = "mode: expire";
 const REBUILD: &str = "mode: rebuild, members: {table: core.t, columns: {user: line}}";
 
 fn yaml(url: &str, more: &str) -> String {
-    format!("{{kind: line, channel_access_token: \"line_${{X}}\", bot: {BOT}, audience: Members, url: \"{url}\", {more}}}")
+    format!(
+        "{{kind: line, channel_access_token: \"line_${{X}}\", bot: {BOT}, audience: Members, url: \"{url}\", {more}}}"
+    )
 }
 
 fn open_yaml(yaml: &str, members: Option<Arc<dyn Members>>) -> Box<dyn Recipient> {
@@ -110,8 +112,7 @@ fn refused(answer: &Answer, words: &str) {
 async fn audiences(sandbox: &Sandbox) -> Vec<(String, u64)> {
     let url = format!("{}/v2/bot/audienceGroup/list?page=1&size=40", sandbox.url("line"));
     let body: Value = reqwest::Client::new().get(url).bearer_auth("line_x").send().await.unwrap().json().await.unwrap();
-    let audience =
-        |it: &Value| (it["description"].as_str().unwrap().to_owned(), it["audienceCount"].as_u64().unwrap());
+    let audience = |it: &Value| (it["description"].as_str().unwrap().to_owned(), it["audienceCount"].as_u64().unwrap());
     let mut all: Vec<_> = body["audienceGroups"].as_array().unwrap().iter().map(audience).collect();
     all.sort();
     all
@@ -215,7 +216,8 @@ async fn what_is_answered_to_be_deleted_may_still_be_listed() {
     sandbox.seed("line", &json!({"sticky": false}));
     assert_eq!(poll(&*line, &ticket).await.state, State::Confirmed);
     // An old one that somebody else deleted in between is no error.
-    let absent = "{\"message\": \"audience group not found\", \"details\": [{\"message\": \"AUDIENCE_GROUP_NOT_FOUND\"}]}";
+    let absent =
+        "{\"message\": \"audience group not found\", \"details\": [{\"message\": \"AUDIENCE_GROUP_NOT_FOUND\"}]}";
     sandbox.seed("line", &json!({"audiences": [{"id": 7, "name": "Members", "people": 12}], "sticky": true}));
     sandbox.fault(Fault {
         vendor: "line".into(),
@@ -308,7 +310,8 @@ async fn an_audience_is_waited_for_until_it_expires() {
     // Prolonged.
     sandbox.seed("line", &json!({"audiences": [{"id": 8, "name": "members #1", "expires": later + 100}]}));
     assert_eq!(self::ticket(&poll(&*line, &ticket).await), format!("expire/8/{}", later + 100));
-    sandbox.seed("line", &json!({"audiences": [{"id": 8, "name": "members #1", "expires": later, "status": "EXPIRED"}]}));
+    sandbox
+        .seed("line", &json!({"audiences": [{"id": 8, "name": "members #1", "expires": later, "status": "EXPIRED"}]}));
     let answer = poll(&*line, &ticket).await;
     assert_eq!((&answer.state, answer.grade), (&State::Confirmed, Some(Grade::E2)));
     // What the list does not show is not believed before its time, and is after it.

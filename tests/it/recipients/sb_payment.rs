@@ -41,7 +41,10 @@ fn refused(answer: &Answer, words: &str) {
 }
 
 fn unreachable(answer: &Answer, words: &str) {
-    assert!(matches!(&answer.state, State::Unreachable { reason, .. } if reason.contains(words)), "{words}: {answer:?}");
+    assert!(
+        matches!(&answer.state, State::Unreachable { reason, .. } if reason.contains(words)),
+        "{words}: {answer:?}"
+    );
 }
 
 fn reply(id: Option<&str>, result: &str, code: &str) -> String {
@@ -102,7 +105,9 @@ async fn the_deletions_own_word_proves_nothing() {
         unreachable(&answers(&[last]).await, "cannot be read");
         unreachable(&answers(&[&ok(LOOK_UP), &ok(DELETE), last]).await, "cannot be read");
     }
-    for (deletion, words) in [(ng("10105003"), "10105003"), (ok(LOOK_UP), "another request"), (ng("K9PK1234"), "K9PK1234")] {
+    for (deletion, words) in
+        [(ng("10105003"), "10105003"), (ok(LOOK_UP), "another request"), (ng("K9PK1234"), "K9PK1234")]
+    {
         refused(&answers(&[&ok(LOOK_UP), &deletion]).await, words);
     }
     // Somebody else was faster.
@@ -160,7 +165,9 @@ async fn what_is_no_customers_id_is_not_asked_about() {
     let sandbox = sandbox(Value::Null).await;
     let recipient = sb_payment(&sandbox);
     let long = "a".repeat(65);
-    for text in ["山田", "a<b", "a&b", "</cust_code>", "\"", "a'b", "a\\b", "a~b", "a b", "a\nb", "a\0b", "..", "-", &long] {
+    for text in
+        ["山田", "a<b", "a&b", "</cust_code>", "\"", "a'b", "a\\b", "a~b", "a b", "a\nb", "a\0b", "..", "-", &long]
+    {
         let answer = delete_one(&*recipient, subject(&[("customer", text)])).await;
         refused(&answer, "no id of a customer");
     }
