@@ -72,7 +72,7 @@ impl SbPayment {
         };
         let order: Vec<_> =
             ["merchant_id", "service_id", "cust_code"].iter().chain(order).chain(&["sps_hashcode"]).collect();
-        if !message.fields.iter().map(|(name, _)| name).eq(order.into_iter()) {
+        if !message.fields.iter().map(|(name, _)| name).eq(order) {
             return Err((false, "10100999"));
         }
         if (message.get("merchant_id"), message.get("service_id")) != ("30001", "001") {

@@ -200,7 +200,7 @@ struct LineAudience {
 
 enum Way {
     Expire,
-    Rebuild(Rebuild),
+    Rebuild(Box<Rebuild>),
 }
 
 /// A call that did not come to the wanted end: what is to be said about the subjects.
@@ -227,11 +227,11 @@ impl LineAudience {
             Way::Expire
         } else {
             let uploads = options.text("upload_url").or(settings.url.as_deref()).unwrap_or(UPLOADS);
-            Way::Rebuild(Rebuild {
+            Way::Rebuild(Box::new(Rebuild {
                 uploads: uploads.trim_end_matches('/').to_owned(),
                 members: plumbing.members.clone(),
                 leaving: Leaving::default(),
-            })
+            }))
         };
         Ok(Self {
             client: plumbing.client(settings, &Conduct { base: BASE, rates: &[], judge: usual })?,
@@ -460,7 +460,7 @@ impl Recipient for LineAudience {
     }
 
     async fn account(&self) -> Result<Option<String>, CheckError> {
-        self.owner().await.map(Some).map_err(told)
+        self.owner().await.map(Some).map_err(|stopped| told(&stopped))
     }
 
     /// The token is of the bot, and the channel has the audience.
@@ -468,13 +468,13 @@ impl Recipient for LineAudience {
         if matches!(&self.way, Way::Rebuild(rebuild) if rebuild.members.is_none()) {
             return Err(CheckError { reason: NO_MEMBERS.to_owned(), temporary: false });
         }
-        self.keep_to_bot().await.map_err(told)?;
-        let all = self.audiences().await.map_err(told)?;
-        self.own_generations(&all).map(|_| Checked::Proven).map_err(told)
+        self.keep_to_bot().await.map_err(|stopped| told(&stopped))?;
+        let all = self.audiences().await.map_err(|stopped| told(&stopped))?;
+        self.own_generations(&all).map(|_| Checked::Proven).map_err(|stopped| told(&stopped))
     }
 }
 
-fn told(answer: Stopped) -> CheckError {
+fn told(answer: &Answer) -> CheckError {
     let temporary = matches!(answer.state, State::Unreachable { .. });
     CheckError { reason: answer.state.reason().unwrap_or_default().to_owned(), temporary }
 }
