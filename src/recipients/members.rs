@@ -1,5 +1,6 @@
 //! Who is to stay: for recipients that cannot remove one person, and get a whole list anew instead.
 
+use super::{Answer, State};
 use crate::{
     diagnostic::{Diagnostic, Place, Places},
     rules::{
@@ -7,7 +8,11 @@ use crate::{
         shape::{Field, MapShape, Shape},
     },
 };
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// The key of such a recipient in `sunset.yaml`.
 pub const FIELD: Field = Field::optional(
@@ -96,5 +101,62 @@ pub struct Page {
 impl Debug for Page {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         f.debug_struct("Page").field("members", &self.members.len()).field("last", &self.next.is_none()).finish()
+    }
+}
+
+/// Those who leave a list in one run, and what came of the list that was made without them. A mark is what tells people
+/// apart.
+///
+/// The list is made once for everybody whom a run asks about, not once for each page of rows: whoever is asked about is
+/// announced first, and all get the same answer.
+pub struct Leaving<Mark> {
+    /// Each with whether it was announced and not asked about yet. They come back into no list, whoever hands them over.
+    marks: Mutex<BTreeMap<Mark, bool>>,
+    /// What came of the list without so many of them. They only ever grow in number, so the same number means the same
+    /// people.
+    made: tokio::sync::Mutex<Option<(usize, Answer)>>,
+}
+
+impl<Mark> Default for Leaving<Mark> {
+    fn default() -> Self {
+        Self { marks: Mutex::default(), made: tokio::sync::Mutex::default() }
+    }
+}
+
+impl<Mark: Ord> Leaving<Mark> {
+    fn marks(&self) -> MutexGuard<'_, BTreeMap<Mark, bool>> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// They will be asked about: no list holds them from now on.
+    pub fn announce(&self, marks: impl IntoIterator<Item = Mark>) {
+        self.marks().extend(marks.into_iter().map(|mark| (mark, true)));
+    }
+
+    pub fn holds(&self, mark: &Mark) -> bool {
+        self.marks().contains_key(mark)
+    }
+
+    /// Asks about these: the answer that the list got which was made without them, or that of a new one. A list that could
+    /// not be made because nobody answered is tried again.
+    pub async fn ask(&self, marks: impl IntoIterator<Item = Mark>, make: impl Future<Output = Answer>) -> Answer {
+        let mut made = self.made.lock().await;
+        let number = {
+            let mut known = self.marks();
+            // Whoever was asked about before, or was not announced, wants a new look.
+            let announced = marks.into_iter().fold(true, |all, mark| all & (known.insert(mark, false) == Some(true)));
+            announced.then_some(known.len())
+        };
+        if let (Some((without, answer)), Some(number)) = (&*made, number)
+            && *without == number
+        {
+            return answer.clone();
+        }
+        let answer = make.await;
+        let number = self.marks().len();
+        if !matches!(answer.state, State::Unreachable { .. }) {
+            *made = Some((number, answer.clone()));
+        }
+        answer
     }
 }

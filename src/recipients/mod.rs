@@ -13,6 +13,7 @@ pub mod criteo;
 pub mod ddrf;
 mod discreet;
 mod echo;
+pub mod gmo_payment;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
@@ -20,6 +21,7 @@ pub mod grade;
 pub mod hashing;
 pub mod http;
 pub mod identity;
+pub mod line;
 pub mod members;
 pub mod meta;
 pub mod microsoft_ads;
@@ -36,6 +38,7 @@ pub mod rate;
 pub mod recipe;
 pub mod retention;
 pub mod retry;
+pub mod sb_payment;
 pub mod sender;
 pub mod stripe;
 pub mod subject;
@@ -66,9 +69,12 @@ use std::fmt;
 pub static KINDS: &[&Kind] = &[
     &criteo::KIND,
     &ddrf::KIND,
+    &gmo_payment::protocol::KIND,
+    &gmo_payment::openapi::KIND,
     &google_ads::KIND,
     &google_analytics::KIND,
     &http::KIND,
+    &line::KIND,
     &meta::KIND,
     &microsoft_ads::KIND,
     &mouseflow::KIND,
@@ -80,6 +86,7 @@ pub static KINDS: &[&Kind] = &[
     &object_storage::s3::KIND,
     &opendsr::KIND,
     &paypal::KIND,
+    &sb_payment::KIND,
     &stripe::KIND,
     &tiktok_ads::KIND,
     &webhook::KIND,

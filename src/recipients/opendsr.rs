@@ -21,6 +21,7 @@ use super::{
     identity::formatted,
     no_remarks,
     retry::usual,
+    subject::uuid,
 };
 use crate::rules::{
     format,
@@ -31,7 +32,6 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use signature::{Authorities, Fault, Processor};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
@@ -558,11 +558,7 @@ fn host(url: &str) -> Option<String> {
 
 /// A UUID of version 4 in form; the same as long as the asking lasts, and nobody can tell whose it is.
 fn own_id(subject: &Subject, number: u32) -> String {
-    let mut bytes = Sha256::digest(format!("opendsr/{number}/{}", subject.request()));
-    bytes[6] = bytes[6] & 0x0F | 0x40;
-    bytes[8] = bytes[8] & 0x3F | 0x80;
-    let text = hex::encode(&bytes[..16]);
-    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+    uuid(&format!("opendsr/{number}/{}", subject.request()))
 }
 
 #[async_trait::async_trait]

@@ -76,6 +76,15 @@ impl Subject {
     }
 }
 
+/// A UUID of version 4 in form that is made of a text: the same text gives the same one, which does not tell the text.
+pub fn uuid(text: &str) -> String {
+    let mut bytes = Sha256::digest(text);
+    bytes[6] = bytes[6] & 0x0F | 0x40;
+    bytes[8] = bytes[8] & 0x3F | 0x80;
+    let text = hex::encode(&bytes[..16]);
+    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+}
+
 /// Names alone.
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

@@ -13,6 +13,9 @@
 //!   the new list by hand**, and until then answers stay "accepted" and say why. The new list is named like the
 //!   old one, with ` #1`, ` #2` and so on behind it.
 //!
+//! Lists whose people come from LINE (an official account's friends, LINE Ads, the Business Manager) are not customer data lists:
+//! neither way looks at them, and somebody has to change them at LINE. Where `list` names one, the refusal says so.
+//!
 //! A crash between two steps costs nothing: the new list's description holds a digest of its rows, so the next run finds it and
 //! goes on. Rows are SHA-256 without salt of the e-mail address (half-width, small letters) and of the phone number (digits
 //! with country code, no hyphens), or advertising ids. Yahoo refuses an upload of fewer than 100 rows
@@ -69,6 +72,10 @@ const TOKEN: &str = "https://biz-oauth.yahoo.co.jp/oauth/v1/token";
 
 /// Lists in one answer.
 const LISTED: usize = 1000;
+
+/// Types of lists whose people come from LINE: friends of an official account and who blocked it, what a Business Manager
+/// shares, and what was made with LINE Ads (API v19). Nobody uploads to them here.
+const FROM_LINE: &[&str] = &["LINE_OA_FRIEND", "LINE_OA_BLOCK", "BUSINESS_MANAGER", "MIGRATED_LINE_AUDIENCE"];
 
 const JAPAN: u64 = 81;
 
@@ -245,9 +252,11 @@ fn facts(settings: &RecipientSettings) -> Facts {
             "nothing by this call: it proves that the lists have forgotten whoever was not uploaded for the period"
         },
         kept: if rebuild {
-            "reports, and what was derived from the old list before, such as similar audiences; members of other lists"
+            "reports, and what was derived from the old list before, such as similar audiences; members of other lists; lists that \
+             come from LINE (official accounts, LINE Ads, the Business Manager), which have to be changed at LINE"
         } else {
-            "reports, and what was derived from the lists before, such as similar audiences; whoever was uploaded again meanwhile"
+            "reports, and what was derived from the lists before, such as similar audiences; whoever was uploaded again meanwhile; \
+             lists that come from LINE (official accounts, LINE Ads, the Business Manager), which have to be changed at LINE"
         },
         sources: &[
             "https://github.com/yahoojp-marketing/ads-display-api-documents",
@@ -338,11 +347,16 @@ impl YahooJapanAds {
 
     /// All customer data lists of the account, and the name of the last call.
     async fn lists(&self) -> Result<(Vec<List>, Option<String>), Stopped> {
+        self.lists_of(&["CUSTOMER_DATA"]).await
+    }
+
+    /// All lists of these types.
+    async fn lists_of(&self, types: &[&str]) -> Result<(Vec<List>, Option<String>), Stopped> {
         let (mut lists, mut start) = (Vec::new(), 1);
         loop {
             let selector = json!({
                 "accountId": self.account,
-                "audienceListTypes": ["CUSTOMER_DATA"],
+                "audienceListTypes": types,
                 // Durations are left out otherwise.
                 "includeDetail": true,
                 "startIndex": start,
@@ -358,7 +372,7 @@ impl YahooJapanAds {
                     return Err(Box::new(Answer::refused(words("a list cannot be read", &codes)).request_id(id)));
                 };
                 let content = &list["audienceListContent"];
-                if content["audienceListType"].as_str().is_some_and(|kind| kind != "CUSTOMER_DATA") {
+                if content["audienceListType"].as_str().is_some_and(|kind| !types.contains(&kind)) {
                     continue;
                 }
                 let text = |key: &str| list[key].as_str().unwrap_or_default().to_owned();

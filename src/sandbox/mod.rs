@@ -13,14 +13,18 @@ pub mod criteo;
 pub mod crm;
 pub mod ddrf;
 pub mod gcs;
+pub mod gmo_payment;
+pub mod gmo_payment_openapi;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
+pub mod line;
 pub mod meta;
 pub mod microsoft_ads;
 pub mod mouseflow;
 pub mod opendsr;
 pub mod paypal;
+pub mod sb_payment;
 pub mod script;
 pub mod smtp;
 pub mod stripe;
@@ -55,13 +59,17 @@ pub static VENDORS: &[Entry] = &[
     crm::ENTRY,
     ddrf::ENTRY,
     gcs::ENTRY,
+    gmo_payment::ENTRY,
+    gmo_payment_openapi::ENTRY,
     google_ads::ENTRY,
     google_analytics::ENTRY,
+    line::ENTRY,
     meta::ENTRY,
     microsoft_ads::ENTRY,
     mouseflow::ENTRY,
     opendsr::ENTRY,
     paypal::ENTRY,
+    sb_payment::ENTRY,
     stripe::ENTRY,
     tiktok_ads::ENTRY,
     webhook::ENTRY,

@@ -1,7 +1,7 @@
 //! A stand-in of Yahoo! JAPAN Ads' Display API v19: customer data lists, uploads, removal, tokens.
 //!
 //! After `design/v19` of <https://github.com/yahoojp-marketing/ads-display-api-documents>. Any client but one whose id, secret or
-//! refresh token contains `wrong` gets a token. Seed: `{"lists": [{"id": 1, "name": "Members", "duration": 60, "in_use": true}],
+//! refresh token contains `wrong` gets a token. Seed: `{"lists": [{"id": 1, "name": "Members", "duration": 60, "in_use": true, "type": "LINE_OA_FRIEND"}],
 //! "fate": "FAILED", "looks": 2, "test_account": true, "expire_tokens": true, "forbidden": true, "release": true}`. An upload is
 //! received (or ends as `fate`) at the given look at its status; `release` takes all lists out of use.
 
@@ -36,6 +36,8 @@ struct Yahoo {
 }
 
 struct List {
+    /// As `audienceListType` has it.
+    kind: String,
     name: String,
     description: String,
     duration: u64,
@@ -90,6 +92,7 @@ impl Vendor for Yahoo {
         for list in seed["lists"].as_array().into_iter().flatten() {
             let rows = list["rows"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
             let new = List {
+                kind: list["type"].as_str().unwrap_or("CUSTOMER_DATA").to_owned(),
                 name: list["name"].as_str().unwrap_or_default().to_owned(),
                 description: list["description"].as_str().unwrap_or_default().to_owned(),
                 duration: list["duration"].as_u64().unwrap_or(180),
@@ -177,12 +180,13 @@ impl Yahoo {
             return self.whole(route, 200, "F0003", "Out of range");
         };
         let kinds: Vec<_> = body["audienceListTypes"].as_array().into_iter().flatten().collect();
-        let shown = kinds.is_empty() || kinds.iter().any(|kind| *kind == "CUSTOMER_DATA");
+        let is_shown = |list: &List| kinds.is_empty() || kinds.iter().any(|kind| *kind == list.kind.as_str());
         let detail = body["includeDetail"] == Value::Bool(true);
         let (skip, take) = (usize::try_from(start - 1).unwrap_or(0), usize::try_from(most).unwrap_or(0));
-        let page = self.lists.iter().filter(|_| shown).skip(skip).take(take);
+        let all: Vec<_> = self.lists.iter().filter(|(_, list)| is_shown(list)).collect();
+        let page = all.iter().copied().skip(skip).take(take);
         let values: Vec<_> = page.map(|(id, list)| shown_list(*id, list, detail)).collect();
-        let rval = json!({"totalNumEntries": if shown { self.lists.len() } else { 0 }, "values": values});
+        let rval = json!({"totalNumEntries": all.len(), "values": values});
         Response::json(route, 200, &json!({"errors": null, "rid": self.rid(), "rval": rval}))
     }
 
@@ -208,6 +212,7 @@ impl Yahoo {
             }
             let id = self.lists.keys().max().copied().unwrap_or(1000) + 1;
             let list = List {
+                kind: "CUSTOMER_DATA".to_owned(),
                 name: name.to_owned(),
                 description: new["description"].as_str().unwrap_or_default().to_owned(),
                 duration,
@@ -303,8 +308,8 @@ impl Yahoo {
 }
 
 fn shown_list(id: u64, list: &List, detail: bool) -> Value {
-    let mut content = json!({"audienceListType": "CUSTOMER_DATA"});
-    if detail {
+    let mut content = json!({"audienceListType": list.kind});
+    if detail && list.kind == "CUSTOMER_DATA" {
         content["customerDataAudienceList"] = json!({"dataDuration": list.duration});
     }
     let shown = json!({

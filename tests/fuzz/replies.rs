@@ -52,6 +52,41 @@ pub static TARGET: Target = Target {
         "<Blob><Name>a</Name></Blob>",
         "<Deleted>true</Deleted>",
         "<NextMarker>m</NextMarker>",
+        "gmo_payment\n",
+        "gmo_payment_openapi\n",
+        "sb_payment\n",
+        "line\n",
+        "\"userId\":\"U0b00000000000000000000000000000b\"",
+        "\"audienceGroups\":[",
+        "\"hasNextPage\":false",
+        "\"audienceGroupId\":7",
+        "\"createRoute\":\"MESSAGING_API\"",
+        "\"status\":\"EXPIRED\"",
+        "\"expireTimestamp\":1",
+        "<sps-api-response id=\"MG02-00104-101\">",
+        "<sps-api-response id=\"MG02-00103-101\">",
+        "<sps-api-response>",
+        "</sps-api-response>",
+        "<res_result>NG</res_result>",
+        "<res_result>OK</res_result>",
+        "<res_err_code>10195999</res_err_code>",
+        "<res_err_code/>",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "ErrCode=E01&ErrInfo=E01390002",
+        "ErrCode=E01&ErrInfo=E01240002",
+        "ErrCode=E01|E01&ErrInfo=E01390002|E01240002",
+        "ErrCode=E01&ErrInfo=E01210002",
+        "|E01",
+        "MemberID=m-1&MemberName=&DeleteFlag=0",
+        "MemberID=m-1",
+        "&DeleteFlag=1",
+        "CardSeq=0|1&DeleteFlag=0|1",
+        "CardSeq=0",
+        "202\n",
+        "\"memberId\":\"m-1\"",
+        "\"title\":\"invalid_parameter\"",
         "\"code\":0",
         "\"code\":40002",
         "\"message\":\"OK\"",
@@ -260,6 +295,74 @@ const VENDORS: &[Vendor] = &[
             let is_flat = |reply: &Reply| reply.is_success() && reply.header.trim_end() == "x-ms-is-hns-enabled: false";
             let is_list = |reply: &Reply| reply.is_success() && reply.body.contains("<EnumerationResults");
             replies.iter().any(is_flat) && replies.last().is_some_and(is_list)
+        },
+    },
+    Vendor {
+        name: "gmo_payment",
+        settings: "{kind: gmo_payment, site_id: a, site_password: \"${X}\", url: URL}",
+        identifier: ("member", "m-1"),
+        // the last but one is the look-up after a deletion, and the last one that of the cards
+        allows: |replies| {
+            let is_absent = |reply: &Reply| {
+                let body = reply.body.trim_end();
+                reply.status == 200
+                    && (body == "ErrCode=E01&ErrInfo=E01390002" || body == "ErrInfo=E01390002&ErrCode=E01")
+            };
+            let codes = |reply: &Reply| {
+                let body = reply.body.replace("E01390002", "").replace("E01240002", "").replace("E01", "");
+                let rest: String = body.chars().filter(|c| !"|&\r\n".contains(*c)).collect();
+                reply.status == 200 && ["ErrCode=ErrInfo=", "ErrInfo=ErrCode="].contains(&rest.as_str())
+            };
+            let names = |reply: &Reply| reply.status == 200 && reply.body.contains("MemberID=m-1");
+            match replies {
+                [only] => is_absent(only),
+                [first, .., member, cards] => names(first) && is_absent(member) && codes(cards),
+                _ => false,
+            }
+        },
+    },
+    Vendor {
+        name: "gmo_payment_openapi",
+        settings: "{kind: gmo_payment_openapi, shop_id: a, shop_password: \"${X}\", url: URL}",
+        identifier: ("member", "m-1"),
+        allows: |replies| {
+            let own = |reply: &Reply| reply.json()["memberId"] == "m-1";
+            replies.first().is_some_and(|reply| reply.status == 202 && own(reply))
+                && !replies.get(1).is_some_and(|reply| reply.is_success() && own(reply))
+        },
+    },
+    Vendor {
+        name: "sb_payment",
+        settings: "{kind: sb_payment, merchant_id: \"30001\", service_id: \"001\", hash_key: \"${X}\", url: URL}",
+        identifier: ("customer", "c-1"),
+        // the last one is a look-up, and says the one code
+        allows: |replies| {
+            let has = |reply: &Reply, texts: &[&str]| {
+                reply.status == 200 && texts.iter().all(|text| reply.body.contains(text))
+            };
+            let absent = ["<sps-api-response", "NG", "10195999", "</sps-api-response"];
+            match replies {
+                [only] => has(only, &absent),
+                [first, _, last] => has(first, &["MG02-00104-101", "OK"]) && has(last, &absent),
+                _ => false,
+            }
+        },
+    },
+    Vendor {
+        name: "line",
+        settings: "{kind: line, channel_access_token: \"${X}\", bot: U0b00000000000000000000000000000b, audience: Members, mode: expire, \
+                   url: URL}",
+        identifier: ("user", "U4af4980629f1b1c2d3e4f5a6b7c8d9e0"),
+        // all audiences of the name have expired, and the token is of the official account
+        allows: |replies| {
+            let is_bot = |reply: &Reply| reply.json()["userId"] == "U0b00000000000000000000000000000b";
+            let expired = |reply: &Reply| {
+                let body = reply.json();
+                let mut groups = body["audienceGroups"].as_array().into_iter().flatten();
+                reply.status == 200
+                    && groups.any(|group| group["status"] == "EXPIRED" && group["createRoute"] == "MESSAGING_API")
+            };
+            replies.first().is_some_and(is_bot) && replies.iter().skip(1).any(expired)
         },
     },
     Vendor {

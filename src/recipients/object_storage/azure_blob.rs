@@ -22,6 +22,7 @@ use crate::{
         Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
         RecipientSettings, State, Subject,
         client::{Auth, Body, Call, Client, Conduct, Failure, Reply, Signer, in_order, segment},
+        no_remarks,
         retry::usual,
         token::{FormGrant, Tokens},
     },
@@ -54,73 +55,59 @@ pub static KIND: Kind = Kind {
     doc: "Blobs in a container of Azure Blob Storage: files that rows point at go with all their versions and snapshots, and the \
           row waits until soft delete keeps none of them any more.",
     settings: &[
-        Field {
-            name: "account",
-            required: true,
-            doc: "The storage account's name. Its blobs are at `https://ACCOUNT.blob.core.windows.net`, or at `url`.",
-            shape: Shape::Text(&format::TEXT),
-            example: "examplestore",
-        },
-        Field {
-            name: "container",
-            required: true,
-            doc: "The container's name.",
-            shape: Shape::Text(&format::TEXT),
-            example: "uploads",
-        },
+        Field::required(
+            "account",
+            "The storage account's name. Its blobs are at `https://ACCOUNT.blob.core.windows.net`, or at `url`.",
+            Shape::Text(&format::TEXT),
+            "examplestore",
+        ),
+        Field::required("container", "The container's name.", Shape::Text(&format::TEXT), "uploads"),
         KEYS,
         PREFIXES,
-        Field {
-            name: "key",
-            required: false,
-            doc: "One of the account's keys, from a variable or file. It may do everything in the account.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${UPLOADS_KEY}\"",
-        },
-        Field {
-            name: "sas",
-            required: false,
-            doc: "Instead of a key: a shared access signature for the container that may read (the account's \
+        Field::optional(
+            "key",
+            "One of the account's keys, from a variable or file. It may do everything in the account.",
+            Shape::Text(&format::KEY),
+            "\"${UPLOADS_KEY}\"",
+        ),
+        Field::optional(
+            "sas",
+            "Instead of a key: a shared access signature for the container that may read (the account's \
                   properties, alone), list, delete, and delete versions (`rldx`; with `permanent` also `y`).",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${UPLOADS_SAS}\"",
-        },
-        Field {
-            name: "tenant",
-            required: false,
-            doc: "Instead of a key: the directory of an application that is a Storage Blob Data Owner of the container.",
-            shape: Shape::Text(&format::SETTING),
-            example: "72f988bf-86f1-41af-91ab-2d7cd011db47",
-        },
-        Field {
-            name: "client_id",
-            required: false,
-            doc: "The application's id.",
-            shape: Shape::Text(&format::SETTING),
-            example: "00001111-aaaa-2222-bbbb-3333cccc4444",
-        },
-        Field {
-            name: "client_secret",
-            required: false,
-            doc: "The application's secret, from a variable or file.",
-            shape: Shape::Text(&format::KEY),
-            example: "\"${UPLOADS_CLIENT_SECRET}\"",
-        },
-        Field {
-            name: "token_url",
-            required: false,
-            doc: "Where tokens are given, instead of Microsoft's own place.",
-            shape: Shape::Text(&format::SETTING),
-            example: "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token",
-        },
-        Field {
-            name: "permanent",
-            required: false,
-            doc: "Erase also what soft delete keeps, as far as Azure can: versions and snapshots, where the account allows permanent \
+            Shape::Text(&format::KEY),
+            "\"${UPLOADS_SAS}\"",
+        ),
+        Field::optional(
+            "tenant",
+            "Instead of a key: the directory of an application that is a Storage Blob Data Owner of the container.",
+            Shape::Text(&format::SETTING),
+            "72f988bf-86f1-41af-91ab-2d7cd011db47",
+        ),
+        Field::optional(
+            "client_id",
+            "The application's id.",
+            Shape::Text(&format::SETTING),
+            "00001111-aaaa-2222-bbbb-3333cccc4444",
+        ),
+        Field::optional(
+            "client_secret",
+            "The application's secret, from a variable or file.",
+            Shape::Text(&format::KEY),
+            "\"${UPLOADS_CLIENT_SECRET}\"",
+        ),
+        Field::optional(
+            "token_url",
+            "Where tokens are given, instead of Microsoft's own place.",
+            Shape::Text(&format::SETTING),
+            "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token",
+        ),
+        Field::optional(
+            "permanent",
+            "Erase also what soft delete keeps, as far as Azure can: versions and snapshots, where the account allows permanent \
                   deletion. A blob without versions stays until its day.",
-            shape: Shape::Boolean,
-            example: "true",
-        },
+            Shape::Boolean,
+            "true",
+        ),
     ],
     identifiers: Identifiers::OfPlaces(|settings| {
         Pointers::read(settings).map_or_else(|_| Vec::new(), |pointers| pointers.identifiers())
@@ -141,6 +128,7 @@ pub static KIND: Kind = Kind {
             "https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key",
         ],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(AzureBlob::open(settings, plumbing)?)),
 };
 

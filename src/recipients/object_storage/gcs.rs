@@ -19,7 +19,7 @@ use crate::{
         Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
         RecipientSettings, Subject,
         client::{Auth, Call, Client, Conduct, Failure, Reply, in_order, segment},
-        google,
+        google, no_remarks,
         token::Tokens,
     },
     rules::{
@@ -46,14 +46,13 @@ pub static KIND: Kind = Kind {
     doc: "Objects in a bucket of Google Cloud Storage: files that rows point at go with all their generations, and the row waits \
           until soft delete keeps none of them any more.",
     settings: &[
-        Field {
-            name: "bucket",
-            required: true,
-            doc: "The bucket's name. Whoever the credentials are of may `storage.objects.list` and `storage.objects.delete` there, \
+        Field::required(
+            "bucket",
+            "The bucket's name. Whoever the credentials are of may `storage.objects.list` and `storage.objects.delete` there, \
                   and, to explain refusals, `storage.objects.get`.",
-            shape: Shape::Text(&format::TEXT),
-            example: "uploads",
-        },
+            Shape::Text(&format::TEXT),
+            "uploads",
+        ),
         KEYS,
         PREFIXES,
         google::SERVICE_ACCOUNT,
@@ -89,6 +88,7 @@ pub static KIND: Kind = Kind {
             "https://docs.cloud.google.com/storage/docs/object-holds",
         ],
     },
+    remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(Gcs::open(settings, plumbing)?)),
 };
 

@@ -4,7 +4,7 @@
 //! announced first ([`Recipient::announce`](crate::recipients::Recipient::announce)), and all get the same answer.
 
 use super::{
-    Stopped, YahooJapanAds, codes, id_of, refusal,
+    FROM_LINE, Stopped, YahooJapanAds, codes, id_of, refusal,
     rows::{File, Mark, Row, UploadType, mark},
     text_of, words,
 };
@@ -178,7 +178,13 @@ impl YahooJapanAds {
         let (lists, _) = self.lists().await?;
         let ours = rebuild.generations(lists);
         let Some((last, newest)) = ours.last() else {
-            let reason = "there is no customer data list of the name that `list` gives";
+            let (lists, _) = self.lists_of(FROM_LINE).await?;
+            let reason = match rebuild.generations(lists).is_empty() {
+                true => "there is no customer data list of the name that `list` gives",
+                false => {
+                    "the list that `list` names comes from LINE or the Business Manager, and no upload changes it: change it there"
+                }
+            };
             return Err(Box::new(Answer::refused(reason)));
         };
         // An older list of the same rows does not do: a newer one may hold somebody who has come and goes again.

@@ -238,3 +238,28 @@ async fn microsoft_removes_one_item() {
     let tiktok = "{kind: tiktok_ads, access_token: \"${X}\", advertiser: \"1\", audience: \"2\", url: URL}";
     each(tiktok, "email", |text, _| panic!("TikTok is asked about {text:?}")).await;
 }
+
+#[tokio::test]
+async fn payment_gateways_name_one_member() {
+    let protocol = "{kind: gmo_payment, site_id: a, site_password: \"${X}\", url: URL}";
+    each(protocol, "member", |text, asked| {
+        let pairs: Vec<_> = asked.body.split('&').map(|pair| pair.split_once('=').unwrap()).collect();
+        assert_eq!(pairs.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["SiteID", "SitePass", "MemberID"]);
+        assert_eq!(unescaped(pairs[2].1, true), text);
+    })
+    .await;
+    let openapi = "{kind: gmo_payment_openapi, shop_id: a, shop_password: \"${X}\", url: URL}";
+    each(openapi, "member", |text, asked| {
+        let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+        assert_eq!(body, serde_json::json!({"memberId": text}));
+    })
+    .await;
+    let sb = "{kind: sb_payment, merchant_id: \"30001\", service_id: \"001\", hash_key: \"${X}\", url: URL}";
+    each(sb, "customer", |text, asked| {
+        let values: Vec<_> = asked.body.split("cust_code>").collect();
+        assert_eq!((values.len(), values[1]), (3, format!("{text}</").as_str()));
+    })
+    .await;
+    let line = "{kind: line, channel_access_token: \"${X}\", bot: U0b00000000000000000000000000000b, audience: a, mode: expire, url: URL}";
+    each(line, "user", |text, _| panic!("LINE is asked about {text:?}")).await;
+}

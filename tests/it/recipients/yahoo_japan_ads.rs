@@ -279,6 +279,19 @@ async fn an_upload_that_fails_is_made_again() {
 }
 
 #[tokio::test]
+async fn a_list_that_comes_from_line_is_changed_there() {
+    for kind in ["LINE_OA_FRIEND", "LINE_OA_BLOCK", "BUSINESS_MANAGER", "MIGRATED_LINE_AUDIENCE"] {
+        let sandbox = sandbox(&json!({"lists": [{"id": 7, "name": "Members", "type": kind}]})).await;
+        let answer = ask(&*open(&sandbox, REBUILD, Some(Staying::new(100)))).await;
+        let State::Refused { reason } = &answer.state else { panic!("{answer:?}") };
+        assert!(reason.contains("comes from LINE") && reason.contains("change it there"), "{kind}: {reason}");
+        assert_eq!(lists(&sandbox).await, [("Members".to_owned(), 0)]);
+        // It has no duration that Yahoo would prove.
+        assert_eq!(ask(&*open(&sandbox, EXPIRY, None)).await.grade, Some(Grade::E2));
+    }
+}
+
+#[tokio::test]
 async fn a_list_is_never_rebuilt_from_half_of_those_who_stay() {
     let sandbox = sandbox(&members(60)).await;
     let broken = Staying { people: Mutex::new(Staying::new(200).people.lock().unwrap().clone()), broken: true };
