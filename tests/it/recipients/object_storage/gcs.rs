@@ -7,6 +7,7 @@ use crate::{
     support::{
         bench::Bench,
         python::{self, Running},
+        servers::say,
     },
 };
 use serde_json::{Value, json};
@@ -17,7 +18,8 @@ use sunset::{
     sandbox::{Fault, Sandbox},
 };
 
-/// The testbench (GitHub), with Google's own library (PyPI) as the other party.
+/// Google's testbench with Google's own library (PyPI) as the other party. The testbench is in no registry of packages:
+/// SUNSET_TEST_GCS_TESTBENCH names a checkout of it (googleapis/storage-testbench at v0.63.0).
 struct Testbench {
     url: String,
     tokens: Recorder,
@@ -26,10 +28,13 @@ struct Testbench {
 }
 
 impl Testbench {
-    /// `None` where it cannot be installed, which is said.
+    /// `None` where it is not there or cannot be installed, which is said.
     async fn start() -> Option<Self> {
-        let package = "googleapis-storage-testbench @ git+https://github.com/googleapis/storage-testbench@v0.63.0";
-        let python = python::library("testbench", &[package, "google-cloud-storage==3.17.1"])?.join("python");
+        let Ok(checkout) = std::env::var("SUNSET_TEST_GCS_TESTBENCH") else {
+            say("skipped: SUNSET_TEST_GCS_TESTBENCH names no checkout of Google's storage-testbench");
+            return None;
+        };
+        let python = python::library("testbench", &[&checkout, "google-cloud-storage==3.17.1"])?.join("python");
         let port = python::free_port();
         let serve =
             format!("import testbench, waitress; waitress.serve(testbench.run(), host='127.0.0.1', port={port})");
