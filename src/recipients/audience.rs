@@ -1,11 +1,42 @@
-//! People in an audience that knows them by identifiers of several types: each type goes into calls of its own, each identifier
-//! once, and a person is served when all identifiers are.
+//! Removal from audiences: what is sent about people is sent once, however many rows are about a person.
+//!
+//! Some audiences take a person as a whole ([`Once`]). Others know people by identifiers of several types ([`People`]): each type goes
+//! into calls of its own, each identifier once, and a person is served when all identifiers are.
 
 use super::Answer;
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+};
 
-/// One identifier as it is sent, and the people who have it, by their positions.
-pub type Entry = (String, Vec<usize>);
+/// Something as it is sent, such as an identifier, and the people whom it is about, by their positions.
+pub type Entry<T = String> = (T, Vec<usize>);
+
+/// What is to be sent about people, in the order in which it came up.
+pub struct Once<T> {
+    entries: Vec<Entry<T>>,
+    known: HashMap<T, usize>,
+}
+
+impl<T: Clone + Eq + Hash> Once<T> {
+    pub fn new() -> Self {
+        Self { entries: Vec::new(), known: HashMap::new() }
+    }
+
+    /// This is to be sent about the person.
+    pub fn about(&mut self, item: T, person: usize) {
+        if let Some(at) = self.known.get(&item) {
+            self.entries[*at].1.push(person);
+        } else {
+            self.known.insert(item.clone(), self.entries.len());
+            self.entries.push((item, vec![person]));
+        }
+    }
+
+    pub fn entries(self) -> Vec<Entry<T>> {
+        self.entries
+    }
+}
 
 /// What is to be asked about people, and what was answered.
 pub struct People {
@@ -56,8 +87,8 @@ impl People {
     }
 }
 
-/// The same answer for all people of these identifiers.
-pub fn same(entries: &[Entry], answer: &Answer) -> Vec<(usize, Answer)> {
+/// The same answer for all people whom these are about.
+pub fn same<T>(entries: &[Entry<T>], answer: &Answer) -> Vec<(usize, Answer)> {
     entries.iter().flat_map(|(_, people)| people).map(|person| (*person, answer.clone())).collect()
 }
 
@@ -83,6 +114,19 @@ mod tests {
             ("email", vec![entry("c", &[2])]),
         ];
         assert_eq!(people.batches(2), wanted);
+    }
+
+    #[test]
+    fn what_is_sent_about_several_rows_goes_once() {
+        let mut once = Once::new();
+        for (item, person) in [("b", 0), ("a", 1), ("b", 2)] {
+            once.about(item, person);
+        }
+        let entries = once.entries();
+        assert_eq!(entries, [("b", vec![0, 2]), ("a", vec![1])]);
+        let answer = Answer::confirmed(Grade::E2);
+        let told = same(&entries, &answer).into_iter().map(|(person, _)| person);
+        assert_eq!(told.collect::<Vec<_>>(), [0, 2, 1]);
     }
 
     #[test]

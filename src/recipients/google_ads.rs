@@ -26,6 +26,7 @@ mod members;
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
     Recipient, RecipientSettings, State, Subject,
+    audience::Once,
     client::{Auth, Body, Call, Client, Conduct, Reply, in_order},
     google,
     hashing::sha256,
@@ -33,23 +34,16 @@ use super::{
     token::Tokens,
     version::Versions,
 };
-use crate::{
-    ledger::tag::Tag,
-    rules::{
-        format,
-        node::Node,
-        shape::{Field, Shape, Word},
-    },
+use crate::rules::{
+    format,
+    node::Node,
+    shape::{Field, Shape, Word},
 };
 use jiff::civil::date;
 use members::Type;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const MANAGER_BASE: &str = "https://datamanager.googleapis.com";
 const ADS_BASE: &str = "https://googleads.googleapis.com";
@@ -299,17 +293,19 @@ impl Recipient for GoogleAds {
         if let Err(failure) = self.tokens.token(&self.client, None).await {
             return vec![failure.into(); subjects.len()];
         }
-        let mut answers: BTreeMap<Tag, Answer> = BTreeMap::new();
-        let mut seen: BTreeSet<Tag> = BTreeSet::new();
-        let mut by_type: BTreeMap<Type, Part> = BTreeMap::new();
+        let mut answers: Vec<Option<Answer>> = vec![None; subjects.len()];
+        let mut once = Once::new();
         for (place, subject) in subjects.iter().enumerate() {
-            if !seen.insert(subject.tag()) {
-                continue;
-            }
             match self.member(subject) {
-                Ok(member) => by_type.entry(member.kind).or_default().push((place, subject, member.body)),
-                Err(answer) => drop(answers.insert(subject.tag(), answer)),
+                Ok(member) => once.about(member, place),
+                Err(answer) => answers[place] = Some(answer),
             }
+        }
+        let mut by_type: BTreeMap<Type, Part> = BTreeMap::new();
+        let mut rows_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (member, rows) in once.entries() {
+            by_type.entry(member.kind).or_default().push((rows[0], &subjects[rows[0]], member.body));
+            rows_of.insert(rows[0], rows);
         }
         let mut parts = Vec::new();
         for (kind, members) in by_type {
@@ -327,10 +323,12 @@ impl Recipient for GoogleAds {
             None => self.remove(kind, part).await,
         };
         for (place, answer) in in_order(parts.into_iter().map(serve).collect(), AT_ONCE).await.into_iter().flatten() {
-            answers.insert(subjects[place].tag(), answer);
+            for row in &rows_of[&place] {
+                answers[*row] = Some(answer.clone());
+            }
         }
         let missing = || Answer::unreachable("nobody was asked", None);
-        subjects.iter().map(|subject| answers.get(&subject.tag()).cloned().unwrap_or_else(missing)).collect()
+        answers.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect()
     }
 
     async fn poll(&self, tickets: &[String]) -> Vec<Answer> {

@@ -24,6 +24,7 @@ mod identifiers;
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
     Recipient, RecipientSettings, Subject,
+    audience::{Entry, Once, same},
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order, segment},
     phone,
     version::Versions,
@@ -39,10 +40,7 @@ use jiff::civil::date;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 const BASE: &str = "https://graph.facebook.com";
 
@@ -238,11 +236,7 @@ struct Meta {
 }
 
 /// A person's values, in the order of [`KEYS`].
-struct Row {
-    /// Several rows may be about one person.
-    subjects: Vec<usize>,
-    values: Vec<Option<String>>,
-}
+type Values = Vec<Option<String>>;
 
 impl Meta {
     fn open(settings: &RecipientSettings, plumbing: &Plumbing) -> Result<Self, OpenError> {
@@ -275,21 +269,19 @@ impl Meta {
         self.send(call).await
     }
 
-    fn row(&self, index: usize, subject: &Subject) -> Option<Row> {
+    fn values(&self, subject: &Subject) -> Option<Values> {
         let value = |(key, name): &(&str, &str)| {
             column(key, subject.get(name)?, subject.get("country"), self.calling_code.as_deref())
         };
-        let values: Vec<_> = KEYS.iter().map(value).collect();
+        let values: Values = KEYS.iter().map(value).collect();
         let strong = KEYS.iter().zip(&values).any(|((_, name), value)| STRONG.contains(name) && value.is_some());
-        strong.then_some(Row { subjects: vec![index], values })
+        strong.then_some(values)
     }
 
     /// Removes people; where Meta finds entries malformed, finds out which.
-    async fn remove(&self, rows: Vec<Row>) -> Vec<(usize, Answer)> {
+    async fn remove(&self, rows: Vec<Entry<Values>>) -> Vec<(usize, Answer)> {
         let mut answers = Vec::new();
-        let mut settle = |rows: &[Row], answer: &Answer| {
-            answers.extend(rows.iter().flat_map(|row| &row.subjects).map(|subject| (*subject, answer.clone())));
-        };
+        let mut settle = |rows: &[Entry<Values>], answer: &Answer| answers.extend(same(rows, answer));
         let mut groups = vec![rows];
         let mut calls = 0;
         while let Some(group) = groups.pop() {
@@ -304,7 +296,7 @@ impl Meta {
             match self.call(&group).await {
                 Outcome::All(answer) => settle(&group, &answer),
                 Outcome::Malformed { number, samples, good } => {
-                    let is_named = |row: &Row| row.values.iter().flatten().any(|value| samples.contains(value));
+                    let is_named = |row: &Entry<Values>| row.0.iter().flatten().any(|value| samples.contains(value));
                     let (malformed, rest): (Vec<_>, Vec<_>) = group.into_iter().partition(is_named);
                     settle(&malformed, &Answer::refused(MALFORMED));
                     if malformed.len() >= number {
@@ -322,11 +314,13 @@ impl Meta {
         answers
     }
 
-    async fn call(&self, rows: &[Row]) -> Outcome {
-        let used: Vec<usize> = (0..KEYS.len()).filter(|at| rows.iter().any(|row| row.values[*at].is_some())).collect();
+    async fn call(&self, rows: &[Entry<Values>]) -> Outcome {
+        let used: Vec<usize> =
+            (0..KEYS.len()).filter(|at| rows.iter().any(|(values, _)| values[*at].is_some())).collect();
         let schema: Vec<_> = used.iter().map(|at| KEYS[*at].0).collect();
-        let line =
-            |row: &Row| -> Vec<String> { used.iter().map(|at| row.values[*at].clone().unwrap_or_default()).collect() };
+        let line = |(values, _): &Entry<Values>| -> Vec<String> {
+            used.iter().map(|at| values[*at].clone().unwrap_or_default()).collect()
+        };
         let data: Vec<_> = rows.iter().map(line).collect();
         let mut form = vec![("payload".to_owned(), json!({"schema": schema, "data": data}).to_string())];
         let session = match &self.target {
@@ -463,22 +457,6 @@ fn samples(value: &Value) -> BTreeSet<String> {
     found
 }
 
-/// Each person once, in the order of the rows.
-fn once(rows: impl Iterator<Item = Row>) -> Vec<Row> {
-    let mut all: Vec<Row> = Vec::new();
-    let mut known: HashMap<Vec<Option<String>>, usize> = HashMap::new();
-    for row in rows {
-        match known.get(&row.values) {
-            Some(at) => all[*at].subjects.extend(row.subjects),
-            None => {
-                known.insert(row.values.clone(), all.len());
-                all.push(row);
-            }
-        }
-    }
-    all
-}
-
 #[async_trait::async_trait]
 impl Recipient for Meta {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
@@ -486,8 +464,13 @@ impl Recipient for Meta {
         for (subject, answer) in subjects.iter().zip(&mut answers) {
             *answer = phone::refused(subject, self.calling_code.as_deref(), phone::COUNTRY);
         }
-        let asked = subjects.iter().enumerate().filter(|(index, _)| answers[*index].is_none());
-        let mut rows = once(asked.filter_map(|(index, subject)| self.row(index, subject)));
+        let mut once = Once::new();
+        for (index, subject) in subjects.iter().enumerate().filter(|(index, _)| answers[*index].is_none()) {
+            if let Some(values) = self.values(subject) {
+                once.about(values, index);
+            }
+        }
+        let mut rows = once.entries();
         let mut calls = Vec::new();
         while !rows.is_empty() {
             let rest = rows.split_off(rows.len().min(MOST));

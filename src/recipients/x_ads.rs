@@ -18,6 +18,7 @@
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, OpenError, Plumbing, Rate, Recipient,
     RecipientSettings, Subject,
+    audience::{Entry, Once, same},
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, Signer, in_order, segment},
     hashing::{address, hashed},
     phone,
@@ -35,7 +36,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha1::Sha1;
-use std::{collections::HashMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 /// Where the documentation sends calls; `https://ads-api-sandbox.twitter.com` is X's own sandbox.
 const BASE: &str = "https://ads-api.x.com";
@@ -142,17 +143,8 @@ struct XAds {
     country: Option<String>,
 }
 
-/// An operation and for whom it is: several rows may be about one person.
-struct Operation {
-    subjects: Vec<usize>,
-    json: String,
-}
-
-impl Operation {
-    fn answered<'a>(&'a self, answer: &'a Answer) -> impl Iterator<Item = (usize, Answer)> {
-        self.subjects.iter().map(|subject| (*subject, answer.clone()))
-    }
-}
+/// An operation as JSON.
+type Operation = Entry<String>;
 
 impl XAds {
     fn open(settings: &RecipientSettings, plumbing: &Plumbing) -> Result<Self, OpenError> {
@@ -232,12 +224,12 @@ impl XAds {
                 }
             };
             if faulty.iter().all(|(at, _)| *at >= operations.len()) {
-                answers.extend(operations.iter().flat_map(|operation| operation.answered(&answer)));
+                answers.extend(same(&operations, &answer));
                 return answers;
             }
             for (at, operation) in std::mem::take(&mut operations).into_iter().enumerate() {
                 match faulty.iter().find(|(index, _)| *index == at) {
-                    Some((_, answer)) => answers.extend(operation.answered(answer)),
+                    Some((_, answer)) => answers.extend(same(&[operation], answer)),
                     None => operations.push(operation),
                 }
             }
@@ -248,7 +240,7 @@ impl XAds {
     /// "A situation where the number of records sent is not equal to the counts should be treated as an error condition,
     /// requiring a retry."
     async fn try_removing(&self, operations: &[Operation]) -> Outcome {
-        let bodies: Vec<_> = operations.iter().map(|operation| operation.json.as_str()).collect();
+        let bodies: Vec<_> = operations.iter().map(|(json, _)| json.as_str()).collect();
         let bytes = format!("[{}]", bodies.join(",")).into_bytes();
         let body = Body::Raw { content_type: "application/json".into(), bytes };
         let call = Call::post("remove from a custom audience", format!("{}/users", self.path())).body(body);
@@ -326,28 +318,20 @@ fn user_is_empty(operation: &Value) -> bool {
 impl Recipient for XAds {
     async fn delete(&self, subjects: &[Subject]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = vec![None; subjects.len()];
-        // each person once, in the order of the rows
-        let mut operations: Vec<Operation> = Vec::new();
-        let mut known: HashMap<String, usize> = HashMap::new();
+        let mut once = Once::new();
         for (index, subject) in subjects.iter().enumerate() {
             answers[index] = phone::refused(subject, self.country.as_deref(), phone::COUNTRY);
             if answers[index].is_some() {
                 continue;
             }
             let Some(json) = self.operation(subject).filter(|json| json.len() + 2 <= LONGEST_BODY) else { continue };
-            match known.get(&json) {
-                Some(at) => operations[*at].subjects.push(index),
-                None => {
-                    known.insert(json.clone(), operations.len());
-                    operations.push(Operation { subjects: vec![index], json });
-                }
-            }
+            once.about(json, index);
         }
         let mut batches: Vec<Vec<Operation>> = Vec::new();
         let mut bytes = 0;
-        for operation in operations {
+        for operation in once.entries() {
             // With the comma, or the brackets.
-            let length = operation.json.len() + 2;
+            let length = operation.0.len() + 2;
             bytes += length;
             match batches.last_mut() {
                 Some(batch) if batch.len() < MOST && bytes <= LONGEST_BODY => batch.push(operation),

@@ -50,7 +50,7 @@ impl GoogleAds {
 }
 
 /// What a list knows its members by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Type {
     Contact,
     Mobile,
@@ -58,6 +58,7 @@ pub(super) enum Type {
 }
 
 /// One person, as the request says it.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Member {
     pub kind: Type,
     /// Without its destinations.
