@@ -32,6 +32,33 @@ fn reads_a_job() {
 }
 
 #[test]
+fn a_recipient_that_does_less_than_its_settings_say_is_told_of() {
+    let http = |more: &str| {
+        format!(
+            "{{kind: http, url: \"https://crm.example.com\", delete: {{method: DELETE, path: \"/p/{{email}}\"{more}}}, grade: E1}}"
+        )
+    };
+    let tested = http(", confirmed: {pointer: /deleted, is: [true]}");
+    let settings = format!(
+        "time_zone: UTC\ndatabases: {{core: \"sqlite:x\"}}\nrecipients:\n  crm: {}\n  tested: {tested}\n  meta: {{access_token: \
+         \"${{file:token}}\", ad_account: act_1, api_version: v19.0}}\n",
+        http("")
+    );
+    let directory = directory(&[("sunset.yaml", &settings), ("rules/a.yaml", RULE), ("token", "EAA")]);
+    let job = load(directory.path(), Severity::Error).expect("a job");
+    let remarks = job.remarks(jiff::civil::date(2026, 12, 1));
+    let told: Vec<_> = remarks.iter().map(|remark| remark.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "recipient `crm`: success counts as E2, for nothing of the reply is looked at: any server may answer 200",
+            "recipient `meta`: `v19.0` of Meta's Graph API is older than `v26.0`, which Sunset was written against",
+        ]
+    );
+    assert!(remarks.iter().all(|remark| remark.severity == Severity::Warning && remark.code == Code::RecipientRemark));
+}
+
+#[test]
 fn tells_the_mistakes_of_all_files_at_once() {
     let settings = "time_zone: UTC\ndatabases: {core: \"sqlite:x\", spare: \"sqlite:y\"}\nparameter: {}\n";
     let broken = RULE.replace("core.t", "cor.t");
