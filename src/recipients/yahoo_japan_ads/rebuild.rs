@@ -316,6 +316,10 @@ impl YahooJapanAds {
         } else if !older.is_empty() {
             let reason = "the new list is gone before the old one was removed; it will be made again";
             return Err(Box::new(Answer::forgotten(reason).request_id(id)));
+        } else if ours.is_empty() {
+            // Lists of another account show neither, and prove nothing.
+            let reason = "the account shows neither the new list nor the old one; it will be made again";
+            return Err(Box::new(Answer::forgotten(reason).request_id(id)));
         }
         // Nobody who was asked about is in a newer list, so it is the older ones that count.
         Ok(match self.remove(&older).await? {
