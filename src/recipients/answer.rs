@@ -98,8 +98,8 @@ impl Answer {
         Self { state: State::Forgotten { reason: reason.into() }, grade: None, request_id: None }
     }
 
-    /// The one that counts of two answers about one person: that which keeps the row more. A refusal comes before silence, for
-    /// only a person can mend it, and silence hides it no longer than until the next call.
+    /// The one that counts of two answers about one person: the one that is further from letting the row go. A refusal counts
+    /// more than no answer, for a person has to mend it and has to hear of it the same night.
     #[must_use]
     pub fn or_worse(self, other: Self) -> Self {
         if self.state.rank() < other.state.rank() { other } else { self }

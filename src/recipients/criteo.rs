@@ -49,7 +49,7 @@ const BASE: &str = "https://api.criteo.com";
 const VERSIONS: Versions = Versions {
     api: "Criteo's API",
     written_for: "2027-01",
-    written_on: date(2026, 10, 1),
+    written_on: date(2026, 11, 1),
     months: 12,
     source: "https://developers.criteo.com/criteo-apis/docs/versioning-policy",
 };

@@ -70,7 +70,7 @@ const AT_ONCE: usize = 4;
 const VERSIONS: Versions = Versions {
     api: "the Google Ads API",
     written_for: "v26",
-    written_on: date(2026, 10, 1),
+    written_on: date(2026, 11, 1),
     months: 12,
     source: "https://developers.google.com/google-ads/api/docs/sunset-dates",
 };

@@ -137,26 +137,75 @@ impl<Mark: Ord> Leaving<Mark> {
         self.marks().contains_key(mark)
     }
 
-    /// Asks about these: the answer that the list got which was made without them, or that of a new one. A list that could
-    /// not be made because nobody answered is tried again.
-    pub async fn ask(&self, marks: impl IntoIterator<Item = Mark>, make: impl Future<Output = Answer>) -> Answer {
+    /// Asks about people, each with all marks of theirs: the answer that the list got which was made without them, or that of a
+    /// new one. A list that could not be made because nobody answered is tried again.
+    pub async fn ask(&self, people: impl IntoIterator<Item = Vec<Mark>>, make: impl Future<Output = Answer>) -> Answer {
         let mut made = self.made.lock().await;
-        let number = {
+        // Whoever was asked about before, or was not announced, wants a new list.
+        let mut announced = true;
+        for marks in people.into_iter().filter(|marks| !marks.is_empty()) {
             let mut known = self.marks();
-            // Whoever was asked about before, or was not announced, wants a new look.
-            let announced = marks.into_iter().fold(true, |all, mark| all & (known.insert(mark, false) == Some(true)));
-            announced.then_some(known.len())
-        };
-        if let (Some((without, answer)), Some(number)) = (&*made, number)
+            let awaited = marks.into_iter().filter_map(|mark| known.insert(mark, false)).filter(|waits| *waits);
+            announced &= awaited.count() > 0;
+        }
+        // Whoever is announced while the list is made may be in it, so the number is that of before.
+        let number = self.marks().len();
+        if let Some((without, answer)) = &*made
+            && announced
             && *without == number
         {
             return answer.clone();
         }
         let answer = make.await;
-        let number = self.marks().len();
         if !matches!(answer.state, State::Unreachable { .. }) {
             *made = Some((number, answer.clone()));
         }
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Grade, *};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Asks about people; the ticket tells the lists apart that were made. `during` are announced while one is.
+    async fn ask(leaving: &Leaving<u8>, lists: &AtomicU64, people: &[&[u8]], during: &[u8]) -> Answer {
+        let make = async {
+            leaving.announce(during.iter().copied());
+            Answer::accepted(lists.fetch_add(1, Ordering::Relaxed).to_string(), std::time::Duration::ZERO)
+        };
+        leaving.ask(people.iter().map(|marks| marks.to_vec()), make).await
+    }
+
+    #[tokio::test]
+    async fn one_list_is_made_for_all_who_were_announced() {
+        let (leaving, lists) = (Leaving::default(), AtomicU64::new(0));
+        leaving.announce([1, 2, 3, 4]);
+        let first = ask(&leaving, &lists, &[&[1, 2]], &[]).await;
+        // two people have a mark in common, and one person has none
+        assert_eq!(ask(&leaving, &lists, &[&[2, 3], &[]], &[]).await, first);
+        assert_eq!(ask(&leaving, &lists, &[&[4]], &[]).await, first);
+        assert_ne!(ask(&leaving, &lists, &[&[4]], &[]).await, first, "asked about once more");
+        assert_ne!(ask(&leaving, &lists, &[&[5]], &[]).await, first, "nobody announced that one");
+        assert_eq!(lists.into_inner(), 3);
+        assert!(leaving.holds(&5) && !leaving.holds(&6));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_announced_while_a_list_is_made_is_not_served_by_it() {
+        let (leaving, lists) = (Leaving::default(), AtomicU64::new(0));
+        leaving.announce([1]);
+        let first = ask(&leaving, &lists, &[&[1]], &[2]).await;
+        assert_ne!(ask(&leaving, &lists, &[&[2]], &[]).await, first);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_nobody_answered_about_is_made_again() {
+        let leaving = Leaving::default();
+        leaving.announce([1, 2]);
+        let down = leaving.ask([vec![1]], async { Answer::unreachable("down", None) }).await;
+        let up = leaving.ask([vec![2]], async { Answer::confirmed(Grade::E1) }).await;
+        assert_ne!(down, up);
     }
 }

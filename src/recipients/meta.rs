@@ -48,7 +48,7 @@ const BASE: &str = "https://graph.facebook.com";
 const VERSIONS: Versions = Versions {
     api: "Meta's Graph API",
     written_for: "v26.0",
-    written_on: date(2026, 10, 1),
+    written_on: date(2026, 11, 1),
     months: 24,
     source: "https://developers.facebook.com/docs/graph-api/changelog",
 };

@@ -1,5 +1,5 @@
-//! Versions of vendors' APIs. Each connector is written against one; the setting `api_version` names another. A vendor serves
-//! a version for a year or two, and then every call fails: that is told before it happens.
+//! Versions of vendors' APIs. Each connector is written against one; the setting `api_version` names another. Vendors serve a
+//! version for some time, and then every call fails: that is told before it is likely.
 
 use super::{Misfit, RecipientSettings};
 use crate::rules::{
@@ -19,7 +19,8 @@ pub struct Versions {
     pub written_for: &'static str,
     /// When that was: it was the newest one then.
     pub written_on: Date,
-    /// For so many months a version is served after it came.
+    /// After so many months it is told of: as long as the vendor says that it serves a version, and a year where it says
+    /// nothing.
     pub months: i32,
     /// Where the vendor tells which versions it serves.
     pub source: &'static str,
@@ -66,7 +67,7 @@ impl Versions {
         let aged = written_on.checked_add(Span::new().months(*months)).is_ok_and(|end| end <= today);
         if own == known && aged {
             let problem = format!(
-                "`{version}` of {api} was the newest in {}; a version is served for about {months} months",
+                "`{version}` of {api} was the newest in {}, {months} months ago or more, and may not be served much longer",
                 written_on.strftime("%Y-%m")
             );
             let help = format!("look at {source}, and name a newer one in `{KEY}`, or update Sunset");
@@ -135,7 +136,7 @@ mod tests {
         assert_eq!(told("v26.0", date(2028, 10, 31)), None);
         assert_eq!(
             told("v26.0", date(2028, 11, 1)).unwrap(),
-            "`v26.0` of the Graph API was the newest in 2026-11; a version is served for about 24 months"
+            "`v26.0` of the Graph API was the newest in 2026-11, 24 months ago or more, and may not be served much longer"
         );
         assert_eq!(told("v27.0", date(2040, 1, 1)), None, "nobody knows when that one came");
         assert_eq!(

@@ -45,7 +45,7 @@ const BASE: &str = "https://ads-api.x.com";
 const VERSIONS: Versions = Versions {
     api: "X's Ads API",
     written_for: "12",
-    written_on: date(2026, 10, 1),
+    written_on: date(2026, 11, 1),
     months: 12,
     source: "https://docs.x.com/x-ads-api/fundamentals/versioning",
 };

@@ -37,7 +37,8 @@ use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
     RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply},
-    members, phone,
+    members::{self, Leaving},
+    phone,
     retry::{Verdict, retry_after, usual},
     token::{FormGrant, Tokens},
     version::Versions,
@@ -53,10 +54,7 @@ use jiff::civil::date;
 use rebuild::{List, NO_MEMBERS, Rebuild};
 use rows::UploadType;
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 const BASE: &str = "https://ads-display.yahooapis.jp/api";
 
@@ -64,9 +62,9 @@ const BASE: &str = "https://ads-display.yahooapis.jp/api";
 const VERSIONS: Versions = Versions {
     api: "Yahoo! JAPAN's display ads API",
     written_for: "v19",
-    written_on: date(2026, 10, 1),
+    written_on: date(2026, 11, 1),
     months: 12,
-    source: "https://ads-developers.yahoo.co.jp/en/ads-api/announcement/",
+    source: "https://github.com/yahoojp-marketing/ads-display-api-documents",
 };
 const TOKEN: &str = "https://biz-oauth.yahoo.co.jp/oauth/v1/token";
 
@@ -221,7 +219,11 @@ pub static KIND: Kind = Kind {
         }
     },
     facts,
-    remarks: |settings, today| VERSIONS.remark(settings, today).into_iter().collect(),
+    // `url` names the version, where it is given.
+    remarks: |settings, today| {
+        let remark = VERSIONS.remark(settings, today).filter(|_| settings.url.is_none());
+        remark.into_iter().collect()
+    },
     open: |settings, plumbing| Ok(Box::new(YahooJapanAds::open(settings, plumbing)?)),
 };
 
@@ -305,8 +307,7 @@ impl YahooJapanAds {
                 upload_type: UploadType::of(options.text("upload")),
                 country: options.number("country_code").unwrap_or(JAPAN),
                 members: plumbing.members.clone(),
-                leaving: Mutex::default(),
-                made: tokio::sync::Mutex::default(),
+                leaving: Leaving::default(),
             }))
         } else {
             let period = options.text("period").ok_or_else(|| missing("period"))?;

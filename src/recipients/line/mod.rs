@@ -430,7 +430,7 @@ impl Recipient for LineAudience {
             Way::Expire => self.expiry().await.unwrap_or_else(|answer| *answer),
             Way::Rebuild(rebuild) => {
                 let make = async { self.rebuild(rebuild).await.unwrap_or_else(|answer| *answer) };
-                rebuild.leaving.ask(people, make).await
+                rebuild.leaving.ask(people.into_iter().map(|person| vec![person]), make).await
             }
         };
         own.into_iter().map(|own| own.unwrap_or_else(|| same.clone())).collect()

@@ -1,7 +1,5 @@
-//! `mode: rebuild`: a new list of those who stay takes the old one's place.
-//!
-//! The list is made once for everybody whom a run asks about, not once for each page of rows: whoever is asked is
-//! announced first ([`Recipient::announce`](crate::recipients::Recipient::announce)), and all get the same answer.
+//! `mode: rebuild`: a new list of those who stay takes the old one's place. It is made once for everybody whom a run asks about
+//! ([`Leaving`]).
 
 use super::{
     FROM_LINE, Stopped, YahooJapanAds, codes, id_of, refusal,
@@ -9,15 +7,12 @@ use super::{
     text_of, words,
 };
 use crate::recipients::{
-    Answer, Grade, Members, State, Subject,
+    Answer, Grade, Members, Subject,
     client::{Body, Call},
+    members::Leaving,
 };
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 /// Lists in one removal.
 const REMOVED: usize = 20;
@@ -39,12 +34,7 @@ pub(super) struct Rebuild {
     pub upload_type: UploadType,
     pub country: u64,
     pub members: Option<Arc<dyn Members>>,
-    /// The marks of everybody whom this run asks about: they come back into no list, whoever hands them over. Each with
-    /// whether it was announced and not asked about yet.
-    pub leaving: Mutex<BTreeMap<Mark, bool>>,
-    /// What came of the list without so many of them. They only ever grow in number, so the same number means the same
-    /// people.
-    pub made: tokio::sync::Mutex<Option<(usize, Answer)>>,
+    pub leaving: Leaving<Mark>,
 }
 
 /// A customer data list.
@@ -64,10 +54,6 @@ enum Removal {
 }
 
 impl Rebuild {
-    fn leaving(&self) -> MutexGuard<'_, BTreeMap<Mark, bool>> {
-        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn rows<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> Vec<Row> {
         self.upload_type.rows(self.country, get)
     }
@@ -78,18 +64,7 @@ impl Rebuild {
 
     /// They will be asked about: no list holds them from now on.
     pub fn announce(&self, subjects: &[Subject]) {
-        self.leaving().extend(subjects.iter().flat_map(|subject| self.marks(subject)).map(|mark| (mark, true)));
-    }
-
-    /// They are asked about; whether a list that was made for everybody who was announced serves them.
-    fn ask(&self, subjects: &[Subject]) -> bool {
-        let mut leaving = self.leaving();
-        let mut announced = true;
-        for marks in subjects.iter().map(|subject| self.marks(subject)).filter(|marks| !marks.is_empty()) {
-            let awaited = marks.into_iter().filter(|mark| leaving.insert(*mark, false) == Some(true));
-            announced &= awaited.count() > 0;
-        }
-        announced
+        self.leaving.announce(subjects.iter().flat_map(|subject| self.marks(subject)));
     }
 
     pub fn knows(&self, subject: &Subject) -> bool {
@@ -122,13 +97,10 @@ impl Rebuild {
         let mut after: Option<String> = None;
         loop {
             let page = members.page(recipient, after.as_deref()).await.map_err(unreadable)?;
-            {
-                let leaving = self.leaving();
-                for member in &page.members {
-                    let of_member = self.rows(|name| member.get(name).map(String::as_str));
-                    if !of_member.iter().any(|row| leaving.contains_key(&mark(row))) {
-                        rows.extend(of_member);
-                    }
+            for member in &page.members {
+                let of_member = self.rows(|name| member.get(name).map(String::as_str));
+                if !of_member.iter().any(|row| self.leaving.holds(&mark(row))) {
+                    rows.extend(of_member);
                 }
             }
             match page.next {
@@ -156,19 +128,8 @@ impl Rebuild {
 impl YahooJapanAds {
     /// One new list for these and everybody who has been announced.
     pub(super) async fn rebuilt(&self, rebuild: &Rebuild, subjects: &[Subject]) -> Answer {
-        let mut made = rebuild.made.lock().await;
-        let announced = rebuild.ask(subjects);
-        let number = rebuild.leaving().len();
-        if let Some((without, answer)) = &*made
-            && (announced && *without == number)
-        {
-            return answer.clone();
-        }
-        let answer = self.rebuild(rebuild).await.unwrap_or_else(|answer| *answer);
-        if !matches!(answer.state, State::Unreachable { .. }) {
-            *made = Some((number, answer.clone()));
-        }
-        answer
+        let make = async { self.rebuild(rebuild).await.unwrap_or_else(|answer| *answer) };
+        rebuild.leaving.ask(subjects.iter().map(|subject| rebuild.marks(subject)), make).await
     }
 
     /// Makes and uploads the list of those who stay, or finds the one that an earlier run has made.

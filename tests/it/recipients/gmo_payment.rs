@@ -1,6 +1,9 @@
 //! GMO Payment Gateway, both types, against their stand-ins: a member is gone where GMO says so, by one code alone, and nowhere else.
 
-use super::{SECRET, delete_one, open, plumbing, printed_settings, recorder::Recorder, secret_settings, subject};
+use super::{
+    SECRET, delete_one, open, plumbing, printed_settings, recorder::Recorder, refused, secret_settings, subject,
+    unreachable,
+};
 use serde_json::{Value, json};
 use sunset::{
     recipients::{self, Answer, Checked, Grade, Recipient, State},
@@ -45,17 +48,6 @@ async fn ask(gmo: &dyn Recipient, member: &str) -> Answer {
     let text = format!("{answer:?}");
     assert!(!text.contains(SECRET) && !text.contains("http://") && !text.contains(member), "{text}");
     answer
-}
-
-fn refused(answer: &Answer, words: &str) {
-    assert!(matches!(&answer.state, State::Refused { reason } if reason.contains(words)), "{words}: {answer:?}");
-}
-
-fn unreachable(answer: &Answer, words: &str) {
-    assert!(
-        matches!(&answer.state, State::Unreachable { reason, .. } if reason.contains(words)),
-        "{words}: {answer:?}"
-    );
 }
 
 fn fault(vendor: &str, path: &str) -> Fault {

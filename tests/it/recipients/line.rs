@@ -1,14 +1,11 @@
 //! LINE against its stand-in: audiences that are made anew, and audiences that expire.
 
-use super::{SECRET, plumbing, printed_settings, recorder::Recorder, settings, subject};
+use super::{SECRET, plumbing, printed_settings, recorder::Recorder, refused, settings, staying::Staying, subject};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Members, Recipient, State, Subject, members::Page},
+    recipients::{self, Answer, Checked, Grade, Members, Recipient, State, Subject},
     sandbox::{self, Fault, Sandbox},
 };
 
@@ -16,37 +13,12 @@ const BOT: &str = "U0b00000000000000000000000000000b";
 const UPLOAD: &str = "POST /v2/bot/audienceGroup/upload/byFile";
 const DELETE: &str = "DELETE /v2/bot/audienceGroup/{audienceGroupId}";
 
-/// Those who stay, on pages of seven; each fourth has a text that is no user id beside it.
-#[derive(Debug)]
-struct Staying {
-    people: Mutex<Vec<String>>,
-    broken: bool,
-}
-
 fn user(number: usize) -> String {
     format!("U{number:032x}")
 }
 
-impl Staying {
-    fn new(number: usize) -> Arc<Self> {
-        Arc::new(Self { people: Mutex::new((100..100 + number).map(user).collect()), broken: false })
-    }
-}
-
-#[async_trait::async_trait]
-impl Members for Staying {
-    async fn page(&self, recipient: &str, after: Option<&str>) -> Result<Page, String> {
-        assert_eq!(recipient, "shop");
-        let start: usize = after.map_or(0, |after| after.parse().unwrap());
-        if self.broken && start > 0 {
-            return Err("the connection broke off".to_owned());
-        }
-        let people = self.people.lock().unwrap();
-        let member = |text: &str| BTreeMap::from([("user".to_owned(), text.to_owned())]);
-        let mut members: Vec<_> = people.iter().skip(start).take(7).map(|user| member(user)).collect();
-        members.push(member("n/a"));
-        Ok(Page { members, next: (start + 7 < people.len()).then(|| (start + 7).to_string()) })
-    }
+fn staying(number: usize) -> Arc<Staying> {
+    Staying::new("user", (100..100 + number).map(user))
 }
 
 const EXPIRE: &str = "mode: expire";
@@ -104,10 +76,6 @@ fn ticket(answer: &Answer) -> String {
     poll.ticket.clone()
 }
 
-fn refused(answer: &Answer, words: &str) {
-    assert!(matches!(&answer.state, State::Refused { reason } if reason.contains(words)), "{words}: {answer:?}");
-}
-
 /// Name and number of people of each audience, asked from outside.
 async fn audiences(sandbox: &Sandbox) -> Vec<(String, u64)> {
     let url = format!("{}/v2/bot/audienceGroup/list?page=1&size=40", sandbox.url("line"));
@@ -129,7 +97,7 @@ fn calls(sandbox: &Sandbox, call: &str) -> u64 {
 #[tokio::test]
 async fn a_new_audience_takes_the_old_ones_place() {
     let sandbox = sandbox(&json!({"looks": 1})).await;
-    let staying = Staying::new(20);
+    let staying = staying(20);
     // Somebody who goes, and whose row is still among those who stay.
     staying.people.lock().unwrap().push(user(1));
     let line = rebuild(&sandbox, &staying);
@@ -162,7 +130,7 @@ async fn a_new_audience_takes_the_old_ones_place() {
 #[tokio::test]
 async fn an_upload_is_made_once_for_a_run_and_found_by_the_next() {
     let sandbox = sandbox(&json!({})).await;
-    let staying = Staying::new(8);
+    let staying = staying(8);
     let line = rebuild(&sandbox, &staying);
     line.announce(&[person(1), person(2), person(3)]);
     let first = ticket(&line.delete(&[person(1), person(2)]).await[0]);
@@ -181,7 +149,7 @@ async fn an_upload_is_made_once_for_a_run_and_found_by_the_next() {
 #[tokio::test]
 async fn without_the_new_audience_in_the_list_nothing_is_proven() {
     let sandbox = sandbox(&json!({})).await;
-    let staying = Staying::new(8);
+    let staying = staying(8);
     let ticket = ticket(&ask(&*rebuild(&sandbox, &staying)).await);
     // Another channel of the same bot has neither audience, and LINE says so of each.
     let other = yaml(&sandbox.url("line"), REBUILD).replace("line_$", "line_second_$");
@@ -206,7 +174,7 @@ async fn without_the_new_audience_in_the_list_nothing_is_proven() {
 #[tokio::test]
 async fn what_is_answered_to_be_deleted_may_still_be_listed() {
     let sandbox = sandbox(&json!({"sticky": true})).await;
-    let line = rebuild(&sandbox, &Staying::new(8));
+    let line = rebuild(&sandbox, &staying(8));
     let ticket = ticket(&ask(&*line).await);
     let answer = poll(&*line, &ticket).await;
     assert!(
@@ -233,7 +201,7 @@ async fn what_is_answered_to_be_deleted_may_still_be_listed() {
 #[tokio::test]
 async fn an_audience_that_line_does_not_take_is_told() {
     let sandbox = sandbox(&json!({"fate": "FAILED"})).await;
-    let line = rebuild(&sandbox, &Staying::new(3));
+    let line = rebuild(&sandbox, &staying(3));
     let ticket = ticket(&ask(&*line).await);
     refused(&poll(&*line, &ticket).await, "too few people");
     assert_eq!(audiences(&sandbox).await, [named("Members", 12)]);
@@ -251,7 +219,7 @@ async fn what_was_made_elsewhere_can_only_be_read() {
         let mut audience = json!({"id": 7, "name": "MEMBERS", "people": 12, "expires": 1_800_000_000});
         audience.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
         let sandbox = sandbox(&json!({"audiences": [audience]})).await;
-        for line in [rebuild(&sandbox, &Staying::new(8)), expire(&sandbox)] {
+        for line in [rebuild(&sandbox, &staying(8)), expire(&sandbox)] {
             let answer = ask(&*line).await;
             assert!(
                 matches!(&answer.state, State::NotPossible { reason } if reason.contains("where it was made")),
@@ -265,10 +233,10 @@ async fn what_was_made_elsewhere_can_only_be_read() {
 #[tokio::test]
 async fn whoever_cannot_be_read_stops_the_upload() {
     let sandbox = sandbox(&json!({})).await;
-    let broken = Arc::new(Staying { people: Mutex::new((0..20).map(user).collect()), broken: true });
+    let broken = Staying::broken("user", (0..20).map(user));
     let answer = ask(&*rebuild(&sandbox, &broken)).await;
     assert!(matches!(answer.state, State::Unreachable { .. }), "{answer:?}");
-    refused(&ask(&*rebuild(&sandbox, &Staying::new(0))).await, "nobody would stay");
+    refused(&ask(&*rebuild(&sandbox, &staying(0))).await, "nobody would stay");
     let line = open_yaml(&yaml(&sandbox.url("line"), REBUILD), None);
     refused(&ask(&*line).await, "nothing says who stays");
     assert!(line.check().await.is_err());
@@ -278,7 +246,7 @@ async fn whoever_cannot_be_read_stops_the_upload() {
 #[tokio::test]
 async fn a_row_without_a_user_id_is_told_and_the_others_are_served() {
     let sandbox = sandbox(&json!({})).await;
-    let line = rebuild(&sandbox, &Staying::new(8));
+    let line = rebuild(&sandbox, &staying(8));
     let people = [subject(&[("user", "n/a")]), person(1), subject(&[]), subject(&[("user", "@216ru")])];
     let answers = line.delete(&people).await;
     refused(&answers[0], "no user id");

@@ -29,6 +29,7 @@ mod recipes;
 pub mod recorder;
 pub mod run;
 mod sb_payment;
+mod staying;
 mod store;
 mod stripe;
 mod tiktok_ads;
@@ -46,7 +47,7 @@ use std::{
 use sunset::{
     diagnostic::{Severity, Sources, render_text},
     ledger::{Keys, TagKey},
-    recipients::{self, Answer, Plumbing, Recipient, RecipientSettings, Subject},
+    recipients::{self, Answer, Plumbing, Recipient, RecipientSettings, State, Subject},
     settings,
 };
 
@@ -114,6 +115,19 @@ pub fn open(yaml: &str) -> Box<dyn Recipient> {
 pub fn subject(identifiers: &[(&str, &str)]) -> Subject {
     let pairs = identifiers.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     Subject::new("shop", pairs.collect::<BTreeMap<_, _>>(), &KEY)
+}
+
+/// It is refused, for this reason.
+pub fn refused(answer: &Answer, words: &str) {
+    assert!(matches!(&answer.state, State::Refused { reason } if reason.contains(words)), "{words}: {answer:?}");
+}
+
+/// It is not known what came of it, for this reason.
+pub fn unreachable(answer: &Answer, words: &str) {
+    assert!(
+        matches!(&answer.state, State::Unreachable { reason, .. } if reason.contains(words)),
+        "{words}: {answer:?}"
+    );
 }
 
 pub async fn delete_one(recipient: &dyn Recipient, subject: Subject) -> Answer {

@@ -1,6 +1,9 @@
 //! SB Payment Service against its stand-in: a customer is gone where a look-up says so, and nowhere else.
 
-use super::{SECRET, delete_one, open, plumbing, printed_settings, recorder::Recorder, secret_settings, subject};
+use super::{
+    SECRET, delete_one, open, plumbing, printed_settings, recorder::Recorder, refused, secret_settings, subject,
+    unreachable,
+};
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use sunset::{
@@ -34,17 +37,6 @@ async fn ask(recipient: &dyn Recipient, customer: &str) -> Answer {
     let text = format!("{answer:?}");
     assert!(!text.contains(SECRET) && !text.contains("http://") && !text.contains(customer), "{text}");
     answer
-}
-
-fn refused(answer: &Answer, words: &str) {
-    assert!(matches!(&answer.state, State::Refused { reason } if reason.contains(words)), "{words}: {answer:?}");
-}
-
-fn unreachable(answer: &Answer, words: &str) {
-    assert!(
-        matches!(&answer.state, State::Unreachable { reason, .. } if reason.contains(words)),
-        "{words}: {answer:?}"
-    );
 }
 
 fn reply(id: Option<&str>, result: &str, code: &str) -> String {

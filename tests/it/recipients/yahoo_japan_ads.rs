@@ -1,43 +1,20 @@
 //! Yahoo! JAPAN Ads against its stand-in: lists that expire, and lists that are rebuilt.
 
-use super::{SECRET, plumbing, recorder::Recorder, secret_settings, settings, subject};
+use super::{SECRET, plumbing, recorder::Recorder, secret_settings, settings, staying::Staying, subject};
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Members, Recipient, State, Subject, members::Page},
+    recipients::{self, Answer, Checked, Grade, Members, Recipient, State, Subject},
     sandbox::{Fault, Sandbox},
 };
 
-/// Those who stay: `stay-0@example.jp` and so on, on pages of seven.
-#[derive(Debug)]
-struct Staying {
-    people: Mutex<Vec<String>>,
-    broken: bool,
+/// `stay-0@example.jp` and so on.
+fn addresses(number: usize) -> impl Iterator<Item = String> {
+    (0..number).map(|number| format!("stay-{number}@example.jp"))
 }
 
-impl Staying {
-    fn new(number: usize) -> Arc<Self> {
-        let people = (0..number).map(|number| format!("stay-{number}@example.jp")).collect();
-        Arc::new(Self { people: Mutex::new(people), broken: false })
-    }
-}
-
-#[async_trait::async_trait]
-impl Members for Staying {
-    async fn page(&self, recipient: &str, after: Option<&str>) -> Result<Page, String> {
-        assert_eq!(recipient, "shop");
-        let start: usize = after.map_or(0, |after| after.parse().unwrap());
-        if self.broken && start > 0 {
-            return Err("the connection broke off".to_owned());
-        }
-        let people = self.people.lock().unwrap();
-        let page = people.iter().skip(start).take(7);
-        let members = page.map(|email| BTreeMap::from([("email".to_owned(), email.clone())])).collect();
-        Ok(Page { members, next: (start + 7 < people.len()).then(|| (start + 7).to_string()) })
-    }
+fn staying(number: usize) -> Arc<Staying> {
+    Staying::new("email", addresses(number))
 }
 
 const EXPIRY: &str = "mode: expiry, period: 90 days";
@@ -160,7 +137,7 @@ async fn a_list_that_does_not_say_when_it_forgets_proves_nothing() {
 async fn a_list_is_rebuilt_and_the_old_one_removed() {
     let sandbox = sandbox(&members(60)).await;
     sandbox.seed("yahoo_japan_ads", &json!({"looks": 2}));
-    let staying = Staying::new(150);
+    let staying = staying(150);
     // A source that still knows one who leaves: they are left out all the same.
     staying.people.lock().unwrap().push(" Leaves-1@Example.jp".to_owned());
     let yahoo = open(&sandbox, REBUILD, Some(staying));
@@ -182,7 +159,7 @@ async fn a_list_is_rebuilt_and_the_old_one_removed() {
 #[tokio::test]
 async fn one_list_serves_all_pages_of_those_who_go() {
     let sandbox = sandbox(&members(60)).await;
-    let staying = Staying::new(120);
+    let staying = staying(120);
     for number in 0..30 {
         staying.people.lock().unwrap().push(format!("leaves-{number}@example.jp"));
     }
@@ -207,7 +184,7 @@ async fn one_list_serves_all_pages_of_those_who_go() {
 async fn what_a_crash_left_behind_is_gone_on_with() {
     let sandbox = sandbox(&members(60)).await;
     sandbox.seed("yahoo_japan_ads", &json!({"looks": 3}));
-    let staying = Staying::new(120);
+    let staying = staying(120);
     // The list is made, and its upload is lost on the way.
     sandbox.fault(Fault { break_off: Some("before".into()), times: Some(4), ..fault("uploadUserList") });
     let answer = ask(&*open(&sandbox, REBUILD, Some(staying.clone()))).await;
@@ -234,7 +211,7 @@ async fn what_a_crash_left_behind_is_gone_on_with() {
 #[tokio::test]
 async fn an_older_list_of_the_same_rows_is_not_taken() {
     let sandbox = sandbox(&members(60)).await;
-    let staying = Staying::new(110);
+    let staying = staying(110);
     let yahoo = open(&sandbox, REBUILD, Some(staying.clone()));
     ask(&*yahoo).await;
     staying.people.lock().unwrap().push("comes.and.goes@example.jp".to_owned());
@@ -250,7 +227,7 @@ async fn an_older_list_of_the_same_rows_is_not_taken() {
 async fn a_list_in_use_waits_for_somebody() {
     let seed = json!({"lists": [{"id": 7, "name": "Members", "duration": 60, "in_use": true}]});
     let sandbox = sandbox(&seed).await;
-    let yahoo = open(&sandbox, REBUILD, Some(Staying::new(100)));
+    let yahoo = open(&sandbox, REBUILD, Some(staying(100)));
     let ticket = ticket(&ask(&*yahoo).await);
     let answer = yahoo.poll(std::slice::from_ref(&ticket)).await.remove(0);
     let State::Accepted { poll } = &answer.state else { panic!("{answer:?}") };
@@ -266,7 +243,7 @@ async fn an_upload_that_fails_is_made_again() {
     for fate in ["FAILED", "INVALID_FILE"] {
         let sandbox = sandbox(&members(60)).await;
         sandbox.seed("yahoo_japan_ads", &json!({"fate": fate}));
-        let yahoo = open(&sandbox, REBUILD, Some(Staying::new(100)));
+        let yahoo = open(&sandbox, REBUILD, Some(staying(100)));
         let first = ticket(&ask(&*yahoo).await);
         let answer = yahoo.poll(&[first]).await.remove(0);
         assert!(reason(&answer).contains(fate), "{answer:?}");
@@ -279,10 +256,20 @@ async fn an_upload_that_fails_is_made_again() {
 }
 
 #[tokio::test]
+async fn the_lists_of_another_account_prove_nothing() {
+    let own = sandbox(&members(60)).await;
+    let ticket = ticket(&ask(&*open(&own, REBUILD, Some(staying(100)))).await);
+    let other = sandbox(&json!({"lists": [{"id": 8, "name": "Others", "duration": 60}]})).await;
+    let answer = open(&other, REBUILD, Some(staying(100))).poll(&[ticket]).await.remove(0);
+    assert!(matches!(answer.state, State::Forgotten { .. }), "{answer:?}");
+    assert_eq!(lists(&other).await, [("Others".to_owned(), 0)]);
+}
+
+#[tokio::test]
 async fn a_list_that_comes_from_line_is_changed_there() {
     for kind in ["LINE_OA_FRIEND", "LINE_OA_BLOCK", "BUSINESS_MANAGER", "MIGRATED_LINE_AUDIENCE"] {
         let sandbox = sandbox(&json!({"lists": [{"id": 7, "name": "Members", "type": kind}]})).await;
-        let answer = ask(&*open(&sandbox, REBUILD, Some(Staying::new(100)))).await;
+        let answer = ask(&*open(&sandbox, REBUILD, Some(staying(100)))).await;
         let State::Refused { reason } = &answer.state else { panic!("{answer:?}") };
         assert!(reason.contains("comes from LINE") && reason.contains("change it there"), "{kind}: {reason}");
         assert_eq!(lists(&sandbox).await, [("Members".to_owned(), 0)]);
@@ -294,15 +281,15 @@ async fn a_list_that_comes_from_line_is_changed_there() {
 #[tokio::test]
 async fn a_list_is_never_rebuilt_from_half_of_those_who_stay() {
     let sandbox = sandbox(&members(60)).await;
-    let broken = Staying { people: Mutex::new(Staying::new(200).people.lock().unwrap().clone()), broken: true };
-    let answer = ask(&*open(&sandbox, REBUILD, Some(Arc::new(broken)))).await;
+    let broken = Staying::broken("email", addresses(200));
+    let answer = ask(&*open(&sandbox, REBUILD, Some(broken))).await;
     assert!(matches!(&answer.state, State::Unreachable { reason, .. } if reason.contains("broke off")), "{answer:?}");
-    let answer = ask(&*open(&sandbox, REBUILD, Some(Staying::new(99)))).await;
+    let answer = ask(&*open(&sandbox, REBUILD, Some(staying(99)))).await;
     assert!(matches!(&answer.state, State::Refused { reason } if reason.contains("only 99 rows")), "{answer:?}");
     let without = open(&sandbox, REBUILD, None);
     assert!(reason(&ask(&*without).await).contains("nothing says who stays"));
     assert!(!without.check().await.unwrap_err().temporary);
-    let other = open(&sandbox, &REBUILD.replace("list: Members", "list: Membres"), Some(Staying::new(100)));
+    let other = open(&sandbox, &REBUILD.replace("list: Members", "list: Membres"), Some(staying(100)));
     assert!(reason(&ask(&*other).await).contains("no customer data list of the name"));
     // Nothing was changed by any of these.
     assert_eq!(lists(&sandbox).await, [("Members".to_owned(), 0)]);
@@ -313,7 +300,7 @@ async fn a_list_is_never_rebuilt_from_half_of_those_who_stay() {
 #[tokio::test]
 async fn errors_are_told_by_their_codes() {
     let sandbox = sandbox(&members(60)).await;
-    let yahoo = open(&sandbox, REBUILD, Some(Staying::new(100)));
+    let yahoo = open(&sandbox, REBUILD, Some(staying(100)));
     let whole = |code: &str| {
         json!({"errors": [{"code": code, "message": "leaves-1@example.jp"}], "rid": "r1", "rval": null}).to_string()
     };
@@ -413,7 +400,7 @@ async fn requests_are_as_documented() {
     ])
     .await;
     let mut plumbing = plumbing();
-    plumbing.members = Some(Staying::new(100));
+    plumbing.members = Some(staying(100));
     let mode = format!("{REBUILD}, base_account: 99");
     let yahoo = recipients::open(&secret_settings(&yaml(&recorder.url, &mode), "k"), &plumbing).unwrap();
     let answer = yahoo.delete(&[person(1)]).await.remove(0);
