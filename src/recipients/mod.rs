@@ -1,8 +1,9 @@
 //! Recipients: third parties that got a copy of personal data and are asked to delete theirs.
 //!
-//! A vendor is one file here with a [`Kind`] (what `sunset.yaml` may say about it, which identifiers it takes, what it
-//! promises) and a type that implements [`Recipient`], and one line in [`KINDS`]. Time-outs, retries, rate limits, tokens
-//! and the circuit breaker are shared: a vendor describes a [`client::Call`] and judges the [`client::Reply`].
+//! A vendor is one folder here: a [`Kind`] (what `sunset.yaml` may say about it, which identifiers it takes, what it
+//! promises) and a type that implements [`Recipient`] in `mod.rs`, a stand-in of its API in `stand_in.rs`, and tests in
+//! `integration.rs`; and one line in [`KINDS`]. The files beside the folders are shared by all: time-outs, retries, rate limits,
+//! tokens and the circuit breaker. A vendor describes a [`client::Call`] and judges the [`client::Reply`].
 
 pub mod answer;
 mod assertion;
@@ -40,6 +41,8 @@ pub mod retention;
 pub mod retry;
 pub mod sb_payment;
 pub mod sender;
+#[cfg(feature = "demo")]
+pub mod stand_in;
 pub mod stripe;
 pub mod subject;
 pub mod template;
@@ -168,6 +171,9 @@ pub struct Kind {
     pub facts: fn(&RecipientSettings) -> Facts,
     /// Does no input or output.
     pub open: Open,
+    /// What answers in the vendor's place in rehearsals, in the demo and in tests.
+    #[cfg(feature = "demo")]
+    pub stand_in: Option<&'static stand_in::StandIn>,
 }
 
 /// For [`Kind::remarks`], where there is nothing to say.

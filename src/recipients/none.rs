@@ -30,6 +30,8 @@ pub static KIND: Kind = Kind {
     },
     remarks: no_remarks,
     open: |settings, _| Ok(Box::new(Nobody { reason: reason(settings) })),
+    #[cfg(feature = "demo")]
+    stand_in: None,
 };
 
 struct Nobody {

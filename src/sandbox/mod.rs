@@ -1,38 +1,19 @@
 //! Stand-ins of the recipients' APIs on loopback, for rehearsals, the demo and the tests.
 //!
-//! Each vendor is one file: its state in memory, its documented errors, and checks of requests as strict as its
-//! documentation. They share no code with the connectors, so that both cannot misread it the same way. All answer on
-//! one port, each under its name: `http://127.0.0.1:8420/stripe`.
+//! Each [stand-in](crate::recipients::stand_in) is in the folder of its connector. All answer on one port, each under
+//! its name: `http://127.0.0.1:8420/stripe`.
 //!
 //! `/_sandbox/` controls it: `GET calls` counts what was asked, `POST faults` lets the next calls fail ([`Fault`]),
 //! `DELETE faults` forgets that, `GET mail` shows the letters that the [mail server](smtp) has taken (it listens on the
 //! next port), `POST seed/VENDOR` puts objects into a vendor's state, `POST reset` begins anew.
 
-pub mod azure_blob;
-pub mod criteo;
-pub mod crm;
-pub mod ddrf;
-pub mod gcs;
-pub mod gmo_payment;
-pub mod gmo_payment_openapi;
-pub mod google;
-pub mod google_ads;
-pub mod google_analytics;
-pub mod line;
-pub mod meta;
-pub mod microsoft_ads;
-pub mod mouseflow;
-pub mod opendsr;
-pub mod paypal;
-pub mod sb_payment;
 pub mod script;
 pub mod smtp;
-pub mod stripe;
-pub mod tiktok_ads;
-pub mod webhook;
-pub mod x_ads;
-pub mod yahoo_japan_ads;
 
+use crate::recipients::{
+    KINDS,
+    stand_in::{Request, Response, StandIn, Vendor, pairs},
+};
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
@@ -52,130 +33,11 @@ use std::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// A line for each stand-in.
-pub static VENDORS: &[Entry] = &[
-    azure_blob::ENTRY,
-    criteo::ENTRY,
-    crm::ENTRY,
-    ddrf::ENTRY,
-    gcs::ENTRY,
-    gmo_payment::ENTRY,
-    gmo_payment_openapi::ENTRY,
-    google_ads::ENTRY,
-    google_analytics::ENTRY,
-    line::ENTRY,
-    meta::ENTRY,
-    microsoft_ads::ENTRY,
-    mouseflow::ENTRY,
-    opendsr::ENTRY,
-    paypal::ENTRY,
-    sb_payment::ENTRY,
-    stripe::ENTRY,
-    tiktok_ads::ENTRY,
-    webhook::ENTRY,
-    x_ads::ENTRY,
-    yahoo_japan_ads::ENTRY,
-];
-
-pub struct Entry {
-    pub name: &'static str,
-    pub make: fn() -> Box<dyn Vendor>,
-    /// Its part of `recipients` in `sunset.yaml`, with `{url}` for the base URL.
-    pub settings: &'static str,
-}
-
-/// One vendor's API.
-pub trait Vendor: Send {
-    fn answer(&mut self, request: &Request) -> Response;
-
-    /// Puts objects into the state; what `seed` means is the vendor's.
-    fn seed(&mut self, seed: &Value);
-
-    /// Whether it keeps the vendor's rate limits; it does by default.
-    fn limits(&mut self, on: bool);
-}
-
-/// A request, read completely.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub method: String,
-    /// Below the vendor's name, still escaped.
-    pub path: String,
-    /// In their order, unescaped.
-    pub query: Vec<(String, String)>,
-    /// Names in small letters.
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
-    pub at: Instant,
-}
-
-impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(String::as_str)
-    }
-
-    /// The path's segments, unescaped.
-    pub fn segments(&self) -> Vec<String> {
-        self.path.split('/').skip(1).map(unescape).collect()
-    }
-
-    /// The body as a form; `None` where its type says something else.
-    pub fn form(&self) -> Option<Vec<(String, String)>> {
-        if self.body.is_empty() {
-            return Some(Vec::new());
-        }
-        let kind = self.header("content-type").unwrap_or_default();
-        kind.starts_with("application/x-www-form-urlencoded").then(|| pairs(&String::from_utf8_lossy(&self.body)))
-    }
-
-    /// The body as JSON; `None` where its type says something else, or it is none.
-    pub fn json(&self) -> Option<Value> {
-        let kind = self.header("content-type").unwrap_or_default();
-        if !kind.starts_with("application/json") {
-            return None;
-        }
-        serde_json::from_slice(&self.body).ok()
-    }
-
-    /// User and password of HTTP Basic.
-    pub fn basic(&self) -> Option<(String, String)> {
-        use base64::Engine as _;
-        let code = self.header("authorization")?.strip_prefix("Basic ")?;
-        let text = base64::engine::general_purpose::STANDARD.decode(code).ok()?;
-        let (user, password) = std::str::from_utf8(&text).ok()?.split_once(':')?;
-        Some((user.to_owned(), password.to_owned()))
-    }
-
-    pub fn bearer(&self) -> Option<&str> {
-        self.header("authorization")?.strip_prefix("Bearer ")
-    }
-}
-
-/// What the vendor answers.
-#[derive(Clone, Debug)]
-pub struct Response {
-    pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Vec<u8>,
-    /// The endpoint as its documentation writes it, for the count.
-    pub route: &'static str,
-}
-
-impl Response {
-    pub fn json(route: &'static str, status: u16, body: &Value) -> Self {
-        let headers = vec![("content-type", "application/json".to_owned())];
-        Self { status, headers, body: body.to_string().into_bytes(), route }
-    }
-
-    pub fn empty(route: &'static str, status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), route }
-    }
-
-    #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
+/// All stand-ins, by name.
+fn stand_ins() -> Vec<&'static StandIn> {
+    let mut all: Vec<_> = KINDS.iter().filter_map(|kind| kind.stand_in).collect();
+    all.sort_by_key(|stand_in| stand_in.name);
+    all
 }
 
 /// What goes wrong with the next calls that fit.
@@ -214,12 +76,12 @@ struct State {
 
 impl State {
     fn new(limits: bool) -> Self {
-        let make = |entry: &Entry| {
+        let make = |entry: &'static StandIn| {
             let mut vendor = (entry.make)();
             vendor.limits(limits);
             (entry.name, vendor)
         };
-        Self { vendors: VENDORS.iter().map(make).collect(), limits, ..Self::default() }
+        Self { vendors: stand_ins().into_iter().map(make).collect(), limits, ..Self::default() }
     }
 
     fn fault(&mut self, vendor: &str, request: &Request) -> Option<Fault> {
@@ -313,9 +175,9 @@ impl Sandbox {
 
     /// The part of `sunset.yaml` that uses all stand-ins.
     pub fn settings(&self) -> String {
-        let entry = |entry: &Entry| entry.settings.replace("{url}", &self.url(entry.name));
+        let entry = |entry: &'static StandIn| entry.settings.replace("{url}", &self.url(entry.name));
         let notice = smtp::SETTINGS.replace("{port}", &self.mail.port().to_string());
-        format!("recipients:\n{}{notice}", VENDORS.iter().map(entry).collect::<String>())
+        format!("recipients:\n{}{notice}", stand_ins().into_iter().map(entry).collect::<String>())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -391,7 +253,7 @@ async fn serve(request: hyper::Request<Incoming>, state: Arc<Mutex<State>>) -> R
     if name == "_sandbox" {
         return Ok(plain(control(&request, &state)));
     }
-    let Some(name) = VENDORS.iter().map(|entry| entry.name).find(|known| *known == name) else {
+    let Some(name) = stand_ins().into_iter().map(|entry| entry.name).find(|known| *known == name) else {
         return Ok(plain(Response::json("", 404, &json!({"error": "no such vendor in this sandbox"}))));
     };
     let fault = {
@@ -484,60 +346,4 @@ fn half(response: &Response) -> Reply {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// `a=b&c=d`, unescaped.
-fn pairs(text: &str) -> Vec<(String, String)> {
-    let parts = text.split('&').filter(|part| !part.is_empty());
-    let pair = |part: &str| {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        (unescape(&name.replace('+', " ")), unescape(&value.replace('+', " ")))
-    };
-    parts.map(pair).collect()
-}
-
-fn unescape(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
-    while let Some((first, after)) = rest.split_first() {
-        let code = (*first == b'%').then(|| after.get(..2)).flatten();
-        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        match code {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// So many calls in the last second, for each endpoint.
-#[derive(Debug)]
-pub struct Window {
-    pub most: usize,
-    pub length: Duration,
-    seen: BTreeMap<&'static str, std::collections::VecDeque<Instant>>,
-}
-
-impl Window {
-    pub fn new(most: usize, length: Duration) -> Self {
-        Self { most, length, seen: BTreeMap::new() }
-    }
-
-    /// Whether this call is over the limit. It counts only if it is not.
-    pub fn is_over(&mut self, route: &'static str, at: Instant) -> bool {
-        let seen = self.seen.entry(route).or_default();
-        while seen.front().is_some_and(|first| at.duration_since(*first) >= self.length) {
-            seen.pop_front();
-        }
-        if seen.len() >= self.most {
-            return true;
-        }
-        seen.push_back(at);
-        false
-    }
 }

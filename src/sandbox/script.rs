@@ -1,12 +1,13 @@
 //! A stand-in that follows a script: the calls of a recipe's example, in order, each with its reply.
 
-use super::{Request, read};
+use super::read;
 use crate::recipients::{
     Plumbing, RecipientSettings, Subject,
     answer::State as Answered,
     http, open,
     options::Options,
     recipe::{Example, ExpectedCall, Recipe},
+    stand_in::Request,
 };
 use crate::rules::node::Node;
 use http_body_util::Full;

@@ -8,7 +8,8 @@
 //! the message): `status` is answered instead, `break_off` ends the connection before or after the command has its
 //! effect.
 
-use super::{Request, State, count, lock};
+use super::{State, count, lock};
+use crate::recipients::stand_in::Request;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use std::{

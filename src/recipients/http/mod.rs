@@ -7,6 +7,8 @@ mod content;
 mod language;
 mod look_up;
 mod poll;
+#[cfg(feature = "demo")]
+mod stand_in;
 mod test;
 mod values;
 
@@ -56,6 +58,8 @@ pub static KIND: Kind = Kind {
     },
     remarks: |settings, _| untested(settings).into_iter().collect(),
     open: |settings, plumbing| Ok(Box::new(Http::open(settings, plumbing)?)),
+    #[cfg(feature = "demo")]
+    stand_in: Some(&stand_in::STAND_IN),
 };
 
 fn batch(options: &Options) -> usize {

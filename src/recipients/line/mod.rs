@@ -26,6 +26,8 @@
 
 mod people;
 mod rebuild;
+#[cfg(feature = "demo")]
+mod stand_in;
 
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
@@ -184,6 +186,8 @@ pub static KIND: Kind = Kind {
     },
     remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(LineAudience::open(settings, plumbing)?)),
+    #[cfg(feature = "demo")]
+    stand_in: Some(&stand_in::STAND_IN),
 };
 
 struct LineAudience {

@@ -49,6 +49,8 @@ pub static KIND: Kind = Kind {
     },
     remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(Files::open(settings, plumbing)?)),
+    #[cfg(feature = "demo")]
+    stand_in: None,
 };
 
 struct Files {

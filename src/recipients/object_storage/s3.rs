@@ -82,6 +82,8 @@ pub static KIND: Kind = Kind {
     },
     remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(S3::open(settings, plumbing)?)),
+    #[cfg(feature = "demo")]
+    stand_in: None,
 };
 
 struct S3 {

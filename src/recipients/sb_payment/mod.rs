@@ -20,6 +20,8 @@
 //!   (kind 96, taken for something that passes).
 
 mod message;
+#[cfg(feature = "demo")]
+mod stand_in;
 
 use super::{
     Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
@@ -132,6 +134,8 @@ pub static KIND: Kind = Kind {
     },
     remarks: no_remarks,
     open: |settings, plumbing| Ok(Box::new(SbPayment::open(settings, plumbing)?)),
+    #[cfg(feature = "demo")]
+    stand_in: Some(&stand_in::STAND_IN),
 };
 
 struct SbPayment {

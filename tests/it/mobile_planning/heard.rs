@@ -3,7 +3,7 @@
 use super::{Rehearsal, promises::Place};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, fs};
-use sunset::sandbox::Request;
+use sunset::recipients::stand_in::Request;
 
 /// How often each subject was named.
 type Names = BTreeMap<String, u64>;

@@ -1,26 +1,42 @@
 //! Recipients: the connectors against the sandbox's stand-ins, with faults, and what is remembered of their answers.
 
 mod audiences;
+#[path = "../../../src/recipients/criteo/integration.rs"]
 mod criteo;
+#[path = "../../../src/recipients/ddrf/integration.rs"]
 mod ddrf;
 mod echoes;
 mod evidence;
 mod faults;
+mod folders;
+#[path = "../../../src/recipients/gmo_payment/integration.rs"]
 mod gmo_payment;
+#[path = "../../../src/recipients/google/integration.rs"]
 mod google;
+#[path = "../../../src/recipients/google_ads/integration.rs"]
 mod google_ads;
+#[path = "../../../src/recipients/google_analytics/integration.rs"]
 mod google_analytics;
 mod hostile_identifiers;
+#[path = "../../../src/recipients/http/integration.rs"]
 mod http;
 mod language;
+#[path = "../../../src/recipients/line/integration.rs"]
 mod line;
 mod localstripe;
+#[path = "../../../src/recipients/meta/integration.rs"]
 mod meta;
+#[path = "../../../src/recipients/microsoft_ads/integration.rs"]
 mod microsoft_ads;
+#[path = "../../../src/recipients/mouseflow/integration.rs"]
 mod mouseflow;
+#[path = "../../../src/recipients/notice/integration.rs"]
 mod notice;
+#[path = "../../../src/recipients/object_storage/integration.rs"]
 mod object_storage;
+#[path = "../../../src/recipients/opendsr/integration.rs"]
 mod opendsr;
+#[path = "../../../src/recipients/paypal/integration.rs"]
 mod paypal;
 mod prism;
 mod quota;
@@ -28,13 +44,19 @@ mod rebuild;
 mod recipes;
 pub mod recorder;
 pub mod run;
+#[path = "../../../src/recipients/sb_payment/integration.rs"]
 mod sb_payment;
 mod staying;
 mod store;
+#[path = "../../../src/recipients/stripe/integration.rs"]
 mod stripe;
+#[path = "../../../src/recipients/tiktok_ads/integration.rs"]
 mod tiktok_ads;
+#[path = "../../../src/recipients/webhook/integration.rs"]
 mod webhook;
+#[path = "../../../src/recipients/x_ads/integration.rs"]
 mod x_ads;
+#[path = "../../../src/recipients/yahoo_japan_ads/integration.rs"]
 mod yahoo_japan_ads;
 
 use crate::ledger::key_settings;
@@ -47,7 +69,7 @@ use std::{
 use sunset::{
     diagnostic::{Severity, Sources, render_text},
     ledger::{Keys, TagKey},
-    recipients::{self, Answer, Plumbing, Recipient, RecipientSettings, State, Subject},
+    recipients::{self, Answer, Plumbing, Recipient, RecipientSettings, State, Subject, stand_in::StandIn},
     settings,
 };
 
@@ -72,6 +94,11 @@ pub fn settings_with(yaml: &str, value: impl Fn(&settings::Variable) -> String) 
 /// The settings of one recipient, from what stands below `recipients:`.
 pub fn printed_settings(yaml: &str, name: &str, secret: &str) -> RecipientSettings {
     read_settings(yaml, name, |_| secret.to_owned())
+}
+
+/// The stand-in of a kind of recipient.
+pub fn stand_in(kind: &str) -> &'static StandIn {
+    recipients::kind(kind).and_then(|kind| kind.stand_in).unwrap()
 }
 
 fn read_settings(yaml: &str, name: &str, value: impl Fn(&settings::Variable) -> String) -> RecipientSettings {

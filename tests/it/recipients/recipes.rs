@@ -309,7 +309,7 @@ async fn tokens_by_refresh_token_and_by_assertion() {
     assert!(sent[1].contains("authorization: Bearer t1"), "{sent:?}");
 
     let recorder = Recorder::start(&[(200, token), (204, "")]).await;
-    let key = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/recipients/keys/rsa.pem")).unwrap();
+    let key = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/recipients/ddrf/keys/rsa.pem")).unwrap();
     let auth = "auth: {jwt: {token_url: /token, issuer: me, subject: you, audience: them, key_id: k1, key: \"${X}\"}},";
     let answer = delete_one(&*open_at(&recorder.url, auth, &key), subject(&[("id", "1")])).await;
     assert_eq!(answer.state, State::Confirmed, "{answer:?}");
