@@ -9,12 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 use sunset::{
-    cli::KeyKind,
     diagnostic::Severity,
-    ledger::{Key, Keys, TagKey},
+    evidence::{
+        keys::{Key, KeyKind, KeySettings, Keys},
+        tag::TagKey,
+    },
     recipients::{self, Plumbing, Recipient, State, Subject},
     sandbox::Sandbox,
-    settings::{self, KeySettings, Variable},
+    settings::{self, Variable},
 };
 
 type Error = Box<dyn std::error::Error>;

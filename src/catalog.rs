@@ -6,11 +6,13 @@ use std::fmt;
 mod codec;
 mod decimal;
 mod fact;
+mod path;
 mod reach;
 
-pub use codec::{Affinity, Codec, Collation, Misfit, Operand, Reading, Values};
+pub use codec::{Affinity, Codec, Collation, Literal, Misfit, Operand, Reading, Values};
 pub use decimal::Decimal;
 pub use fact::{Fact, FactKind, Facts};
+pub use path::TablePath;
 pub use reach::reached;
 
 /// A kind of database server.

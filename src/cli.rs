@@ -1,6 +1,6 @@
 //! The command line: clap structs only.
 
-use crate::rules::format;
+use crate::{evidence::keys::KeyKind, language::format, output::Format};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -37,14 +37,6 @@ pub struct Global {
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub colour: Colour,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Text,
-    Json,
-    Markdown,
-    Sarif,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -469,13 +461,6 @@ pub enum KeysCommand {
         #[arg(long)]
         owner: String,
     },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KeyKind {
-    Tag,
-    Signing,
-    Pseudonym,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,10 @@
 
 use crate::{
     catalog::ColumnKind,
-    rules::{Anchor, CountedFrom, Encoding, Parameter, Period, PeriodChoice, Switch},
+    clock::{
+        period::{Parameter, Period, PeriodChoice, Switch},
+        starting_point::{Anchor, CountedFrom, Encoding},
+    },
 };
 use jiff::{
     Span, Timestamp,
@@ -22,6 +25,8 @@ use jiff::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub mod period;
+pub mod starting_point;
 pub mod window;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::{
     anonymize::{Certainty, Personal, Technique, names_people, personal},
     catalog::{Catalog, Column, ColumnKind, ForeignKey, Table, TableKind},
     database::marks,
-    rules::format,
+    language::format,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -35,7 +35,7 @@ pub const MOMENTS: &[&str] = &[
     "after_checkpoint",
 ];
 
-/// The same where a whole partition goes.
+/// Moments of a run that removes a whole partition.
 pub const PARTITION_MOMENTS: &[&str] = &[
     "before_partition_recovery",
     "partition_locked",
@@ -48,13 +48,13 @@ pub const PARTITION_MOMENTS: &[&str] = &[
     "partition_returned",
 ];
 
-/// The same where rows are added up before they go.
+/// Moments of a run that adds rows up before they go.
 pub const AGGREGATE_MOMENTS: &[&str] = &["before_survey", "after_survey", "before_totals", "after_totals"];
 
-/// The same where the groups of anonymized rows are counted.
+/// Moments of a run that counts the groups of anonymized rows.
 pub const GROUP_MOMENTS: &[&str] = &["before_groups", "after_measure", "after_groups"];
 
-/// The same where rows are locked and changed together with their dependents.
+/// Moments of a batch that locks and changes rows together with their dependents.
 pub const DEPENDENT_MOMENTS: &[&str] =
     &["before_keys", "after_keys", "dependents_locked", "asked_again", "dependents_changed"];
 

@@ -1,7 +1,7 @@
 //! The HTTP client for whatever is no recipient: collectors of metrics, witnesses, object storage.
 
-use crate::recipients::client::is_loopback;
 use reqwest::{RequestBuilder, StatusCode, Url};
+use std::net::IpAddr;
 use std::{error::Error as _, time::Duration};
 
 /// A client that follows no redirects. `has_secret` says that what is sent must not travel in the clear.
@@ -67,4 +67,11 @@ mod tests {
         client("http://pushgateway:9091", true).unwrap_err();
         client("ftp://pushgateway", false).unwrap_err();
     }
+}
+
+/// The URL leads to this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -4,13 +4,13 @@ mod files;
 
 use crate::{
     anonymize::Technique,
+    catalog::TablePath,
+    clock::period::Switch,
     diagnostic::{Code, Diagnostic, Errors, Place, Severity, Sources, summary, without_byte_order_mark},
     file,
+    language::{node::Node, shape::nearest},
     recipients::{RecipientSettings, members::Source, recipe},
-    rules::{
-        self, Assertion, Check, Condition, Rule, RuleFile, RuleRecipient, Switch, TablePath, condition, node::Node,
-        shape::nearest,
-    },
+    rules::{self, Assertion, Check, Condition, Rule, RuleFile, RuleRecipient, condition},
     settings::{self, DatabaseSettings, Settings, Variable},
 };
 use jiff::civil::Date;

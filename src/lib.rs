@@ -14,8 +14,8 @@
 //! 7. [`ledger`] entries are hash-chained and signed; [`store`] keeps them, together with holds and row tags.
 //! 8. [`output`] renders plans and reports; [`outcome`] turns them into an exit code.
 //!
-//! Dependencies point downwards: commands → run → plan → (anonymize, database, rules) → (catalog, clock, diagnostic,
-//! settings). Rules do no input or output, planning only reads, only `run` writes.
+//! Dependencies point downwards, as `docs/architecture.md` lists them and a test holds them to. Rules do no input or
+//! output, planning only reads, only `run` writes.
 
 pub mod anchor;
 pub mod anonymize;
@@ -28,10 +28,12 @@ pub mod database;
 pub mod demo;
 pub mod diagnostic;
 pub mod draft;
+pub mod evidence;
 pub mod failpoint;
 pub mod file;
 pub mod http;
 pub mod job;
+pub mod language;
 pub mod ledger;
 pub mod outcome;
 pub mod output;
@@ -47,5 +49,6 @@ pub mod sandbox;
 pub mod serve;
 pub mod settings;
 pub mod signals;
+pub mod sql;
 pub mod standing;
 pub mod store;

@@ -6,18 +6,21 @@
 
 use crate::{
     catalog::Engine,
+    clock::period::Parameter,
     diagnostic::{Code, Diagnostic, Errors, Place, Places, Severity},
+    evidence::keys::KeySettings,
+    language::{
+        format,
+        node::Node,
+        shape::{self, Format, Kinds, Shape},
+    },
     recipients::{
         self, Options, RecipientSettings, client, members,
         recipe::{self, Recipe},
+        secrets::{self, scalars, secrets_of},
     },
-    rules::{
-        At, Limits, Parameter, format,
-        language::SETTINGS,
-        limits,
-        node::Node,
-        shape::{self, Field, Format, Kinds, Shape},
-    },
+    rules::{At, Limits, limits},
+    settings::language::SETTINGS,
 };
 use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -30,6 +33,7 @@ use std::{
 
 mod accepted_gap;
 pub mod anchor;
+pub mod language;
 pub mod pace;
 
 pub use accepted_gap::{AcceptedGap, Gap};
@@ -114,16 +118,6 @@ pub enum StoreSettings {
     /// A SQLite file; `sunset.db` in the job directory's `state/` by default.
     Sqlite(PathBuf),
     Postgres(SecretString),
-}
-
-/// The keys of ledger and pseudonyms. The first of each list is in use, the others are older ones.
-#[derive(Clone, Debug, Default)]
-pub struct KeySettings {
-    /// Each a text as `sunset keys` writes it.
-    pub tag: Vec<SecretString>,
-    pub signing: Vec<SecretString>,
-    /// For `hash` and `tokenize`.
-    pub pseudonym: Option<SecretString>,
 }
 
 /// Where a secret comes from.
@@ -239,40 +233,6 @@ fn secrets_of_kind<'a>(section: &str, name: &str, at: &At<'a>) -> Vec<At<'a>> {
             None => scalars(at.clone()),
         },
         _ => scalars(at.clone()),
-    }
-}
-
-/// The values that are secrets, or may be, of a map with these fields.
-pub(crate) fn secrets_of<'a>(fields: &[Field], at: &At<'a>) -> Vec<At<'a>> {
-    let secrets = |(key, value): (&str, At<'a>)| match fields.iter().find(|field| field.name == key) {
-        // it takes no variables, so nobody puts a secret there, and whoever misspells a column wants to see it
-        Some(field) if field.name == members::FIELD.name => Vec::new(),
-        Some(field) => secrets_in(&field.shape, value),
-        None => scalars(value),
-    };
-    at.entries().flat_map(secrets).collect()
-}
-
-fn secrets_in<'a>(shape: &Shape, at: At<'a>) -> Vec<At<'a>> {
-    match shape {
-        Shape::Map(map) => secrets_of(map.fields, &at),
-        Shape::List { item, .. } => at.items().flat_map(|at| secrets_in(item, at)).collect(),
-        Shape::Either(shapes) => match shapes.iter().find(|shape| shape.takes(at.node)) {
-            Some(shape) => secrets_in(shape, at),
-            None => scalars(at),
-        },
-        Shape::Text(format) if is_key(format) => scalars(at),
-        Shape::Named { .. } | Shape::Any => scalars(at),
-        _ => Vec::new(),
-    }
-}
-
-/// Every scalar in a node.
-fn scalars(at: At) -> Vec<At> {
-    match at.node {
-        Node::List(_) => at.items().flat_map(scalars).collect(),
-        Node::Map(_) => at.entries().flat_map(|(_, value)| scalars(value)).collect(),
-        _ => vec![at],
     }
 }
 
@@ -562,7 +522,7 @@ impl Reader<'_> {
     /// The node with its variables put in. Where one cannot be, there is none.
     fn with_variables(&mut self, at: &At, shape: Shape) -> Option<Node> {
         Some(match at.node {
-            Node::Text(_) if matches!(shape, Shape::Text(format) if is_key(format)) => {
+            Node::Text(_) if matches!(shape, Shape::Text(format) if secrets::is_key(format)) => {
                 Node::Text(self.literal_or_key(at)?)
             }
             // Without connecting, an absent variable is a warning, and the rest is read as it stands.
@@ -678,11 +638,6 @@ fn without_variables(text: &str) -> String {
     whole
 }
 
-/// Texts of this format are secrets.
-fn is_key(format: &Format) -> bool {
-    std::ptr::eq(format, &raw const format::KEY)
-}
-
 fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -707,6 +662,20 @@ fn serve(at: Option<&At>) -> ServeSettings {
         catch_up: duration("catch_up").unwrap_or(default.catch_up),
         jitter: duration("jitter").unwrap_or(default.jitter),
     }
+}
+
+/// The reference page of `sunset.yaml`, `docs/settings.md`.
+pub fn page() -> String {
+    let introduction = "`sunset.yaml` stands in the job directory, beside `rules/`. Its URLs, paths and keys may take \
+                        `${NAME}` (an environment variable) and `${file:/path}` (a file's content; a relative path starts \
+                        at the job directory); `$${` stands for `${`. `sunset schema settings` prints the same as JSON \
+                        Schema, for editors.";
+    crate::language::reference::reference(
+        &language::SETTINGS,
+        "Settings",
+        "src/settings/language.rs and src/recipients",
+        introduction,
+    )
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 //! names of rules, databases and recipients; nothing of any row.
 
 use crate::{
+    evidence::Attestation,
     ledger::{self, AssertionResult, RuleResult},
     outcome::Outcome,
     plan::{Before, Starts},
-    rules::Attestation,
     settings::StoreSettings,
     store::{self, Backlog, Pause, RecipientCount, Store, StoredNotice},
 };

@@ -9,8 +9,8 @@ use super::{
     folder::{file_name, size_of},
 };
 use crate::{
+    clock::period::Period,
     http, present,
-    rules::Period,
     s3::{self, VersionList},
     settings::BucketSettings,
 };

@@ -12,7 +12,8 @@ mod repository;
 mod witness;
 
 use crate::{
-    ledger::{Checkpoint, Ledger, SignedCheckpoint, VerificationKey, history::root_of},
+    evidence::checkpoint::{Checkpoint, SignedCheckpoint, VerificationKey},
+    ledger::{Ledger, history::root_of},
     outcome::{Outcome, Stop},
     settings::{AnchorPlace, AnchorSettings, Settings},
     store::Store,

@@ -4,11 +4,7 @@
 //! witness knows and a consistency proof from there. A witness that knows another size says which.
 
 use super::Failure;
-use crate::{
-    http,
-    ledger::{cosignature::CosignerKey, history::consistency},
-    store::Store,
-};
+use crate::{evidence::cosignature::CosignerKey, http, ledger::history::consistency, store::Store};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use reqwest::{StatusCode, Url};
 use std::time::Duration;

@@ -4,7 +4,7 @@
 use super::{Context, Family, Misfit, Sql};
 use crate::{
     catalog::{Column, Engine, Table},
-    rules::{Pick, Source},
+    clock::starting_point::{Pick, Source},
 };
 
 pub(super) struct Copying<'a>(pub &'a Source);

@@ -8,8 +8,8 @@
 use super::{Context, Family, Misfit, Sql, Tokenize, kept_as_text, text_only};
 use crate::{
     catalog::{Column, Engine, Table},
-    database::Value,
     diagnostic::Code,
+    sql::Value,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -15,9 +15,9 @@
 
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table},
-    database::Sql,
+    clock::starting_point::Source,
     diagnostic::Code,
-    rules::Source,
+    sql::Sql,
 };
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -287,7 +287,8 @@ pub fn told_apart(value: &str, column: &Column, engine: Engine) -> Vec<String> {
     }
 }
 
-/// The same where values that the database takes for equal shall count as one: as little as possible is told apart.
+/// The expressions by which values are grouped where those that the database takes for equal count as one. As little as
+/// possible is told apart.
 pub fn counted_as_one(value: &str, column: &Column, engine: Engine) -> String {
     match (engine, column.kind) {
         // these have no equality of their own

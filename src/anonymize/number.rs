@@ -169,7 +169,7 @@ impl Decimal {
         Some((one.at_scale(scale)?, other.at_scale(scale)?))
     }
 
-    /// The same number with this many digits after the point, if it has no more.
+    /// This number, written with so many digits after the point. `None` where it has more.
     fn at_scale(self, scale: u32) -> Option<Self> {
         let units = match scale.checked_sub(self.scale) {
             Some(more) => self.units.checked_mul(10_i128.checked_pow(more)?)?,

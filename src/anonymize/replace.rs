@@ -6,9 +6,8 @@
 use super::{Context, Family, Misfit, Sql, kept_as_text, number};
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table},
-    database::PLACEHOLDER,
-    database::Value,
     diagnostic::Code,
+    sql::{PLACEHOLDER, Value},
 };
 use jiff::{
     Timestamp,

@@ -1,8 +1,11 @@
 //! Techniques without a server: what fits, what is said, and that doing it twice changes nothing.
 
 use super::*;
-use crate::catalog::{ForeignKey, Index, ReferentialAction, TableKind, TableName};
-use crate::database::PLACEHOLDER;
+use crate::{
+    catalog::{ForeignKey, Index, ReferentialAction, TableKind, TableName},
+    sql::PLACEHOLDER,
+};
+
 use proptest::prelude::*;
 
 fn column(name: &str, kind: ColumnKind, sql_type: &str, max_length: Option<u32>) -> Column {

@@ -2,7 +2,16 @@
 //! says of the column (`database/<engine>/codec.rs`), and their dialects write the SQL; nothing else decides from a type.
 
 use super::Decimal;
-use crate::rules::Literal;
+
+/// A value as a rule writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Literal {
+    Null,
+    Boolean(bool),
+    /// A number as written.
+    Number(String),
+    Text(String),
+}
 
 /// One column's codec.
 #[derive(Clone, Debug, PartialEq, Eq)]

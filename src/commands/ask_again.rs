@@ -3,10 +3,11 @@
 
 use super::{Stop, console::Console, job as loading};
 use crate::{
-    cli::{AskAgainArgs, Format, Global},
-    ledger::{Keys, Ledger},
+    cli::{AskAgainArgs, Global},
+    evidence::keys::Keys,
+    ledger::Ledger,
     outcome::Outcome,
-    output,
+    output::{self, Format},
     store::Store,
 };
 use jiff::Timestamp;

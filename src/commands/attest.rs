@@ -2,13 +2,17 @@
 
 use super::{Stop, console::Console, job as loading};
 use crate::{
-    cli::{AttestArgs, Format, Global},
-    clock, file,
+    cli::{AttestArgs, Global},
+    clock::{self, period::Period},
+    evidence::{Attestation, keys::Keys},
+    file,
     job::Job,
-    ledger::{Keys, Ledger},
+    language::shape::nearest,
+    ledger::Ledger,
     outcome::Outcome,
-    output, plan,
-    rules::{Assertion, Attestation, Check, Period, shape::nearest},
+    output::{self, Format},
+    plan,
+    rules::{Assertion, Check},
     store::Store,
 };
 use anyhow::Context as _;

@@ -2,12 +2,17 @@
 
 use super::{Stop, console::Console, job as loading};
 use crate::{
-    cli::{ConfirmArgs, Format, Global},
-    clock, file,
+    cli::{ConfirmArgs, Global},
+    clock,
+    evidence::{
+        keys::Keys,
+        tag::{Tag, TagKey},
+    },
+    file,
     job::Job,
-    ledger::{Confirmation, Keys, Ledger, Tag, TagKey},
+    ledger::{Confirmation, Ledger},
     outcome::Outcome,
-    output,
+    output::{self, Format},
     recipients::notice,
     store::{self, Store, StoredNotice},
 };

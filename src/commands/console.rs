@@ -1,8 +1,9 @@
 //! Where commands write: results to standard output, everything else to standard error.
 
 use crate::{
-    cli::{Colour, Format, Global},
+    cli::{Colour, Global},
     diagnostic::{self, Diagnostic, Sources},
+    output::Format,
     run::Progress,
 };
 use indicatif::{ProgressBar, ProgressStyle};

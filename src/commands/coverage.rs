@@ -2,10 +2,11 @@
 
 use super::{console::Console, job as loading};
 use crate::{
-    cli::{Format, Global},
+    cli::Global,
     clock,
     outcome::Outcome,
-    output, plan,
+    output::{self, Format},
+    plan,
 };
 use std::collections::BTreeMap;
 

@@ -5,13 +5,13 @@
 
 use super::{Stop, console::Console, job as loading};
 use crate::{
-    cli::{Cli, DemoArgs, Format, Global},
+    cli::{Cli, DemoArgs, Global},
     clock,
     demo::{self, Snapshot, Story},
     file,
     job::Job,
     outcome::Outcome,
-    output,
+    output::{self, Format},
     sandbox::Sandbox,
     signals::Signals,
 };

@@ -5,14 +5,16 @@
 use super::{Stop, console::Console, job as loading};
 use crate::{
     catalog::{Catalog, Engine, TableKind},
-    cli::{Format, Global, GrantsArgs},
+    cli::{Global, GrantsArgs},
     clock,
     database::{Privilege, marks},
     diagnostic::Severity,
-    ledger::Keys,
+    evidence::keys::Keys,
+    language::shape::nearest,
     outcome::Outcome,
+    output::Format,
     plan::{self, Need, Options, Resolved},
-    rules::{Rule, shape::nearest},
+    rules::Rule,
 };
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt::Write as _};

@@ -2,19 +2,17 @@
 
 use super::{Stop, console::Console, job as loading};
 use crate::{
-    catalog::{Binding, Column, ColumnKind, Engine, Table, TableKind},
-    cli::{Format, Global, HoldAddArgs, HoldCommand, HoldMoveArgs, HoldReleaseArgs},
+    catalog::{Binding, Column, ColumnKind, Engine, Table, TableKind, TablePath},
+    cli::{Global, HoldAddArgs, HoldCommand, HoldMoveArgs, HoldReleaseArgs},
     database::{ErrorKind, KeyColumn, Row, statements},
     diagnostic::Place,
+    evidence::keys::Keys,
     job::Job,
-    ledger::{Keys, Ledger},
+    ledger::Ledger,
     outcome::Outcome,
-    output,
+    output::{self, Format},
     plan::{self, OpenDatabase},
-    rules::{
-        TablePath,
-        condition::{self, Written},
-    },
+    rules::condition::{self, Written},
     run,
     store::{self, HoldTarget, NewHold, Store},
 };

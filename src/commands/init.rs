@@ -2,14 +2,15 @@
 
 use super::{Stop, console::Console};
 use crate::{
-    cli::{Format, Global, InitArgs},
+    cli::{Global, InitArgs},
     diagnostic::{Severity, Sources},
     draft::{self, Draft},
     file,
     job::{RULES_DIRECTORY, SETTINGS_FILE},
+    language::format,
     outcome::Outcome,
+    output::Format,
     plan,
-    rules::format,
     settings::{self, Variable},
 };
 use anyhow::Context as _;

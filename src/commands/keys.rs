@@ -2,10 +2,12 @@
 
 use crate::{
     anchor::Anchors,
-    cli::{Format, KeyKind, KeysCommand},
+    cli::KeysCommand,
+    evidence::keys::{Key, KeyKind, Keys},
     file,
-    ledger::{Key, Keys, Ledger},
+    ledger::Ledger,
     outcome::Outcome,
+    output::Format,
     settings::Settings,
     store::{self, KeyStatus, Store, StoredKey},
 };

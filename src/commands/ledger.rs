@@ -2,15 +2,17 @@
 
 use crate::{
     anchor::{Anchors, Kept},
-    cli::{Format, LedgerCommand, RowArgs},
+    cli::{LedgerCommand, RowArgs},
+    evidence::keys::Keys,
     file,
     ledger::{
-        BatchResult, Entry, Event, Keys, SettledBy, ToldBy, derived,
+        BatchResult, Entry, Event, SettledBy, ToldBy, derived,
         export::{Export, Header},
         prove::{Counted, Findings, Proof, ProvenEntry, prove},
         verify::{ExternalNote, Finding, Report, Verifier, verify_lines, verify_store},
     },
     outcome::{Outcome, Stop},
+    output::Format,
     settings::{AnchorPlace, Settings},
     store::Store,
 };

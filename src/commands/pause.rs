@@ -3,8 +3,9 @@
 use super::{Stop, console::Console, job as loading};
 use crate::{
     cli::{Global, PauseArgs, ResumeArgs},
+    evidence::keys::Keys,
     job::Job,
-    ledger::{Keys, Ledger},
+    ledger::Ledger,
     outcome::Outcome,
     store::Store,
 };

@@ -3,12 +3,13 @@
 
 use super::{Stop, console::Console, job as loading};
 use crate::{
-    cli::{Format, Global, PlanArgs},
-    clock, file,
+    cli::{Global, PlanArgs},
+    clock,
+    evidence::keys::Keys,
+    file,
     job::Job,
-    ledger::Keys,
     outcome::Outcome,
-    output::{self, PlanStyle},
+    output::{self, Format, PlanStyle},
     plan::{self, Options, Plan, Prepared, Said},
     push::Targets,
     recipients::Checked,

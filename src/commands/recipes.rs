@@ -2,11 +2,11 @@
 
 use super::{Stop, console::Console};
 use crate::{
-    cli::{Format, Global, RecipesArgs, RecipesCommand},
+    cli::{Global, RecipesArgs, RecipesCommand},
     diagnostic::{Sources, render_text},
     file,
     outcome::Outcome,
-    output::table,
+    output::{Format, table},
     recipients::recipe::{self, Recipe},
 };
 use anyhow::Context as _;

@@ -3,9 +3,9 @@
 use super::{Stop, console::Console, job as loading};
 use crate::{
     cli::{Global, RunArgs},
+    evidence::keys::Keys,
     file,
     job::Job,
-    ledger::Keys,
     outcome::Outcome,
     output,
     plan::{self, Plan},

@@ -2,12 +2,13 @@
 
 use super::{console::Console, job as loading};
 use crate::{
-    cli::{Format, Global},
+    cli::Global,
     clock,
     job::Job,
     ledger::{self, AssertionResult, Entry, Event, RuleResult},
     outcome::Outcome,
-    output, plan,
+    output::{self, Format},
+    plan,
     rules::{Assertion, Check},
     run::{BACKLOG, Forecast, RuleProgress},
     standing::{Counted, RunStanding, Snapshot, Standing, Waiting},

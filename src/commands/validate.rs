@@ -2,12 +2,13 @@
 
 use super::{console::Console, job as loading};
 use crate::{
-    cli::{Format, Global, ValidateArgs},
+    cli::{Global, ValidateArgs},
     clock,
     diagnostic::{Code, Diagnostic, Place, Severity},
+    evidence::keys::Keys,
     job,
-    ledger::Keys,
     outcome::Outcome,
+    output::Format,
     plan::{self, Options},
 };
 

@@ -7,15 +7,16 @@ use super::{
     job as loading,
 };
 use crate::{
-    cli::{Format, Global, RowArgs},
+    cli::{Global, RowArgs},
+    evidence::{Grade, keys::Keys, tag::TagKey},
     job::Job,
-    ledger::{Keys, TagKey},
     outcome::Outcome,
+    output::Format,
     plan::{
         self, Options,
         row::{Concern, How, Person, State, Verdict, concerns, verdicts},
     },
-    recipients::{Grade, Subject},
+    recipients::Subject,
     rules::Rule,
     store::{self, Remembered, Store, Validity},
 };

@@ -5,10 +5,13 @@
 //! never gets a row, and every other row is counted once, whatever moment a run ends at.
 
 use super::{
-    Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value, Work,
+    Dialect, KeyColumn, Work,
     statements::{self, Range},
 };
-use crate::catalog::TableName;
+use crate::{
+    catalog::TableName,
+    sql::{PLACEHOLDER, Sql, Statement, Value},
+};
 
 mod arithmetic;
 

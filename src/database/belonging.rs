@@ -4,10 +4,11 @@
 //! circle that is a chain of `exists`, each level served by the key that is referenced. Tables whose keys lead back to
 //! themselves are gone through from the held rows down, in a recursive query that is worked out once for a statement.
 
-use super::{Dialect, KeyColumn, Link, Sql};
+use super::{Dialect, KeyColumn, Link};
 use crate::{
     catalog::{Engine, Table, TableName},
     rules::condition::Expression,
+    sql::Sql,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -222,7 +223,8 @@ impl<'a> Belonging<'a> {
         self.stays_but(table, row, None)
     }
 
-    /// The same; what the row references over one of its links is asked about elsewhere.
+    /// A hold concerns the row, as in [`Self::stays`]. What the row references over the link `but` is left out: the caller asks
+    /// about that elsewhere.
     pub fn stays_but(&self, table: &'a TableName, row: &str, but: Option<&Link>) -> Option<Sql> {
         let most = match self.dialect.recursion() {
             Recursion::Joined => MOST_LEVELS_RATHER_THAN_JOINS,

@@ -1,7 +1,7 @@
 //! What differs between the engines' SQL, as text: quoting, casts, key lists, ranges. No input or output.
 
 use super::{
-    FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
+    FactScope, KeyColumn, Privilege, Recursion, Removal,
     maintenance::{MaintenanceStep, Remains},
     statements::Stride,
 };
@@ -9,6 +9,7 @@ use crate::{
     catalog::{Codec, Engine, Operand, Table, TableName},
     clock::PointKind,
     rules::{After, CalendarUnit, condition::Expression},
+    sql::{PLACEHOLDER, Sql, Statement, Value},
 };
 use jiff::tz::TimeZone;
 use std::time::Duration;
@@ -234,7 +235,7 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// The same condition, in words that the engine takes in a statement that changes rows of this table.
+    /// Rewrites a condition into a form that the engine takes in a statement that changes rows of this table.
     fn in_change(&self, _table: &TableName, _key: &[KeyColumn], condition: &Sql) -> Sql {
         condition.clone()
     }
@@ -254,7 +255,7 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// One placeholder for a bound of this kind, cast.
     fn bound(&self, kind: PointKind) -> String;
 
-    /// The same condition, for statements that hold it against every row: bounds are worked out once, not for each row.
+    /// Rewrites a condition for statements that hold it against every row, so that bounds are worked out once and not for each row.
     fn worked_out_once(&self, condition: Sql) -> Sql {
         condition
     }
@@ -272,7 +273,8 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
         self.readable(point, kind).negated()
     }
 
-    /// The same, as far as an index on it can tell; for nights with nothing due.
+    /// The value is not there or tells no time, as far as an index on it can tell. Nights with nothing due ask this much cheaper
+    /// question.
     fn plainly_unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
         self.unreadable(point, kind)
     }
@@ -516,16 +518,6 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// `schema.table`, quoted.
     fn table(&self, table: &TableName) -> String {
         format!("{}.{}", self.quote(&table.schema), self.quote(&table.name))
-    }
-}
-
-/// The dialect of a server that calls itself `version`.
-pub fn dialect(engine: Engine, version: &str) -> &'static dyn Dialect {
-    match engine {
-        Engine::Postgres => &super::postgres::dialect::Postgres,
-        Engine::Mysql if version.contains("MariaDB") => &super::mysql::dialect::Mysql { mariadb: true },
-        Engine::Mysql => &super::mysql::dialect::Mysql { mariadb: false },
-        Engine::Sqlite => &super::sqlite::dialect::Sqlite,
     }
 }
 

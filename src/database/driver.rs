@@ -1,6 +1,7 @@
 //! One connection, the same code for three engines: binds values, reads every column as text, maps errors.
 
-use super::{Connection, Error, ErrorKind, NamedRow, Row, Statement, Value};
+use super::{Connection, Error, ErrorKind, NamedRow, Row};
+use crate::sql::{Statement, Value};
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use sqlx::{

@@ -1,8 +1,11 @@
 //! The groups that anonymized rows form by their quasi-identifiers, and the statements that ask for those that are too
 //! small. Pure: no server is asked.
 
-use super::{Dialect, Error, ErrorKind, Row, Sql, Statement, Work, statements::KeySelection};
-use crate::catalog::TableName;
+use super::{Dialect, Error, ErrorKind, Row, Work, statements::KeySelection};
+use crate::{
+    catalog::TableName,
+    sql::{Sql, Statement},
+};
 use serde::{Deserialize, Serialize};
 
 /// The groups of one rule's rows.
@@ -166,8 +169,9 @@ mod tests {
     use crate::{
         catalog::{Codec, Engine},
         clock::PointKind,
-        database::{Change, KeyColumn, Point, Value, dialect},
-        rules::Evidence,
+        database::{Change, KeyColumn, Point, dialect},
+        evidence::Evidence,
+        sql::Value,
     };
 
     #[test]

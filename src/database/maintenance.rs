@@ -1,7 +1,8 @@
 //! What is left of rows that went, and the steps that make it go. Erasing a row makes it unreachable by SQL; its bytes have
 //! a life of their own. `docs/erasure.md` has what was measured.
 
-use super::{Row, Statement};
+use super::Row;
+use crate::sql::Statement;
 use std::time::Duration;
 
 /// One step of the cleaning that a rule asks for with `after`.

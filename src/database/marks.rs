@@ -5,8 +5,11 @@
 //! committed, and an earlier one of the same run if it was not. A backup that is restored brings rows and word back
 //! together.
 
-use super::{Dialect, PLACEHOLDER, Sql, Statement, Value};
-use crate::catalog::{Catalog, TableKind, TableName};
+use super::Dialect;
+use crate::{
+    catalog::{Catalog, TableKind, TableName},
+    sql::{PLACEHOLDER, Sql, Statement, Value},
+};
 
 /// The table's name, in the schema that names without schema mean.
 pub const NAME: &str = "sunset_batches";

@@ -10,6 +10,7 @@
 use crate::{
     catalog::{Catalog, Engine},
     settings::{DatabaseSettings, Pace},
+    sql::Statement,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -35,14 +36,13 @@ pub mod partition;
 mod postgres;
 pub mod rehearsal;
 pub mod scan;
-mod sql;
 mod sqlite;
 pub mod statements;
 mod work;
 
 pub use aggregate::{AddedUp, AggregateWork, Arithmetic};
 pub use belonging::{Belonging, HeldRows, Recursion, Rows};
-pub use dialect::{Dialect, Lock, dialect};
+pub use dialect::{Dialect, Lock};
 pub use error::{Error, ErrorKind};
 pub use facts::FactScope;
 pub use grants::Privilege;
@@ -51,48 +51,17 @@ pub use observe::{Observer, Replication, promptly};
 pub use partition::{Partition, Partitioning, Question, Removal};
 pub use postgres::partitions as transactional;
 pub(crate) use postgres::session;
-pub use sql::{PLACEHOLDER, Sql};
 pub use work::{
     Change, Computed, DependentWork, Guard, KeyColumn, Link, MembersWork, Point, RecipientWork, Use, Watched, Work,
 };
 
-/// One SQL statement with its bound values: pure data.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Statement {
-    pub sql: String,
-    pub args: Vec<Value>,
-}
-
-impl Statement {
-    pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), args: Vec::new() }
-    }
-}
-
-/// A bound value. Keys, dates and numbers travel as `Text`; the SQL casts them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    Null,
-    Text(String),
-    /// PostgreSQL only: a `text[]`.
-    Texts(Vec<Option<String>>),
-    Integer(i64),
-    Bytes(Vec<u8>),
-    /// Bound like the value inside, and shown to nobody: keys of held rows, secrets.
-    Hidden(Box<Value>),
-}
-
-impl std::fmt::Display for Value {
-    /// As plans show it.
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        match self {
-            Self::Null => f.write_str("null"),
-            Self::Text(text) => f.write_str(text),
-            Self::Texts(texts) => write!(f, "{} values", texts.len()),
-            Self::Integer(number) => write!(f, "{number}"),
-            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::Hidden(_) => f.write_str("(hidden)"),
-        }
+/// The dialect of a server that calls itself `version`.
+pub fn dialect(engine: Engine, version: &str) -> &'static dyn Dialect {
+    match engine {
+        Engine::Postgres => &postgres::Postgres,
+        Engine::Mysql if version.contains("MariaDB") => &mysql::Mysql { mariadb: true },
+        Engine::Mysql => &mysql::Mysql { mariadb: false },
+        Engine::Sqlite => &sqlite::Sqlite,
     }
 }
 
@@ -190,10 +159,11 @@ pub trait Database: Send + Sync {
     /// literal backslashes, an application name.
     async fn connect(&self) -> Result<Box<dyn Connection>, Error>;
 
-    /// The same for statements that only read: `count_timeout` is their limit, and the session cannot write.
+    /// A new connection for statements that only read: `count_timeout` is their limit, and the session cannot write.
     async fn connect_to_count(&self) -> Result<Box<dyn Connection>, Error>;
 
-    /// The same for a statement that reads as much as a count does and writes little; its session can write.
+    /// A new connection for a statement that reads as much as a count does and writes little: `count_timeout` is its limit, and
+    /// the session can write.
     async fn connect_to_survey(&self) -> Result<Box<dyn Connection>, Error>;
 
     /// A new connection that only looks: its session cannot write, and its statements may take a few seconds.

@@ -4,11 +4,12 @@
 //! MySQL it is not, and a partition cannot be locked without its table: there the rows of a partition change places with
 //! an empty table first, and are read where nobody else comes.
 
-use super::{Dialect, KeyColumn, PLACEHOLDER, Sql, Statement, Value, Work, statements::KeySelection};
+use super::{Dialect, KeyColumn, Work, statements::KeySelection};
 use crate::{
     catalog::{Table, TableName},
     clock::{Cutoffs, PointKind},
     rules::Partitions,
+    sql::{PLACEHOLDER, Sql, Statement, Value},
 };
 
 /// How a table is partitioned, as far as whole partitions may go.

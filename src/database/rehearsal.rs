@@ -3,9 +3,11 @@
 
 use super::{
     Connection, Database, Dialect, Error, ErrorKind, LockGuard, NamedRow, Observer, Partitioning, Question, Row,
-    Statement,
 };
-use crate::catalog::{Catalog, Engine};
+use crate::{
+    catalog::{Catalog, Engine},
+    sql::Statement,
+};
 use async_trait::async_trait;
 use jiff::Timestamp;
 

@@ -1,7 +1,10 @@
 //! The statements of assertions: rows that must not be there, and texts to look through.
 
-use super::{Dialect, KeyColumn, Sql, Statement};
-use crate::catalog::{Engine, TableName};
+use super::{Dialect, KeyColumn};
+use crate::{
+    catalog::{Engine, TableName},
+    sql::{Sql, Statement},
+};
 
 /// No more characters of a text are looked at, and no more bytes.
 pub const LONGEST: u32 = 20_000;

@@ -1,12 +1,10 @@
 //! The statements that plan and run send, made of a [`Work`] and a [`Dialect`]. Pure: no server is asked.
 
-use super::{
-    Change, DependentWork, Dialect, Guard, KeyColumn, Link, Lock, MembersWork, PLACEHOLDER, Sql, Statement, Use, Value,
-    Watched, Work,
-};
+use super::{Change, DependentWork, Dialect, Guard, KeyColumn, Link, Lock, MembersWork, Use, Watched, Work};
 use crate::{
     catalog::{Codec, TableName},
     clock::PointKind,
+    sql::{PLACEHOLDER, Sql, Statement, Value},
 };
 
 /// The rows of one batch, by where they lie.
@@ -192,7 +190,7 @@ impl Work {
         Some(self.without_obstacles(Sql::all(std::iter::once(due).chain(self.claimed()))))
     }
 
-    /// The same for rows that a batch has locked, at the moment of their change. A starting point in related rows is
+    /// Rows that a batch has locked and that can still be disposed of at the moment of their change. A starting point in related rows is
     /// not asked for again: they may have gone along a moment ago, and the locked row lets no others come.
     fn still_disposable_rows(&self) -> Sql {
         if self.point.related && !self.dependents.is_empty() {
@@ -216,7 +214,7 @@ fn select_from(dialect: &dyn Dialect, list: &str, table: &TableName, condition: 
     sql
 }
 
-/// The same, read in the order of the key.
+/// Selects rows that meet a condition, in the order of the key.
 fn select_along_key(dialect: &dyn Dialect, list: &Sql, table: &TableName, condition: &Sql) -> Sql {
     let (target, along) = (dialect.target(table), dialect.along_key());
     let mut sql = Sql::new("select ");
@@ -376,7 +374,7 @@ pub fn count_where(dialect: &dyn Dialect, table: &TableName, condition: &Sql) ->
     dialect.finish(select_from(dialect, &dialect.shown("count(*)"), table, condition))
 }
 
-/// The same, as far as an index can tell.
+/// One number: rows without a starting point, as far as an index can tell.
 pub fn plainly_missing(dialect: &dyn Dialect, work: &Work) -> Option<Statement> {
     work.plainly_missing.as_ref().map(|missing| count_claimed(dialect, work, missing))
 }

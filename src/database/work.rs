@@ -1,11 +1,12 @@
 //! What is to be done with the rows of one table, as pieces of SQL: the executable side of a plan's step.
 
-use super::{AggregateWork, Dialect, Lock, Sql};
+use super::{AggregateWork, Dialect, Lock};
 use crate::{
     catalog::{Codec, Column, TableName},
-    clock::PointKind,
-    recipients::Grade,
-    rules::{Disposition, Evidence, Period},
+    clock::{PointKind, period::Period},
+    evidence::{Evidence, Grade},
+    rules::Disposition,
+    sql::Sql,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -28,15 +29,16 @@ pub struct Work {
     pub undone: Option<Sql>,
     /// The retention period is over.
     pub due: Sql,
-    /// The same for values that are known to be readable, where it costs much less to ask. It holds for every due row.
+    /// The retention period is over, asked of values that are known to be readable, where that costs much less. It holds for every
+    /// due row.
     pub plainly_due: Option<Sql>,
     /// The regular deletion period is over.
     pub overdue: Option<Sql>,
     /// There is no starting point that can be read.
     pub unreadable: Sql,
-    /// The same, where the rule reports such rows; `None` when it ignores them or takes them as due.
+    /// There is no starting point, where the rule reports such rows; `None` when it ignores them or takes them as due.
     pub missing: Option<Sql>,
-    /// The same, as far as an index can tell.
+    /// There is no starting point, as far as an index can tell.
     pub plainly_missing: Option<Sql>,
     /// A hold suspends it, or a dependent of it that would go too.
     pub held: Option<Sql>,

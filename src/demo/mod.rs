@@ -9,7 +9,10 @@ mod rows;
 
 pub use company::Story;
 
-use crate::{cli::KeyKind, file, ledger::Key};
+use crate::{
+    evidence::keys::{Key, KeyKind},
+    file,
+};
 use anyhow::Context as _;
 use jiff::civil::Date;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};

@@ -270,7 +270,7 @@ pub(crate) fn floor(source: &str, index: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::node::Node;
+    use crate::language::node::Node;
     use proptest::prelude::*;
 
     fn locate(source: &str, spot: &Spot) -> Range<usize> {

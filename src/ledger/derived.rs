@@ -5,13 +5,12 @@
 //! wholly, they can be written anew.
 
 use super::{
-    Entry, Event, Intent, PAGE, Result, TagKey,
+    Entry, Event, Intent, PAGE, Result,
     entry::{self, HoldSubject},
-    merkle::Tree,
     parse,
 };
 use crate::{
-    rules::Evidence,
+    evidence::{Evidence, merkle::Tree, tag::TagKey},
     store::{Hold, HoldTarget, KeyStatus, NotedIntent, Pause, Store, StoredKey},
 };
 use jiff::Timestamp;

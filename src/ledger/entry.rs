@@ -2,8 +2,13 @@
 //!
 //! Nothing here names a person: rows appear as counts and as Merkle roots over keyed tags.
 
-use super::merkle::{self, Hash};
-use crate::{outcome::Outcome, rules::Evidence};
+use crate::{
+    evidence::{
+        Evidence,
+        merkle::{self, Hash},
+    },
+    outcome::Outcome,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! What a ledger's entries come to at an earlier size: to compare it with checkpoints that are kept elsewhere.
 
-use super::{
-    PAGE, Result, entry,
-    merkle::{Hash, Proof, Tree, consistency_ranges},
+use super::{PAGE, Result, entry};
+use crate::{
+    evidence::merkle::{Hash, Proof, Tree, consistency_ranges},
+    store::Store,
 };
-use crate::store::Store;
 
 /// The Merkle root over the first `size` entries; `None` where there are fewer.
 ///

@@ -5,38 +5,35 @@
 //! and holds the Merkle root over the [tags](tag) of the batch's rows; its outcome follows. `docs/ledger.md` has the
 //! format, what it promises and what it cannot.
 
-pub mod checkpoint;
 pub mod committed;
-pub mod cosignature;
 pub mod derived;
 pub mod entry;
 pub mod export;
 pub mod history;
-pub mod keys;
-pub mod merkle;
 pub mod prove;
 pub mod seal;
-pub mod tag;
 pub mod verify;
 
-pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerificationKey, sign_note, verify_note};
 pub use entry::{AssertionResult, BatchResult, Entry, Event, Intent, RuleResult, SettledBy, ToldBy};
-pub use keys::{Key, KeyError, Keys, SigningKey};
 pub use seal::{Seal, SealError};
-pub use tag::{BatchEvidence, BatchTags, Tag, TagKey, Tagging};
 
 use crate::{
+    evidence::{
+        Attestation, Evidence, Grade,
+        checkpoint::{Checkpoint, SignedCheckpoint, VerificationKey},
+        keys::{Keys, SigningKey},
+        merkle::{Hash, Tree},
+        tag::{self, BatchTags, Tag, TagKey},
+    },
+    ledger::tag::Tagging,
     outcome::Outcome,
     present,
-    recipients::Grade,
-    rules::{Attestation, Evidence},
     store::{
         self, Hold, HoldTarget, KeyStatus, NewHold, Pause, Release, Store, StoredCheckpoint, StoredKey, StoredTags,
     },
 };
 use entry::HoldSubject;
 use jiff::Timestamp;
-use merkle::{Hash, Tree};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -92,8 +89,8 @@ pub struct Ledger {
     run: String,
     tag_key: TagKey,
     older_tag_keys: Vec<TagKey>,
-    signing_key: keys::SigningKey,
-    older_signing_keys: Vec<keys::SigningKey>,
+    signing_key: SigningKey,
+    older_signing_keys: Vec<SigningKey>,
     trusted: Vec<VerificationKey>,
     clock: Clock,
 }

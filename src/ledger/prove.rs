@@ -4,14 +4,18 @@
 //! that is destroyed, nobody can.
 
 use super::{
-    BatchResult, Checkpoint, CheckpointError, Entry, Error, Event, PAGE, Result, TagKey, VerificationKey,
+    BatchResult, Entry, Error, Event, PAGE, Result,
     derived::{self, Difference},
-    entry,
-    merkle::{self, Hash, Tree},
-    parse,
-    tag::{self, LEAF},
+    entry, parse,
 };
-use crate::store::{KeyStatus, Store};
+use crate::{
+    evidence::{
+        checkpoint::{Checkpoint, CheckpointError, VerificationKey},
+        merkle::{self, Hash, Tree},
+        tag::{self, LEAF, TagKey},
+    },
+    store::{KeyStatus, Store},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 //! ChaCha20-Poly1305 (RFC 8439) with a random nonce in front; the key is HMAC-SHA-256 of a fixed text, made with the tag
 //! key. A text that was sealed with another key opens as nothing.
 
-use super::TagKey;
+use crate::evidence::tag::TagKey;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 /// Seals and opens.

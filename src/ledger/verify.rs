@@ -3,14 +3,20 @@
 //! The lines pass by once; only the tree's edge, the open intents and the findings are kept.
 
 use super::{
-    BatchResult, Checkpoint, Entry, Event, Result, TagKey, VerificationKey,
+    BatchResult, Entry, Event, Result,
     derived::{self, Difference},
     entry::{self, FORMAT},
     export::{CheckpointLine, Export, Header, TagsLine},
-    merkle::{Hash, Tree},
-    tag,
 };
-use crate::{rules::Evidence, store::Store};
+use crate::{
+    evidence::{
+        Evidence,
+        checkpoint::{Checkpoint, VerificationKey},
+        merkle::{Hash, Tree},
+        tag::{self, TagKey},
+    },
+    store::Store,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde::Serialize;

@@ -15,10 +15,19 @@ pub use numbers::{count, persons, seconds};
 pub use report::{gone_rules, result};
 
 use crate::{
-    cli::Format,
     plan::{Coverage, Plan, Timeline},
     run::RunReport,
 };
+use clap::ValueEnum;
+
+/// The forms in which commands answer; each says which it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+    Markdown,
+    Sarif,
+}
 
 /// How a plan is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

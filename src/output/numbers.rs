@@ -1,5 +1,8 @@
 //! Numbers for people.
 
+use crate::{database::groups::GroupCounts, plan::Groups};
+use std::fmt::Write as _;
+
 /// With commas: `1,234,567`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -52,4 +55,39 @@ mod tests {
     fn durations_keep_two_units_at_most() {
         assert_eq!([0.04, 59.94, 125.0, 4800.0].map(seconds), ["0.0 s", "59.9 s", "2 min 5 s", "1 h 20 min"]);
     }
+}
+
+/// `12 groups; 3 more have fewer than 10 persons and are left out; 25 rows go uncounted`.
+pub(super) fn group_counts(groups: &Groups, at_least: u64) -> String {
+    let mut text = format!("{} groups", count(groups.kept));
+    if groups.suppressed > 0 {
+        let _ = write!(text, "; {} more have fewer than {at_least} persons and are left out", count(groups.suppressed));
+    }
+    if groups.rows_left_out > 0 {
+        let _ = write!(text, "; {} rows go uncounted", count(groups.rows_left_out));
+    }
+    text
+}
+
+/// `30 rows in 4 groups, the smallest of 2; 1 group is too small (2 rows)`.
+pub(super) fn small_groups(groups: &GroupCounts) -> String {
+    let GroupCounts { rows, groups, smallest, below, rows_below, held_below } = groups;
+    if *groups == 0 {
+        return "none".to_owned();
+    }
+    let many =
+        |number: u64, one: &str, more: &str| format!("{} {}", count(number), if number == 1 { one } else { more });
+    let mut text = many(*rows, "row", "rows");
+    let _ = write!(text, " in {}, the smallest of {}; ", many(*groups, "group", "groups"), count(*smallest));
+    match below {
+        0 => text.push_str("none is too small"),
+        _ => {
+            let small = many(*below, "group is too small", "groups are too small");
+            let _ = write!(text, "{small} ({})", many(*rows_below, "row", "rows"));
+        }
+    }
+    if *held_below > 0 {
+        let _ = write!(text, ", {} held", count(*held_below));
+    }
+    text
 }

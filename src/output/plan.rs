@@ -2,13 +2,12 @@
 
 use super::{
     PlanStyle, assertions,
-    numbers::{count, count_or_dash, persons, seconds},
+    numbers::{count, count_or_dash, group_counts, persons, seconds, small_groups},
     report, table,
 };
 use crate::{
-    database::groups::GroupCounts,
     plan::{
-        Groups, PartitionByRows, Persons, Plan, PlannedAggregate, PlannedMembers, PlannedPartition, PlannedRecipient,
+        PartitionByRows, Persons, Plan, PlannedAggregate, PlannedMembers, PlannedPartition, PlannedRecipient,
         PlannedStatement, SetAside, Step,
     },
     rules::{AtLast, Partitions},
@@ -310,18 +309,6 @@ pub(super) fn added_up(planned: &PlannedAggregate, database: &str) -> Vec<String
     vec![target, group_counts(groups, *at_least)]
 }
 
-/// `12 groups; 3 more have fewer than 10 persons and are left out; 25 rows go uncounted`.
-pub(super) fn group_counts(groups: &Groups, at_least: u64) -> String {
-    let mut text = format!("{} groups", count(groups.kept));
-    if groups.suppressed > 0 {
-        let _ = write!(text, "; {} more have fewer than {at_least} persons and are left out", count(groups.suppressed));
-    }
-    if groups.rows_left_out > 0 {
-        let _ = write!(text, "; {} rows go uncounted", count(groups.rows_left_out));
-    }
-    text
-}
-
 /// What is counted after the work, and what is done about it: `birth_date, gender: 10 rows in each group`.
 pub(super) fn k_anonymity(step: &Step) -> Vec<String> {
     let Some(gate) = &step.k_anonymity else { return Vec::new() };
@@ -340,29 +327,6 @@ pub(super) fn k_anonymity(step: &Step) -> Vec<String> {
     let then = gate.then.iter().map(|words| format!("rows in smaller groups: {words}"));
     let now = gate.groups.as_ref().map(|groups| format!("of rows that are done: {}", small_groups(groups)));
     std::iter::once(terms).chain(then).chain([last.to_owned()]).chain(now).collect()
-}
-
-/// `30 rows in 4 groups, the smallest of 2; 1 group is too small (2 rows)`.
-pub(super) fn small_groups(groups: &GroupCounts) -> String {
-    let GroupCounts { rows, groups, smallest, below, rows_below, held_below } = groups;
-    if *groups == 0 {
-        return "none".to_owned();
-    }
-    let many =
-        |number: u64, one: &str, more: &str| format!("{} {}", count(number), if number == 1 { one } else { more });
-    let mut text = many(*rows, "row", "rows");
-    let _ = write!(text, " in {}, the smallest of {}; ", many(*groups, "group", "groups"), count(*smallest));
-    match below {
-        0 => text.push_str("none is too small"),
-        _ => {
-            let small = many(*below, "group is too small", "groups are too small");
-            let _ = write!(text, "{small} ({})", many(*rows_below, "row", "rows"));
-        }
-    }
-    if *held_below > 0 {
-        let _ = write!(text, ", {} held", count(*held_below));
-    }
-    text
 }
 
 /// What becomes of the table's partitions: `p2001 goes whole, 1,234 rows (FOR VALUES …): drop`.

@@ -3,8 +3,7 @@
 use super::{
     assertions,
     forecast::forecast,
-    numbers::{count, seconds},
-    plan::{group_counts, small_groups},
+    numbers::{count, group_counts, seconds, small_groups},
     table,
 };
 use crate::{

@@ -6,10 +6,14 @@ use super::{
 };
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table, TableKind, TableName},
-    clock::PointKind,
-    database::{AddedUp, AggregateWork, Arithmetic, Connection, Dialect, Error, KeyColumn, Sql, Work, aggregate},
+    clock::{
+        PointKind,
+        starting_point::{Encoding, Source},
+    },
+    database::{AddedUp, AggregateWork, Arithmetic, Connection, Dialect, Error, KeyColumn, Work, aggregate},
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Aggregate, Encoding, GroupedBy, Source, Total},
+    rules::{Aggregate, GroupedBy, Total},
+    sql::Sql,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -4,14 +4,20 @@
 use super::{OpenDatabase, Unavailable, condition, find::find_column, find_table};
 use crate::{
     catalog::{Catalog, Column, ColumnKind, Engine, Table, TableName},
-    clock::{self, PointKind},
-    database::{self, Sql, Statement, Value, scan},
+    clock::{
+        self, PointKind,
+        period::{Period, PeriodChoice},
+        starting_point::CountedFrom,
+    },
+    database::{self, scan},
     diagnostic::{Code, Diagnostic, Place},
+    evidence::Attestation,
     job::Job,
     ledger::AssertionResult,
     outcome::Outcome,
     recipients::{CheckError, Retention},
-    rules::{Assertion, Attestation, Check, CountedFrom, NoRows, Period, PeriodChoice, RetentionAt},
+    rules::{Assertion, Check, NoRows, RetentionAt},
+    sql::{Sql, Statement, Value},
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -164,7 +170,7 @@ fn point_kind(engine: Engine, column: &Column) -> Option<PointKind> {
 /// A table whose rows the user can see.
 fn readable_table<'a>(
     catalog: &'a Catalog,
-    path: &crate::rules::TablePath,
+    path: &crate::catalog::TablePath,
     place: Place,
     found: &mut Vec<Diagnostic>,
 ) -> Option<&'a Table> {

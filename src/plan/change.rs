@@ -8,10 +8,14 @@ use super::{
 use crate::{
     anonymize::{self, Certainty, Technique},
     catalog::{Column, ColumnKind, Engine, Table, TableName},
-    clock::PointKind,
-    database::{Change, Computed, Dialect, KeyColumn, Sql, statements},
+    clock::{
+        PointKind,
+        starting_point::{Pick, Source},
+    },
+    database::{Change, Computed, Dialect, KeyColumn, statements},
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Disposition, Pick, Source},
+    rules::Disposition,
+    sql::Sql,
 };
 
 impl Resolver<'_, '_> {

@@ -2,10 +2,11 @@
 
 use super::find::find_column;
 use crate::{
-    catalog::{Codec, Column, Engine, Misfit, Operand, Reading, Table},
-    database::{Dialect, Sql},
+    catalog::{Codec, Column, Engine, Literal, Misfit, Operand, Reading, Table},
+    database::Dialect,
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Condition, Literal, Match, condition},
+    rules::{Condition, Match, condition},
+    sql::Sql,
 };
 
 /// A condition on the rows of a table that a statement calls `row`. `place` is where it stands; what does not fit goes

@@ -66,7 +66,7 @@ pub async fn recount(
     Ok(counts)
 }
 
-/// The same without those that have no starting point, which no run touches.
+/// Counts a step's rows without those that have no starting point, which no run touches.
 pub async fn tally(connection: &mut dyn Connection, dialect: &dyn Dialect, work: &Work) -> Result<Counts, Error> {
     let rows = connection.fetch(&statements::tally(dialect, work)).await?;
     Ok(Counts {

@@ -6,11 +6,11 @@
 use super::find::find_table;
 use crate::{
     anonymize::{Certainty, names_people, personal, points_at_people},
-    catalog::{Catalog, Column, ColumnKind, ForeignKey, Table, TableKind, TableName},
+    catalog::{Catalog, Column, ColumnKind, ForeignKey, Table, TableKind, TableName, TablePath},
     database::marks,
     diagnostic::{Code, Diagnostic, Place},
     job::{Job, SETTINGS_FILE},
-    rules::{Dependent, Disposition, TablePath},
+    rules::{Dependent, Disposition},
     settings::{AcceptedGap, Gap},
 };
 use jiff::civil::Date;
@@ -98,7 +98,7 @@ impl Coverage {
         !self.gaps.is_empty()
     }
 
-    /// The same as diagnostics, at the places of `sunset.yaml` that a person would look at.
+    /// The gaps as diagnostics, at the places of `sunset.yaml` that a person would look at.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
         let settings = |list: &str, name: &str| Place::root(SETTINGS_FILE).key(list).key(name).name();
         let gaps = self.gaps.iter().map(|gap| match gap {

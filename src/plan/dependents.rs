@@ -8,10 +8,12 @@ use super::{
 };
 use crate::{
     anonymize::Technique,
-    catalog::{Engine, ForeignKey, ReferentialAction, Table, TableName},
-    database::{Change, DependentWork, Dialect, Guard, KeyColumn, Link, Sql, statements},
+    catalog::{Engine, ForeignKey, ReferentialAction, Table, TableName, TablePath},
+    database::{Change, DependentWork, Dialect, Guard, KeyColumn, Link, statements},
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Covers, Dependent, Disposition, Evidence, Rule, TablePath},
+    evidence::Evidence,
+    rules::{Covers, Dependent, Disposition, Rule},
+    sql::Sql,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,7 +54,7 @@ pub fn resolve<'a>(
     resolve_for(rule, table, around, rule.disposition == Disposition::Erase, found)
 }
 
-/// The same for rows that are `erased`, whatever the rule itself does to its rows.
+/// Resolves the dependents of rows that are `erased`, whatever the rule itself does to its rows.
 pub fn resolve_for<'a>(
     rule: &'a Rule,
     table: &'a Table,

@@ -1,9 +1,9 @@
 //! Tables and columns by the names that rules give them, with the nearest name where there is none.
 
 use crate::{
-    catalog::{Catalog, Column, Table},
+    catalog::{Catalog, Column, Table, TablePath},
     diagnostic::{Code, Diagnostic, Place},
-    rules::{TablePath, shape::nearest},
+    language::shape::nearest,
 };
 
 /// The table that a rule means.

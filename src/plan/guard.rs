@@ -13,7 +13,7 @@ pub fn refusals(limits: &Limits, counts: &Counts) -> Vec<String> {
     over(limits, counts.disposable(), counts.table_rows, "due")
 }
 
-/// The same for any rows of a table with so many; `what` they are.
+/// Why so many rows of a table with `total` are over the limits, in words; `what` says which rows they are.
 pub fn over(limits: &Limits, rows: u64, total: u64, what: &str) -> Vec<String> {
     let mut refusals = Vec::new();
     if let Some(max) = limits.max_rows

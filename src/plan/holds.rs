@@ -7,12 +7,12 @@ use super::{OpenDatabase, starting_point};
 use crate::{
     catalog::{Binding, Catalog, Table, TableKind, TableName},
     database::{
-        Belonging, Change, DependentWork, Dialect, Error, ErrorKind, HeldRows, KeyColumn, Link, Row, Rows, Sql,
-        Statement, statements,
+        Belonging, Change, DependentWork, Dialect, Error, ErrorKind, HeldRows, KeyColumn, Link, Row, Rows, statements,
     },
     diagnostic::{Code, Diagnostic, Place},
     job::Job,
     rules::condition,
+    sql::{Sql, Statement},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,7 +100,7 @@ pub async fn bind(
     Ok(all)
 }
 
-/// The same for holds of one database.
+/// Finds the tables of the holds of one database.
 pub async fn bind_in(job: &Job, database: &str, open: &mut OpenDatabase, holds: &[&Hold]) -> Result<Bound, Error> {
     let mut bound = Bound::default();
     if holds.is_empty() {

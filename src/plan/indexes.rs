@@ -34,7 +34,7 @@ pub fn missing(around: &Surroundings, table: &Table, columns: &[String], why: &s
     missing_for(around, table, columns, false, why)
 }
 
-/// The same; `bytewise` when texts are compared byte by byte.
+/// The index that a look-up by these columns lacks. `bytewise` says that texts are compared byte by byte.
 pub fn missing_for(
     around: &Surroundings,
     table: &Table,

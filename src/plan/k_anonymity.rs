@@ -12,13 +12,15 @@ use super::{
 use crate::{
     anonymize::{self, Generalize, Technique},
     catalog::{Column, Table},
+    clock::{period::Switch, starting_point::Source},
     database::{
-        Change, Connection, Dialect, Error, Lock, Sql, Statement, Work,
+        Change, Connection, Dialect, Error, Lock, Work,
         groups::{self, Diverse, GroupCounts, GroupsWork},
         statements::{self, KeySelection},
     },
     diagnostic::{Code, Diagnostic, Severity},
-    rules::{AtLast, Dependent, Disposition, KAnonymity, Limits, Missing, Source, Switch},
+    rules::{AtLast, Dependent, Disposition, KAnonymity, Limits, Missing},
+    sql::{Sql, Statement},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -65,8 +65,9 @@ pub use timeline::{Act, CategoryLife, Timeline, timeline};
 use crate::{
     catalog::{Engine, TableName},
     clock::DueDays,
+    evidence::Evidence,
     outcome::Outcome,
-    rules::{After, Disposition, Evidence, Limits},
+    rules::{After, Disposition, Limits},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

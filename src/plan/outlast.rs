@@ -2,13 +2,15 @@
 
 use super::{OpenDatabase, resolve::Resolved};
 use crate::{
-    catalog::TableName,
+    catalog::{TableName, TablePath},
+    clock::{
+        period::{Period, PeriodChoice},
+        starting_point::{CountedFrom, Pick, Source},
+    },
     database::Link,
     diagnostic::{Code, Diagnostic},
-    rules::{
-        CountedFrom, Dependent, Disposition, Missing, Period, PeriodChoice, Pick, Rule, RuleDependent, Source,
-        TablePath, shape::nearest,
-    },
+    language::shape::nearest,
+    rules::{Dependent, Disposition, Missing, Rule, RuleDependent},
 };
 use std::collections::BTreeMap;
 

@@ -7,8 +7,9 @@
 
 use super::interplay::{Life, Names};
 use crate::{
+    catalog::Literal,
     diagnostic::{Code, Diagnostic},
-    rules::{Condition, Disposition, Literal, Match, Rule},
+    rules::{Condition, Disposition, Match, Rule},
 };
 use jiff::civil::Date;
 

@@ -7,11 +7,12 @@ use super::Resolved;
 use crate::{
     catalog::{Catalog, Table, TableName},
     database::{
-        Connection, Database, Dialect, Error, ErrorKind, Partition, Partitioning, Question, Removal, Statement, Work,
-        exchanged, partition, transactional,
+        Connection, Database, Dialect, Error, ErrorKind, Partition, Partitioning, Question, Removal, Work, exchanged,
+        partition, transactional,
     },
     rules::{Partitions, Rule},
     settings::Settings,
+    sql::Statement,
 };
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};

@@ -24,13 +24,15 @@ use crate::{
     clock,
     database::{
         self, Change, Connection, Database, DependentWork, Dialect, ErrorKind, FactScope, KeyColumn, Lock, MembersWork,
-        Sql, Statement, Watched, Work,
+        Watched, Work,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
     diagnostic::{Code, Diagnostic, Place, Severity},
     job::Job,
+    language::shape::nearest,
     outcome::Outcome,
-    rules::{Disposition, Limits, Rule, shape::nearest},
+    rules::{Disposition, Limits, Rule},
+    sql::{Sql, Statement},
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -92,7 +94,7 @@ pub struct OpenDatabase {
     /// What the schema had before the catalog was read.
     pub facts: Facts,
     pub dialect: &'static dyn Dialect,
-    /// The same for every entry of the settings that leads to the same database.
+    /// Tells the database: entries of the settings that lead to one database have one identity.
     pub identity: String,
 }
 

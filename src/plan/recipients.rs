@@ -7,10 +7,14 @@ use super::{
 };
 use crate::{
     catalog::Table,
+    clock::period::Period,
     database::{Connection, Dialect, Error, KeyColumn, MembersWork, RecipientWork, Row, Use, Work, statements},
-    ledger::{Tag, TagKey},
-    recipients::{Grade, Quota, Subject},
-    rules::{Period, Rule},
+    evidence::{
+        Grade,
+        tag::{Tag, TagKey},
+    },
+    recipients::{Quota, Subject},
+    rules::Rule,
     settings::Settings,
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -308,7 +312,7 @@ pub async fn planned(
         let (persons, late) = (counted.map(|(persons, _)| persons), counted.map(|(_, late)| late));
         let to_ask = persons.map_or(subjects, |persons| persons.to_ask);
         let calls = to_ask.div_ceil(facts.batch.max(1) as u64) * u64::from(facts.calls);
-        let seconds = |rate: &crate::recipients::Rate| {
+        let seconds = |rate: &crate::language::rate::Rate| {
             calls.saturating_mul(rate.per.as_secs().max(1)) / u64::from(rate.calls.max(1))
         };
         planned.push(PlannedRecipient {

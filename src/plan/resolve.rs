@@ -10,10 +10,11 @@ use super::{
 use crate::{
     catalog::{Catalog, Engine, Table, TableKind, TableName},
     clock,
-    database::{Change, DependentWork, Dialect, KeyColumn, Point, Sql, Work},
+    database::{Change, DependentWork, Dialect, KeyColumn, Point, Work},
     diagnostic::{Code, Diagnostic},
     rules::{Covers, Disposition, Missing, Rule},
     settings::Settings,
+    sql::Sql,
 };
 use jiff::Timestamp;
 

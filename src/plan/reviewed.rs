@@ -3,7 +3,10 @@
 
 use super::{FORMAT, Plan, digest};
 use crate::{
-    ledger::{CheckpointError, SigningKey, VerificationKey, sign_note, verify_note},
+    evidence::{
+        checkpoint::{CheckpointError, VerificationKey, sign_note, verify_note},
+        keys::SigningKey,
+    },
     outcome::Stop,
 };
 use serde_json::Value;

@@ -9,12 +9,13 @@ use super::{
 use crate::{
     catalog::{Table, TableName},
     clock::{self, PointKind, Until},
-    database::{Change, DependentWork, Error, KeyColumn, Sql, statements},
+    database::{Change, DependentWork, Error, KeyColumn, statements},
     diagnostic::Diagnostic,
+    evidence::Grade,
     job::Job,
-    recipients::Grade,
     rules::{Disposition, Rule},
     settings::Settings,
+    sql::Sql,
 };
 use jiff::{
     Timestamp,

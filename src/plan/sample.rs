@@ -3,7 +3,8 @@
 use super::Sample;
 use crate::{
     catalog::Table,
-    database::{Change, Connection, Dialect, Error, KeyColumn, Value, Work, statements},
+    database::{Change, Connection, Dialect, Error, KeyColumn, Work, statements},
+    sql::Value,
 };
 
 /// Up to `limit` rows that a run would change.

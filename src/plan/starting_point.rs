@@ -7,13 +7,17 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Table, TableName},
-    clock::{Cutoffs, DueDays, PointKind},
+    clock::{
+        Cutoffs, DueDays, PointKind,
+        starting_point::{Encoding, Pick, Source, Zero},
+    },
     database::{
-        KeyColumn, Sql, Value,
+        KeyColumn,
         statements::{self, Way},
     },
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Encoding, Pick, Rule, Source, StartingPoint, Zero},
+    rules::{Rule, StartingPoint},
+    sql::{Sql, Value},
 };
 use jiff::tz::TimeZone;
 
@@ -154,7 +158,7 @@ impl Resolver<'_, '_> {
         self.or_zero(self.around.dialect.unreadable(point, kind), point, kind)
     }
 
-    /// The same, as far as an index can tell.
+    /// There is no starting point that can be read, as far as an index can tell.
     pub(super) fn plainly_unreadable(&self, point: &Sql, kind: PointKind) -> Sql {
         if self.is_related() {
             return self.unreadable(point, kind);

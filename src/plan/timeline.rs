@@ -2,8 +2,11 @@
 //! no database is asked.
 
 use crate::{
-    clock,
-    rules::{Dependent, Disposition, Pick, Rule, RuleDependent, RuleFile, Source},
+    clock::{
+        self,
+        starting_point::{Pick, Source},
+    },
+    rules::{Dependent, Disposition, Rule, RuleDependent, RuleFile},
     settings::Settings,
 };
 use jiff::civil::Date;

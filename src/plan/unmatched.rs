@@ -3,10 +3,11 @@
 use super::{Counts, condition};
 use crate::{
     anonymize::personal,
-    catalog::Table,
+    catalog::{Literal, Table},
     database::{Connection, Dialect, Error, ErrorKind, KeyColumn, Work, statements},
     diagnostic::Code,
-    rules::{Condition, Literal, Match, Rule, shape::nearest},
+    language::shape::nearest,
+    rules::{Condition, Match, Rule},
 };
 
 /// In a table with more rows, by the server's estimate, only an index is asked for a value.

@@ -1,6 +1,7 @@
 //! What a recipient answers about one person.
 
-use super::{Grade, client::Failure};
+use super::client::Failure;
+use crate::evidence::Grade;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub enum State {
     Accepted { poll: Poll },
     /// The recipient cannot do this: nobody can ask, or it keeps the data by law.
     NotPossible { reason: String },
-    /// The same request would be refused again.
+    /// The recipient refuses, and would refuse this request again.
     Refused { reason: String },
     /// Nobody knows; to be asked again. To a poll: the ticket stays.
     Unreachable { reason: String, again_after: Option<Duration> },

@@ -87,7 +87,7 @@ impl People {
     }
 }
 
-/// The same answer for all people whom these are about.
+/// One answer for all people whom these entries are about.
 pub fn same<T>(entries: &[Entry<T>], answer: &Answer) -> Vec<(usize, Answer)> {
     entries.iter().flat_map(|(_, people)| people).map(|person| (*person, answer.clone())).collect()
 }

@@ -4,13 +4,14 @@
 //! not followed at all, so that nothing goes to a host that the settings do not name. Everything but loopback is `https`.
 
 use super::{
-    Members, OpenError, Quotas, Rate, RecipientSettings, Sender,
+    Members, OpenError, Quotas, RecipientSettings, Sender,
     circuit::Circuit,
     quota::InProcess,
     rate::Limiter,
     retry::{Backoff, LONGEST_REST, Verdict, retry_after},
     token::Tokens,
 };
+use crate::{http::is_loopback, language::rate::Rate};
 use futures_util::{StreamExt as _, stream};
 use hyper::body::{Bytes, Frame, SizeHint};
 use reqwest::{
@@ -24,7 +25,6 @@ use std::{
     convert::Infallible,
     error::Error as _,
     fmt::{self, Write as _},
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task,
@@ -92,7 +92,7 @@ impl Plumbing {
         })
     }
 
-    /// The same for a job that can write and sign letters.
+    /// This plumbing for a job that can write and sign letters.
     #[must_use]
     pub fn of(self, sender: Sender) -> Self {
         Self { sender: Some(Arc::new(sender)), ..self }
@@ -612,13 +612,6 @@ pub fn check_url(text: &str) -> Result<Url, String> {
         "http" => Err("the URL is `http`: personal data leave this machine over `https` alone".to_owned()),
         _ => Err("the URL is not `https`".to_owned()),
     }
-}
-
-/// The URL leads to this machine.
-pub fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The path of `text`, which `url` was read from, has the same segments in both, and the same of them are empty.

@@ -2,11 +2,13 @@
 
 use super::{Answer, State};
 use crate::{
+    catalog::TablePath,
     diagnostic::{Diagnostic, Place, Places},
-    rules::{
-        At, Condition, TablePath, format, language,
+    language::{
+        format,
         shape::{Field, MapShape, Shape},
     },
+    rules::{At, Condition, language},
 };
 use std::{
     collections::BTreeMap,

@@ -6,6 +6,7 @@
 //! tokens and the circuit breaker. A vendor describes a [`client::Call`] and judges the [`client::Reply`].
 
 pub mod answer;
+pub mod asking;
 mod assertion;
 mod audience;
 pub mod circuit;
@@ -18,10 +19,10 @@ pub mod gmo_payment;
 pub mod google;
 pub mod google_ads;
 pub mod google_analytics;
-pub mod grade;
 pub mod hashing;
 pub mod http;
 pub mod identity;
+pub mod language;
 pub mod line;
 pub mod members;
 pub mod meta;
@@ -40,6 +41,7 @@ pub mod recipe;
 pub mod retention;
 pub mod retry;
 pub mod sb_payment;
+pub mod secrets;
 pub mod sender;
 #[cfg(feature = "demo")]
 pub mod stand_in;
@@ -55,16 +57,17 @@ pub mod yahoo_japan_ads;
 
 pub use answer::{Answer, Notice, Poll, State};
 pub use client::Plumbing;
-pub use grade::Grade;
 pub use members::Members;
 pub use options::{Misfit, Named, Options, RecipientSettings};
 pub use quota::{Quota, Quotas};
-pub use rate::Rate;
 pub use retention::Retention;
 pub use sender::Sender;
 pub use subject::Subject;
 
-use crate::rules::shape::Field;
+use crate::{
+    evidence::Grade,
+    language::{rate::Rate, shape::Field},
+};
 use jiff::civil::Date;
 use std::fmt;
 
@@ -160,7 +163,7 @@ pub struct Kind {
     /// One line in Markdown.
     pub doc: &'static str,
     /// Its keys in `sunset.yaml`, beside the common ones (`kind`, `url`, `timeout`, `rate`). A field whose text has the format
-    /// [`KEY`](crate::rules::format::KEY) is a secret.
+    /// [`KEY`](crate::language::format::KEY) is a secret.
     pub settings: &'static [Field],
     pub identifiers: Identifiers,
     /// What the shapes of `settings` cannot tell.

@@ -1,11 +1,12 @@
 //! `none`: a recipient that holds nothing that a request could name, named so that reports are complete.
 
-use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Recipient, RecipientSettings, Subject, no_remarks,
-};
-use crate::rules::{
-    format,
-    shape::{Field, Shape},
+use super::{Answer, CheckError, Checked, Facts, Identifiers, Kind, Recipient, RecipientSettings, Subject, no_remarks};
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape},
+    },
 };
 
 pub static KIND: Kind = Kind {

@@ -1,10 +1,13 @@
 //! What `sunset.yaml` says about one recipient.
 
-use super::{Grade, Identifiers, Kind, Rate, members::Source};
+use super::{Identifiers, Kind, members::Source};
 use crate::{
+    clock::period::Period,
     diagnostic::Place,
-    rules::{At, Period, RuleRecipient, node::Node},
-    settings::secrets_of,
+    evidence::Grade,
+    language::{node::Node, rate::Rate},
+    recipients::secrets::secrets_of,
+    rules::{At, RuleRecipient},
 };
 use jiff::{Timestamp, tz::TimeZone};
 use secrecy::SecretString;

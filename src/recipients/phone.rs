@@ -5,7 +5,7 @@
 //! hold more than one number, an extension or words, which name nobody for certain.
 
 use super::{Answer, Misfit, RecipientSettings, Subject, google};
-use crate::rules::{
+use crate::language::{
     format,
     shape::{Field, Shape},
 };

@@ -2,7 +2,7 @@
 //!
 //! A day begins at midnight where the vendor counts, or, where nothing is known of that, in the job's time zone.
 
-use super::Rate;
+use crate::language::rate::Rate;
 use async_trait::async_trait;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};

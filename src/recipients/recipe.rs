@@ -7,12 +7,12 @@
 use super::http;
 use crate::{
     diagnostic::{Code, Diagnostic, Place, Severity},
-    rules::{
-        At,
-        language::{RECIPE, recipient_of_kind},
+    language::{
         node::Node,
         shape::{self, Shape},
     },
+    recipients::language::{RECIPE, recipient_of_kind},
+    rules::At,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! How long a recipient keeps data by its own settings, where an interface tells.
 
-use crate::rules::Period;
+use crate::clock::period::Period;
 
 /// What a recipient tells of its own settings.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub enum Verdict {
     /// The reply is what there is to know, good or bad: the vendor's file reads it.
     Final,
-    /// The same call may go well later: after this, or after the usual pause.
+    /// Another attempt may succeed: after this time, or after the usual pause.
     Retry { after: Option<Duration> },
     /// The token is no longer good: once more with a new one.
     Refresh,

@@ -1,8 +1,8 @@
 //! One person at one recipient.
 
 use crate::{
-    ledger::tag::{Tag, TagKey},
-    store::Asking,
+    evidence::tag::{Tag, TagKey},
+    recipients::asking::Asking,
 };
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, fmt};
@@ -31,7 +31,7 @@ impl Subject {
         Self { identifiers, tag: Tag::default(), request: Tag::default() }
     }
 
-    /// The same in this asking: who comes back after a row has gone is asked about in another.
+    /// This person in one asking. A person who comes back after a row has gone is asked about in another one.
     #[must_use]
     pub fn asked_in(mut self, asking: &Asking) -> Self {
         let digest = Sha256::new()

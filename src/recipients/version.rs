@@ -2,7 +2,7 @@
 //! version for some time, and then every call fails: that is told before it is likely.
 
 use super::{Misfit, RecipientSettings};
-use crate::rules::{
+use crate::language::{
     format,
     shape::{Field, Shape},
 };
@@ -98,8 +98,8 @@ fn numbers(version: &str) -> Vec<u32> {
 mod tests {
     use super::*;
     use crate::{
+        language::node::Node,
         recipients::{Options, meta},
-        rules::node::Node,
     };
     use jiff::civil::date;
 

@@ -1,7 +1,10 @@
 //! What is kept of rows that are erased: totals of groups, in a table of their own.
 
-use super::{Disposition, TablePath, parse::At};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use super::{Disposition, parse::At};
+use crate::{
+    catalog::TablePath,
+    diagnostic::{Code, Diagnostic, Place},
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

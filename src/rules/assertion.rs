@@ -1,10 +1,14 @@
 //! Assertions: what has to hold and no rule can bring about, because it is a setting elsewhere, or must not happen at
 //! all.
 
-use super::{At, Condition, Period, TablePath, condition_of, format, period};
-use crate::diagnostic::{Diagnostic, Place, Places};
-use jiff::{Timestamp, civil::Date};
-use serde::{Deserialize, Serialize};
+use super::{At, Condition, condition_of};
+use crate::{
+    catalog::TablePath,
+    clock::period::Period,
+    diagnostic::{Diagnostic, Place, Places},
+    language::format,
+    rules::period,
+};
 use std::time::Duration;
 
 /// Of each table, so many rows are looked at where nothing is said.
@@ -66,23 +70,6 @@ pub struct RetentionAt {
     /// Its name in the settings.
     pub recipient: String,
     pub at_most: Period,
-}
-
-/// What a person has said of an assertion.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attestation {
-    pub assertion: String,
-    pub at: Timestamp,
-    /// The day on which it was said, in the job's time zone.
-    pub on: Date,
-    pub by: String,
-    /// What was looked at, in words.
-    pub evidence: String,
-    /// The last day on which it counts.
-    pub until: Date,
-    /// SHA-256 of a document, in hexadecimal; the document itself is kept elsewhere.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub document: Option<String>,
 }
 
 impl Assertion {

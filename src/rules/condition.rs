@@ -9,7 +9,7 @@ mod contradiction;
 
 pub use contradiction::Written;
 
-use crate::{catalog::Engine, rules::shape::nearest};
+use crate::{catalog::Engine, language::shape::nearest};
 use sqlparser::{
     ast::{
         BinaryOperator, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,

@@ -5,25 +5,17 @@
 mod aggregate;
 mod assertion;
 pub mod condition;
-pub mod format;
 mod k_anonymity;
 pub mod language;
-pub mod node;
 pub mod parse;
-pub mod period;
-pub mod reference;
 pub mod rule;
-pub mod schedule;
-pub mod schema;
-pub mod shape;
 
 pub use aggregate::{Aggregate, CalendarUnit, GroupedBy, SmallestGroup, Total};
-pub use assertion::{Assertion, Attestation, Check, NoCardNumbers, NoRows, RetentionAt};
+pub use assertion::{Assertion, Check, NoCardNumbers, NoRows, RetentionAt};
 pub use k_anonymity::{AtLast, KAnonymity};
 use parse::period;
 pub(crate) use parse::{At, condition_of, limits};
 pub use parse::{check_together, parse};
-pub use period::Period;
 pub use rule::*;
 
 /// The reference page of rule files, `docs/rules.md`.
@@ -36,14 +28,5 @@ pub fn rules_page() -> String {
                         hidden files that end in `.yaml`, folders, links to nowhere. Only hidden entries (`.gitkeep`, an \
                         editor's swap file, what Kubernetes keeps beside a ConfigMap's files), `*.md` and `lost+found` may \
                         lie there too.";
-    reference::reference(&language::RULE_FILE, "Rule files", introduction)
-}
-
-/// The reference page of `sunset.yaml`, `docs/settings.md`.
-pub fn settings_page() -> String {
-    let introduction = "`sunset.yaml` stands in the job directory, beside `rules/`. Its URLs, paths and keys may take \
-                        `${NAME}` (an environment variable) and `${file:/path}` (a file's content; a relative path starts \
-                        at the job directory); `$${` stands for `${`. `sunset schema settings` prints the same as JSON \
-                        Schema, for editors.";
-    reference::reference(&language::SETTINGS, "Settings", introduction)
+    crate::language::reference::reference(&language::RULE_FILE, "Rule files", "src/rules/language.rs", introduction)
 }

@@ -1,19 +1,22 @@
 //! A rule file's text to its rules: every check that needs neither settings (but for the parameters) nor a database.
 
 use super::{
-    Aggregate, Anchor, Assertion, Category, Condition, CountedFrom, Dependent, Disposition, Encoding, Limits, Literal,
-    Match, Missing, Parameter, Partitions, Period, PeriodChoice, Pick, Rule, RuleDependent, RuleFile, RuleRecipient,
-    Source, StartingPoint, Switch, TablePath, Zero, condition,
-    format::{month_day, percent},
-    k_anonymity,
-    language::RULE_FILE,
-    node::Node,
-    shape::{self, nearest},
+    Aggregate, Assertion, Category, Condition, Dependent, Disposition, Limits, Match, Missing, Partitions, Rule,
+    RuleDependent, RuleFile, RuleRecipient, StartingPoint, condition, k_anonymity, language::RULE_FILE,
 };
 use crate::{
     anonymize::{Generalize, Hash, Mask, Technique, Tokenize, Truncate},
-    catalog::Engine,
+    catalog::{Engine, Literal, TablePath},
+    clock::{
+        period::{Parameter, Period, PeriodChoice, Switch},
+        starting_point::{Anchor, CountedFrom, Encoding, Pick, Source, Zero},
+    },
     diagnostic::{Code, Diagnostic, Errors, Place, Places},
+    language::{
+        format::{month_day, percent},
+        node::Node,
+        shape::{self, nearest},
+    },
 };
 use jiff::{
     ToSpan,

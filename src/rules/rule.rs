@@ -1,8 +1,16 @@
 //! A rule file after every check that needs no database.
 
-use super::{Aggregate, Assertion, KAnonymity, Period};
-use crate::{anonymize::Technique, catalog::ForeignKey, diagnostic::Place, recipients::Grade};
-use jiff::civil::Date;
+use super::{Aggregate, Assertion, KAnonymity};
+use crate::{
+    anonymize::Technique,
+    catalog::{ForeignKey, Literal, TablePath},
+    clock::{
+        period::{Period, PeriodChoice},
+        starting_point::{CountedFrom, Encoding, Source, Zero},
+    },
+    diagnostic::Place,
+    evidence::{Evidence, Grade},
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -86,23 +94,6 @@ pub struct RuleRecipient {
     pub place: Place,
 }
 
-/// `database.table` or `database.schema.table`, as written in a rule.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct TablePath {
-    pub database: String,
-    pub schema: Option<String>,
-    pub table: String,
-}
-
-impl fmt::Display for TablePath {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match &self.schema {
-            Some(schema) => write!(f, "{}.{schema}.{}", self.database, self.table),
-            None => write!(f, "{}.{}", self.database, self.table),
-        }
-    }
-}
-
 /// When a row's time begins.
 #[derive(Clone, Debug)]
 pub struct StartingPoint {
@@ -121,76 +112,6 @@ pub struct StartingPoint {
     pub missing: Missing,
 }
 
-/// Where the starting point stands, or a value that `copy` takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    Column(String),
-    /// The latest or earliest value of a column in a related table. With `Latest`, a related row without a value
-    /// means that the time has not begun.
-    Related {
-        pick: Pick,
-        table: TablePath,
-        column: String,
-        through: String,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pick {
-    Latest,
-    Earliest,
-}
-
-/// How a column of integers or text holds time (`as:` in the rule).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Encoding {
-    /// Seconds since 1970-01-01T00:00:00Z.
-    EpochSeconds,
-    /// Milliseconds since then.
-    EpochMilliseconds,
-    /// `2026-11-22`, `2026-11-22 02:30:00` or `2026-11-22T02:30:00`, without offset, in the starting point's zone.
-    IsoText,
-    /// The same with `Z` or an offset such as `+09:00`.
-    IsoTextWithOffset,
-}
-
-/// What 0 means in a column that counts time from 1970.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Zero {
-    /// There is no starting point, as with null.
-    #[default]
-    Never,
-    /// 1970-01-01T00:00:00Z.
-    Epoch,
-}
-
-/// From which day on the period runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CountedFrom {
-    pub anchor: Anchor,
-    pub plus: Option<Period>,
-}
-
-/// The day that a starting point is moved to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Anchor {
-    /// The day itself.
-    #[default]
-    Day,
-    MonthEnd,
-    CalendarYearEnd,
-    /// The last day of the fiscal year that the day lies in. The 28th and 29th of February both mean its last day.
-    FiscalYearEnd {
-        month: i8,
-        day: i8,
-    },
-}
-
 /// What is done with rows that have no starting point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -202,37 +123,6 @@ pub enum Missing {
     Ignore,
     /// They are due at once.
     Due,
-}
-
-/// A period, or another one while a switch is on. The first `when` whose switch is on wins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeriodChoice {
-    pub default: Period,
-    pub when: Vec<(Switch, Period)>,
-}
-
-/// A fact outside the rows that changes a period.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Switch {
-    /// A parameter that is true: it holds for all rows.
-    Parameter(String),
-    /// The row's starting point lies in one of the fiscal years whose last days the parameter lists.
-    FiscalYearEndingIn(String),
-}
-
-/// A parameter of `sunset.yaml`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Parameter {
-    Flag(bool),
-    /// Last days of fiscal years.
-    Days(Vec<Date>),
-    /// The day of the year on which fiscal years end. The 29th of February is one.
-    DayOfYear {
-        month: i8,
-        day: i8,
-    },
 }
 
 /// Which rows besides their age.
@@ -254,15 +144,6 @@ pub enum Match {
     AtMost(Literal),
     MoreThan(Literal),
     AtLeast(Literal),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Literal {
-    Null,
-    Boolean(bool),
-    /// A number as written.
-    Number(String),
-    Text(String),
 }
 
 /// What becomes of a due row.
@@ -363,23 +244,6 @@ impl fmt::Display for After {
             Self::Vacuum => "vacuum",
             Self::Rewrite => "rewrite",
         })
-    }
-}
-
-/// What the ledger keeps of the rows of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    /// A keyed tag of each row, so that each can be proven.
-    #[default]
-    Rows,
-    /// Their number.
-    Counts,
-}
-
-impl Evidence {
-    pub fn is_rows(&self) -> bool {
-        *self == Self::Rows
     }
 }
 

@@ -7,13 +7,18 @@ use super::{Failure, Surroundings};
 use crate::{
     catalog::TableName,
     database::{
-        Change, Connection, Dialect, Error, ErrorKind, KeyColumn, Lock, Row, Sql, Statement, Work, aggregate,
+        Change, Connection, Dialect, Error, ErrorKind, KeyColumn, Lock, Row, Work, aggregate,
         statements::{self, KeySelection, Range, RangeStatements, Stride},
     },
+    evidence::{
+        Evidence,
+        tag::{BatchEvidence, BatchTags, TagKey, Tagging},
+    },
     failpoint,
-    ledger::{self, BatchEvidence, BatchTags, TagKey, Tagging},
+    ledger::{self},
     plan::{PreparedStep, Step, Walk},
-    rules::{Disposition, Evidence},
+    rules::Disposition,
+    sql::{Sql, Statement},
 };
 use serde::{Deserialize, Serialize};
 use std::{

@@ -18,8 +18,9 @@ use super::{
 };
 use crate::{
     database::{Dialect, ErrorKind, Work},
+    evidence::tag::BatchTags,
     failpoint,
-    ledger::{self, BatchResult, BatchTags, Event, Intent, Ledger},
+    ledger::{self, BatchResult, Event, Intent, Ledger},
     plan::Step,
     standing::Durations,
     store::Store,

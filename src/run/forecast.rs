@@ -2,7 +2,7 @@
 
 use crate::{
     clock::window::Standing,
-    rules::schedule,
+    language::schedule,
     settings::{Pace, Settings},
 };
 use jiff::{Timestamp, ToSpan as _, civil::Date};

@@ -4,7 +4,10 @@
 //! So a batch that holds locks does not wait for a writer who waits for it, but for the moments that docs/pace.md names.
 
 use super::{Failure, batch::Batches, book::Book, chunk::KEPT, pace, worker::Worker};
-use crate::database::{ErrorKind, Lock, Row, Statement};
+use crate::{
+    database::{ErrorKind, Lock, Row},
+    sql::Statement,
+};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},

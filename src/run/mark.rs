@@ -132,7 +132,7 @@ fn worker(lock: &str) -> String {
     hex::encode(&Sha256::digest(lock)[..16])
 }
 
-/// The same may work a moment later.
+/// The statement may succeed a moment later.
 fn is_passing(error: &Error) -> bool {
     matches!(
         error.kind,

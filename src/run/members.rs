@@ -6,7 +6,7 @@
 
 use crate::{
     database::{self, Connection, Database, Error, MembersWork, Row, statements},
-    ledger::{Tag, TagKey},
+    evidence::tag::{Tag, TagKey},
     plan::Prepared,
     recipients::{Members, Subject, members::Page},
     settings::Settings,

@@ -48,9 +48,10 @@ pub use retentions::retentions;
 use crate::{
     catalog::Engine,
     database::Error as DatabaseError,
+    evidence::tag::TagKey,
     failpoint,
     job::Job,
-    ledger::{self, AssertionResult, Event, Ledger, RuleResult, TagKey},
+    ledger::{self, AssertionResult, Event, Ledger, RuleResult},
     outcome::Outcome,
     plan::{OpenDatabase, Plan, Prepared, Unplanned},
     settings::WhenTimeIsUp,
@@ -188,7 +189,7 @@ impl Failure {
         matches!(self, Self::Database(error) if error.kind == crate::database::ErrorKind::Locked)
     }
 
-    /// The same batch, or a smaller one, may go through in a moment.
+    /// This batch, or a smaller one, may go through in a moment.
     fn is_worth_another_try(&self) -> bool {
         use crate::database::ErrorKind;
         match self {

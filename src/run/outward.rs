@@ -20,12 +20,19 @@ use crate::{
         self, Dialect, Lock, RecipientWork, Row,
         statements::{self, KeySelection},
     },
+    evidence::{
+        Grade,
+        keys::Keys,
+        tag::{BatchEvidence, Tag},
+    },
     failpoint,
-    ledger::{self, BatchEvidence, Event, Keys, Ledger, Tag, entry::MOST_REQUEST_IDS},
+    ledger::{self, Event, Ledger, entry::MOST_REQUEST_IDS},
     plan::{self, OpenDatabase, Prepared, PreparedStep, Step, StillUsed},
-    recipients::{self, Answer, Facts, Grade, Members, Plumbing, Quota, Recipient, Sender, State, Subject, identity},
+    recipients::{
+        self, Answer, Facts, Members, Plumbing, Quota, Recipient, Sender, State, Subject, asking::Asking, identity,
+    },
     settings::Settings,
-    store::{Asking, Remembered, Validity},
+    store::{Remembered, Validity},
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -76,7 +83,7 @@ impl Recipients {
         Self::open_with(settings, keys, prepared, Some(quotas))
     }
 
-    /// The same for a look at their credentials, which leaves no trace.
+    /// Opens the recipients for a look at their credentials, which leaves no trace.
     ///
     /// # Errors
     /// As [`Recipients::open`].
@@ -96,7 +103,7 @@ impl Recipients {
             return Ok(Self::default());
         }
         let plumbing = Plumbing::new().map_err(|reason| anyhow::anyhow!("recipients cannot be asked: {reason}"))?;
-        let mut plumbing = plumbing.of(Sender::new(settings, keys));
+        let mut plumbing = plumbing.of(sender(settings, keys));
         let staying = match keys.tag.first().filter(|_| !prepared.members.is_empty()) {
             Some(tag_key) => Some(Arc::new(Staying::new(settings, prepared, tag_key.clone())?)),
             None => None,
@@ -774,7 +781,7 @@ pub(super) struct Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipients::Rate;
+    use crate::language::rate::Rate;
 
     fn facts(batch: usize, calls: u32, rates: &[Rate]) -> Facts {
         let (deleted, kept, sources) = ("", "", &[][..]);
@@ -788,5 +795,15 @@ mod tests {
         assert_eq!(page(&facts(1, 1, &[Rate::per_day(500)])), 500);
         assert_eq!(page(&facts(10_000, 1, &[Rate::per_hour(5000)])), LARGEST_PAGE);
         assert_eq!(page(&facts(usize::MAX, 0, &[])), LARGEST_PAGE);
+    }
+}
+
+/// In whose name recipients are written to.
+pub(super) fn sender(settings: &Settings, keys: &Keys) -> Sender {
+    Sender {
+        job: settings.name.clone(),
+        directory: settings.directory.clone(),
+        time_zone: settings.time_zone.clone(),
+        signing_key: keys.signing.first().cloned(),
     }
 }

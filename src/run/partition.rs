@@ -20,10 +20,11 @@ use super::{
 };
 use crate::{
     catalog::TableName,
-    database::{Connection, Dialect, Error, ErrorKind, Removal, Statement, Work, statements},
+    database::{Connection, Dialect, Error, ErrorKind, Removal, Work, statements},
     failpoint,
     ledger::{self, BatchResult, Event, Ledger},
     plan::{OpenDatabase, PreparedStep, Step, WholePartition},
+    sql::Statement,
 };
 use std::{
     sync::atomic::AtomicBool,

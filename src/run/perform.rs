@@ -9,12 +9,15 @@ use crate::{
     catalog::TableName,
     database,
     diagnostic::{Diagnostic, summary},
+    evidence::{
+        Attestation,
+        keys::{KeyError, Keys},
+    },
     job::Job,
-    ledger::{self, Clock, KeyError, Keys, Ledger},
+    ledger::{self, Clock, Ledger},
     outcome::{Outcome, Stop},
     plan::{self, Hold, HoldScope, Options, Plan, Prepared, Said},
     present,
-    rules::Attestation,
     standing::Standing,
     store::{self, HoldTarget, Store},
 };

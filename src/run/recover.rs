@@ -15,14 +15,15 @@ use super::{Failure, Surroundings, mark::MarkTable, worker};
 use crate::{
     catalog::{Codec, Table, TableName},
     database::{
-        Change, Connection, ErrorKind, KeyColumn, Removal, Sql, Work, exchanged, partition, statements::Sight,
-        transactional,
+        Change, Connection, ErrorKind, KeyColumn, Removal, Work, exchanged, partition, statements::Sight, transactional,
     },
+    evidence::tag::{self, TagKey},
     failpoint,
     job::Job,
-    ledger::{self, BatchResult, Event, Intent, Ledger, SettledBy, TagKey, ToldBy, tag},
+    ledger::{self, BatchResult, Event, Intent, Ledger, SettledBy, ToldBy},
     plan::{self, OpenDatabase, Prepared, PreparedStep},
     rules::Disposition,
+    sql::Sql,
     store::StoredTags,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};

@@ -4,11 +4,10 @@
 use super::perform::Known;
 use crate::{
     catalog::Engine,
-    cli::KeyKind,
     database::rehearsal::Rehearsed,
+    evidence::keys::{Key, KeyKind},
     file,
     job::Job,
-    ledger::Key,
     plan::{OpenDatabase, Prepared, Walk},
     settings::StoreSettings,
     store::{self, Store},

@@ -105,7 +105,7 @@ pub struct GroupReport {
     pub outcome: Outcome,
     /// Rows of the rules' own tables, those among them that a process committed which has not ended, or died.
     pub disposed: u64,
-    /// The same by rule.
+    /// Rows disposed of, by rule.
     pub rules: BTreeMap<String, u64>,
 }
 

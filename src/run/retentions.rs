@@ -1,10 +1,11 @@
 //! Asks recipients how long they keep data by their own settings, for the assertions that want to know.
 
+use super::outward::sender;
 use crate::{
+    evidence::keys::Keys,
     job::Job,
-    ledger::Keys,
     plan::Retentions,
-    recipients::{self, CheckError, Plumbing, Sender},
+    recipients::{self, CheckError, Plumbing},
     rules::Check,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ pub async fn retentions(job: &Job, keys: &Keys) -> Retentions {
     if named.is_empty() {
         return told;
     }
-    let plumbing = Plumbing::new().map(|plumbing| plumbing.of(Sender::new(&job.settings, keys)));
+    let plumbing = Plumbing::new().map(|plumbing| plumbing.of(sender(&job.settings, keys)));
     for settings in named.into_iter().filter_map(|name| job.settings.recipients.get(name)) {
         let fails = |reason: String| CheckError { reason, temporary: false };
         let opened = match &plumbing {

@@ -121,7 +121,7 @@ impl<'a> SchemaWatch<'a> {
         self.look(&mut state, connection, Extent::All).await
     }
 
-    /// The same in a session of its own.
+    /// Looks whether the schema has changed, in a session of its own.
     ///
     /// # Errors
     /// As [`SchemaWatch::look_in_batch`].
@@ -216,10 +216,10 @@ const MOST: usize = 3;
 mod tests {
     use super::*;
     use crate::{
-        database::Statement,
         ledger::RuleResult,
         plan::open_database,
         settings::{DatabasePace, DatabaseSettings, Pace},
+        sql::Statement,
     };
     use std::collections::BTreeMap;
 

@@ -15,8 +15,9 @@ use super::{
 };
 use crate::{
     catalog::{Engine, TableName, reached},
-    database::{Change, Connection, ErrorKind, Row, Statement},
+    database::{Change, Connection, ErrorKind, Row},
     plan::{PreparedStep, ReadTable, Step},
+    sql::Statement,
 };
 use bystanders::Bystanders;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,15 +1,18 @@
 //! A stand-in that follows a script: the calls of a recipe's example, in order, each with its reply.
 
 use super::read;
-use crate::recipients::{
-    Plumbing, RecipientSettings, Subject,
-    answer::State as Answered,
-    http, open,
-    options::Options,
-    recipe::{Example, ExpectedCall, Recipe},
-    stand_in::Request,
+use crate::{
+    language::node::Node,
+    recipients::{
+        Plumbing, RecipientSettings, Subject,
+        answer::State as Answered,
+        http, open,
+        options::Options,
+        recipe::{Example, ExpectedCall, Recipe},
+        stand_in::Request,
+    },
 };
-use crate::rules::node::Node;
+
 use http_body_util::Full;
 use hyper::{
     Response as HttpResponse,

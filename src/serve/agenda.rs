@@ -7,7 +7,7 @@
 
 use crate::{
     clock::window::{Standing, Window},
-    rules::schedule::{self, Schedule},
+    language::schedule::{self, Schedule},
     settings::{ServeSettings, Settings},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};

@@ -8,9 +8,10 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Severity, render_text},
+    evidence::keys::Keys,
     file,
     job::{self, Job, RULES_DIRECTORY, SETTINGS_FILE},
-    ledger::{self, Keys, Ledger},
+    ledger::{self, Ledger},
     outcome::Outcome,
     plan::{self, Options},
     run::{holds_in, outcome_of},

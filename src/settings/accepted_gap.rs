@@ -1,9 +1,6 @@
 //! `accepted_gaps` of `sunset.yaml`: personal data without a rule that somebody answers for.
 
-use crate::{
-    diagnostic::Place,
-    rules::{At, TablePath},
-};
+use crate::{catalog::TablePath, diagnostic::Place, rules::At};
 use jiff::civil::Date;
 
 /// One entry of the list.

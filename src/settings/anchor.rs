@@ -2,9 +2,7 @@
 
 use super::Reader;
 use crate::{
-    diagnostic::Code,
-    ledger::cosignature::CosignerKey,
-    rules::{At, Period, format},
+    clock::period::Period, diagnostic::Code, evidence::cosignature::CosignerKey, language::format, rules::At,
     s3::Credentials,
 };
 use reqwest::Url;

@@ -1,12 +1,7 @@
 //! How gently to work: `pace` of the job and of its databases, and the replicas that may not be left behind.
 
 use super::{DatabaseSettings, Reader};
-use crate::{
-    catalog::Engine,
-    clock::window::Window,
-    diagnostic::Code,
-    rules::{At, format},
-};
+use crate::{catalog::Engine, clock::window::Window, diagnostic::Code, language::format, rules::At};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -49,7 +44,7 @@ pub struct Pace {
     pub rows_per_second: Option<u32>,
     /// The share of its time that a connection may work.
     pub duty_percent: Option<f64>,
-    /// The same while others write to the same database.
+    /// The share of its time that a connection may work while others write to the same database.
     pub duty_percent_beside_writers: f64,
     pub yield_to: BTreeSet<Activity>,
 }
@@ -246,7 +241,7 @@ impl Reader<'_> {
             name: name.to_owned(),
             engine,
             url,
-            allow_plaintext: matches!(at.node.get("allow_plaintext"), Some(crate::rules::node::Node::Bool(true))),
+            allow_plaintext: matches!(at.node.get("allow_plaintext"), Some(crate::language::node::Node::Bool(true))),
             search_path: at
                 .get("search_path")
                 .iter()

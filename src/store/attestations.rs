@@ -1,7 +1,7 @@
 //! What people have said of assertions that no program can check.
 
 use super::{Error, Store};
-use crate::rules::Attestation;
+use crate::evidence::Attestation;
 use std::collections::BTreeMap;
 
 impl Store {

@@ -138,7 +138,7 @@ impl Store {
         self.execute(sql, vec![signed(intent)?.into(), tag_key.into(), tags.into()]).await
     }
 
-    /// The same of one batch.
+    /// The open tags of one batch.
     pub async fn open_tags(&mut self, intent: u64) -> Result<Option<StoredTags>, Error> {
         let sql = "select tag_key, tags from open_tags where intent = $1";
         let row: Option<(String, Vec<u8>)> = self.fetch_one(sql, vec![signed(intent)?.into()]).await?;

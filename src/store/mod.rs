@@ -32,7 +32,7 @@ pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
 pub use pauses::Pause;
-pub use recipients::{Asking, Backlog, Pending, RecipientCount, Remembered, StoredNotice, Validity};
+pub use recipients::{Backlog, Pending, RecipientCount, Remembered, StoredNotice, Validity};
 
 use crate::settings::StoreSettings;
 use connection::{Argument, Connection};
@@ -76,7 +76,7 @@ impl Store {
         self.connection.begin().await
     }
 
-    /// The same for what may be lost when the machine fails, and is only done again then.
+    /// Begins a transaction whose work may be lost when the machine fails, and is only done again then.
     pub(crate) async fn begin_lightly(&mut self) -> Result<(), Error> {
         if self.dirty {
             let _ = self.rollback().await;

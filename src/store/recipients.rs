@@ -4,8 +4,8 @@
 
 use super::{Argument, Connection, Error, Store, unsigned};
 use crate::{
-    ledger::tag::Tag,
-    recipients::{Answer, Grade, State},
+    evidence::{Grade, tag::Tag},
+    recipients::{Answer, State, asking::Asking},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -95,29 +95,6 @@ impl Validity<'static> {
     /// As long as nothing has gone that the answers were for.
     pub const ALWAYS: Self = Self { since: Timestamp::MIN, run: None };
 }
-
-/// One asking of a person: it goes on, over as many calls as it takes, until its answers end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asking {
-    /// Seconds are kept.
-    pub since: Timestamp,
-    /// From 1 on.
-    pub number: u64,
-    /// What was known before of the same person, whether it still counts or not.
-    pub before: Option<String>,
-}
-
-impl Asking {
-    /// That the recipient knows the person no more is what was to be expected: it has said before that it is through with
-    /// the person, it has erased the copy and kept it for a time that is over, or a run that asked it was killed before it
-    /// kept the answer.
-    pub fn explains_gone(&self) -> bool {
-        self.before.as_deref().is_some_and(|before| [ASKED, "confirmed", "gone", "elapsed"].contains(&before))
-    }
-}
-
-/// The state of a person about whom a call may be on its way.
-const ASKED: &str = "asked";
 
 /// Accepted work that can be asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,7 +211,7 @@ impl Store {
         rows.into_iter().map(|row| read(row).map(|known| (known.tag, known))).collect()
     }
 
-    /// The same of everybody; `None` where that is more than `most` persons.
+    /// What is remembered of all persons; `None` where there are more than `most`.
     pub async fn all_remembered(
         &mut self,
         recipient: &str,
@@ -253,7 +230,7 @@ impl Store {
         }
     }
 
-    /// The same, those alone that came to their end.
+    /// What is remembered of persons whose asking came to its end.
     pub async fn settled(
         &mut self,
         recipient: &str,

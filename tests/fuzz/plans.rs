@@ -1,7 +1,7 @@
 //! Plans that a person reviewed: a file that differs in one byte from the one that was signed does not run.
 
 use super::{Target, kind};
-use sunset::{ledger::VerificationKey, plan::reviewed};
+use sunset::{evidence::checkpoint::VerificationKey, plan::reviewed};
 
 pub static TARGET: Target = Target {
     name: "plans",

@@ -5,7 +5,8 @@ use super::Target;
 use std::{collections::BTreeMap, path::Path};
 use sunset::{
     diagnostic::{Diagnostic, Severity, Sources, render_json, render_sarif, render_text},
-    rules::{self, RuleFile, node::Node},
+    language::node::Node,
+    rules::{self, RuleFile},
     settings,
 };
 

@@ -4,8 +4,9 @@ use crate::server::{ENGINES, Scratch, impatient, row, settings, statement, text}
 use std::time::{Duration, Instant};
 use sunset::{
     catalog::Engine,
-    database::{Connection, ErrorKind, Statement, Value, open},
+    database::{Connection, ErrorKind, open},
     settings::Pace,
+    sql::{Statement, Value},
 };
 
 async fn run(connection: &mut dyn Connection, sql: &str) -> Result<u64, sunset::database::Error> {

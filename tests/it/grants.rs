@@ -230,7 +230,7 @@ async fn count(scratch: &Scratch, sql: &str) -> String {
     let mut connection = scratch.connect().await;
     let shown = sunset::database::dialect(scratch.engine, "").shown("count(*)");
     let sql = sql.replacen("count(*)", &shown, 1);
-    let rows = connection.fetch(&sunset::database::Statement::new(sql)).await.unwrap();
+    let rows = connection.fetch(&sunset::sql::Statement::new(sql)).await.unwrap();
     rows[0][0].clone().unwrap()
 }
 

@@ -16,18 +16,23 @@ use std::{
     sync::{Arc, OnceLock},
 };
 use sunset::{
-    cli::{Format, KeyKind, KeysCommand, LedgerCommand, RowArgs},
+    cli::{KeysCommand, LedgerCommand, RowArgs},
     commands,
+    evidence::{
+        Evidence,
+        checkpoint::VerificationKey,
+        keys::{Key, KeyKind, KeySettings, Keys},
+        tag::{BatchEvidence, BatchTags, Tagging},
+    },
     ledger::{
-        BatchEvidence, BatchResult, BatchTags, Clock, Entry, Error, Event, Intent, Key, Keys, Ledger, SettledBy,
-        Tagging, ToldBy, VerificationKey, entry,
+        BatchResult, Clock, Entry, Error, Event, Intent, Ledger, SettledBy, ToldBy, entry,
         export::Export,
         prove::{prove, verify_proof},
         verify::{ExternalNote, Report, Verifier, verify_lines, verify_store},
     },
     outcome::Outcome,
-    rules::Evidence,
-    settings::{KeySettings, Pace, ServeSettings, Settings, StoreSettings},
+    output::Format,
+    settings::{Pace, ServeSettings, Settings, StoreSettings},
     store::{self, HoldTarget, NewHold, Store},
 };
 
@@ -493,9 +498,10 @@ fn the_same_content_in_another_spelling_is_found() {
 #[test]
 fn a_checkpoint_of_another_history_is_found() {
     let keys = Keys::parse(&fixture().keys).unwrap();
-    let mut tree = sunset::ledger::merkle::Tree::default();
+    let mut tree = sunset::evidence::merkle::Tree::default();
     tree.push([1; 32]);
-    let checkpoint = sunset::ledger::Checkpoint::new("demo", &tree, "2026-11-22T00:00:00Z".parse().unwrap());
+    let checkpoint =
+        sunset::evidence::checkpoint::Checkpoint::new("demo", &tree, "2026-11-22T00:00:00Z".parse().unwrap());
     let note = checkpoint.sign(&keys.signing[0]).note;
     let report =
         verify_lines(fixture().export.as_bytes(), Verifier::new(keys.trusted("demo"), vec![elsewhere(note)])).unwrap();
@@ -509,7 +515,7 @@ fn a_checkpoint_that_was_signed_again_is_found() {
     let lines: Vec<&str> = fixture().export.lines().collect();
     let place = lines.iter().position(|line| line.starts_with("{\"checkpoint\":")).unwrap();
     let note = serde_json::from_str::<BTreeMap<String, String>>(lines[place]).unwrap()["checkpoint"].clone();
-    let mut checkpoint = sunset::ledger::Checkpoint::verify(&note, &keys.trusted("demo")).unwrap();
+    let mut checkpoint = sunset::evidence::checkpoint::Checkpoint::verify(&note, &keys.trusted("demo")).unwrap();
     checkpoint.at = "2001-01-01T00:00:00Z".parse().unwrap();
     let note = checkpoint.sign(&keys.signing[1]).note;
     let forged = serde_json::to_string(&BTreeMap::from([("checkpoint", note)])).unwrap();

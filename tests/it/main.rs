@@ -27,6 +27,7 @@ mod grants;
 mod init;
 mod interleaving;
 mod k_anonymity;
+mod layers;
 mod ledger;
 mod ledger_alone;
 mod locked;

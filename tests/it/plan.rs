@@ -10,11 +10,9 @@ use sha2::{Digest as _, Sha256};
 use std::{fmt::Write as _, fs};
 use sunset::{
     catalog::Engine,
-    cli::KeyKind,
-    ledger::{Key, Keys},
+    evidence::keys::{Key, KeyKind, KeySettings, Keys},
     outcome::{Outcome, Stop},
     plan::{Plan, reviewed},
-    settings::KeySettings,
 };
 
 /// A small shop, with one rule for each way through a table.

@@ -7,9 +7,12 @@ use crate::support::bench::{Bench, Call, on_every_engine};
 use std::{collections::BTreeMap, fs};
 use sunset::{
     catalog::Engine,
+    evidence::{
+        Evidence,
+        tag::{BatchEvidence, TagKey},
+    },
     failpoint,
-    ledger::{BatchEvidence, Event, Intent, TagKey},
-    rules::Evidence,
+    ledger::{Event, Intent},
 };
 
 /// Rows of each rule, due since the day of the run and not a day before.

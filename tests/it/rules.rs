@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 use sunset::{
     cli::SchemaKind,
+    clock::period::Parameter,
     commands,
     diagnostic::{Code, Diagnostic, Severity, Sources, render_text},
-    rules::{self, Parameter, RuleFile, node::Node},
+    language::node::Node,
+    rules::{self, RuleFile},
     settings,
 };
 

@@ -8,8 +8,9 @@ use std::{
 };
 use sunset::{
     catalog::Engine,
-    database::{Connection, Database, Row, Statement, Value, open},
+    database::{Connection, Database, Row, open},
     settings::{DatabaseSettings, Pace},
+    sql::{Statement, Value},
 };
 
 pub const ENGINES: [Engine; 3] = [Engine::Postgres, Engine::Mysql, Engine::Sqlite];

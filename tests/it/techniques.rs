@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use sunset::{
     anonymize::{Context, Generalize, Hash, Mask, Technique, Tokenize, Truncate},
     catalog::{Column, ColumnKind, Engine},
-    database::{PLACEHOLDER, Sql, Value},
+    sql::{PLACEHOLDER, Sql, Value},
 };
 
 enum Server {

@@ -11,7 +11,7 @@
 use super::super::{Context, Family, Misfit, Sql};
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table},
-    database::Value,
+    sql::Value,
 };
 use jiff::{
     Timestamp,

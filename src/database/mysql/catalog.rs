@@ -3,14 +3,15 @@
 
 use super::{
     super::{
-        Connection, Error, Statement, Value,
+        Connection, Error,
         catalog::{Assembly, action, fields},
         names,
     },
     codec::{Told, codec},
 };
-use crate::catalog::{
-    Catalog, Codec, Column, ColumnKind, Engine, ForeignKey, Index, TableKind, TableName, Trigger, Values,
+use crate::{
+    catalog::{Catalog, Codec, Column, ColumnKind, Engine, ForeignKey, Index, TableKind, TableName, Trigger, Values},
+    sql::{Statement, Value},
 };
 use std::collections::HashMap;
 

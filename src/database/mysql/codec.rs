@@ -2,7 +2,7 @@
 
 use crate::{
     catalog::{Codec, Collation, ColumnKind, Values},
-    database::{PLACEHOLDER, Sql, Value},
+    sql::{PLACEHOLDER, Sql, Value},
 };
 
 /// What the server says of a column.
@@ -83,7 +83,7 @@ pub(super) fn text(codec: &Codec, expression: &str) -> String {
     }
 }
 
-/// The same with every digit: a `float` shows six of them.
+/// The value as text with every digit, for keys. MySQL shows only six digits of a `float`.
 pub(super) fn key_text(codec: &Codec, expression: &str) -> String {
     match codec.values {
         Values::Float { single: true } => format!("cast(cast({expression} as double) as char)"),

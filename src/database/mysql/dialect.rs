@@ -1,24 +1,19 @@
 //! The SQL of MySQL and MariaDB.
 
-use super::{codec, facts, maintenance, partitions};
+use super::{Mysql, codec, facts, maintenance, partitions};
 use crate::{
     catalog::{Codec, Collation, Column, ColumnKind, Engine, Table, TableName},
     clock::PointKind,
     database::{
-        Dialect, FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
+        Dialect, FactScope, KeyColumn, Privilege, Recursion, Removal,
         dialect::{DIGITS, Lock, epoch_range, iso_pattern, not_among, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
     rules::{After, CalendarUnit, condition::Expression},
+    sql::{PLACEHOLDER, Sql, Statement, Value},
 };
 use jiff::{Timestamp, tz::TimeZone};
 use std::time::Duration;
-
-/// MySQL, or MariaDB, which differs in little.
-#[derive(Debug)]
-pub struct Mysql {
-    pub mariadb: bool,
-}
 
 /// What a `timestamp` can hold.
 const FIRST_TIMESTAMP: Timestamp = Timestamp::UNIX_EPOCH;

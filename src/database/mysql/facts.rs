@@ -1,8 +1,11 @@
 //! What plans rely on in MySQL's schema, in one statement: kind, schema, table, name and definition of each fact. Each part
 //! names its schema and table as constants: only then the server opens that table alone.
 
-use super::super::{FactScope, Statement, Value};
-use crate::catalog::TableName;
+use super::super::FactScope;
+use crate::{
+    catalog::TableName,
+    sql::{Statement, Value},
+};
 
 const TABLE: &str = "select 'table', cast(table_schema as char), cast(table_name as char), '',
         cast(concat_ws(' ', engine, table_type) as char)

@@ -2,12 +2,12 @@
 
 use super::{
     super::{
-        Dialect as _, Row, Statement,
+        Dialect as _, Row,
         maintenance::{ELSEWHERE, MaintenanceStep, Remains, remains},
     },
-    dialect::Mysql,
+    Mysql,
 };
-use crate::{catalog::TableName, rules::After};
+use crate::{catalog::TableName, rules::After, sql::Statement};
 use std::time::Duration;
 
 /// Purge is waited for so long.

@@ -1,13 +1,14 @@
 //! MySQL and MariaDB: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Purpose, Question, Statement, Timeouts,
-    Value, check_parameters, digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Purpose, Question, Timeouts,
+    check_parameters, digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp,
     within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
     settings::{DatabaseSettings, Pace},
+    sql::{Statement, Value},
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -39,6 +40,11 @@ const SQL_MODE: &str =
 /// session.
 const DEFAULTS: &str =
     "sql_select_limit = 18446744073709551615, sql_auto_is_null = 0, completion_type = 'NO_CHAIN', sql_safe_updates = 0";
+/// MySQL, or MariaDB, which differs in little.
+#[derive(Debug)]
+pub struct Mysql {
+    pub mariadb: bool,
+}
 
 pub(super) struct MysqlDatabase {
     name: String,

@@ -5,15 +5,16 @@
 
 use super::{
     super::{
-        Connection, Dialect as _, Error, ErrorKind, KeyColumn, PLACEHOLDER, Sql, Statement, Value,
+        Connection, Dialect as _, Error, ErrorKind, KeyColumn,
         catalog::fields,
         partition::{Partition, Partitioning, Question, aside_names},
     },
-    dialect::Mysql,
+    Mysql,
 };
 use crate::{
     catalog::TableName,
     clock::{Cutoffs, PointKind},
+    sql::{PLACEHOLDER, Sql, Statement, Value},
 };
 use std::collections::BTreeSet;
 

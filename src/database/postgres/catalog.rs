@@ -3,12 +3,15 @@
 
 use super::{
     super::{
-        Connection, Error, Statement,
+        Connection, Error,
         catalog::{Assembly, action, fields},
     },
     codec::{Told, codec},
 };
-use crate::catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Index, Owner, TableKind, TableName, Trigger};
+use crate::{
+    catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Index, Owner, TableKind, TableName, Trigger},
+    sql::Statement,
+};
 use std::collections::HashMap;
 
 /// Tables and views of users: `pg_` names are the system's own, temporary tables and TOAST included.

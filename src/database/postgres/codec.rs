@@ -2,7 +2,7 @@
 
 use crate::{
     catalog::{Codec, Collation, Values},
-    database::{PLACEHOLDER, Sql, Value},
+    sql::{PLACEHOLDER, Sql, Value},
 };
 
 /// What `pg_attribute` and `pg_type` say of a column.

@@ -1,16 +1,17 @@
 //! PostgreSQL's SQL.
 
-use super::{codec, facts, maintenance};
+use super::{Postgres, codec, facts, maintenance};
 use crate::{
     catalog::{Codec, Engine, Table, TableKind, TableName, Values},
     clock::PointKind,
     database::{
-        Dialect, FactScope, KeyColumn, PLACEHOLDER, Privilege, Recursion, Removal, Sql, Statement, Value,
+        Dialect, FactScope, KeyColumn, Privilege, Recursion, Removal,
         dialect::{DIGITS, Lock, epoch_range, iso_pattern, not_among, quoted},
         maintenance::{MaintenanceStep, Remains},
         statements::Stride,
     },
     rules::{After, CalendarUnit},
+    sql::{PLACEHOLDER, Sql, Statement, Value},
 };
 
 use jiff::{
@@ -18,9 +19,6 @@ use jiff::{
     tz::TimeZone,
 };
 use std::time::Duration;
-
-#[derive(Debug)]
-pub struct Postgres;
 
 impl Dialect for Postgres {
     fn engine(&self) -> Engine {

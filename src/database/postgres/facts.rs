@@ -1,7 +1,10 @@
 //! What plans rely on in PostgreSQL's schema, in one statement: kind, schema, table, name and definition of each fact.
 
-use super::super::{FactScope, Statement, Value};
-use crate::catalog::TableName;
+use super::super::FactScope;
+use crate::{
+    catalog::TableName,
+    sql::{Statement, Value},
+};
 
 /// The tables that are asked about, and those that are parts of them or inherit from them.
 const SCOPE: &str = "scope as (

@@ -2,12 +2,16 @@
 
 use super::{
     super::{
-        Dialect as _, PLACEHOLDER, Row, Sql, Statement, Value,
+        Dialect as _, Row,
         maintenance::{ELSEWHERE, MaintenanceStep, Remains, remains},
     },
-    dialect::Postgres,
+    Postgres,
 };
-use crate::{catalog::TableName, rules::After};
+use crate::{
+    catalog::TableName,
+    rules::After,
+    sql::{PLACEHOLDER, Sql, Statement, Value},
+};
 use std::time::Duration;
 
 /// Every row went in a transaction before this one.

@@ -1,19 +1,20 @@
 //! PostgreSQL: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Purpose, Question, Statement, Timeouts,
-    Value, check_parameters, digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Purpose, Question, Timeouts,
+    check_parameters, digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp,
     within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
     settings::{DatabaseSettings, Pace},
+    sql::{Statement, Value},
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
 use observe::PostgresObserver;
 use sqlx::{
-    ConnectOptions as _, Postgres,
+    ConnectOptions as _,
     postgres::{PgConnectOptions, PgSslMode},
 };
 use std::{str::FromStr, time::Duration};
@@ -46,6 +47,9 @@ const PARAMETERS: &[&str] = &[
     "password",
     "options",
 ];
+/// The dialect of PostgreSQL.
+#[derive(Debug)]
+pub struct Postgres;
 
 pub(super) struct PostgresDatabase {
     name: String,
@@ -94,9 +98,9 @@ pub(super) fn open(settings: &DatabaseSettings, url: &str, pace: &Pace) -> Resul
 }
 
 impl PostgresDatabase {
-    async fn connected(&self, purpose: Purpose) -> Result<Session<Postgres>, Error> {
+    async fn connected(&self, purpose: Purpose) -> Result<Session<sqlx::Postgres>, Error> {
         within_timeout(&self.place, async {
-            let mut session = Session::<Postgres>(self.options.connect().await?);
+            let mut session = Session::<sqlx::Postgres>(self.options.connect().await?);
             let before = self.path_before.get_or_try_init(|| self.looked_at(&mut session)).await?;
             session::resolve_in_catalog(&mut session, &self.search_path, before).await?;
             session.fetch(&self.session(purpose)).await?;
@@ -106,8 +110,8 @@ impl PostgresDatabase {
     }
 
     /// What has to be known before anything is set in a session: that it is nobody else's, and its search path.
-    async fn looked_at(&self, session: &mut Session<Postgres>) -> Result<Vec<String>, Error> {
-        let mut second = Session::<Postgres>(self.options.connect().await?);
+    async fn looked_at(&self, session: &mut Session<sqlx::Postgres>) -> Result<Vec<String>, Error> {
+        let mut second = Session::<sqlx::Postgres>(self.options.connect().await?);
         let shared = session::are_shared(&mut session.0, &mut second.0).await;
         Box::new(second).close().await;
         if shared? {

@@ -6,10 +6,11 @@
 use crate::{
     catalog::TableName,
     database::{
-        Connection, Error, ErrorKind, Row, Statement, Value, observe,
-        observe::{Observer, Replication},
+        Connection, Error, ErrorKind, Row,
+        observe::{self, Observer, Replication},
     },
     settings::Activity,
+    sql::{Statement, Value},
 };
 use async_trait::async_trait;
 use std::{collections::BTreeSet, time::Duration};

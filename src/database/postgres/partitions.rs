@@ -2,14 +2,19 @@
 
 use super::{
     super::{
-        Connection, Dialect as _, Error, ErrorKind, PLACEHOLDER, Sql, Statement, Value,
+        Connection, Dialect as _, Error, ErrorKind,
         catalog::fields,
         partition::{Partition, Partitioning, Question},
         scalar,
     },
-    dialect::Postgres,
+    Postgres,
 };
-use crate::{catalog::TableName, clock::PointKind, rules::Partitions};
+use crate::{
+    catalog::TableName,
+    clock::PointKind,
+    rules::Partitions,
+    sql::{PLACEHOLDER, Sql, Statement, Value},
+};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// All partitions of a table, level by level: schema, name, those of the parent, whether it holds rows itself, kind; bound;

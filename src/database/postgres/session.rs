@@ -1,6 +1,7 @@
 //! What Sunset sets in its sessions, and the sessions in which it sets nothing.
 
-use super::super::{Connection, Error, Statement, Value, driver::Session, scalar};
+use super::super::{Connection, Error, driver::Session, scalar};
+use crate::sql::{Statement, Value};
 use sqlx::{PgConnection, Postgres, Row as _};
 
 /// Rounds in which a pooler is looked for: others may take a session that was let go before we see it again.

@@ -7,13 +7,14 @@
 
 use super::{
     super::{
-        Connection, Error, Statement,
+        Connection, Error,
         catalog::{Assembly, action, fields},
     },
     codec,
 };
-use crate::catalog::{
-    Catalog, Codec, Column, ColumnKind, Engine, ForeignKey, Index, Table, TableKind, TableName, Trigger,
+use crate::{
+    catalog::{Catalog, Codec, Column, ColumnKind, Engine, ForeignKey, Index, Table, TableKind, TableName, Trigger},
+    sql::Statement,
 };
 use std::collections::{BTreeMap, HashSet};
 

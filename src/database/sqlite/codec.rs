@@ -3,7 +3,7 @@
 
 use crate::{
     catalog::{Affinity, Codec, Collation, ColumnKind, Operand, Values},
-    database::{PLACEHOLDER, Sql, Value},
+    sql::{PLACEHOLDER, Sql, Value},
 };
 
 /// SQLite's own rule, in the order of its documentation. In a strict table `ANY` takes values as they are.
@@ -312,7 +312,7 @@ impl Moment {
             }
             _ => return None,
         };
-        Some(Self { comparable, readable: super::dialect::tells_time(column) })
+        Some(Self { comparable, readable: tells_time(column) })
     }
 
     fn bound(&self, text: &str) -> Sql {
@@ -324,4 +324,12 @@ impl Moment {
         };
         Sql::bound(PLACEHOLDER.to_string(), Value::Text(text))
     }
+}
+
+/// A text without offset that tells a day or a time.
+pub(super) fn tells_time(text: &str) -> String {
+    // what ends in a zone of its own cannot take another `Z`
+    format!(
+        "coalesce(case length({text}) when 10 then date({text}) else date({text} || 'Z') end = substr({text}, 1, 10), 0)"
+    )
 }

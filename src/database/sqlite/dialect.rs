@@ -1,20 +1,18 @@
 //! SQLite's SQL.
 
-use super::{codec, facts, maintenance};
+use super::{Sqlite, codec, facts, maintenance};
 use crate::{
     catalog::{Codec, Engine, Operand, Table, TableName},
     clock::PointKind,
     database::{
-        Dialect, FactScope, KeyColumn, PLACEHOLDER, Sql, Statement, Value,
+        Dialect, FactScope, KeyColumn,
         dialect::{DIGITS, Lock, epoch_range, quoted},
         maintenance::{MaintenanceStep, Remains},
     },
     rules::{After, CalendarUnit},
+    sql::{PLACEHOLDER, Sql, Statement, Value},
 };
 use jiff::tz::TimeZone;
-
-#[derive(Debug)]
-pub struct Sqlite;
 
 const ISO: &str = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'";
 
@@ -32,14 +30,6 @@ fn to_the_second(text: &str) -> String {
 fn utc(text: &str) -> String {
     let with_colon = format!("substr({text}, 1, length({text}) - 2) || ':' || substr({text}, -2)");
     format!("datetime(case when {text} glob '*[-+][0-9][0-9][0-9][0-9]' then {with_colon} else {text} end)")
-}
-
-/// A text without offset that tells a day or a time.
-pub(super) fn tells_time(text: &str) -> String {
-    // what ends in a zone of its own cannot take another `Z`
-    format!(
-        "coalesce(case length({text}) when 10 then date({text}) else date({text} || 'Z') end = substr({text}, 1, 10), 0)"
-    )
 }
 
 impl Dialect for Sqlite {
@@ -203,7 +193,7 @@ impl Dialect for Sqlite {
                     utc(&point.text)
                 )
             }
-            _ => tells_time(&point.text),
+            _ => codec::tells_time(&point.text),
         };
         sql
     }

@@ -1,6 +1,7 @@
 //! What plans rely on in SQLite's schema, in one statement: kind, schema, table, name and definition of each fact.
 
-use super::super::{FactScope, Statement, Value};
+use super::super::FactScope;
+use crate::sql::{Statement, Value};
 
 /// Names of tables are compared without regard to case, and foreign keys spell the table that they refer to as they like.
 /// `ours` holds the tables that are asked about.

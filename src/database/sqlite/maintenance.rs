@@ -1,10 +1,10 @@
 //! SQLite: what is left of rows that went, and the write-ahead log.
 
 use super::super::{
-    Row, Statement,
+    Row,
     maintenance::{ELSEWHERE, MaintenanceStep, Remains, remains},
 };
-use crate::rules::After;
+use crate::{rules::After, sql::Statement};
 use std::time::Duration;
 
 /// Others are waited for so long.

@@ -1,18 +1,19 @@
 //! SQLite: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, Statement, Value,
-    check_parameters, digest, driver::Session, malformed, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, check_parameters, digest,
+    driver::Session, malformed, within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
     file,
     settings::{DatabaseSettings, Pace},
+    sql::{Statement, Value},
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
 use observe::SqliteObserver;
-use sqlx::{ConnectOptions as _, Sqlite, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 use std::{
     fs::{self, TryLockError},
     path::{Path, PathBuf},
@@ -25,6 +26,9 @@ pub(super) mod dialect;
 mod facts;
 mod maintenance;
 mod observe;
+/// The dialect of SQLite.
+#[derive(Debug)]
+pub struct Sqlite;
 
 pub(super) struct SqliteDatabase {
     name: String,
@@ -78,7 +82,7 @@ impl Database for SqliteDatabase {
         }
         let place = self.path.as_ref().map_or(":memory:".into(), |path| path.display().to_string());
         within_timeout(&place, async {
-            Ok(Box::new(Session::<Sqlite>(self.options.connect().await?)) as Box<dyn Connection>)
+            Ok(Box::new(Session::<sqlx::Sqlite>(self.options.connect().await?)) as Box<dyn Connection>)
         })
         .await
     }

@@ -3,9 +3,10 @@
 use super::{conflict::Conflict, life::Life, names::Live};
 use crate::{
     catalog::{Table, TableName},
-    database::{KeyColumn, Sql, Statement, statements},
+    database::{KeyColumn, statements},
     plan::{condition, prepare::OpenDatabase},
     rules::Rule,
+    sql::{Sql, Statement},
 };
 use std::collections::BTreeMap;
 

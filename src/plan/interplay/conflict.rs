@@ -8,9 +8,10 @@ use super::{
 };
 use crate::{
     anonymize::Technique,
+    clock::starting_point::{Pick, Source},
     diagnostic::{Code, Diagnostic},
     plan::overlap::{Overlap, conditions},
-    rules::{Dependent, Disposition, Pick, Source},
+    rules::{Dependent, Disposition},
 };
 
 /// A rule writes what another one needs, and may do so before it acts.

@@ -6,8 +6,10 @@ use super::{
 };
 use crate::{
     anonymize::{Generalize, Technique},
+    catalog::Literal,
+    clock::starting_point::Encoding,
     plan::overlap::holds,
-    rules::{CalendarUnit, Condition, Encoding, Literal, Match},
+    rules::{CalendarUnit, Condition, Match},
 };
 use jiff::civil::Date;
 
@@ -20,7 +22,7 @@ pub enum Harm {
     Order,
     /// The reader can no longer do what it is for.
     Destroyed,
-    /// The same, and it does not help that the reader was first.
+    /// The reader can no longer do what it is for, even if it was first.
     DestroyedAtAnyTime,
 }
 

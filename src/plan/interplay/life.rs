@@ -4,13 +4,12 @@
 use super::names::Names;
 use crate::{
     anonymize::Technique,
+    catalog::TablePath,
+    clock::starting_point::{Encoding, Pick, Source},
     database::{Change, DependentWork, KeyColumn, Link, Work},
     diagnostic::Place,
     plan::{condition, resolve::Resolved},
-    rules::{
-        AtLast, CalendarUnit, Condition, Dependent, Disposition, Encoding, GroupedBy, Match, Pick, Rule, RuleDependent,
-        Source, TablePath, Total,
-    },
+    rules::{AtLast, CalendarUnit, Condition, Dependent, Disposition, GroupedBy, Match, Rule, RuleDependent, Total},
 };
 use jiff::civil::Date;
 use std::cell::OnceCell;

@@ -133,7 +133,7 @@ pub async fn together(
 async fn is_there(
     databases: &mut BTreeMap<String, OpenDatabase>,
     database: &str,
-    statement: Option<database::Statement>,
+    statement: Option<crate::sql::Statement>,
 ) -> Result<bool, database::Error> {
     let (Some(statement), Some(open)) = (statement, databases.get_mut(database)) else { return Ok(false) };
     Ok(!open.connection.fetch(&statement).await?.is_empty())

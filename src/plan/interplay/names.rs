@@ -2,12 +2,10 @@
 
 use super::life::TableId;
 use crate::{
-    catalog::{Engine, Table, TableName},
-    database::KeyColumn,
-    database::statements::Way,
+    catalog::{Engine, Table, TableName, TablePath},
+    database::{KeyColumn, statements::Way},
     diagnostic::Place,
     plan::{prepare::OpenDatabase, starting_point::path_between},
-    rules::TablePath,
     settings::Settings,
 };
 use secrecy::ExposeSecret;

@@ -2,8 +2,8 @@
 
 use super::life::{Life, Start};
 use crate::{
-    clock::{due_from, period_on},
-    rules::{Missing, Parameter, Pick},
+    clock::{due_from, period::Parameter, period_on, starting_point::Pick},
+    rules::Missing,
     settings::Settings,
 };
 use jiff::{ToSpan, civil::Date};

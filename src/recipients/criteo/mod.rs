@@ -22,8 +22,8 @@
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
-    Recipient, RecipientSettings, State, Subject,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    RecipientSettings, State, Subject,
     audience::{Entry, People, same},
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order, segment},
     hashing::{address, hashed},
@@ -34,8 +34,10 @@ use super::{
 };
 use crate::{
     diagnostic::Code,
-    rules::{
+    evidence::Grade,
+    language::{
         format,
+        rate::Rate,
         shape::{Bounds, Field, Shape, Word},
     },
 };
@@ -349,7 +351,7 @@ impl Criteo {
 const NO_AUDIENCE: &str = "audience-invalid";
 
 enum Outcome {
-    /// The same for all.
+    /// One answer for all people.
     All(Answer),
     /// So many are invalid, some of which are named.
     Invalid { number: usize, samples: Vec<String> },

@@ -5,8 +5,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::time::Duration;
 use sunset::{
+    evidence::Grade,
     recipients::{
-        self, Answer, Checked, Grade, Recipient, RecipientSettings, State, Subject,
+        self, Answer, Checked, Recipient, RecipientSettings, State, Subject,
         ddrf::{
             self,
             jwt::{self, Fault as Invalid, PrivateKey},

@@ -22,16 +22,19 @@ pub mod jwt;
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, Named, OpenError, Plumbing, Recipient,
+    Answer, CheckError, Checked, Facts, Identifiers, Kind, Misfit, Named, OpenError, Plumbing, Recipient,
     RecipientSettings, State, Subject,
     client::{Body, Call, Client, Conduct, Reply, check_url, in_order},
     identity::formatted,
     no_remarks,
     retry::usual,
 };
-use crate::rules::{
-    format,
-    shape::{Field, Shape, Word},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape, Word},
+    },
 };
 use jiff::Timestamp;
 use jwt::{Fault, PrivateKey};
@@ -457,7 +460,7 @@ fn judged(reply: &Reply, acknowledged: Acknowledged) -> Answer {
     }
 }
 
-/// The same for the same asking and identifier, and tells nothing of either.
+/// A request's id. It depends on the asking and the identifier alone, and tells nothing of either.
 fn own_id(subject: &Subject, token: &str, kind: &str) -> String {
     let digest = Sha256::digest(format!("ddrf/{token}/{}/{kind}", subject.request()));
     hex::encode(&digest[..16])

@@ -7,7 +7,7 @@ pub mod openapi;
 pub mod protocol;
 
 use super::{Answer, Identifier, Identifiers, Subject};
-use crate::rules::shape::{Field, Shape, Word};
+use crate::language::shape::{Field, Shape, Word};
 
 /// Members under way at a time. GMO limits how many calls it works at for a shop, and does not publish the number.
 const AT_ONCE: usize = 2;

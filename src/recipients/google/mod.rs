@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     diagnostic::Code,
-    rules::{
+    language::{
         format,
         node::Node,
         shape::{Bounds, Field, Shape},
@@ -93,7 +93,7 @@ pub fn digits(options: &Options, key: &str) -> Option<String> {
     digits_of(options.node(key)?)
 }
 
-/// The same for one node.
+/// The digits of the number that a node holds; `None` where it holds none.
 pub fn digits_of(node: &Node) -> Option<String> {
     let text = match node {
         Node::Number(number) => number.as_u64()?.to_string(),

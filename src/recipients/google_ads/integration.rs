@@ -8,7 +8,8 @@ use super::{
 use serde_json::{Value, json};
 use std::time::Duration;
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Recipient, State, Subject},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Recipient, State, Subject},
     sandbox::{Fault, Sandbox},
 };
 
@@ -444,7 +445,10 @@ fn facts_are_those_of_the_documentation() {
     assert_eq!((manager.batch, manager.calls, manager.grade), (10_000, 2, Grade::E1));
     assert_eq!(
         manager.rates,
-        [recipients::Rate::per_minute(300), recipients::Rate::per_day(100_000).in_zone("America/Los_Angeles")]
+        [
+            sunset::language::rate::Rate::per_minute(300),
+            sunset::language::rate::Rate::per_day(100_000).in_zone("America/Los_Angeles")
+        ]
     );
     let jobs = facts("customer: 1, user_lists: [1, 2], api: offline_user_data_job, developer_token: \"${X}\"");
     assert_eq!((jobs.batch, jobs.calls), (10_000, 8));

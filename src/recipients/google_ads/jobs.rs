@@ -1,10 +1,13 @@
 //! Offline user data jobs of the Google Ads API: for developer tokens that have used them before.
 
 use super::{AT_ONCE, FAILED_JOB, GoogleAds, JOB_LOOK, JobApi, MOST_JOBS, Part, Stopped, other_api};
-use crate::recipients::{
-    Answer, Grade, State,
-    client::{Body, Call, in_order},
-    google::{self, array},
+use crate::{
+    evidence::Grade,
+    recipients::{
+        Answer, State,
+        client::{Body, Call, in_order},
+        google::{self, array},
+    },
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -210,7 +213,7 @@ pub(super) fn is_job_name(name: &str) -> bool {
     matches!(parts[..], ["customers", customer, "offlineUserDataJobs", job] if number(&customer) && number(&job))
 }
 
-/// The same for the same people, list and number: a positive 64-bit number that tells nobody anything.
+/// A positive 64-bit number that depends on the people, the list and the number alone, and tells nothing of them.
 fn external_id(part: &Part, list: &str, number: u32) -> i64 {
     let mut references: Vec<String> = part.iter().map(|(_, subject, _)| subject.request()).collect();
     references.sort_unstable();

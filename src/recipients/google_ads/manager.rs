@@ -1,10 +1,13 @@
 //! The Data Manager API: removal from up to ten lists at once, and what became of it.
 
 use super::{AT_ONCE, FIRST_LOOK, GoogleAds, LONGEST_LOOK, Part, members::Type, other_api};
-use crate::recipients::{
-    Answer, Grade,
-    client::{Body, Call, Reply, in_order},
-    google::{self, array},
+use crate::{
+    evidence::Grade,
+    recipients::{
+        Answer,
+        client::{Body, Call, Reply, in_order},
+        google::{self, array},
+    },
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

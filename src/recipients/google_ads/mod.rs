@@ -26,8 +26,8 @@ mod members;
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
-    Recipient, RecipientSettings, State, Subject,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    RecipientSettings, State, Subject,
     audience::Once,
     client::{Auth, Body, Call, Client, Conduct, Reply, in_order},
     google,
@@ -36,10 +36,14 @@ use super::{
     token::Tokens,
     version::Versions,
 };
-use crate::rules::{
-    format,
-    node::Node,
-    shape::{Field, Shape, Word},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        node::Node,
+        rate::Rate,
+        shape::{Field, Shape, Word},
+    },
 };
 use jiff::civil::date;
 use members::Type;

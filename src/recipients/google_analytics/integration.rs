@@ -9,8 +9,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::time::Duration;
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Recipient, Retention, State, Subject},
-    rules::Period,
+    clock::period::Period,
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Recipient, Retention, State, Subject},
     sandbox::{Fault, Sandbox},
 };
 
@@ -321,12 +322,12 @@ fn facts_are_those_of_the_documentation() {
         let settings = settings(&yaml(KIND, "http://127.0.0.1:1", more, super::google::USER));
         (settings.kind.facts)(&settings)
     };
-    let day = recipients::Rate::per_day(500).in_zone("America/Los_Angeles");
+    let day = sunset::language::rate::Rate::per_day(500).in_zone("America/Los_Angeles");
     let admin = facts("property: 1");
     assert_eq!((admin.batch, admin.grade), (1, Grade::E2));
-    assert_eq!(admin.rates, [recipients::Rate::per_minute(180), day]);
+    assert_eq!(admin.rates, [sunset::language::rate::Rate::per_minute(180), day]);
     let older = facts("property: 1, api: user_deletion_v3");
-    let second = recipients::Rate::new(3, Duration::from_secs(2));
+    let second = sunset::language::rate::Rate::new(3, Duration::from_secs(2));
     assert_eq!(older.rates, [second, day]);
 }
 

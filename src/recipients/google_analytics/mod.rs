@@ -24,17 +24,19 @@
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
-    Recipient, RecipientSettings, Retention, Subject,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    RecipientSettings, Retention, Subject,
     client::{Auth, Body, Call, Client, Conduct, in_order, segment},
     google, no_remarks,
     phone::{self, Phone},
     token::Tokens,
 };
 use crate::{
-    ledger::tag::Tag,
-    rules::{
-        Period, format,
+    clock::period::Period,
+    evidence::{Grade, tag::Tag},
+    language::{
+        format,
+        rate::Rate,
         shape::{Field, Shape, Word},
     },
 };

@@ -7,12 +7,13 @@ use super::{
     values::{Values, common_reference},
 };
 use crate::{
+    evidence::Grade,
+    language::node::Node,
     recipients::{
-        Answer, Grade, Options,
+        Answer, Options,
         client::{Call, Reply, segment},
         template::{HMAC_KEY, Missing, Template},
     },
-    rules::node::Node,
 };
 use reqwest::Method;
 use serde_json::Value;

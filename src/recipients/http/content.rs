@@ -2,12 +2,12 @@
 
 use super::values::Values;
 use crate::{
+    language::node::Node,
     recipients::{
         Options,
         client::Body,
         template::{Missing, Template},
     },
-    rules::node::Node,
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

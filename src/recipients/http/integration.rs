@@ -3,7 +3,8 @@
 use super::{delete_one, open, plumbing, settings, subject};
 use serde_json::json;
 use sunset::{
-    recipients::{self, Checked, Grade, State},
+    evidence::Grade,
+    recipients::{self, Checked, State},
     sandbox::{Fault, Sandbox},
 };
 

@@ -2,7 +2,7 @@
 
 use crate::{
     diagnostic::Code,
-    rules::{
+    language::{
         format,
         shape::{Bounds, Field, MapShape, Shape, Word},
     },

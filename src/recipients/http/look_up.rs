@@ -9,7 +9,10 @@ use super::{
     test::{Tests, text_of},
     values::Values,
 };
-use crate::recipients::{Answer, Grade, Options};
+use crate::{
+    evidence::Grade,
+    recipients::{Answer, Options},
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ mod test;
 mod values;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, OpenError, Options, Plumbing, Recipient,
+    Answer, CheckError, Checked, Facts, Identifiers, Kind, Misfit, OpenError, Options, Plumbing, Recipient,
     RecipientSettings, Subject,
     answer::State,
     client::{Auth, Call, Client, Conduct, Failure, Reply, in_order},
@@ -21,7 +21,7 @@ use super::{
     retry::usual,
     template::HMAC_KEY,
 };
-use crate::rules::node::Node;
+use crate::{evidence::Grade, language::node::Node};
 use call::{Described, Meaning, Whom, words_of};
 use futures_util::future::BoxFuture;
 use look_up::LookUp;

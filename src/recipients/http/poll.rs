@@ -8,12 +8,13 @@ use super::{
     values::Values,
 };
 use crate::{
+    evidence::Grade,
+    language::format,
     recipients::{
-        Answer, Grade, Options, Subject,
+        Answer, Options, Subject,
         client::{Call, Reply},
         template::Missing,
     },
-    rules::format,
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};

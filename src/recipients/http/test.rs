@@ -2,8 +2,8 @@
 
 use super::Misfit;
 use crate::{
+    language::node::Node,
     recipients::{Options, template::Template},
-    rules::node::Node,
 };
 use serde_json::Value;
 

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Members, Recipient, State, Subject},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Members, Recipient, State, Subject},
     sandbox::{Fault, Sandbox},
 };
 

@@ -30,16 +30,19 @@ mod rebuild;
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
     RecipientSettings, State, Subject,
     client::{Auth, Call, Client, Conduct, Reply},
     members::{self, Leaving},
     no_remarks,
     retry::usual,
 };
-use crate::rules::{
-    format,
-    shape::{Field, Shape, Word},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape, Word},
+    },
 };
 use jiff::Timestamp;
 use people::person;
@@ -310,7 +313,7 @@ impl LineAudience {
         found
     }
 
-    /// The same, where there is one and this interface may change all of them.
+    /// The audience's generations, where there is one and this interface may change all of them.
     fn own_generations<'a>(&self, all: &'a [Listed]) -> Result<Vec<(u64, &'a Listed)>, Stopped> {
         let found = self.generations(all);
         if found.is_empty() {

@@ -5,10 +5,13 @@ use super::{
     people::{Audience, Person, person},
     refusal,
 };
-use crate::recipients::{
-    Answer, Grade,
-    client::{Body, Call},
-    members::{Leaving, Members},
+use crate::{
+    evidence::Grade,
+    recipients::{
+        Answer,
+        client::{Body, Call},
+        members::{Leaving, Members},
+    },
 };
 use std::{sync::Arc, time::Duration};
 

@@ -1,9 +1,12 @@
 //! What Meta's errors mean, in words.
 
-use crate::recipients::{
-    Answer, Grade,
-    client::Reply,
-    retry::{Verdict, retry_after, usual},
+use crate::{
+    evidence::Grade,
+    recipients::{
+        Answer,
+        client::Reply,
+        retry::{Verdict, retry_after, usual},
+    },
 };
 use serde_json::Value;
 use std::{fmt::Write as _, time::Duration};

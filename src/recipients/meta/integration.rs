@@ -8,7 +8,8 @@ use super::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 use sunset::{
-    recipients::{self, Checked, Grade, Recipient, State},
+    evidence::Grade,
+    recipients::{self, Checked, Recipient, State},
     sandbox::{Fault, Sandbox},
 };
 

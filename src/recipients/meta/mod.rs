@@ -24,16 +24,20 @@ mod identifiers;
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
-    Recipient, RecipientSettings, Subject,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    RecipientSettings, Subject,
     audience::{Entry, Once, same},
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order, segment},
     phone,
     version::Versions,
 };
-use crate::rules::{
-    format,
-    shape::{Field, Shape},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        rate::Rate,
+        shape::{Field, Shape},
+    },
 };
 use errors::{FLAGGED, Fault, judge, refusal, trace, words_of};
 use hmac::{Hmac, KeyInit, Mac};
@@ -411,7 +415,7 @@ impl Meta {
 const MALFORMED: &str = "Meta finds what the row says malformed";
 
 enum Outcome {
-    /// The same for all.
+    /// One answer for all people.
     All(Answer),
     /// So many entries are malformed; the samples hold values of some. The others get the good answer.
     Malformed { number: usize, samples: BTreeSet<String>, good: Answer },

@@ -1,6 +1,9 @@
 use super::{identifiers::normalized, *};
-use crate::recipients::retry::Verdict;
-use crate::{recipients::Options, rules::node::Node};
+use crate::{
+    language::node::Node,
+    recipients::{Options, retry::Verdict},
+};
+
 #[test]
 fn normalizes_as_the_guide_and_the_library_say() {
     for (key, text, country, wanted) in [

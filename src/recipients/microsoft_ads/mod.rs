@@ -23,7 +23,7 @@
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
     RecipientSettings, Subject,
     audience::{Entry, People, same},
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order},
@@ -33,9 +33,12 @@ use super::{
     retry::{Verdict, retry_after, usual},
     token::{FormGrant, Tokens},
 };
-use crate::rules::{
-    format,
-    shape::{Field, Shape, Word},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape, Word},
+    },
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -297,7 +300,7 @@ impl MicrosoftAds {
 }
 
 enum Outcome {
-    /// The same for all.
+    /// One answer for all people.
     All(Answer),
     /// Positions of items that were not done.
     Wrong(BTreeMap<usize, Answer>),

@@ -3,7 +3,8 @@
 use super::{SECRET, delete_one, open, plumbing, recorder::Recorder, secret_settings, subject};
 use serde_json::{Value, json};
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Recipient, State},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Recipient, State},
     sandbox::{Fault, Sandbox},
 };
 

@@ -11,11 +11,14 @@ use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use sunset::{
-    cli::KeyKind,
-    ledger::{Event, Key, Keys},
-    recipients::{self, Answer, Checked, Grade, Notice, Plumbing, Poll, Recipient, Sender, State, Subject},
+    evidence::{
+        Grade,
+        keys::{Key, KeyKind, KeySettings, Keys},
+    },
+    ledger::Event,
+    recipients::{self, Answer, Checked, Notice, Plumbing, Poll, Recipient, Sender, State, Subject},
     sandbox::{Fault, Sandbox},
-    settings::{KeySettings, StoreSettings},
+    settings::StoreSettings,
     store::{Remembered, Store, Validity},
 };
 

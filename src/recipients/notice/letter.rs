@@ -1,7 +1,7 @@
 //! What a notice says: the letter in a language, the file with the references, and the signature.
 
 use crate::{
-    ledger::{checkpoint::sign_note, keys::SigningKey},
+    evidence::{checkpoint::sign_note, keys::SigningKey},
     recipients::Subject,
 };
 use jiff::civil::Date;
@@ -52,7 +52,8 @@ pub struct Heading {
 }
 
 impl Heading {
-    /// The same for the same persons on the same day, so that a run that was cut off writes the same letter again.
+    /// Heads a letter. The same persons on the same day give the same heading, so that a run that was cut off writes the same letter
+    /// again.
     pub fn new(recipient: &str, subjects: &[&Subject], sent: Date, due: Date) -> Self {
         let mut tags: Vec<_> = subjects.iter().map(|subject| subject.tag()).collect();
         tags.sort_unstable();

@@ -23,15 +23,16 @@ pub mod letter;
 pub mod mail;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, Notice, OpenError, Plumbing,
-    Recipient, RecipientSettings, Sender, Subject, no_remarks,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, Notice, OpenError, Plumbing, Recipient,
+    RecipientSettings, Sender, Subject, no_remarks,
     rate::{Limiter, Wait},
 };
 use crate::{
-    clock,
+    clock::{self, period::Period},
     diagnostic::Code,
-    rules::{
-        Period, format,
+    evidence::Grade,
+    language::{
+        format,
         shape::{Bounds, Field, MapShape, Shape, Word},
     },
 };

@@ -5,13 +5,14 @@
 
 use super::{KEYS, MOST, PREFIXES, Piece, Pointer, Pointers, Storage, erase};
 use crate::{
-    recipients::{
-        Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, OpenError, Plumbing, Recipient,
-        RecipientSettings, Subject, client::in_order, no_remarks,
-    },
-    rules::{
+    evidence::Grade,
+    language::{
         format,
         shape::{Field, Shape},
+    },
+    recipients::{
+        Answer, CheckError, Checked, Facts, Identifiers, Kind, OpenError, Plumbing, Recipient, RecipientSettings,
+        Subject, client::in_order, no_remarks,
     },
 };
 use std::{

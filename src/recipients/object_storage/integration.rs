@@ -17,7 +17,8 @@ use std::{
 };
 use sunset::{
     catalog::Engine,
-    recipients::{self, Answer, Checked, Grade, Recipient, State},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Recipient, State},
 };
 
 fn reason(answer: &Answer) -> &str {

@@ -10,10 +10,13 @@ pub mod folder;
 pub mod gcs;
 pub mod s3;
 
-use super::{Answer, Grade, Misfit, Named, RecipientSettings, State, Subject, hashing::sha256, template::Template};
-use crate::rules::{
-    format,
-    shape::{Field, Shape},
+use super::{Answer, Misfit, Named, RecipientSettings, State, Subject, hashing::sha256, template::Template};
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape},
+    },
 };
 use jiff::Timestamp;
 use std::{collections::BTreeSet, time::Duration};

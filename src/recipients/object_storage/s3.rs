@@ -9,16 +9,17 @@
 
 use super::{KEYS, MOST, PREFIXES, Piece, Pointer, Pointers, Storage, erase};
 use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape},
+    },
     recipients::{
-        Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+        Answer, CheckError, Checked, Facts, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
         RecipientSettings, Subject,
         client::{Call, Client, Conduct, Failure, Reply, in_order},
         no_remarks,
         retry::usual,
-    },
-    rules::{
-        format,
-        shape::{Field, Shape},
     },
     s3::{Bucket, Credentials, VersionList, error_code},
 };

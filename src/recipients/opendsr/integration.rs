@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 use sunset::{
+    evidence::Grade,
     recipients::{
-        self, Answer, Checked, Grade, Recipient, State, Subject,
+        self, Answer, Checked, Recipient, State, Subject,
         opendsr::{
             Status,
             signature::{Authorities, Fault as Untrusted, Processor, Rejection, callback},

@@ -17,7 +17,7 @@ pub mod signature;
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
     RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply, check_url, in_order},
     identity::formatted,
@@ -25,10 +25,13 @@ use super::{
     retry::usual,
     subject::uuid,
 };
-use crate::rules::{
-    format,
-    node::Node,
-    shape::{Field, Shape, Word},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        node::Node,
+        shape::{Field, Shape, Word},
+    },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;

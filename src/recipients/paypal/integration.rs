@@ -4,7 +4,8 @@ use super::{SECRET, delete_one, open, plumbing, recorder::Recorder, secret_setti
 use serde_json::json;
 use std::time::{Duration, Instant};
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Recipient, State},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Recipient, State},
     sandbox::{Fault, Sandbox},
 };
 

@@ -24,7 +24,7 @@
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
     RecipientSettings, Subject,
     answer::State,
     client::{Auth, Body, Call, Client, Conduct, Reply, in_order, segment},
@@ -32,9 +32,12 @@ use super::{
     retry::usual,
     token::{FormGrant, Tokens},
 };
-use crate::rules::{
-    format,
-    shape::{Field, Shape, Word},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape, Word},
+    },
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

@@ -7,7 +7,8 @@ use super::{
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Recipient, State},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Recipient, State},
     sandbox::{Fault, Sandbox},
 };
 

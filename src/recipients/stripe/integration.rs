@@ -3,7 +3,8 @@
 use super::{delete_one, most_in_a_second, open, plumbing, secret_settings, subject};
 use serde_json::json;
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Recipient, State, Subject},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Recipient, State, Subject},
     sandbox::{Fault, Sandbox},
 };
 

@@ -20,7 +20,7 @@ mod redaction;
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, OpenError, Plumbing, Rate, Recipient,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, OpenError, Plumbing, Recipient,
     RecipientSettings, State, Subject,
     client::{Auth, Call, Client, Conduct, Failure, Reply, in_order, segment},
     no_remarks,
@@ -28,8 +28,10 @@ use super::{
 };
 use crate::{
     diagnostic::Code,
-    rules::{
+    evidence::Grade,
+    language::{
         format,
+        rate::Rate,
         shape::{Bounds, Field, Shape, Word},
     },
 };
@@ -489,7 +491,7 @@ fn no_customer() -> Answer {
     Answer::not_possible("the row has no customer id")
 }
 
-/// The same object in the same operation gives the same key; the key tells neither.
+/// An idempotency key. It depends on the object and the operation alone, and tells neither.
 fn own_key(subject: &Subject, operation: &str, object: &str) -> String {
     let digest = Sha256::digest(format!("{}/{object}", subject.request()));
     format!("sunset-{operation}-{}", hex::encode(&digest[..16]))

@@ -3,9 +3,12 @@
 use super::{
     BLOCKED, LOCKED, PAGE, PREVIEW, REDACTING, Stripe, VALIDATING, VALIDATION, customer_of, is_plain, no_customer,
 };
-use crate::recipients::{
-    Answer, Grade, Subject,
-    client::{Body, Call, segment},
+use crate::{
+    evidence::Grade,
+    recipients::{
+        Answer, Subject,
+        client::{Body, Call, segment},
+    },
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -176,7 +179,7 @@ impl Stripe {
 
 /// What became of one job.
 enum Job {
-    /// The same for all its customers.
+    /// One answer for all customers of the job.
     All(Answer),
     /// Somebody cancelled it: another one is needed.
     Cancelled,

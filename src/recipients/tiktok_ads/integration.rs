@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use std::fs;
 use sunset::{
     catalog::Engine,
-    recipients::{Grade, Recipient, State},
+    evidence::Grade,
+    recipients::{Recipient, State},
     sandbox::{Fault, Sandbox},
 };
 

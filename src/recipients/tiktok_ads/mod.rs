@@ -24,17 +24,21 @@
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Rate,
-    Recipient, RecipientSettings, State, Subject,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    RecipientSettings, State, Subject,
     audience::{Entry, People, same},
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order},
     hashing::{address, advertising_id, hashed},
     no_remarks, phone,
     retry::{Verdict, retry_after, usual},
 };
-use crate::rules::{
-    format,
-    shape::{Field, Shape},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        rate::Rate,
+        shape::{Field, Shape},
+    },
 };
 use secrecy::SecretString;
 use serde_json::json;

@@ -7,7 +7,8 @@ use serde_json::json;
 use sha2::Sha256;
 use std::{collections::BTreeMap, time::Duration};
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Recipient, State, Subject},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Recipient, State, Subject},
     sandbox::{Fault, Sandbox},
 };
 use tokio::{

@@ -35,19 +35,20 @@
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Named, OpenError, Plumbing, Recipient,
-    RecipientSettings, Subject,
+    Answer, CheckError, Checked, Facts, Identifiers, Kind, Named, OpenError, Plumbing, Recipient, RecipientSettings,
+    Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply, Signer, check_url, in_order},
     no_remarks,
     retry::{retry_after, usual},
 };
 use crate::{
     diagnostic::Code,
-    recipients::Misfit,
-    rules::{
+    evidence::Grade,
+    language::{
         format,
         shape::{Bounds, Field, Shape},
     },
+    recipients::Misfit,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -337,7 +338,7 @@ enum Answers {
     Each(BTreeMap<String, Answer>),
 }
 
-/// The same for the same askings.
+/// The message's id. A message about the same askings has the same id.
 fn message_id(subjects: &[Subject]) -> String {
     let references: Vec<_> = subjects.iter().filter(|subject| !subject.is_empty()).map(Subject::request).collect();
     format!("sunset-delete-{}", digest(references.iter().map(String::as_str)))

@@ -8,7 +8,8 @@ use super::{
 use serde_json::{Value, json};
 use std::time::Duration;
 use sunset::{
-    recipients::{Checked, Grade, Recipient, State},
+    evidence::Grade,
+    recipients::{Checked, Recipient, State},
     sandbox::{Fault, Sandbox},
 };
 

@@ -19,7 +19,7 @@
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, OpenError, Plumbing, Rate, Recipient,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, OpenError, Plumbing, Recipient,
     RecipientSettings, Subject,
     audience::{Entry, Once, same},
     client::{Auth, Body, Call, Client, Conduct, Failure, Reply, Signer, in_order, segment},
@@ -28,9 +28,13 @@ use super::{
     retry::{Backoff, Verdict, retry_after, usual},
     version::Versions,
 };
-use crate::rules::{
-    format,
-    shape::{Field, Shape},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        rate::Rate,
+        shape::{Field, Shape},
+    },
 };
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
@@ -309,7 +313,7 @@ impl XAds {
 const NO_AUDIENCE: &str = "X knows no such audience, and none that was deleted: look at `account` and `audience`";
 
 enum Outcome {
-    /// The same for all.
+    /// One answer for all people.
     All(Answer),
     /// Positions of operations that X refuses; the others were not done.
     Faulty(Vec<(usize, Answer)>),

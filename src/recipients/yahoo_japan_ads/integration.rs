@@ -4,7 +4,8 @@ use super::{SECRET, plumbing, recorder::Recorder, secret_settings, settings, sta
 use serde_json::{Value, json};
 use std::sync::Arc;
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Members, Recipient, State, Subject},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Members, Recipient, State, Subject},
     sandbox::{Fault, Sandbox},
 };
 

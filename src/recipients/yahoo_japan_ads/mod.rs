@@ -36,7 +36,7 @@ mod rows;
 mod stand_in;
 
 use super::{
-    Answer, CheckError, Checked, Facts, Grade, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+    Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
     RecipientSettings, Subject,
     client::{Auth, Body, Call, Client, Conduct, Reply},
     members::{self, Leaving},
@@ -46,9 +46,11 @@ use super::{
     version::Versions,
 };
 use crate::{
+    clock::period::Period,
     diagnostic::Code,
-    rules::{
-        Period, format,
+    evidence::Grade,
+    language::{
+        format,
         shape::{Bounds, Field, Shape, Word},
     },
 };

@@ -6,10 +6,13 @@ use super::{
     rows::{File, Mark, Row, UploadType, mark},
     text_of, words,
 };
-use crate::recipients::{
-    Answer, Grade, Members, Subject,
-    client::{Body, Call},
-    members::Leaving,
+use crate::{
+    evidence::Grade,
+    recipients::{
+        Answer, Members, Subject,
+        client::{Body, Call},
+        members::Leaving,
+    },
 };
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};

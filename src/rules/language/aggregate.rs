@@ -3,7 +3,7 @@
 use super::{at_least, format, word};
 use crate::{
     diagnostic::Code,
-    rules::shape::{Field, MapShape, Shape, Word},
+    language::shape::{Field, MapShape, Shape, Word},
 };
 
 const COLUMN: Shape = Shape::Text(&format::COLUMN);

@@ -3,10 +3,9 @@
 use super::{PERIOD, TEXT, WHERE, within};
 use crate::{
     diagnostic::Code,
-    rules::{
+    language::{
         format,
-        shape::MapShape,
-        shape::{Field, Shape},
+        shape::{Field, MapShape, Shape},
     },
 };
 

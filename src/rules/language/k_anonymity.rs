@@ -3,7 +3,7 @@
 use super::{TECHNIQUE, at_least, within, word};
 use crate::{
     diagnostic::Code,
-    rules::{
+    language::{
         format,
         shape::{Field, MapShape, Shape, Word},
     },

@@ -3,12 +3,13 @@
 use super::{Along, Batches, ChangedDependents, Stopwatch, finish, unreadable};
 use crate::{
     database::{
-        Change, Connection, DependentWork, Error, Guard, KeyColumn, Lock, Row, Statement,
+        Change, Connection, DependentWork, Error, Guard, KeyColumn, Lock, Row,
         statements::{self, KeySelection},
     },
+    evidence::tag::BatchEvidence,
     failpoint,
-    ledger::BatchEvidence,
     run::{Failure, trial::written},
+    sql::Statement,
 };
 
 impl Batches<'_> {

@@ -128,10 +128,10 @@ impl Turns<'_, '_> {
         self.next_within(over, Duration::MAX).await.map(|may| may == Some(true))
     }
 
-    /// The same, but waits no longer than about this: `None` when it is not known then. The next call goes on waiting.
+    /// Waits for a turn, no longer than about `patience`: `None` when it is not known then. The next call goes on waiting.
     ///
     /// # Errors
-    /// The same.
+    /// As [`Self::next`].
     pub(crate) async fn next_within(&mut self, over: &AtomicBool, patience: Duration) -> Result<Option<bool>, Failure> {
         self.ended();
         let stop = self.pace.stop;
@@ -150,10 +150,10 @@ impl Turns<'_, '_> {
         Ok(Some(!over.load(Ordering::Relaxed)))
     }
 
-    /// The same for work that is no batch.
+    /// Waits until work that is no batch may begin, no longer than about `patience`.
     ///
     /// # Errors
-    /// The same.
+    /// As [`Self::next`].
     pub(crate) async fn ready_within(
         &mut self,
         over: &AtomicBool,

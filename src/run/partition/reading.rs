@@ -8,8 +8,9 @@ use crate::{
         partition::{self, Page, PageStatement},
         transactional,
     },
+    evidence::tag::{BatchEvidence, BatchTags},
     failpoint,
-    ledger::{self, BatchEvidence, BatchTags, Event, Intent},
+    ledger::{Event, Intent},
 };
 use std::{
     collections::BTreeMap,
@@ -213,7 +214,7 @@ impl Desk<'_> {
             partition: Some(name.to_owned()),
             k_anonymity: None,
             evidence: self.work.evidence,
-            root: hex::encode(ledger::merkle::Tree::default().root()),
+            root: hex::encode(crate::evidence::merkle::Tree::default().root()),
             tag_key: self.around.tag_key.id().to_owned(),
             cluster: transaction.as_ref().and_then(|_| self.cluster.clone()),
             transaction,

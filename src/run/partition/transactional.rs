@@ -13,11 +13,12 @@ use super::{
 };
 use crate::{
     catalog::TableName,
-    database::{Error, ErrorKind, Statement, partition, transactional},
+    database::{Error, ErrorKind, partition, transactional},
     failpoint,
     ledger::BatchResult,
     plan::WholePartition,
     rules::Partitions,
+    sql::Statement,
 };
 use std::time::{Duration, Instant};
 

@@ -150,7 +150,7 @@ impl Stage {
         Self { directory, clock, runner: Arc::new(runner), board, jobs, stop: CancellationToken::new() }
     }
 
-    /// The same job at another time, by another process: the store is the same.
+    /// The job at another time, served by another process with the same store.
     fn again(&self, from: &str) -> Self {
         let clock = Arc::new(Simulated { base: from.parse().unwrap(), began: Instant::now() });
         let job = self.jobs.borrow().clone();

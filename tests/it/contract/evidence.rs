@@ -5,8 +5,8 @@ use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use sunset::{
     catalog::Engine,
+    evidence::Evidence,
     ledger::{Event, Intent},
-    rules::Evidence,
     settings::StoreSettings,
     store::Store,
 };

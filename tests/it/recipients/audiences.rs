@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Recipient, State},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Recipient, State},
     sandbox::{Fault, Sandbox},
 };
 use tokio::{

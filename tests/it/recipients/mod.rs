@@ -68,7 +68,7 @@ use std::{
 };
 use sunset::{
     diagnostic::{Severity, Sources, render_text},
-    ledger::{Keys, TagKey},
+    evidence::{keys::Keys, tag::TagKey},
     recipients::{self, Answer, Plumbing, Recipient, RecipientSettings, State, Subject, stand_in::StandIn},
     settings,
 };

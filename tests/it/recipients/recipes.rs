@@ -6,8 +6,9 @@ use serde_json::json;
 use std::fs;
 use sunset::{
     catalog::Engine,
+    evidence::Grade,
     recipients::{
-        self, Grade, Plumbing, State,
+        self, Plumbing, State,
         recipe::{ExpectedCall, Recipe, SHIPPED},
     },
     sandbox::script::play,

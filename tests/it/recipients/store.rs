@@ -5,7 +5,8 @@ use crate::ledger::on_both;
 use jiff::{Timestamp, ToSpan as _};
 use std::time::Duration;
 use sunset::{
-    recipients::{Answer, Grade},
+    evidence::Grade,
+    recipients::Answer,
     store::{Pending, Remembered, Store, Validity},
 };
 

@@ -19,8 +19,9 @@ use std::{
 };
 use sunset::{
     catalog::Engine,
-    ledger::{Keys, Ledger},
-    settings::{KeySettings, StoreSettings},
+    evidence::keys::{KeySettings, Keys},
+    ledger::Ledger,
+    settings::StoreSettings,
     store::Store,
 };
 

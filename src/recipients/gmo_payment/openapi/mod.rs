@@ -18,7 +18,7 @@ mod stand_in;
 
 use super::{
     super::{
-        Answer, CheckError, Checked, Facts, Grade, Kind, OpenError, Plumbing, Recipient, RecipientSettings, Subject,
+        Answer, CheckError, Checked, Facts, Kind, OpenError, Plumbing, Recipient, RecipientSettings, Subject,
         client::{Auth, Body, Call, Client, Conduct, Failure, Reply, in_order},
         no_remarks,
         retry::{Verdict, retry_after, usual},
@@ -27,9 +27,12 @@ use super::{
     },
     AT_ONCE, MEMBER, environment, member_of, nobody,
 };
-use crate::rules::{
-    format,
-    shape::{Field, Shape, Word},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape, Word},
+    },
 };
 use secrecy::SecretString;
 use serde_json::json;

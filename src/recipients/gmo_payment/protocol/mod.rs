@@ -24,16 +24,19 @@ mod stand_in;
 
 use super::{
     super::{
-        Answer, CheckError, Checked, Facts, Grade, Kind, OpenError, Plumbing, Recipient, RecipientSettings, Subject,
+        Answer, CheckError, Checked, Facts, Kind, OpenError, Plumbing, Recipient, RecipientSettings, Subject,
         client::{Body, Call, Client, Conduct, Reply, in_order},
         no_remarks,
         retry::{Verdict, retry_after, usual},
     },
     AT_ONCE, MEMBER, Stopped, environment, member_of, nobody,
 };
-use crate::rules::{
-    format,
-    shape::{Field, Shape, Word},
+use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape, Word},
+    },
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::BTreeSet, time::Duration};

@@ -12,7 +12,8 @@ use crate::{
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::Command};
 use sunset::{
-    recipients::{self, Answer, Checked, Grade, Recipient, State},
+    evidence::Grade,
+    recipients::{self, Answer, Checked, Recipient, State},
     sandbox::{Fault, Sandbox},
 };
 

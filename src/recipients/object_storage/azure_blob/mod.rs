@@ -21,17 +21,18 @@ mod stand_in;
 
 use super::{KEYS, Kept, MOST, PREFIXES, Piece, Pointer, Pointers, Storage, erase, look_again};
 use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape},
+    },
     recipients::{
-        Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+        Answer, CheckError, Checked, Facts, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
         RecipientSettings, State, Subject,
         client::{Auth, Body, Call, Client, Conduct, Failure, Reply, Signer, in_order, segment},
         no_remarks,
         retry::usual,
         token::{FormGrant, Tokens},
-    },
-    rules::{
-        format,
-        shape::{Field, Shape},
     },
     s3::error_code,
 };

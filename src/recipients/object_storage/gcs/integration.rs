@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use std::{path::PathBuf, process::Command, time::Duration};
 use sunset::{
     catalog::Engine,
-    recipients::{Answer, Checked, Grade, Recipient, State},
+    evidence::Grade,
+    recipients::{Answer, Checked, Recipient, State},
     sandbox::{Fault, Sandbox},
 };
 

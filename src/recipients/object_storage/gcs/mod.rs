@@ -18,16 +18,17 @@ mod stand_in;
 
 use super::{KEYS, Kept, MOST, PREFIXES, Piece, Pointer, Pointers, Storage, erase, look_again};
 use crate::{
+    evidence::Grade,
+    language::{
+        format,
+        shape::{Field, Shape},
+    },
     recipients::{
-        Answer, CheckError, Checked, Facts, Grade, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
+        Answer, CheckError, Checked, Facts, Identifiers, Kind, Misfit, OpenError, Plumbing, Recipient,
         RecipientSettings, Subject,
         client::{Auth, Call, Client, Conduct, Failure, Reply, in_order, segment},
         google, no_remarks,
         token::Tokens,
-    },
-    rules::{
-        format,
-        shape::{Field, Shape},
     },
 };
 use jiff::Timestamp;

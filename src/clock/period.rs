@@ -1,6 +1,6 @@
 //! Periods: `5 years`, `18 months`, `90 days`, `P5Y3M`.
 
-use jiff::{Span, Timestamp, tz::TimeZone};
+use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -235,6 +235,37 @@ fn word_of(text: &str) -> &str {
 fn error(problem: impl Into<String>, help: Option<&str>) -> PeriodError {
     let help = help.unwrap_or("write for example `5 years`, `1 year 6 months`, `90 days` or `P5Y3M`").to_owned();
     PeriodError { problem: problem.into(), help }
+}
+
+/// A period, or another one while a switch is on. The first `when` whose switch is on wins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodChoice {
+    pub default: Period,
+    pub when: Vec<(Switch, Period)>,
+}
+
+/// A fact outside the rows that changes a period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Switch {
+    /// A parameter that is true: it holds for all rows.
+    Parameter(String),
+    /// The row's starting point lies in one of the fiscal years whose last days the parameter lists.
+    FiscalYearEndingIn(String),
+}
+
+/// A parameter of `sunset.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Parameter {
+    Flag(bool),
+    /// Last days of fiscal years.
+    Days(Vec<Date>),
+    /// The day of the year on which fiscal years end. The 29th of February is one.
+    DayOfYear {
+        month: i8,
+        day: i8,
+    },
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The words of anchors: places outside that keep the ledger's checkpoints.
 
-use super::{PERIOD, TEXT};
-use crate::rules::{
-    format,
-    shape::{Field, Kinds, MapShape, Shape, Word},
+use crate::{
+    language::{
+        format,
+        shape::{Field, Kinds, MapShape, Shape, Word},
+    },
+    rules::language::{PERIOD, TEXT},
 };
 
 pub(super) static ANCHOR: Kinds = Kinds { what: "an anchor", all: || ALL };

@@ -1,12 +1,12 @@
 //! The words of recipes: files that describe a vendor for `http` recipients.
 
-use super::{TEXT, within};
 use crate::{
     diagnostic::Code,
-    rules::{
+    language::{
         format,
         shape::{Field, MapShape, Shape, Word},
     },
+    rules::language::{TEXT, within},
 };
 
 /// A file in `recipes/`.

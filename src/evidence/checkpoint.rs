@@ -12,7 +12,7 @@
 //! — demo base64(key hash, signature)
 //! ```
 
-use super::{
+use crate::evidence::{
     keys::SigningKey,
     merkle::{Hash, Tree},
 };
@@ -227,11 +227,7 @@ impl FromStr for VerificationKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        cli::KeyKind,
-        ledger::keys::{Key, Keys},
-        settings::KeySettings,
-    };
+    use crate::evidence::keys::{Key, KeyKind, KeySettings, Keys};
     use proptest::prelude::*;
 
     fn key() -> SigningKey {

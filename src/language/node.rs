@@ -94,7 +94,7 @@ impl Node {
         }
     }
 
-    /// The same as JSON. Of a key that stands twice, the last value remains.
+    /// This node as JSON. Of a key that stands twice, the last value remains.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,

@@ -5,7 +5,7 @@
 //! names times of day, each of which comes once a day: at the first moment at which the wall clock has reached or passed it. One
 //! for every hour or every so many (`*`, `*/2`) names what the wall clock shows, as often as it shows it.
 
-use super::shape::Fault;
+use crate::language::shape::Fault;
 use jiff::{
     Timestamp,
     civil::{Date, date, time},

@@ -1,11 +1,11 @@
 //! The language as reference pages in Markdown: `docs/rules.md` and `docs/settings.md`.
 
-use super::shape::{Format, MapShape, Shape, Word};
+use crate::language::shape::{Format, MapShape, Shape, Word};
 use std::fmt::Write;
 
 /// The page of files of this shape: a section for each map, in the order in which they come up.
-pub fn reference(shape: &Shape, title: &str, introduction: &str) -> String {
-    let mut page = format!("# {title}\n\n<!-- Made from src/rules/language.rs; do not edit. -->\n\n{introduction}\n");
+pub fn reference(shape: &Shape, title: &str, source: &str, introduction: &str) -> String {
+    let mut page = format!("# {title}\n\n<!-- Made from {source}; do not edit. -->\n\n{introduction}\n");
     let mut sections = Vec::new();
     collect(shape, &mut sections);
     for section in sections {
@@ -137,12 +137,12 @@ fn anchor(what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::{rules_page, settings_page};
+    use crate::{rules::rules_page, settings};
 
     /// Set `SUNSET_UPDATE_DOCS` to write the pages anew.
     #[test]
     fn the_pages_are_those_of_the_language() {
-        for (path, page) in [("docs/rules.md", rules_page()), ("docs/settings.md", settings_page())] {
+        for (path, page) in [("docs/rules.md", rules_page()), ("docs/settings.md", settings::page())] {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
             if std::env::var_os("SUNSET_UPDATE_DOCS").is_some() {
                 std::fs::create_dir_all(path.parent().expect("docs/")).expect("docs/");

@@ -1,10 +1,15 @@
 //! Kinds of text: each with its check, and the regular expression that tells an editor the same.
 
-use super::{
-    Period, schedule,
-    shape::{Fault, Format, Pattern},
+use crate::{
+    clock::{period::Period, window::Window},
+    diagnostic::Code,
+    language::{
+        rate::Rate,
+        schedule,
+        shape::{Fault, Format, Pattern},
+    },
 };
-use crate::{clock::window::Window, diagnostic::Code, recipients::Rate};
+
 use jiff::{civil::Date, tz::TimeZone};
 use std::time::Duration;
 

@@ -3,8 +3,11 @@
 //! A [`Shape`] is the single source for three things: the check here, the JSON Schema for editors
 //! ([`schema`](super::schema)) and the reference pages ([`reference`](super::reference)).
 
-use super::{format, node::Node};
-use crate::diagnostic::{Code, Diagnostic, Place, Spot, Step};
+use crate::{
+    diagnostic::{Code, Diagnostic, Place, Spot, Step},
+    language::{format, node::Node},
+};
+
 use std::{collections::BTreeSet, ops::Range};
 
 /// What a node may be.

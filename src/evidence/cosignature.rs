@@ -4,7 +4,9 @@
 //! signed note; its key has the type 0x04, and what is signed is `cosignature/v1`, the time in seconds since 1970 and the
 //! checkpoint's text.
 
-use super::checkpoint::{CheckpointError, VerificationKeyError, key_hash, key_text, read_key, signature_line, split};
+use crate::evidence::checkpoint::{
+    CheckpointError, VerificationKeyError, key_hash, key_text, read_key, signature_line, split,
+};
 use ed25519_dalek::{Signature, VerifyingKey};
 use jiff::Timestamp;
 use std::{fmt, str::FromStr};

@@ -1,6 +1,44 @@
 //! SQL text in the making: text with bound values, before an engine numbers its placeholders.
 
-use super::{Statement, Value};
+/// One SQL statement with its bound values: pure data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statement {
+    pub sql: String,
+    pub args: Vec<Value>,
+}
+
+impl Statement {
+    pub fn new(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), args: Vec::new() }
+    }
+}
+
+/// A bound value. Keys, dates and numbers travel as `Text`; the SQL casts them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    Null,
+    Text(String),
+    /// PostgreSQL only: a `text[]`.
+    Texts(Vec<Option<String>>),
+    Integer(i64),
+    Bytes(Vec<u8>),
+    /// Bound like the value inside, and shown to nobody: keys of held rows, secrets.
+    Hidden(Box<Value>),
+}
+
+impl std::fmt::Display for Value {
+    /// As plans show it.
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Text(text) => f.write_str(text),
+            Self::Texts(texts) => write!(f, "{} values", texts.len()),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Hidden(_) => f.write_str("(hidden)"),
+        }
+    }
+}
 
 /// Stands for the next bound value until [`Sql::finish`] puts the engine's placeholder there. A control character, so
 /// that no identifier, literal or operator can be mistaken for it.
@@ -65,7 +103,7 @@ impl Sql {
         Self { text, args: std::iter::repeat_n(self.args, copies).flatten().collect() }
     }
 
-    /// The same, with its values hidden from plans.
+    /// This piece with its values hidden from plans.
     #[must_use]
     pub fn hidden(mut self) -> Self {
         self.args = self.args.into_iter().map(|value| Value::Hidden(Box::new(value))).collect();

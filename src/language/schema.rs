@@ -1,6 +1,6 @@
 //! The language as JSON Schema (draft 2020-12), for editors.
 
-use super::{
+use crate::language::{
     format,
     node::Node,
     shape::{Bounds, Field, Format, Kinds, MapShape, Pattern, Shape, Word},

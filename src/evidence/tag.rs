@@ -3,7 +3,7 @@
 //! A tag is the first 16 bytes of HMAC-SHA-256 (RFC 2104) over the table's name and the row's key. Without the secret
 //! it says nothing; with it, whoever knows a row's key finds its batch; once the secret is destroyed, nobody does.
 
-use super::merkle::{self, Hash, Tree};
+use crate::evidence::merkle::{self, Hash, Tree};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::{cmp::Ordering, collections::BTreeMap, fmt};
@@ -18,7 +18,7 @@ pub struct TagKey {
 }
 
 impl TagKey {
-    pub(super) fn new(id: String, secret: &[u8; 32]) -> Self {
+    pub(crate) fn new(id: String, secret: &[u8; 32]) -> Self {
         // 32 bytes are less than SHA-256's block of 64, so that the key is padded and not hashed.
         let mut block = [0; 64];
         block[..32].copy_from_slice(secret);
@@ -51,7 +51,7 @@ impl TagKey {
 
 impl TagKey {
     /// A key for another purpose. The message is no tag's: those begin with the length of a text, which is never this.
-    pub(super) fn derive(&self, purpose: &str) -> [u8; 32] {
+    pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
         let mut mac = self.state.clone();
         mac.update(&u64::MAX.to_le_bytes());
         mac.update(purpose.as_bytes());

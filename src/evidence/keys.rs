@@ -4,13 +4,33 @@
 //! of a SHA-256 over the public part (signing) or over the kind and the secret (others).
 
 use super::{checkpoint::VerificationKey, tag::TagKey};
-use crate::{cli::KeyKind, file, settings::KeySettings};
+use crate::file;
+use clap::ValueEnum;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ed25519_dalek::{Signer, SigningKey as Ed25519};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::{fmt, io::Write as _, path::Path};
 use zeroize::Zeroizing;
+
+/// The keys of ledger and pseudonyms. The first of each list is in use, the others are older ones.
+#[derive(Clone, Debug, Default)]
+pub struct KeySettings {
+    /// Each a text as `sunset keys` writes it.
+    pub tag: Vec<SecretString>,
+    pub signing: Vec<SecretString>,
+    /// For `hash` and `tokenize`.
+    pub pseudonym: Option<SecretString>,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyKind {
+    Tag,
+    Signing,
+    Pseudonym,
+}
 
 /// What is wrong with a key's text. Never quotes it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -129,7 +149,7 @@ impl SigningKey {
         VerificationKey::new(origin, self.key.verifying_key())
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.key.sign(message).to_bytes()
     }
 }
