@@ -6,11 +6,13 @@ use std::fmt;
 mod codec;
 mod decimal;
 mod fact;
+mod form;
 mod reach;
 
 pub use codec::{Affinity, Codec, Collation, Misfit, Operand, Reading, Values};
 pub use decimal::Decimal;
 pub use fact::{Fact, FactKind, Facts};
+pub use form::{Form, PersonLink};
 pub use reach::reached;
 
 /// A kind of database server.

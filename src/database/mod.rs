@@ -35,6 +35,7 @@ pub mod partition;
 mod postgres;
 pub mod rehearsal;
 pub mod scan;
+pub mod spelling;
 mod sql;
 mod sqlite;
 pub mod statements;
@@ -51,6 +52,7 @@ pub use observe::{Observer, Replication, promptly};
 pub use partition::{Partition, Partitioning, Question, Removal};
 pub use postgres::partitions as transactional;
 pub(crate) use postgres::session;
+pub use spelling::{Spelled, Spelling};
 pub use sql::{PLACEHOLDER, Sql};
 pub use work::{
     Change, Computed, DependentWork, Guard, KeyColumn, Link, MembersWork, Point, RecipientWork, Use, Watched, Work,

@@ -30,11 +30,8 @@ use crate::{
     present,
     recipients::Grade,
     rules::{Attestation, Evidence},
-    store::{
-        self, Hold, HoldTarget, KeyStatus, NewHold, Pause, Release, Store, StoredCheckpoint, StoredKey, StoredTags,
-    },
+    store::{self, Hold, KeyStatus, NewHold, Pause, Release, Store, StoredCheckpoint, StoredKey, StoredTags},
 };
-use entry::HoldSubject;
 use jiff::Timestamp;
 use merkle::{Hash, Tree};
 use sha2::{Digest, Sha256};
@@ -343,10 +340,7 @@ impl Ledger {
     }
 
     async fn write_hold(&mut self, new: NewHold) -> Result<Hold> {
-        let (tag, subject) = match &new.target {
-            HoldTarget::Key(key) => (self.tag_key.tag(&new.table, key), HoldSubject::Row),
-            HoldTarget::Condition(sql) => (self.tag_key.condition_tag(&new.table, sql), HoldSubject::Condition),
-        };
+        let (tag, subject) = derived::tag_of_hold(&self.tag_key, &new.table, &new.target);
         let hold = self.store.add_hold(new, (self.clock)()).await?;
         let event = Event::HoldAdded {
             hold: hold.id,

@@ -12,6 +12,7 @@ mod anchor;
 mod assertion;
 mod k_anonymity;
 mod recipe;
+mod subject;
 
 pub use recipe::RECIPE;
 
@@ -789,6 +790,13 @@ static JOB: MapShape = MapShape::new(
              give their `kind`.",
             Shape::Kinds(&RECIPIENT),
             "{stripe: {api_key: \"${STRIPE_KEY}\"}}",
+        ),
+        Field::optional(
+            "subjects",
+            "Who the data is about, by names: what says that rows of several databases are about one person (see \
+             [subjects.md](subjects.md)).",
+            Shape::Named { key: &format::NAME, value: &Shape::Map(&subject::SUBJECT) },
+            "{customer: {home: core.customers}}",
         ),
         Field::optional(
             "accepted_gaps",
