@@ -6,12 +6,14 @@ use std::fmt;
 mod codec;
 mod decimal;
 mod fact;
+mod form;
 mod path;
 mod reach;
 
 pub use codec::{Affinity, Codec, Collation, Literal, Misfit, Operand, Reading, Values};
 pub use decimal::Decimal;
 pub use fact::{Fact, FactKind, Facts};
+pub use form::{Form, PersonLink};
 pub use path::TablePath;
 pub use reach::reached;
 

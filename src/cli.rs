@@ -58,8 +58,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Show the last runs, what is overdue, and the ledger's head
     Status,
-    /// Tell which rules and holds govern one row, and until when it stays
-    Why(RowArgs),
+    /// Tell which rules and holds govern one row, or all rows of a person, and until when they stay
+    Why(WhyArgs),
     /// Let no run of the job begin a batch, on whatever machine, until it is resumed
     Pause(PauseArgs),
     /// End a pause
@@ -236,6 +236,21 @@ pub struct RowArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// database.table or database.schema.table
+    #[arg(required_unless_present = "subject", conflicts_with = "subject")]
+    pub table: Option<String>,
+    /// The row's primary key; one value per key column
+    #[arg(value_name = "KEY", requires = "table", required_unless_present = "subject")]
+    pub row: Vec<String>,
+    #[command(flatten)]
+    pub person: PersonArgs,
+    /// The primary key of the person's home row; repeat it for each key column
+    #[arg(long, requires = "subject")]
+    pub key: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct PauseArgs {
     /// Why; stands in the log of the runs that wait, in the status and in the ledger
     #[arg(long)]
@@ -274,13 +289,15 @@ pub enum HoldCommand {
 #[derive(Debug, Args)]
 pub struct HoldAddArgs {
     /// database.table or database.schema.table
-    #[arg(long)]
-    pub table: String,
-    /// The row's primary key; repeat it for each key column
-    #[arg(long, required_unless_present = "where")]
+    #[arg(long, required_unless_present = "subject", conflicts_with = "subject")]
+    pub table: Option<String>,
+    #[command(flatten)]
+    pub person: PersonArgs,
+    /// The row's primary key, or that of the person's home row; repeat it for each key column
+    #[arg(long, required_unless_present_any = ["where", "find", "find_file"])]
     pub key: Vec<String>,
     /// A boolean SQL expression over the table's columns
-    #[arg(long, conflicts_with = "key")]
+    #[arg(long, conflicts_with_all = ["key", "subject"])]
     pub r#where: Option<String>,
     /// The case, e.g. a file number
     #[arg(long)]
@@ -294,7 +311,7 @@ pub struct HoldAddArgs {
     #[arg(long, value_name = "DATE")]
     pub review: jiff::civil::Date,
     /// Hold these rows alone, not what belongs to them
-    #[arg(long)]
+    #[arg(long, conflicts_with = "subject")]
     pub only_row: bool,
 }
 
@@ -303,17 +320,41 @@ pub struct HoldMoveArgs {
     /// The hold's number, from `hold list`
     pub id: u64,
     /// The table that has its rows now: database.table or database.schema.table
-    #[arg(long)]
-    pub table: String,
+    #[arg(long, required_unless_present = "subject", conflicts_with = "subject")]
+    pub table: Option<String>,
+    #[command(flatten)]
+    pub person: PersonArgs,
     /// The row's primary key there, where it is another one than before; repeat it for each key column
     #[arg(long)]
     pub key: Vec<String>,
     /// The condition, where it is another one than before
-    #[arg(long, conflicts_with = "key")]
+    #[arg(long, conflicts_with_all = ["key", "subject"])]
     pub r#where: Option<String>,
     /// Who answers for it
     #[arg(long)]
     pub owner: String,
+}
+
+/// A person: together with `--key`, or by identifiers.
+#[derive(Args)]
+pub struct PersonArgs {
+    /// A subject of sunset.yaml, whose person is meant in all databases
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// An identifier of the subject and its value, such as email=…; repeated, all have to be theirs. `-` reads them from
+    /// standard input, one a line, which keeps them out of the list of processes
+    #[arg(long, value_name = "IDENTIFIER=VALUE", requires = "subject", conflicts_with = "key")]
+    pub find: Vec<String>,
+    /// A file with identifiers, one a line
+    #[arg(long, value_name = "FILE", requires = "subject", conflicts_with_all = ["key", "find"])]
+    pub find_file: Option<PathBuf>,
+}
+
+/// Identifiers are personal.
+impl std::fmt::Debug for PersonArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("PersonArgs").field("subject", &self.subject).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Args)]

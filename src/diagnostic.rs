@@ -198,6 +198,7 @@ codes! {
     BadLimit "E0206" "a limit that cannot be",
     BadRecipient "E0207" "the settings of a recipient that cannot be",
     BadPace "E0208" "a pace that cannot be kept",
+    BadSubject "E0209" "a subject that cannot be",
     // E03: the rule itself
     BadPeriod "E0301" "the period cannot be read, or is ambiguous",
     PeriodOrder "E0302" "the retention period is longer than the regular deletion period",
@@ -269,5 +270,7 @@ codes! {
     GoneRule "W0611" "a rule that was in a run is in no file any more",
     LostStart "W0612" "rows have no starting point any more",
     RecipientRemark "W0613" "a recipient's setting does less than it says, or will end",
+    SubjectRemark "W0614" "a subject's table is searched slowly, or an identifier names more than one person",
+    UnreachedTable "W0615" "a table looks personal and no subject reaches it",
     HoldInDoubt "W0630" "a hold may not mean the rows that it is applied to, or cannot be applied",
 }

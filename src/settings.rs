@@ -35,10 +35,12 @@ mod accepted_gap;
 pub mod anchor;
 pub mod language;
 pub mod pace;
+mod subjects;
 
 pub use accepted_gap::{AcceptedGap, Gap};
 pub use anchor::{AnchorPlace, AnchorSettings, BucketSettings};
 pub use pace::{Activity, DatabasePace, Load, Pace, Replica, UnreachableReplica, WhenTimeIsUp};
+pub use subjects::{Identifier, LinkedColumn, Subject, SubjectLink};
 
 /// The settings after all checks.
 #[derive(Clone, Debug)]
@@ -62,6 +64,8 @@ pub struct Settings {
     /// Five-field cron expression for rules without their own.
     pub schedule: Option<String>,
     pub serve: ServeSettings,
+    /// Who the data is about, by name.
+    pub subjects: BTreeMap<String, Subject>,
     /// What `sunset coverage` finds and somebody answers for.
     pub accepted_gaps: Vec<AcceptedGap>,
     /// Rules that are gone on purpose.
@@ -309,6 +313,7 @@ impl Reader<'_> {
         let anchors = self.anchors(root.get("anchor").as_ref());
         let keys = self.keys(root.get("keys").as_ref());
         let recipients = self.recipients(root.get("recipients").as_ref());
+        let subjects = self.subjects(root.get("subjects").as_ref(), &databases, &unresolved);
         Some(Settings {
             name: name?,
             directory: self.directory.to_owned(),
@@ -323,6 +328,7 @@ impl Reader<'_> {
             keys,
             schedule: root.text_of("schedule"),
             serve: serve(root.get("serve").as_ref()),
+            subjects,
             accepted_gaps: accepted_gap::read_all(root.get("accepted_gaps").as_ref()),
             retired: root
                 .get("retired")

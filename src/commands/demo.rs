@@ -48,8 +48,8 @@ pub async fn run(global: &Global, args: &DemoArgs, console: &mut Console) -> any
     let hold = [
         "hold",
         "add",
-        "--table",
-        "core.customers",
+        "--subject",
+        "customer",
         "--key",
         &suing,
         "--matter",
@@ -62,7 +62,7 @@ pub async fn run(global: &Global, args: &DemoArgs, console: &mut Console) -> any
         &review,
     ];
     let steps: [(&str, &[&str]); 5] = [
-        ("One customer is suing: whatever the rules say, the row stays, and with it what belongs to it", &hold),
+        ("One customer is suing: whatever the rules say, everything that is about them stays", &hold),
         ("What would go? (a dry run; without --brief it explains each rule)", &["plan", "--brief"]),
         ("Do it", &["run"]),
         ("Is the evidence whole?", &["ledger", "verify"]),

@@ -54,6 +54,9 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
     let rules: Vec<&Rule> = job.rules().collect();
     let mut names = plan::databases_of(&job, &rules);
     names.extend(plan::databases_of_assertions(&job));
+    let holds = loading::holds(&job).await?;
+    let persons = plan::subject::Persons::look_up(&job, &holds).await?;
+    names.extend(persons.homes());
     names.retain(|name| args.database.as_ref().is_none_or(|database| database == name));
     let (mut databases, unavailable) = plan::open_databases(&job, names).await;
     let mut found = Vec::new();
@@ -65,7 +68,7 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
         console.error(&format!("database {database} is not available: {}", unavailable.reason));
         outcome = outcome.max(if unavailable.temporary { Outcome::Temporary } else { Outcome::Invalid });
     }
-    let holds = plan::bind(&job, &mut databases, &loading::holds(&job).await?).await?;
+    let holds = plan::bind(&job, &mut databases, &holds, &persons).await?;
     let mut all = Vec::new();
     for (name, open) in &databases {
         let Some(holds) = holds.get(name) else { continue };
@@ -85,7 +88,8 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
         let asserted =
             assertions.iter().filter(|task| task.assertion.database() == Some(name.as_str())).collect::<Vec<_>>();
         let batch_rows = job.settings.pace_of(name).batch_rows;
-        let mut needs = plan::privileges(&open.catalog, &resolved, &members, &asserted, batch_rows);
+        let mut needs =
+            plan::privileges(&open.catalog, &resolved, &members, &asserted, &persons.reads(name), batch_rows);
         let noting: BTreeSet<_> = resolved.iter().map(|(rule, _)| rule.id.clone()).collect();
         let known = marks::table(&open.catalog).cloned();
         let wanted = known.clone().or_else(|| args.batches.then(|| marks::table_name(&open.catalog)));

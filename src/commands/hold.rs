@@ -1,5 +1,7 @@
 //! `sunset hold add|release|move|list`: suspensions of the deletion.
 
+mod person;
+
 use super::{Stop, console::Console, job as loading};
 use crate::{
     catalog::{Binding, Column, ColumnKind, Engine, Table, TableKind, TablePath},
@@ -11,7 +13,7 @@ use crate::{
     ledger::Ledger,
     outcome::Outcome,
     output::{self, Format},
-    plan::{self, OpenDatabase},
+    plan::{self, OpenDatabase, subject::Persons},
     rules::condition::{self, Written},
     run,
     store::{self, HoldTarget, NewHold, Store},
@@ -30,7 +32,8 @@ pub async fn run(global: &Global, command: &HoldCommand, console: &mut Console) 
 }
 
 async fn add(job: &Job, args: &HoldAddArgs, console: &mut Console) -> anyhow::Result<Outcome> {
-    let Located { path, mut open, table } = locate(job, &args.table).await?;
+    let Some(table) = &args.table else { return person::add(job, args, console).await };
+    let Located { path, mut open, table } = locate(job, table).await?;
     let what = match &args.r#where {
         Some(text) => HoldTarget::Condition(text.clone()),
         None => HoldTarget::Key(args.key.clone()),
@@ -63,12 +66,20 @@ async fn r#move(job: &Job, args: &HoldMoveArgs, console: &mut Console) -> anyhow
         let message = format!("no hold {} is in force: `sunset hold list` shows those that are", args.id);
         return Err(Stop::invalid(message));
     };
+    let Some(table) = &args.table else { return person::r#move(job, args, known, ledger, console).await };
     let what = match (&args.r#where, args.key.as_slice(), known.target) {
         (Some(text), ..) => HoldTarget::Condition(text.clone()),
+        (None, [], Some(HoldTarget::Person { subject, .. })) => {
+            let message = format!(
+                "hold {} is on a person: name who it is with --subject {subject}, or a row with --key",
+                args.id
+            );
+            return Err(Stop::invalid(message));
+        }
         (None, [], Some(target)) => target,
         (None, key, _) => HoldTarget::Key(key.to_vec()),
     };
-    let Located { path, mut open, table } = locate(job, &args.table).await?;
+    let Located { path, mut open, table } = locate(job, table).await?;
     let Meant { table, target, binding } = meant(&mut open, &table, what, console).await?;
     let rows = binding.rows;
     let new = NewHold {
@@ -114,6 +125,7 @@ async fn meant(
     }
     let root = named.partition_of.as_ref().and_then(|root| open.catalog.get(root)).cloned();
     let (target, columns, rows, table) = match target {
+        HoldTarget::Person { .. } => return Err(Stop::invalid("a hold on a person has no table of its own")),
         HoldTarget::Condition(text) => {
             if let Some(root) = &root {
                 console
@@ -153,7 +165,7 @@ async fn tell_what_belongs(
 ) {
     let Some(planned) = run::planned_hold(hold.clone()) else { return };
     let table = planned.table.clone();
-    let bound = match plan::bind_in(job, database, open, &[&planned]).await {
+    let bound = match plan::bind_in(job, database, open, &[planned], &Persons::default()).await {
         Ok(bound) => bound,
         Err(error) => {
             console.error(&format!("what belongs to its rows cannot be counted: {error}"));
@@ -235,6 +247,7 @@ fn text(holds: &[store::Hold], today: jiff::civil::Date) -> String {
         let scope = match &hold.target {
             Some(HoldTarget::Key(key)) => format!("the row {}", key.join(", ")),
             Some(HoldTarget::Condition(condition)) => format!("rows where {condition}"),
+            Some(HoldTarget::Person { subject, key, .. }) => format!("the person {} ({subject})", key.join(", ")),
             None => "released".to_owned(),
         };
         let alone = if hold.only_row { ", and not what belongs to them" } else { "" };

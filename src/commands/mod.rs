@@ -16,6 +16,7 @@ pub mod job;
 pub mod keys;
 pub mod ledger;
 pub mod pause;
+mod person;
 pub mod plan;
 pub mod recipes;
 pub mod run;

@@ -1,4 +1,6 @@
-//! `sunset why TABLE KEY`: which rules and holds govern one row, and until when it stays.
+//! `sunset why`: which rules and holds govern one row, or all rows of a person, and until when they stay.
+
+mod person;
 
 use super::{
     Stop,
@@ -7,7 +9,7 @@ use super::{
     job as loading,
 };
 use crate::{
-    cli::{Global, RowArgs},
+    cli::{Global, WhyArgs},
     evidence::{Grade, keys::Keys, tag::TagKey},
     job::Job,
     outcome::Outcome,
@@ -56,12 +58,13 @@ struct AtRecipient {
     due_at: Option<Timestamp>,
 }
 
-pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyhow::Result<Outcome> {
+pub async fn run(global: &Global, args: &WhyArgs, console: &mut Console) -> anyhow::Result<Outcome> {
     let job = loading::load(global, console)?;
     let now = loading::now(global, &job)?;
+    let Some(named) = &args.table else { return person::run(global, &job, args, now, console).await };
     let holds = loading::holds(&job).await?;
-    let Located { path, mut open, table } = hold::locate(&job, &args.table).await?;
-    hold::check_key(&table, &args.key)?;
+    let Located { path, mut open, table } = hold::locate(&job, named).await?;
+    hold::check_key(&table, &args.row)?;
     let rules: Vec<&Rule> = job
         .rules()
         .filter(|rule| {
@@ -75,17 +78,17 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
     let keys = Keys::parse(&job.settings.keys)?;
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let options = Options { pseudonym_key, ..Options::default() };
-    let own: Vec<_> = holds.iter().filter(|hold| hold.database == path.database).collect();
-    let holds = plan::bind_in(&job, &path.database, &mut open, &own).await?;
+    let persons = plan::subject::Persons::look_up(&job, &holds).await?;
+    let holds = plan::bind_in(&job, &path.database, &mut open, &holds, &persons).await?;
     for lost in &holds.lost {
         console.error(lost);
     }
-    let verdicts = match verdicts(&job, &mut open, &rules, &holds, &args.key, now, &options).await? {
+    let verdicts = match verdicts(&job, &mut open, &rules, &holds, &args.row, now, &options).await? {
         Ok(Some(verdicts)) => verdicts,
         Ok(None) => {
             return Err(Stop::invalid(format!(
                 "{} has no row with this key; `sunset ledger prove` tells whether it was disposed of",
-                args.table
+                named
             )));
         }
         Err(diagnostics) => {
@@ -94,7 +97,7 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
         }
     };
     let found = look_up(&job, verdicts, &keys.tag, now).await?;
-    let mut concerned = concerns(&mut open, &holds, &table, &args.key, None).await?;
+    let mut concerned = concerns(&mut open, &holds, &table, &args.row, None).await?;
     for concern in found.iter().flat_map(|found| &found.verdict.holds) {
         if !concerned.iter().any(|known| known.hold == concern.hold) {
             concerned.push(concern.clone());
@@ -102,11 +105,11 @@ pub async fn run(global: &Global, args: &RowArgs, console: &mut Console) -> anyh
     }
     match global.format {
         Format::Json => {
-            let value = serde_json::json!({"table": args.table, "rules": found, "holds": concerned});
+            let value = serde_json::json!({"table": named, "rules": found, "holds": concerned});
             console.print(&(serde_json::to_string_pretty(&value)? + "\n"))?;
         }
         Format::Text | Format::Markdown | Format::Sarif => {
-            console.print(&text(&job, &args.table, &found, &concerned))?;
+            console.print(&text(&job, named, &found, &concerned))?;
         }
     }
     Ok(Outcome::Done)

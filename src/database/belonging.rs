@@ -4,7 +4,7 @@
 //! circle that is a chain of `exists`, each level served by the key that is referenced. Tables whose keys lead back to
 //! themselves are gone through from the held rows down, in a recursive query that is worked out once for a statement.
 
-use super::{Dialect, KeyColumn, Link};
+use super::{Dialect, KeyColumn, Link, Spelled};
 use crate::{
     catalog::{Engine, Table, TableName},
     rules::condition::Expression,
@@ -35,6 +35,8 @@ pub enum Rows {
     Keys(Vec<KeyColumn>, Vec<Vec<String>>),
     /// What somebody wrote, and the columns that have another name since.
     Condition(Expression, BTreeMap<String, String>),
+    /// Each of these columns has the value of a person, however it is spelled.
+    Spelled(Vec<Spelled>),
 }
 
 impl Rows {
@@ -47,6 +49,22 @@ impl Rows {
                 let literal = |text: &str| dialect.literal(text);
                 Sql::new(format!("coalesce({}, false)", expression.render(&quote, &literal, row)))
             }
+            Self::Spelled(columns) => {
+                let columns: Vec<_> = columns.iter().map(|column| column.sql(dialect, row)).collect();
+                Sql::all(&columns).nested()
+            }
+        }
+    }
+
+    /// The columns that tell them, as they are called now.
+    pub fn columns(&self) -> Vec<String> {
+        match self {
+            Self::Keys(columns, _) => columns.iter().map(|column| column.name.clone()).collect(),
+            Self::Condition(expression, renamed) => {
+                let now = |name: &String| renamed.get(name).unwrap_or(name).clone();
+                expression.columns().iter().map(|column| now(&column.name)).collect()
+            }
+            Self::Spelled(columns) => columns.iter().map(|spelled| spelled.column.name.clone()).collect(),
         }
     }
 }

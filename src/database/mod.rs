@@ -36,6 +36,7 @@ pub mod partition;
 mod postgres;
 pub mod rehearsal;
 pub mod scan;
+pub mod spelling;
 mod sqlite;
 pub mod statements;
 mod work;
@@ -51,6 +52,7 @@ pub use observe::{Observer, Replication, promptly};
 pub use partition::{Partition, Partitioning, Question, Removal};
 pub use postgres::partitions as transactional;
 pub(crate) use postgres::session;
+pub use spelling::{Spelled, Spelling};
 pub use work::{
     Change, Computed, DependentWork, Guard, KeyColumn, Link, MembersWork, Point, RecipientWork, Use, Watched, Work,
 };

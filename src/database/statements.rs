@@ -1,8 +1,8 @@
 //! The statements that plan and run send, made of a [`Work`] and a [`Dialect`]. Pure: no server is asked.
 
-use super::{Change, DependentWork, Dialect, Guard, KeyColumn, Link, Lock, MembersWork, Use, Watched, Work};
+use super::{Change, DependentWork, Dialect, Guard, KeyColumn, Link, Lock, MembersWork, Use, Watched, Work, spelling};
 use crate::{
-    catalog::{Codec, TableName},
+    catalog::{Codec, Column, TableName},
     clock::PointKind,
     sql::{PLACEHOLDER, Sql, Statement, Value},
 };
@@ -367,6 +367,40 @@ pub fn find_row(dialect: &dyn Dialect, table: &TableName, key: &[KeyColumn], val
     let row = dialect.row(table);
     let condition = dialect.one_of(&row, key, &[values.to_vec()]);
     dialect.finish(select_from(dialect, &KeySelection::names(key).list(dialect, &row), table, &condition))
+}
+
+/// The keys of up to `limit` rows that meet a condition.
+pub fn keys_where(
+    dialect: &dyn Dialect,
+    table: &TableName,
+    key: &[KeyColumn],
+    condition: &Sql,
+    limit: usize,
+) -> Statement {
+    let list = KeySelection::names(key).list(dialect, &dialect.row(table));
+    let mut sql = select_from(dialect, &list, table, condition);
+    sql.push(&format!(" limit {limit}"));
+    dialect.finish(sql)
+}
+
+/// Columns of the row with this key, as [`spelling::shown`] shows them.
+pub fn shown_where(
+    dialect: &dyn Dialect,
+    table: &TableName,
+    columns: &[&Column],
+    (key, values): (&[KeyColumn], &[String]),
+) -> Statement {
+    let row = dialect.row(table);
+    let list: Vec<_> = columns.iter().map(|column| spelling::shown(dialect, &row, column)).collect();
+    let list = if list.is_empty() { dialect.shown("1") } else { list.join(", ") };
+    dialect.finish(select_from(dialect, &list, table, &dialect.one_of(&row, key, &[values.to_vec()])))
+}
+
+/// Columns of the rows that meet a condition, as recipients read them.
+pub fn texts_where(dialect: &dyn Dialect, table: &TableName, columns: &[KeyColumn], condition: &Sql) -> Statement {
+    let row = dialect.row(table);
+    let list: Vec<_> = columns.iter().map(|column| dialect.text(&dialect.column(&row, &column.name), column)).collect();
+    dialect.finish(select_from(dialect, &list.join(", "), table, condition))
 }
 
 /// One number: rows that meet a condition.

@@ -47,6 +47,13 @@ impl TagKey {
     pub fn condition_tag(&self, table: &str, condition: &str) -> Tag {
         self.tag("", &[table, condition])
     }
+
+    /// The tag of a person, as holds have them. The number of texts keeps it apart from the tags of conditions, and its first
+    /// one from those of subjects at recipients.
+    pub fn person_tag(&self, table: &str, subject: &str, key: &[String]) -> Tag {
+        let parts: Vec<_> = ["person", table, subject].into_iter().chain(key.iter().map(String::as_str)).collect();
+        self.tag("", &parts)
+    }
 }
 
 impl TagKey {

@@ -104,6 +104,22 @@ pub static DATA_CATEGORY: Format = Format {
     secret: false,
 };
 
+pub static CALLING_CODE: Format = Format {
+    what: "a country's calling code",
+    pattern: Pattern::Fixed("^[1-9][0-9]{0,2}$"),
+    example: "81",
+    code: Code::BadName,
+    check: |text| match text.len() <= 3
+        && !text.starts_with('0')
+        && text.parse::<u16>().is_ok()
+        && !text.starts_with('+')
+    {
+        true => Ok(()),
+        false => Err(Fault::new(format!("`{text}` cannot be a calling code")).help("digits alone, such as `\"81\"`")),
+    },
+    secret: false,
+};
+
 pub static LANGUAGE: Format = Format {
     what: "a language tag",
     pattern: Pattern::Fixed("^[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*$"),

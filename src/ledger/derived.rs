@@ -292,10 +292,7 @@ impl Derived {
                 continue;
             };
             let tag_key = keys.iter().find(|key| key.id() == known.tag_key);
-            let tag = tag_key.zip(hold.target.as_ref()).map(|(key, target)| match target {
-                HoldTarget::Key(row) => (key.tag(&hold.table, row), HoldSubject::Row),
-                HoldTarget::Condition(sql) => (key.condition_tag(&hold.table, sql), HoldSubject::Condition),
-            });
+            let tag = tag_key.zip(hold.target.as_ref()).map(|(key, target)| tag_of_hold(key, &hold.table, target));
             let other = tag.is_some_and(|(tag, subject)| hex::encode(tag) != known.tag || subject != known.subject);
             if other || hold.table != known.table || hold.only_row != known.only_row {
                 whole.differs(None, None, &format!("hold {} is not on what its entry says", hold.id), false);
@@ -371,4 +368,12 @@ async fn rewrite(store: &mut Store) -> Result<()> {
     }
     store.write_edge(tree.size(), tree.edge()).await?;
     Ok(())
+}
+/// What an entry says of a hold's target: without the secret nobody can tell which rows it is about.
+pub(super) fn tag_of_hold(key: &TagKey, table: &str, target: &HoldTarget) -> (Tag, HoldSubject) {
+    match target {
+        HoldTarget::Key(row) => (key.tag(table, row), HoldSubject::Row),
+        HoldTarget::Condition(sql) => (key.condition_tag(table, sql), HoldSubject::Condition),
+        HoldTarget::Person { subject, key: row, .. } => (key.person_tag(table, subject, row), HoldSubject::Person),
+    }
 }

@@ -471,6 +471,8 @@ impl std::fmt::Display for AssertionResult {
 pub enum HoldSubject {
     Row,
     Condition,
+    /// A row of a subject's home table, and whatever else is about the same person.
+    Person,
 }
 
 /// An entry cannot be written so that it can be read again.

@@ -18,6 +18,7 @@ pub use entry::{AssertionResult, BatchResult, Entry, Event, Intent, RuleResult, 
 pub use seal::{Seal, SealError};
 
 use crate::{
+    evidence::tag::Tagging,
     evidence::{
         Attestation, Evidence, Grade,
         checkpoint::{Checkpoint, SignedCheckpoint, VerificationKey},
@@ -25,14 +26,10 @@ use crate::{
         merkle::{Hash, Tree},
         tag::{self, BatchTags, Tag, TagKey},
     },
-    ledger::tag::Tagging,
     outcome::Outcome,
     present,
-    store::{
-        self, Hold, HoldTarget, KeyStatus, NewHold, Pause, Release, Store, StoredCheckpoint, StoredKey, StoredTags,
-    },
+    store::{self, Hold, KeyStatus, NewHold, Pause, Release, Store, StoredCheckpoint, StoredKey, StoredTags},
 };
-use entry::HoldSubject;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, sync::Arc};
@@ -340,10 +337,7 @@ impl Ledger {
     }
 
     async fn write_hold(&mut self, new: NewHold) -> Result<Hold> {
-        let (tag, subject) = match &new.target {
-            HoldTarget::Key(key) => (self.tag_key.tag(&new.table, key), HoldSubject::Row),
-            HoldTarget::Condition(sql) => (self.tag_key.condition_tag(&new.table, sql), HoldSubject::Condition),
-        };
+        let (tag, subject) = derived::tag_of_hold(&self.tag_key, &new.table, &new.target);
         let hold = self.store.add_hold(new, (self.clock)()).await?;
         let event = Event::HoldAdded {
             hold: hold.id,

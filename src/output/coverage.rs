@@ -74,6 +74,9 @@ pub(super) fn text(coverage: &Coverage) -> String {
     for stale in &coverage.stale {
         let _ = writeln!(out, "accepted and no gap: {}: {}", stale.what, stale.why);
     }
+    if !coverage.unreached.is_empty() {
+        let _ = writeln!(out, "no subject reaches: {}", coverage.unreached.join(", "));
+    }
     let _ = writeln!(out, "{}", summary(coverage));
     out
 }
@@ -90,6 +93,10 @@ pub(super) fn as_markdown(coverage: &Coverage) -> String {
     if !coverage.stale.is_empty() {
         let rows = coverage.stale.iter().map(|stale| vec![stale.what.clone(), stale.why.clone()]);
         let _ = write!(out, "\n## Accepted and no gap\n\n{}", markdown::table(&["accepted", "why not"], rows));
+    }
+    if !coverage.unreached.is_empty() {
+        let rows = coverage.unreached.iter().map(|table| vec![table.clone()]);
+        let _ = write!(out, "\n## Personal tables that no subject reaches\n\n{}", markdown::table(&["table"], rows));
     }
     out
 }

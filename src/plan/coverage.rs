@@ -30,6 +30,10 @@ pub struct Coverage {
     pub accepted: Vec<Accepted>,
     /// Entries of `accepted_gaps` that accept nothing.
     pub stale: Vec<Stale>,
+    /// Tables that look personal and that no subject reaches, where the settings declare subjects: no gap of the rules, but
+    /// holds and requests of persons do not find their rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<String>,
 }
 
 /// Something that no rule governs.
@@ -124,7 +128,12 @@ impl Coverage {
             let message = format!("the accepted gap {} is none: {}", stale.what, stale.why);
             Diagnostic::warning(Code::StaleGap, stale.place.clone(), message).help("take it out, or look at it again")
         });
-        gaps.chain(stale).collect()
+        let unreached = self.unreached.iter().map(|table| {
+            let message = format!("`{table}` looks personal, and no subject reaches it");
+            Diagnostic::warning(Code::UnreachedTable, Place::root(SETTINGS_FILE).key("subjects").name(), message)
+                .help("link it to a subject, or name it in the subject's `not_theirs`")
+        });
+        gaps.chain(stale).chain(unreached).collect()
     }
 }
 
@@ -181,7 +190,12 @@ pub fn coverage(job: &Job, catalogs: &BTreeMap<&str, &Catalog>, today: Date) -> 
         |finding| !matches!(finding, Finding::Table(gap) if gap.columns.is_empty() && gap.references.is_empty()),
     );
     let databases = schemas.iter().map(|(name, schema)| ((*name).to_owned(), schema.tables().count())).collect();
-    Ok(Coverage { job: job.settings.name.clone(), today, databases, gaps: found, accepted, stale })
+    let unreached = match job.settings.subjects.is_empty() {
+        true => Vec::new(),
+        false => schemas.values().flat_map(|schema| schema.unreached(job)).collect(),
+    };
+    let job = job.settings.name.clone();
+    Ok(Coverage { job, today, databases, gaps: found, accepted, stale, unreached })
 }
 
 /// Takes out of `found` what the entry accepts.
@@ -347,6 +361,36 @@ impl<'a> Schema<'a> {
     fn gaps(&self) -> Vec<TableGap> {
         let linked = self.linked();
         self.tables().filter_map(|table| self.gap(table, linked.get(&table.name))).collect()
+    }
+
+    /// Tables that look personal and that no subject reaches: not over its links, nor over foreign keys.
+    fn unreached(&self, job: &Job) -> Vec<String> {
+        let find = |path: &TablePath| {
+            let table = self.catalog.table(path.schema.as_deref(), &path.table)?;
+            (path.database == self.database).then_some(&table.name)
+        };
+        let mut known: BTreeSet<&TableName> = BTreeSet::new();
+        for subject in job.settings.subjects.values() {
+            let ends: BTreeSet<_> = subject.not_theirs.iter().filter_map(find).collect();
+            let links = subject.links.iter().map(|link| &link.table).chain([&subject.home]);
+            let mut reached: BTreeSet<_> = links.filter_map(find).collect();
+            loop {
+                let leads = |table: &&Table| {
+                    let theirs = table.foreign_keys.iter().any(|key| reached.contains(&key.references));
+                    theirs && !ends.contains(&table.name)
+                };
+                let more: Vec<_> = self.tables().filter(leads).map(|table| &table.name).collect();
+                let before = reached.len();
+                reached.extend(more);
+                if reached.len() == before {
+                    break;
+                }
+            }
+            known.extend(reached);
+            known.extend(ends);
+        }
+        let personal = |table: &&Table| !known.contains(&table.name) && !personal_columns(table, false).is_empty();
+        self.tables().filter(personal).map(|table| self.path(&table.name)).collect()
     }
 
     fn gap(&self, table: &Table, references: Option<&Vec<Reference>>) -> Option<TableGap> {

@@ -3,9 +3,12 @@
 //! [`bind`] finds the tables of holds in a live schema, under new names too where the engine can tell, and notices those
 //! that are gone. The [`Bound`] holds of a database then say of each table which of its rows stay.
 
-use super::{OpenDatabase, starting_point};
+use super::{
+    OpenDatabase, starting_point,
+    subject::{self, FoundPerson, Persons},
+};
 use crate::{
-    catalog::{Binding, Catalog, Table, TableKind, TableName},
+    catalog::{Binding, Catalog, PersonLink, Table, TableKind, TableName},
     database::{
         Belonging, Change, DependentWork, Dialect, Error, ErrorKind, HeldRows, KeyColumn, Link, Row, Rows, statements,
     },
@@ -37,6 +40,8 @@ pub enum HoldScope {
     Key(Vec<String>),
     /// A boolean SQL expression.
     Condition(String),
+    /// A person: the subject, the primary key of the home row, and the links of that time.
+    Person { subject: String, key: Vec<String>, links: Vec<PersonLink> },
 }
 
 impl Hold {
@@ -62,9 +67,18 @@ pub struct Bound {
 pub struct BoundHold {
     pub id: u64,
     pub matter: String,
-    /// Its table, as it is called now; the partitioned one for a partition.
+    /// Its table, as it is called now; the partitioned one for a partition. For a person, the home table, or elsewhere the
+    /// first table that is linked to it.
     pub table: TableName,
     held: Vec<(TableName, HeldRows)>,
+    /// Tables whose rows do not come to be held for belonging to others.
+    ends: BTreeSet<TableName>,
+}
+
+/// Rows of holds that share the tables at which belonging ends.
+struct Group<'a> {
+    ends: &'a BTreeSet<TableName>,
+    rows: Vec<(&'a TableName, HeldRows)>,
 }
 
 /// How rows belong to others.
@@ -83,42 +97,72 @@ pub async fn bind(
     job: &Job,
     databases: &mut BTreeMap<String, OpenDatabase>,
     holds: &[Hold],
+    persons: &Persons,
 ) -> Result<BTreeMap<String, Bound>, Error> {
-    let nowhere = |hold: &&Hold| !job.settings.databases.contains_key(&hold.database);
-    let nowhere: Vec<_> = holds
-        .iter()
-        .filter(nowhere)
-        .map(|hold| lost(hold, &format!("its database `{}` is not in sunset.yaml", hold.database)))
-        .collect();
     let mut all = BTreeMap::new();
     for (name, open) in databases {
-        let own: Vec<_> = holds.iter().filter(|hold| hold.database == *name).collect();
-        let mut bound = bind_in(job, name, open, &own).await?;
-        bound.lost.extend(nowhere.iter().cloned());
+        let bound = bind_in(job, name, open, holds, persons).await?;
         all.insert(name.clone(), bound);
     }
     Ok(all)
 }
 
-/// Finds the tables of the holds of one database.
-pub async fn bind_in(job: &Job, database: &str, open: &mut OpenDatabase, holds: &[&Hold]) -> Result<Bound, Error> {
+/// The same for one database.
+///
+/// # Errors
+/// The database fails while it is asked.
+pub async fn bind_in(
+    job: &Job,
+    database: &str,
+    open: &mut OpenDatabase,
+    holds: &[Hold],
+    persons: &Persons,
+) -> Result<Bound, Error> {
     let mut bound = Bound::default();
-    if holds.is_empty() {
-        return Ok(bound);
+    let reaches = |hold: &&Hold| {
+        let person = || persons.of(hold.id).is_some_and(|person| person.databases.contains(database));
+        hold.database == database || person()
+    };
+    let own: Vec<_> = holds.iter().filter(reaches).collect();
+    if !own.is_empty() {
+        let OpenDatabase { connection, catalog, dialect, .. } = open;
+        let mut binder = Binder { connection: connection.as_mut(), catalog, dialect: *dialect, identity: None };
+        binder.identity = binder.database_identity().await;
+        for hold in own {
+            let found = match &hold.scope {
+                HoldScope::Person { .. } => {
+                    binder.find_person(hold, database, persons.of(hold.id), &mut bound.warnings).await?
+                }
+                HoldScope::Key(_) | HoldScope::Condition(_) => binder.find(hold, &mut bound.warnings).await?.map(Some),
+            };
+            match found {
+                Ok(found) => bound.holds.extend(found),
+                Err(why) => bound.lost.push(lost(hold, &why)),
+            }
+        }
+        let inherited = binder.inheritance().await?;
+        bound.links = ties(job, database, catalog);
+        inherit(&mut bound, catalog, &inherited);
     }
+    let missing = |hold: &Hold| {
+        let known = |name: &str| job.settings.databases.contains_key(name);
+        let of_person = persons.of(hold.id).into_iter().flat_map(|person| &person.databases);
+        let name = [&hold.database].into_iter().chain(of_person).find(|name| !known(name))?;
+        Some(lost(hold, &format!("its database `{name}` is not in sunset.yaml")))
+    };
+    bound.lost.extend(holds.iter().filter_map(missing));
+    Ok(bound)
+}
+
+/// The table that has the home row of a hold on a person, or why there is none.
+///
+/// # Errors
+/// The database fails while it is asked.
+pub(super) async fn home_row(open: &mut OpenDatabase, hold: &Hold) -> Result<Result<TableName, String>, Error> {
     let OpenDatabase { connection, catalog, dialect, .. } = open;
     let mut binder = Binder { connection: connection.as_mut(), catalog, dialect: *dialect, identity: None };
     binder.identity = binder.database_identity().await;
-    for hold in holds {
-        match binder.find(hold, &mut bound.warnings).await? {
-            Ok(found) => bound.holds.push(found),
-            Err(why) => bound.lost.push(lost(hold, &why)),
-        }
-    }
-    let inherited = binder.inheritance().await?;
-    bound.links = ties(job, database, catalog);
-    inherit(&mut bound, catalog, &inherited);
-    Ok(bound)
+    Ok(binder.find(hold, &mut Vec::new()).await?.map(|found| found.table))
 }
 
 /// What a hold on these columns of a table is found again by, and how many rows it is about.
@@ -136,15 +180,18 @@ pub async fn binding(open: &mut OpenDatabase, table: &Table, columns: &[String],
 }
 
 fn lost(hold: &Hold, why: &str) -> String {
-    format!(
-        "hold {} on {}.{}: {why}; nothing is done in the database until `sunset hold move {} --table …` names the table \
-         that has its rows now, or `sunset hold release {}` ends it",
-        hold.name(),
-        hold.database,
-        hold.table,
-        hold.id,
-        hold.id
-    )
+    let (name, id) = (hold.name(), hold.id);
+    match &hold.scope {
+        HoldScope::Person { subject, .. } => format!(
+            "hold {name} on a person ({subject}): {why}; nothing is done in any database that has their rows until `sunset \
+             hold move {id} --subject {subject} …` names the person anew, or `sunset hold release {id}` ends it"
+        ),
+        HoldScope::Key(_) | HoldScope::Condition(_) => format!(
+            "hold {name} on {}.{}: {why}; nothing is done in the database until `sunset hold move {id} --table …` names the \
+             table that has its rows now, or `sunset hold release {id}` ends it",
+            hold.database, hold.table
+        ),
+    }
 }
 
 /// The table that holds of a partition are about.
@@ -220,7 +267,7 @@ impl Binder<'_> {
         let mut expression = None;
         let mut columns = binding.map(|binding| binding.columns.clone());
         match &hold.scope {
-            HoldScope::Key(_) => columns = columns.or(Some(key)),
+            HoldScope::Key(_) | HoldScope::Person { .. } => columns = columns.or(Some(key)),
             HoldScope::Condition(text) => match condition::check(text, catalog.engine) {
                 Ok(checked) => {
                     let names = || checked.columns().iter().map(|column| (column.name.clone(), None)).collect();
@@ -246,7 +293,7 @@ impl Binder<'_> {
         }
         let table = root(catalog, table);
         let rows = match (&hold.scope, expression) {
-            (HoldScope::Key(values), _) => {
+            (HoldScope::Key(values) | HoldScope::Person { key: values, .. }, _) => {
                 let columns: Vec<_> =
                     names.iter().filter_map(|(_, now)| table.column(now)).map(KeyColumn::from).collect();
                 if columns.len() != values.len() || columns.is_empty() {
@@ -268,7 +315,65 @@ impl Binder<'_> {
             tables.extend(self.namesake(hold, table, other, held, warnings));
         }
         let (id, matter) = (hold.id, hold.matter.clone());
-        Ok(Ok(BoundHold { id, matter, table: table.name.clone(), held: tables }))
+        Ok(Ok(BoundHold { id, matter, table: table.name.clone(), held: tables, ends: BTreeSet::new() }))
+    }
+
+    /// A person's rows in this database: the home row where it is here, and the rows of tables that are linked to it. `None`:
+    /// no row can be linked, since the person has no such values.
+    async fn find_person(
+        &mut self,
+        hold: &Hold,
+        database: &str,
+        person: Option<&FoundPerson>,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Result<Result<Option<BoundHold>, String>, Error> {
+        let known = match person.map(|person| &person.outcome) {
+            Some(Ok(known)) => known,
+            Some(Err(why)) => return Ok(Err(why.clone())),
+            None => return Ok(Err("its person cannot be looked up: the home database is not available".to_owned())),
+        };
+        let linked = match subject::held_in(known, database, self.catalog) {
+            Ok(linked) => linked,
+            Err(why) => return Ok(Err(why)),
+        };
+        for (table, held) in &linked {
+            // nobody waits for a table to be read through
+            let condition = held.rows.sql(self.dialect, &self.dialect.row(table));
+            let statement = self.dialect.explain(&statements::any_row(self.dialect, table, Some(&condition)));
+            match self.connection.fetch(&statement).await {
+                Ok(_) => {}
+                Err(error) if matches!(error.kind, ErrorKind::Other | ErrorKind::Constraint) => {
+                    return Ok(Err(format!("rows of {table} cannot be looked for: {error}")));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let mut ends = BTreeSet::new();
+        for path in known.subject.ends_in(database) {
+            match subject::table_of(self.catalog, path) {
+                Ok(table) => drop(ends.insert(table.name.clone())),
+                // where the way ends cannot be told: without it, more is held
+                Err(why) => warnings.push(
+                    Diagnostic::warning(Code::HoldInDoubt, Place::file("sunset.yaml"), format!("`not_theirs`: {why}"))
+                        .help("take it out, or name the table as it is called now"),
+                ),
+            }
+        }
+        let home = match hold.database == database {
+            true => match self.find(hold, warnings).await? {
+                Ok(found) => Some(found),
+                Err(why) => return Ok(Err(why)),
+            },
+            false => None,
+        };
+        let (id, matter) = (hold.id, hold.matter.clone());
+        Ok(Ok(match (home, linked.first()) {
+            (Some(home), _) => Some(BoundHold { held: home.held.into_iter().chain(linked).collect(), ends, ..home }),
+            (None, Some((first, _))) => {
+                Some(BoundHold { id, matter, table: first.clone(), held: linked.clone(), ends })
+            }
+            (None, None) => None,
+        }))
     }
 
     /// The hold's table has another name now, and another table has the old one: one of them has the rows.
@@ -286,6 +391,7 @@ impl Binder<'_> {
                 let now = |name: &String| renamed.get(name).unwrap_or(name).clone();
                 expression.columns().iter().all(|column| self.dialect.has_column(other, &now(&column.name)))
             }
+            Rows::Spelled(_) => false,
         };
         let message = format!(
             "hold {}: its table is called {} now, and {} is another one{}",
@@ -421,30 +527,33 @@ impl Bound {
         self.holds.is_empty()
     }
 
-    /// What one hold, or all of them, say.
-    fn belonging<'a>(
-        &'a self,
-        dialect: &'a dyn Dialect,
-        catalog: &'a Catalog,
-        held: &'a [(&'a TableName, HeldRows)],
-    ) -> Belonging<'a> {
-        let held = held.iter().map(|(table, rows)| (*table, rows));
-        Belonging::new(dialect, held, self.links.iter().map(|tie| &tie.link), &catalog.tables)
+    /// What the holds of a group say.
+    fn belonging<'a>(&'a self, dialect: &'a dyn Dialect, catalog: &'a Catalog, group: &'a Group<'a>) -> Belonging<'a> {
+        let held = group.rows.iter().map(|(table, rows)| (*table, rows));
+        let links = self.links.iter().map(|tie| &tie.link).filter(|link| !group.ends.contains(&link.from));
+        Belonging::new(dialect, held, links, &catalog.tables)
     }
 
-    /// Rows of these holds; single keys of a table are asked for together.
-    fn rows(&self, only: Option<u64>) -> Vec<(&TableName, HeldRows)> {
-        let mut all: Vec<(&TableName, HeldRows)> = Vec::new();
-        let chosen = self.holds.iter().filter(|hold| only.is_none_or(|id| hold.id == id));
-        for (table, held) in chosen.flat_map(|hold| &hold.held) {
-            let same = all.iter_mut().find(|(other, known)| {
-                *other == table
-                    && known.alone == held.alone
-                    && matches!((&known.rows, &held.rows), (Rows::Keys(a, _), Rows::Keys(b, _)) if a == b)
+    /// Rows of one hold, or of all of them; single keys of a table are asked for together.
+    fn groups(&self, only: Option<u64>) -> Vec<Group<'_>> {
+        let mut all: Vec<Group> = Vec::new();
+        for hold in self.holds.iter().filter(|hold| only.is_none_or(|id| hold.id == id)) {
+            let position = all.iter().position(|group| *group.ends == hold.ends);
+            let position = position.unwrap_or_else(|| {
+                all.push(Group { ends: &hold.ends, rows: Vec::new() });
+                all.len() - 1
             });
-            match (same.map(|(_, known)| &mut known.rows), &held.rows) {
-                (Some(Rows::Keys(_, keys)), Rows::Keys(_, more)) => keys.extend(more.iter().cloned()),
-                _ => all.push((table, held.clone())),
+            let rows = &mut all[position].rows;
+            for (table, held) in &hold.held {
+                let same = rows.iter_mut().find(|(other, known)| {
+                    *other == table
+                        && known.alone == held.alone
+                        && matches!((&known.rows, &held.rows), (Rows::Keys(a, _), Rows::Keys(b, _)) if a == b)
+                });
+                match (same.map(|(_, known)| &mut known.rows), &held.rows) {
+                    (Some(Rows::Keys(_, keys)), Rows::Keys(_, more)) => keys.extend(more.iter().cloned()),
+                    _ => rows.push((table, held.clone())),
+                }
             }
         }
         all
@@ -459,14 +568,14 @@ impl Bound {
         row: &str,
         only: Option<u64>,
     ) -> Option<Sql> {
-        let held = self.rows(only);
-        self.belonging(dialect, catalog, &held).stays(&root(catalog, table).name, row)
+        let table = &root(catalog, table).name;
+        any(self.groups(only).iter().filter_map(|group| self.belonging(dialect, catalog, group).stays(table, row)))
     }
 
     /// Rows that this hold names itself.
     pub fn names(&self, dialect: &dyn Dialect, catalog: &Catalog, table: &Table, row: &str, id: u64) -> Option<Sql> {
-        let held = self.rows(Some(id));
-        self.belonging(dialect, catalog, &held).names(&root(catalog, table).name, row)
+        let table = &root(catalog, table).name;
+        any(self.groups(Some(id)).iter().filter_map(|group| self.belonging(dialect, catalog, group).names(table, row)))
     }
 
     /// Rows that a change must leave alone: they stay, or a row does that would be changed along with them, or the change
@@ -480,25 +589,23 @@ impl Bound {
         dependents: &[DependentWork],
         only: Option<u64>,
     ) -> Option<Sql> {
-        if self.holds.is_empty() {
-            return None;
-        }
-        let held = self.rows(only);
-        let belonging = self.belonging(dialect, catalog, &held);
-        let mut pieces: Vec<_> =
-            self.untouchable(&belonging, dialect, catalog, &table.name, (table, row), (change, None));
-        for dependent in dependents {
-            let Some(child) = catalog.get(&dependent.table) else { continue };
-            let name = statements::alias(&table.name, "k0");
-            // the row over which it goes along is the rule's own, or another dependent
-            let changed = (&dependent.change, dependent.links.first());
-            let along = self.untouchable(&belonging, dialect, catalog, &table.name, (child, &name), changed);
-            if !along.is_empty() {
-                let along = Sql::join(&along, " or ").nested();
-                pieces.push(statements::exists_dependent(dialect, &table.name, &dependent.links, Some(&along)));
+        let mut pieces = Vec::new();
+        for group in &self.groups(only) {
+            let belonging = self.belonging(dialect, catalog, group);
+            pieces.extend(self.untouchable(&belonging, dialect, catalog, &table.name, (table, row), (change, None)));
+            for dependent in dependents {
+                let Some(child) = catalog.get(&dependent.table) else { continue };
+                let name = statements::alias(&table.name, "k0");
+                // the row over which it goes along is the rule's own, or another dependent
+                let changed = (&dependent.change, dependent.links.first());
+                let along = self.untouchable(&belonging, dialect, catalog, &table.name, (child, &name), changed);
+                if !along.is_empty() {
+                    let along = Sql::join(&along, " or ").nested();
+                    pieces.push(statements::exists_dependent(dialect, &table.name, &dependent.links, Some(&along)));
+                }
             }
         }
-        (!pieces.is_empty()).then(|| Sql::join(&pieces, " or ").nested())
+        any(pieces)
     }
 
     fn untouchable<'a>(
@@ -529,11 +636,13 @@ impl Bound {
     pub fn on(&self, dialect: &dyn Dialect, catalog: &Catalog, tables: &[&Table]) -> Vec<String> {
         let mut names = Vec::new();
         for hold in &self.holds {
-            let held = self.rows(Some(hold.id));
-            let belonging = self.belonging(dialect, catalog, &held);
             let tables: Vec<_> = tables.iter().map(|table| &root(catalog, table).name).collect();
             let itself = hold.held.iter().any(|(table, _)| tables.contains(&table));
-            if itself || tables.iter().any(|table| belonging.upwards(table).next().is_some()) {
+            let leads = |group: &Group| {
+                let belonging = self.belonging(dialect, catalog, group);
+                tables.iter().any(|table| belonging.upwards(table).next().is_some())
+            };
+            if itself || self.groups(Some(hold.id)).iter().any(leads) {
                 let on = if itself { String::new() } else { format!(" on {}", hold.table) };
                 names.push(format!("{} ({}){on}", hold.id, hold.matter));
             }
@@ -543,13 +652,14 @@ impl Bound {
 
     /// Links over which rows of these tables can come to be held, and whether the query goes along them downwards.
     pub fn links(&self, dialect: &dyn Dialect, catalog: &Catalog, tables: &[&Table]) -> Vec<(Link, bool)> {
-        let held = self.rows(None);
-        let belonging = self.belonging(dialect, catalog, &held);
         let mut links: Vec<(Link, bool)> = Vec::new();
-        for table in tables {
-            for link in belonging.reach(&root(catalog, table).name) {
-                if !links.iter().any(|(known, _)| known == link) {
-                    links.push((link.clone(), belonging.leads_back(&link.to)));
+        for group in &self.groups(None) {
+            let belonging = self.belonging(dialect, catalog, group);
+            for table in tables {
+                for link in belonging.reach(&root(catalog, table).name) {
+                    if !links.iter().any(|(known, _)| known == link) {
+                        links.push((link.clone(), belonging.leads_back(&link.to)));
+                    }
                 }
             }
         }
@@ -559,22 +669,25 @@ impl Bound {
     /// Columns that tell which rows of a table are held.
     pub fn columns(&self, table: &TableName) -> BTreeSet<String> {
         let held = self.holds.iter().flat_map(|hold| &hold.held).filter(|(held, _)| held == table);
-        held.flat_map(|(_, held)| -> Vec<String> {
-            match &held.rows {
-                Rows::Keys(columns, _) => columns.iter().map(|column| column.name.clone()).collect(),
-                Rows::Condition(expression, renamed) => {
-                    let now = |name: &String| renamed.get(name).unwrap_or(name).clone();
-                    expression.columns().iter().map(|column| now(&column.name)).collect()
-                }
-            }
-        })
-        .collect()
+        held.flat_map(|(_, held)| held.rows.columns()).collect()
     }
 
     /// Tables that have rows which a hold keeps, as far as the schema can tell.
     pub fn tables(&self, dialect: &dyn Dialect, catalog: &Catalog) -> Vec<TableName> {
-        let held = self.rows(None);
-        self.belonging(dialect, catalog, &held).tables().into_iter().cloned().collect()
+        let mut tables = BTreeSet::new();
+        for group in &self.groups(None) {
+            tables.extend(self.belonging(dialect, catalog, group).tables().into_iter().cloned());
+        }
+        tables.into_iter().collect()
+    }
+}
+
+/// One of these holds.
+fn any(pieces: impl IntoIterator<Item = Sql>) -> Option<Sql> {
+    let mut pieces: Vec<_> = pieces.into_iter().collect();
+    match pieces.len() {
+        0 | 1 => pieces.pop(),
+        _ => Some(Sql::join(&pieces, " or ").nested()),
     }
 }
 

@@ -33,6 +33,7 @@ pub mod row;
 mod sample;
 mod schema;
 mod starting_point;
+pub mod subject;
 mod timeline;
 mod unmatched;
 

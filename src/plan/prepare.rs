@@ -17,6 +17,7 @@ use super::{
     resolve::{self, Resolved, Surroundings},
     sample,
     schema::{self, PlannedSchema},
+    subject::{self, Persons},
     unmatched,
 };
 use crate::{
@@ -40,6 +41,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Instant,
 };
+use tokio::sync::Mutex;
 
 /// What a plan is asked for.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +118,8 @@ pub struct Prepared {
     pub warnings: Vec<Diagnostic>,
     /// The number of holds in force and the sum of their ids, by which a run sees that one was added meanwhile.
     pub holds: (u64, u64),
+    /// The persons whom holds are about, to be looked up again while the run goes on.
+    pub persons: Mutex<Persons>,
     /// When planning began: a run's time counts from here.
     pub began: Instant,
 }
@@ -206,13 +210,15 @@ pub async fn prepare(
     if options.said.is_some() {
         names.extend(assertion::databases_of(job));
     }
-    let (mut databases, unavailable) = open_databases(job, names).await;
+    let (mut databases, mut unavailable) = open_databases(job, names).await;
+    let persons = Persons::look_up(job, holds).await?;
+    persons.close_off(&mut databases, &mut unavailable);
     let members = members::resolve(job, &databases, &rules, &mut found);
     found.extend(interplay::check(job));
     let today = clock::today(now, &job.settings.time_zone);
     let tasks = options.said.as_ref().map(|said| (assertion::resolve(job, &databases, today, &mut found), said));
 
-    let bound = holds::bind(job, &mut databases, holds).await?;
+    let bound = holds::bind(job, &mut databases, holds, &persons).await?;
     // what a rule may do depends on all others, whether they run now or not
     let mut resolved: Vec<(&Rule, Resolved)> = Vec::new();
     for rule in job.rules() {
@@ -304,7 +310,7 @@ pub async fn prepare(
     let gone = options.before.as_ref().map(|before| before.gone(job)).unwrap_or_default();
     let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
-    Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, began }))
+    Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, persons: Mutex::new(persons), began }))
 }
 
 /// What `sunset validate` wants to know.
@@ -325,10 +331,13 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
     let rules: Vec<_> = job.rules().collect();
     let mut names = databases_of(job, &rules);
     names.extend(assertion::databases_of(job));
+    names.extend(subject::databases_of(job));
     let (mut databases, unavailable) = open_databases(job, names).await;
     assertion::resolve(job, &databases, clock::today(now, &job.settings.time_zone), &mut diagnostics);
     members::resolve(job, &databases, &rules, &mut diagnostics);
-    let bound = holds::bind(job, &mut databases, holds).await?;
+    diagnostics.extend(subject::check(job, &databases));
+    let persons = Persons::look_up(job, holds).await?;
+    let bound = holds::bind(job, &mut databases, holds, &persons).await?;
     for bound in bound.values() {
         diagnostics.extend(bound.warnings.iter().cloned());
         let lost =

@@ -23,16 +23,24 @@ pub struct Need {
 }
 
 /// Everything that these rules, all of one database, need there, and what is needed to read who stays with these
-/// recipients, each with the rules that name it, and for assertions. A job whose batches are small walks another way than
+/// recipients, each with the rules that name it, for assertions, and to look up the persons of holds. A job whose batches are small walks another way than
 /// one whose batches are large, and needs other rights.
 pub fn privileges(
     catalog: &Catalog,
     rules: &[(&Rule, Resolved)],
     members: &[(&MembersWork, BTreeSet<String>)],
     assertions: &[&Task],
+    persons: &[(TableName, Vec<String>)],
     batch_rows: u32,
 ) -> Vec<Need> {
     let mut needs = Needs::default();
+    // the persons of holds are looked up for whatever rule runs
+    for (table, columns) in persons {
+        let uses = needs.table(table);
+        for column in columns {
+            uses.select_columns.entry(column.clone()).or_default().insert("holds".to_owned());
+        }
+    }
     for task in assertions {
         for (table, columns) in task.reads() {
             let uses = needs.table(&table);

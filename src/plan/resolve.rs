@@ -307,6 +307,13 @@ impl Resolver<'_, '_> {
         let names =
             |columns: &[KeyColumn]| -> Vec<String> { columns.iter().map(|column| column.name.clone()).collect() };
         let place = self.rule.place.key("table");
+        for table in tables {
+            // what a hold on rows of the table itself looks at
+            let columns = holds.columns(&table.name);
+            if !columns.is_empty() {
+                looked_at.push((table.name.clone(), columns.into_iter().collect()));
+            }
+        }
         for (link, is_downwards) in holds.links(dialect, catalog, tables) {
             let (Some(from), Some(to)) = (catalog.get(&link.from), catalog.get(&link.to)) else { continue };
             let mut read = names(&link.referenced);

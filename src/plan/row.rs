@@ -81,7 +81,7 @@ pub struct Person {
 }
 
 /// Where the row stands under a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// The rule's condition does not hold for it.

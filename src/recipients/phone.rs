@@ -45,6 +45,23 @@ pub fn international(text: &str, country: Option<&str>) -> Phone {
     number.map_or(Phone::Nothing, Phone::Number)
 }
 
+/// The digits in which the number of a text is written: with its country, after what is dialled before countries, and as it
+/// is dialled at home. `None` where the text is no number, or one of an unknown country.
+pub fn spellings(text: &str, country: &str) -> Option<Vec<String>> {
+    let number = international(text, Some(country)).number()?;
+    let mut all: Vec<_> = ["", "00", "010", "011"].iter().map(|before| format!("{before}{number}")).collect();
+    if let Some(national) = number.strip_prefix(country) {
+        let parsed = PHONE_NUMBER_UTIL.parse(format!("+{number}"), None).ok()?;
+        let dialled = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::National);
+        let dialled: String = dialled.chars().filter_map(digit).collect();
+        // `+81 (0)90 …` has the digits of both
+        all.extend([format!("{country}0{national}"), format!("0{national}"), dialled, national.to_owned()]);
+    }
+    all.sort();
+    all.dedup();
+    Some(all)
+}
+
 /// The country of this calling code, the largest where several share it.
 fn region(code: &str) -> Option<rlibphonenumber::Region> {
     let digits = code.bytes().all(|byte| byte.is_ascii_digit());

@@ -4,10 +4,9 @@
 use super::{At, Condition, condition_of};
 use crate::{
     catalog::TablePath,
-    clock::period::Period,
+    clock::period::{self, Period},
     diagnostic::{Diagnostic, Place, Places},
     language::format,
-    rules::period,
 };
 use std::time::Duration;
 

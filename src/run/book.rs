@@ -10,6 +10,7 @@ use super::{
     allowance::Allowance,
     batch::{Changed, ChangedDependents},
     contention::Seen,
+    holds::KnownHolds,
     milliseconds,
     pace::StepPace,
     recover,
@@ -41,8 +42,8 @@ pub(super) struct Book<'a> {
     terms: String,
     /// What the rule may change; measures about small groups have been judged by themselves.
     allowance: Option<Allowance<'a>>,
-    /// The mark of the holds that the plan knows.
-    holds: (u64, u64),
+    /// The holds that the plan knows.
+    holds: KnownHolds<'a>,
     /// Whether the schema is the planned one.
     pub schema: &'a SchemaWatch<'a>,
     /// What is asked before each batch.
@@ -309,15 +310,12 @@ impl Pages<'_> {
     }
 
     /// Fails when holds are not what the plan knows.
-    pub async fn check_holds(&mut self, holds: (u64, u64)) -> Result<(), Failure> {
-        match self.store().holds_mark().await.map_err(ledger::Error::from)? == holds {
-            true => Ok(()),
-            false => Err(Failure::HoldsChanged),
-        }
+    pub async fn check_holds(&mut self, holds: KnownHolds<'_>) -> Result<(), Failure> {
+        holds.check(self.store()).await
     }
 
     /// Announces these batches, all at once, and tells their workers.
-    async fn announce(&mut self, holds: (u64, u64), mut queue: Vec<Announcement>) {
+    async fn announce(&mut self, holds: KnownHolds<'_>, mut queue: Vec<Announcement>) {
         if queue.is_empty() {
             return;
         }
@@ -336,7 +334,11 @@ impl Pages<'_> {
         }
     }
 
-    async fn write(&mut self, holds: (u64, u64), queue: &mut [Announcement]) -> Result<Vec<(u64, Vec<u64>)>, Failure> {
+    async fn write(
+        &mut self,
+        holds: KnownHolds<'_>,
+        queue: &mut [Announcement],
+    ) -> Result<Vec<(u64, Vec<u64>)>, Failure> {
         // the last moment at which a new hold can still keep the rows
         self.check_holds(holds).await?;
         let mut events = self.pending.clone();

@@ -12,6 +12,8 @@ mod book;
 mod chunk;
 mod contention;
 mod forecast;
+mod held;
+mod holds;
 mod k_anonymity;
 mod locked;
 mod maintenance;
@@ -57,6 +59,7 @@ use crate::{
     settings::WhenTimeIsUp,
 };
 use allowance::RunAllowance;
+use holds::KnownHolds;
 use jiff::Timestamp;
 use pace::Pace;
 use std::{
@@ -107,6 +110,11 @@ enum Failure {
     Throttled(String),
     #[error("holds were added or released meanwhile; the next run honours them")]
     HoldsChanged,
+    /// What the home row of a held person says, or the row itself.
+    #[error(
+        "what links the rows of a person under a hold was changed meanwhile; the next run tells what is to be done"
+    )]
+    PersonChanged,
     /// The schema is not the one that was planned. The batch that met it was undone; others may have been committed since
     /// it was last looked at.
     #[error("the schema changed while the rule was at work: {what}; {}", schema_words(*unseen))]
@@ -238,6 +246,7 @@ impl Failure {
             | Self::InTheWay { .. }
             | Self::OtherWork
             | Self::HoldsChanged
+            | Self::PersonChanged
             | Self::SchemaChanged { .. } => RuleResult::Temporary,
             Self::Shared(failure) => failure.result(),
             Self::Database(error) => match error.kind {
@@ -267,8 +276,8 @@ struct Surroundings<'a> {
     job: &'a Job,
     stop: &'a CancellationToken,
     progress: &'a dyn Progress,
-    /// The mark of the holds that the plan knows.
-    holds: (u64, u64),
+    /// The holds that the plan knows.
+    holds: KnownHolds<'a>,
     tag_key: TagKey,
     /// What the run takes for the present time.
     now: Timestamp,
@@ -312,7 +321,8 @@ async fn execute(
     for rule in &plan.gone_rules {
         tracing::warn!(rule, "the rule was in a run and is in no file any more: put it back, or add it to `retired`");
     }
-    let (holds, tag_key, now, run) = (prepared.holds, ledger.tag_key().clone(), plan.now, ledger.run().to_owned());
+    let holds = KnownHolds { mark: prepared.holds, persons: &prepared.persons };
+    let (tag_key, now, run) = (ledger.tag_key().clone(), plan.now, ledger.run().to_owned());
     let workers = job.settings.pace.workers;
     let pace = Pace::new(&job.settings, ledger.clock().clone(), prepared.began.into());
     let around =

@@ -8,6 +8,7 @@ use super::{
     Failure, Surroundings,
     batch::{Batches, Changed},
     book::{Book, Pages},
+    held::HeldPersons,
     members::Staying,
     milliseconds, pace,
     quotas::StoredQuotas,
@@ -161,8 +162,26 @@ pub(super) async fn poll(
 ) -> Result<BTreeMap<String, RecipientReport>, ledger::Error> {
     let mut polled: BTreeMap<String, RecipientReport> = BTreeMap::new();
     for (name, recipient) in around.recipients.iter() {
-        let pending = ledger.store().pending(name, around.now).await?;
+        let mut pending = ledger.store().pending(name, around.now).await?;
         if pending.is_empty() || around.stop.is_cancelled() {
+            continue;
+        }
+        let all = pending.len();
+        let held = held_persons(around, name, ledger).await?;
+        pending.retain(|pending| !held.concern(name, &pending.tags));
+        if pending.len() < all {
+            let tickets = all - pending.len();
+            tracing::info!(recipient = name, tickets, "work about persons under a hold is not looked at");
+        }
+        if let Some(reason) = held.unknown(name) {
+            tracing::warn!(
+                recipient = name,
+                reason,
+                "nobody can tell whom holds are about: accepted work is not looked at"
+            );
+            continue;
+        }
+        if pending.is_empty() {
             continue;
         }
         let tags: Vec<Tag> = pending.iter().flat_map(|pending| pending.tags.iter().copied()).collect();
@@ -213,6 +232,21 @@ pub(super) async fn poll(
     Ok(polled)
 }
 
+/// The persons of held rows at a recipient. What cannot be asked makes everybody there unknown.
+async fn held_persons(
+    around: &Surroundings<'_>,
+    name: &str,
+    ledger: &mut Ledger,
+) -> Result<HeldPersons, ledger::Error> {
+    match HeldPersons::of(around, &BTreeSet::from([name.to_owned()]), ledger).await {
+        Ok(held) => Ok(held),
+        Err(error) => match error.downcast::<ledger::Error>() {
+            Ok(error) => Err(error),
+            Err(error) => Ok(HeldPersons::nobody_knows(name, &format!("{error:#}"))),
+        },
+    }
+}
+
 /// How many persons are too few to say anything of a share, and how many to say that nobody is known.
 const FEWEST_OF_A_SHARE: usize = 20;
 const FEWEST_OF_ALL: usize = 3;
@@ -242,7 +276,13 @@ pub(super) async fn announce(
 ) -> Result<(), ledger::Error> {
     let Some(staying) = &around.recipients.staying else { return Ok(()) };
     for (name, _) in around.recipients.iter().filter(|(name, _)| staying.serves(name)) {
-        staying.leave_out(name, ledger.store().leaving(name, around.now).await?);
+        let mut leaving = ledger.store().leaving(name, around.now).await?;
+        if !leaving.is_empty() {
+            // whoever came under a hold stays on the list
+            let held = held_persons(around, name, ledger).await?;
+            leaving.retain(|tag| held.unknown(name).is_none() && !held.concern(name, &[*tag]));
+        }
+        staying.leave_out(name, leaving);
     }
     for (step, ready) in prepared.plan.steps.iter().zip(&prepared.steps) {
         let Some(database) = prepared.databases.get(&step.database) else { continue };

@@ -339,6 +339,7 @@ pub fn planned_hold(stored: store::Hold) -> Option<Hold> {
         scope: match stored.target? {
             HoldTarget::Key(key) => HoldScope::Key(key),
             HoldTarget::Condition(condition) => HoldScope::Condition(condition),
+            HoldTarget::Person { subject, key, links } => HoldScope::Person { subject, key, links },
         },
         matter: stored.matter,
         only_row: stored.only_row,

@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod anchor;
+mod subject;
 
 /// `sunset.yaml`.
 pub static SETTINGS: Shape = Shape::Map(&JOB);
@@ -89,6 +90,13 @@ static JOB: MapShape = MapShape::new(
              give their `kind`.",
             Shape::Kinds(&RECIPIENT),
             "{stripe: {api_key: \"${STRIPE_KEY}\"}}",
+        ),
+        Field::optional(
+            "subjects",
+            "Who the data is about, by names: what says that rows of several databases are about one person (see \
+             [subjects.md](subjects.md)).",
+            Shape::Named { key: &format::NAME, value: &Shape::Map(&subject::SUBJECT) },
+            "{customer: {home: core.customers}}",
         ),
         Field::optional(
             "accepted_gaps",

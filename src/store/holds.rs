@@ -1,7 +1,7 @@
 //! Holds: rows whose deletion is suspended.
 
 use super::{Error, Store, signed, unsigned};
-use crate::catalog::Binding;
+use crate::catalog::{Binding, PersonLink};
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -14,6 +14,9 @@ pub enum HoldTarget {
     Key(Vec<String>),
     /// All rows that meet this SQL condition.
     Condition(String),
+    /// Whatever is about one person: the subject of `sunset.yaml`, the primary key of the home row, and the links of the
+    /// subject. Nothing by which anybody else knows the person.
+    Person { subject: String, key: Vec<String>, links: Vec<PersonLink> },
 }
 
 /// Keys and conditions may be personal, so neither is shown.
@@ -22,6 +25,7 @@ impl fmt::Debug for HoldTarget {
         f.write_str(match self {
             Self::Key(_) => "Key(…)",
             Self::Condition(_) => "Condition(…)",
+            Self::Person { .. } => "Person(…)",
         })
     }
 }

@@ -25,7 +25,6 @@ pub mod mail;
 use super::{
     Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, Notice, OpenError, Plumbing, Recipient,
     RecipientSettings, Sender, Subject, no_remarks,
-    rate::{Limiter, Wait},
 };
 use crate::{
     clock::{self, period::Period},
@@ -33,6 +32,7 @@ use crate::{
     evidence::Grade,
     language::{
         format,
+        rate::{Limiter, Wait},
         shape::{Bounds, Field, MapShape, Shape, Word},
     },
 };

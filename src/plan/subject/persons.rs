@@ -1,0 +1,308 @@
+//! The persons whom holds are about: looked up when a job is planned, and again while it runs.
+//!
+//! [`Persons::look_up`] opens the home database of each hold's subject, whether its rules are chosen or not, and keeps the
+//! connections: [`Persons::are_unchanged`] asks the same questions again between batches.
+
+use super::{Values, comparisons, home_of, look_up};
+use crate::{
+    catalog::{PersonLink, Table, TableName},
+    database::{Connection, Error, ErrorKind},
+    evidence::{keys::Keys, tag::TagKey},
+    job::Job,
+    plan::{Hold, HoldScope, OpenDatabase, Unavailable, holds, open_database},
+    settings::{Subject, SubjectLink},
+    sql::Statement,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The persons of all holds in force.
+#[derive(Default)]
+pub struct Persons {
+    /// The databases of the home tables that can be reached.
+    homes: BTreeMap<String, OpenDatabase>,
+    found: Vec<FoundPerson>,
+    /// Databases in which nothing may be done since a home cannot be asked.
+    pub unavailable: BTreeMap<String, Unavailable>,
+}
+
+/// The person of one hold.
+pub(in crate::plan) struct FoundPerson {
+    pub hold: u64,
+    /// Databases that have rows of them: by the settings now, and by those of the time when the hold was added.
+    pub databases: BTreeSet<String>,
+    /// Why the hold cannot be applied any more.
+    pub outcome: Result<Known, String>,
+}
+
+/// What is known of a person.
+pub(in crate::plan) struct Known {
+    pub subject: Subject,
+    pub home: Table,
+    pub values: Values,
+    names: Vec<String>,
+    statement: Statement,
+}
+
+impl Persons {
+    /// Looks up the persons of these holds.
+    ///
+    /// # Errors
+    /// A database fails while it is asked, or the ledger's keys cannot be read.
+    pub async fn look_up(job: &Job, all: &[Hold]) -> anyhow::Result<Self> {
+        let mut persons = Self::default();
+        if !all.iter().any(|hold| matches!(hold.scope, HoldScope::Person { .. })) {
+            return Ok(persons);
+        }
+        let keys = Keys::parse(&job.settings.keys)?.tag;
+        for hold in all {
+            let HoldScope::Person { subject: name, key, links } = &hold.scope else { continue };
+            let subject = job.settings.subjects.get(name);
+            let mut databases: BTreeSet<String> = [hold.database.clone()].into();
+            databases.extend(links.iter().filter_map(|link| Some(link.table.split_once('.')?.0.to_owned())));
+            databases.extend(subject.iter().flat_map(|subject| subject.databases()).map(str::to_owned));
+            let Some(subject) = subject else {
+                let outcome = Err(format!("its subject `{name}` is not in sunset.yaml"));
+                persons.found.push(FoundPerson { hold: hold.id, databases, outcome });
+                continue;
+            };
+            if let Some(unavailable) = persons.open(job, &subject.home.database).await {
+                let reason = format!(
+                    "hold {} is on a person of {}, whose database is not available, so nobody can tell which rows are theirs: {}",
+                    hold.name(),
+                    subject.home,
+                    unavailable.reason
+                );
+                for database in &databases {
+                    let unavailable = Unavailable { reason: reason.clone(), temporary: unavailable.temporary };
+                    persons.unavailable.entry(database.clone()).or_insert(unavailable);
+                }
+                continue;
+            }
+            let Some(home) = persons.homes.get_mut(&subject.home.database) else { continue };
+            let outcome = match known(subject, home, (hold, key), links, &keys).await {
+                Ok(outcome) => outcome,
+                Err(error) if matches!(error.kind, ErrorKind::Other | ErrorKind::Constraint) => {
+                    Err(format!("its person cannot be looked up any more: {error}"))
+                }
+                Err(error) => return Err(error.into()),
+            };
+            persons.found.push(FoundPerson { hold: hold.id, databases, outcome });
+        }
+        Ok(persons)
+    }
+
+    /// Nothing may be done in databases whose rows may be those of a person who cannot be asked about.
+    pub fn close_off(
+        &self,
+        databases: &mut BTreeMap<String, OpenDatabase>,
+        unavailable: &mut BTreeMap<String, Unavailable>,
+    ) {
+        for (name, why) in &self.unavailable {
+            if databases.remove(name).is_some() {
+                unavailable.insert(name.clone(), why.clone());
+            }
+        }
+    }
+
+    /// Opens a home database. Delivers why it cannot be.
+    async fn open(&mut self, job: &Job, name: &str) -> Option<Unavailable> {
+        if self.homes.contains_key(name) {
+            return None;
+        }
+        let settings = job.settings.databases.get(name)?;
+        match open_database(settings, &job.settings.pace).await {
+            Ok(open) => {
+                self.homes.insert(name.to_owned(), open);
+                None
+            }
+            Err(error) => {
+                let temporary = !matches!(error.kind, ErrorKind::Refused | ErrorKind::Privilege);
+                Some(Unavailable { reason: error.to_string(), temporary })
+            }
+        }
+    }
+
+    pub(in crate::plan) fn of(&self, hold: u64) -> Option<&FoundPerson> {
+        self.found.iter().find(|person| person.hold == hold)
+    }
+
+    /// The columns of a database's tables that are read to look the persons up.
+    pub fn reads(&self, database: &str) -> Vec<(TableName, Vec<String>)> {
+        let known = self.found.iter().filter_map(|person| person.outcome.as_ref().ok());
+        let here = known.filter(|known| known.subject.home.database == database);
+        let columns = |known: &Known| known.home.primary_key.iter().chain(&known.names).cloned().collect();
+        here.map(|known| (known.home.name.clone(), columns(known))).collect()
+    }
+
+    /// The databases of the home tables.
+    pub fn homes(&self) -> impl Iterator<Item = &str> {
+        self.homes.keys().map(String::as_str)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The home rows say what they said when the persons were looked up. Rows of the first database are asked for over this
+    /// session, which may have locked the table against all others.
+    ///
+    /// # Errors
+    /// A home database fails.
+    pub async fn are_unchanged(&mut self, mut own: Option<(&str, &mut dyn Connection)>) -> Result<bool, Error> {
+        for person in &self.found {
+            let Ok(known) = &person.outcome else { continue };
+            let name = known.subject.home.database.as_str();
+            let Some(home) = self.homes.get_mut(name) else { continue };
+            let rows = match &mut own {
+                Some((database, connection)) if *database == name => connection.fetch(&known.statement).await?,
+                _ => match home.connection.fetch(&known.statement).await {
+                    // the session may have been ended while a batch took its time
+                    Err(error) if error.kind == ErrorKind::Unreachable => {
+                        home.connection = home.database.connect_to_count().await?;
+                        home.connection.fetch(&known.statement).await?
+                    }
+                    rows => rows?,
+                },
+            };
+            let engine = home.catalog.engine;
+            let now = rows.into_iter().next().map(|row| Values::read(engine, &known.home, &known.names, row));
+            if now.as_ref() != Some(&known.values) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Holds know nothing to print of persons.
+impl std::fmt::Debug for Persons {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Persons").field("holds", &self.found.len()).finish_non_exhaustive()
+    }
+}
+
+/// What is known of a hold's person, or why the hold cannot be applied any more.
+async fn known(
+    subject: &Subject,
+    home: &mut OpenDatabase,
+    (hold, key): (&Hold, &[String]),
+    links: &[PersonLink],
+    keys: &[TagKey],
+) -> Result<Result<Known, String>, Error> {
+    let (names, statement) = match look_up(subject, home, key) {
+        Ok(look_up) => look_up,
+        Err(why) => return Ok(Err(why)),
+    };
+    let table = match home_of(subject, &home.catalog) {
+        Ok(table) => table.clone(),
+        Err(why) => return Ok(Err(why)),
+    };
+    if subject.home.database != hold.database {
+        return Ok(Err(format!("the home of `{}` is {} now", subject.name, subject.home)));
+    }
+    match holds::home_row(home, hold).await? {
+        Ok(found) if found == table.name => {}
+        Ok(found) => {
+            return Ok(Err(format!(
+                "the home of `{}` is {} now, and the hold is on {found}",
+                subject.name, subject.home
+            )));
+        }
+        Err(why) => return Ok(Err(why)),
+    }
+    let Some(row) = home.connection.fetch(&statement).await?.into_iter().next() else {
+        return Ok(Err(format!("{} has no row with its key any more", subject.home)));
+    };
+    let values = Values::read(home.catalog.engine, &table, &names, row);
+    for then in links {
+        let Some(link) =
+            subject.links.iter().find(|link| link.table.to_string() == then.table && link.words() == then.columns)
+        else {
+            return Ok(Err(format!(
+                "`links` of `{}` does not have {} with {} any more, which the hold was added with",
+                subject.name, then.table, then.columns
+            )));
+        };
+        let Some(tag_key) = keys.iter().find(|key| key.id() == then.tag_key) else {
+            return Ok(Err(format!(
+                "`keys.tag` does not have the key {} any more, by which a change of what links {} is noticed",
+                then.tag_key, then.table
+            )));
+        };
+        if tag(subject, link, &table, &values, tag_key) != then.tag {
+            return Ok(Err(format!(
+                "what links {} ({}) has changed in {} since the hold was added: rows with the old value are not found by it",
+                then.table, then.columns, subject.home
+            )));
+        }
+    }
+    Ok(Ok(Known { subject: subject.clone(), home: table, values, names, statement }))
+}
+
+/// The links of a subject, with tags of the person's values, as a hold keeps them.
+pub fn links_of(subject: &Subject, home: &Table, values: &Values, key: &TagKey) -> Vec<PersonLink> {
+    let link = |link: &SubjectLink| PersonLink {
+        table: link.table.to_string(),
+        columns: link.words(),
+        tag_key: key.id().to_owned(),
+        tag: tag(subject, link, home, values, key),
+    };
+    subject.links.iter().map(link).collect()
+}
+
+/// Different spellings of a value have the same tag.
+fn tag(subject: &Subject, link: &SubjectLink, home: &Table, values: &Values, key: &TagKey) -> String {
+    // the tag is made of what the home table says alone: the other database need not be open
+    let plain = |column: &crate::settings::LinkedColumn| {
+        let value = values.of(&column.ours);
+        match home.column(&column.ours) {
+            Some(ours) => super::Comparison {
+                ours,
+                theirs: ours,
+                form: column.form,
+                engine: crate::catalog::Engine::Postgres,
+                calling_code: subject.country_calling_code.as_deref(),
+            }
+            .plain(value),
+            None => value.to_owned(),
+        }
+    };
+    let (table, words) = (link.table.to_string(), link.words());
+    let mut parts = vec!["subject".to_owned(), subject.name.clone(), table, words];
+    parts.extend(link.columns.iter().map(plain));
+    hex::encode(key.tag("", &parts))
+}
+
+/// The tables that a hold's person is linked to in this database, as rows to be held.
+pub(in crate::plan) fn held_in(
+    known: &Known,
+    database: &str,
+    catalog: &crate::catalog::Catalog,
+) -> Result<Vec<(crate::catalog::TableName, crate::database::HeldRows)>, String> {
+    let mut held = Vec::new();
+    for link in known.subject.links.iter().filter(|link| link.table.database == database) {
+        held.extend(super::linked(&known.subject, link, &known.home, &known.values, catalog)?);
+    }
+    Ok(held)
+}
+
+/// Columns of linked tables whose values are not what their form says, in words without the values.
+pub fn doubts(subject: &Subject, home: &Table, values: &Values, open: &BTreeMap<String, OpenDatabase>) -> Vec<String> {
+    let mut doubts = BTreeSet::new();
+    for link in &subject.links {
+        let Some(catalog) = open.get(&link.table.database).map(|open| &open.catalog) else { continue };
+        let Ok(theirs) = super::table_of(catalog, &link.table) else { continue };
+        let Ok(all) = comparisons(subject, link, home, (theirs, catalog.engine)) else { continue };
+        for (column, comparison) in all {
+            if comparison.is_doubtful(values.of(&column.ours)) {
+                doubts.insert(format!(
+                    "`{}` of {} does not look like what `as: {}` says: rows of other tables are only found where they have the same",
+                    column.ours,
+                    subject.home,
+                    column.form.word()
+                ));
+            }
+        }
+    }
+    doubts.into_iter().collect()
+}
