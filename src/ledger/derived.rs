@@ -9,6 +9,7 @@ use super::{
     entry::{self, HoldSubject},
     parse,
 };
+use crate::ledger::Tag;
 use crate::{
     evidence::{Evidence, merkle::Tree, tag::TagKey},
     store::{Hold, HoldTarget, KeyStatus, NotedIntent, Pause, Store, StoredKey},

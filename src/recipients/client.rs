@@ -7,13 +7,11 @@ use super::{
     Members, OpenError, Quotas, RecipientSettings, Sender,
     circuit::Circuit,
     quota::InProcess,
+    rate::Limiter,
     retry::{Backoff, LONGEST_REST, Verdict, retry_after},
     token::Tokens,
 };
-use crate::{
-    http::is_loopback,
-    language::rate::{Limiter, Rate},
-};
+use crate::{http::is_loopback, language::rate::Rate};
 use futures_util::{StreamExt as _, stream};
 use hyper::body::{Bytes, Frame, SizeHint};
 use reqwest::{

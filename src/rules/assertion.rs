@@ -4,9 +4,10 @@
 use super::{At, Condition, condition_of};
 use crate::{
     catalog::TablePath,
-    clock::period::{self, Period},
+    clock::period::Period,
     diagnostic::{Diagnostic, Place, Places},
     language::format,
+    rules::period,
 };
 use std::time::Duration;
 

@@ -25,6 +25,7 @@ pub mod mail;
 use super::{
     Answer, CheckError, Checked, Facts, Identifier, Identifiers, Kind, Misfit, Notice, OpenError, Plumbing, Recipient,
     RecipientSettings, Sender, Subject, no_remarks,
+    rate::{Limiter, Wait},
 };
 use crate::{
     clock::{self, period::Period},
@@ -32,7 +33,6 @@ use crate::{
     evidence::Grade,
     language::{
         format,
-        rate::{Limiter, Wait},
         shape::{Bounds, Field, MapShape, Shape, Word},
     },
 };
