@@ -132,7 +132,7 @@ pub async fn find(subject: &Subject, home: &mut OpenDatabase, named: &Named) -> 
     let key: Vec<_> = table.key_columns().map(KeyColumn::from).collect();
     let row = dialect.row(&table.name);
     let condition = match named {
-        Named::Key(values) if values.len() == key.len() => dialect.one_of(&row, &key, &[values.clone()]),
+        Named::Key(values) if values.len() == key.len() => dialect.one_of(&row, &key, std::slice::from_ref(values)),
         Named::Key(values) => {
             let names: Vec<_> = key.iter().map(|column| column.name.as_str()).collect();
             let (wanted, names, given) = (key.len(), names.join(", "), values.len());

@@ -285,7 +285,7 @@ pub(in crate::plan) fn held_in(
     Ok(held)
 }
 
-/// Columns of linked tables whose values are not what their form says, in words without the values.
+/// Columns of links without a value, or whose value is not what its form says, in words without the values.
 pub fn doubts(subject: &Subject, home: &Table, values: &Values, open: &BTreeMap<String, OpenDatabase>) -> Vec<String> {
     let mut doubts = BTreeSet::new();
     for link in &subject.links {
@@ -293,6 +293,12 @@ pub fn doubts(subject: &Subject, home: &Table, values: &Values, open: &BTreeMap<
         let Ok(theirs) = super::table_of(catalog, &link.table) else { continue };
         let Ok(all) = comparisons(subject, link, home, (theirs, catalog.engine)) else { continue };
         for (column, comparison) in all {
+            if values.of(&column.ours).trim().is_empty() {
+                doubts.insert(format!(
+                    "`{}` of {} has no value for this person, so no row of {} is linked by it",
+                    column.ours, subject.home, link.table
+                ));
+            }
             if comparison.is_doubtful(values.of(&column.ours)) {
                 doubts.insert(format!(
                     "`{}` of {} does not look like what `as: {}` says: rows of other tables are only found where they have the same",

@@ -13,6 +13,7 @@ mod diagnostics;
 mod odd;
 mod recipients;
 mod spellings;
+mod uses;
 
 /// Who the data of the three databases is about.
 const SUBJECTS: &str = "
