@@ -17,8 +17,8 @@ pub use values::{Comparison, Incomparable};
 use super::OpenDatabase;
 use crate::{
     catalog::{Catalog, Engine, Table, TableKind},
-    database::{Error, HeldRows, KeyColumn, Row, Rows, Spelled, Sql, Statement, spelling, statements},
-    rules::TablePath,
+    database::{Error, ErrorKind, HeldRows, KeyColumn, Row, Rows, Spelled, Sql, Statement, spelling, statements},
+    rules::{TablePath, format},
     settings::{LinkedColumn, Subject, SubjectLink},
 };
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ pub enum Named {
 /// Nobody can be named for certain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotOne {
-    #[error("the subject `{0}` has no identifier `{1}`; it has {2}")]
+    #[error("the subject `{0}` has no identifier {1}; it has {2}")]
     UnknownIdentifier(String, String, String),
     #[error("the key of {table} has {wanted} values ({names}), {given} given")]
     KeyLength { table: String, wanted: usize, names: String, given: usize },
@@ -144,7 +144,10 @@ pub async fn find(subject: &Subject, home: &mut OpenDatabase, named: &Named) -> 
                 let Some(identifier) = subject.identifiers.get(name) else {
                     let known =
                         subject.identifiers.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-                    return Ok(Err(NotOne::UnknownIdentifier(subject.name.clone(), name.clone(), known)));
+                    // what is no name may be a value
+                    let is_name = (format::NAME.check)(name).is_ok();
+                    let name = if is_name { format!("`{name}`") } else { "of that name".to_owned() };
+                    return Ok(Err(NotOne::UnknownIdentifier(subject.name.clone(), name, known)));
                 };
                 let Some(column) = table.column(&identifier.column) else {
                     let why = format!("column `{}` is not in {}", identifier.column, table.name);
@@ -166,7 +169,7 @@ pub async fn find(subject: &Subject, home: &mut OpenDatabase, named: &Named) -> 
     let found = connection.fetch(&statements::keys_where(*dialect, &table.name, &key, &condition, 2)).await;
     let found = match found {
         // the server cannot read the text as a key
-        Err(error) if error.kind == crate::database::ErrorKind::Other => Vec::new(),
+        Err(error) if error.kind == ErrorKind::Other && matches!(named, Named::Key(_)) => Vec::new(),
         found => found?,
     };
     if let [one] = found.as_slice() {

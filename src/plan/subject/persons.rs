@@ -46,7 +46,7 @@ impl Persons {
     /// Looks up the persons of these holds.
     ///
     /// # Errors
-    /// A database fails while it is asked, or the ledger's keys cannot be read.
+    /// The ledger's keys cannot be read.
     pub async fn look_up(job: &Job, all: &[Hold]) -> anyhow::Result<Self> {
         let mut persons = Self::default();
         if !all.iter().any(|hold| matches!(hold.scope, HoldScope::Person { .. })) {
@@ -64,7 +64,11 @@ impl Persons {
                 persons.found.push(FoundPerson { hold: hold.id, databases, outcome });
                 continue;
             };
-            if let Some(unavailable) = persons.open(job, &subject.home.database).await {
+            let outcome = match persons.open(job, &subject.home.database).await {
+                Some(unavailable) => Err(unavailable),
+                None => persons.ask(subject, (hold, key), links, &keys).await,
+            };
+            let outcome = outcome.unwrap_or_else(|unavailable| {
                 let reason = format!(
                     "hold {} is on a person of {}, whose database is not available, so nobody can tell which rows are theirs: {}",
                     hold.name(),
@@ -75,16 +79,8 @@ impl Persons {
                     let unavailable = Unavailable { reason: reason.clone(), temporary: unavailable.temporary };
                     persons.unavailable.entry(database.clone()).or_insert(unavailable);
                 }
-                continue;
-            }
-            let Some(home) = persons.homes.get_mut(&subject.home.database) else { continue };
-            let outcome = match known(subject, home, (hold, key), links, &keys).await {
-                Ok(outcome) => outcome,
-                Err(error) if matches!(error.kind, ErrorKind::Other | ErrorKind::Constraint) => {
-                    Err(format!("its person cannot be looked up any more: {error}"))
-                }
-                Err(error) => return Err(error.into()),
-            };
+                Err(format!("its person cannot be looked up: {}", unavailable.reason))
+            });
             persons.found.push(FoundPerson { hold: hold.id, databases, outcome });
         }
         Ok(persons)
@@ -100,6 +96,32 @@ impl Persons {
             if databases.remove(name).is_some() {
                 unavailable.insert(name.clone(), why.clone());
             }
+        }
+    }
+
+    /// What is known of a hold's person; inside, why the hold cannot be applied any more.
+    ///
+    /// # Errors
+    /// The home database cannot be asked.
+    async fn ask(
+        &mut self,
+        subject: &Subject,
+        (hold, key): (&Hold, &[String]),
+        links: &[PersonLink],
+        keys: &[TagKey],
+    ) -> Result<Result<Known, String>, Unavailable> {
+        let Some(home) = self.homes.get_mut(&subject.home.database) else {
+            return Ok(Err(format!("its database `{}` is not in sunset.yaml", subject.home.database)));
+        };
+        match known(subject, home, (hold, key), links, keys).await {
+            Ok(outcome) => Ok(outcome),
+            Err(error) if matches!(error.kind, ErrorKind::Other | ErrorKind::Constraint) => {
+                Ok(Err(format!("its person cannot be looked up any more: {error}")))
+            }
+            Err(error) => Err(Unavailable {
+                temporary: !matches!(error.kind, ErrorKind::Refused | ErrorKind::Privilege),
+                reason: error.to_string(),
+            }),
         }
     }
 
