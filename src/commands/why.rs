@@ -87,8 +87,7 @@ pub async fn run(global: &Global, args: &WhyArgs, console: &mut Console) -> anyh
         Ok(Some(verdicts)) => verdicts,
         Ok(None) => {
             return Err(Stop::invalid(format!(
-                "{} has no row with this key; `sunset ledger prove` tells whether it was disposed of",
-                named
+                "{named} has no row with this key; `sunset ledger prove` tells whether it was disposed of"
             )));
         }
         Err(diagnostics) => {

@@ -9,9 +9,12 @@ use super::{
     entry::{self, HoldSubject},
     parse,
 };
-use crate::ledger::Tag;
 use crate::{
-    evidence::{Evidence, merkle::Tree, tag::TagKey},
+    evidence::{
+        Evidence,
+        merkle::Tree,
+        tag::{Tag, TagKey},
+    },
     store::{Hold, HoldTarget, KeyStatus, NotedIntent, Pause, Store, StoredKey},
 };
 use jiff::Timestamp;

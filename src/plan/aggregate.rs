@@ -1,9 +1,6 @@
 //! A rule's aggregate against the live schema, and how many groups a run would keep.
 
-use super::{
-    find::{find_column, find_table},
-    resolve::Resolver,
-};
+use super::find::{find_column, find_table};
 use crate::{
     catalog::{Column, ColumnKind, Engine, Table, TableKind, TableName},
     clock::{
@@ -12,6 +9,7 @@ use crate::{
     },
     database::{AddedUp, AggregateWork, Arithmetic, Connection, Dialect, Error, KeyColumn, Work, aggregate},
     diagnostic::{Code, Diagnostic, Place},
+    plan::resolver::Resolver,
     rules::{Aggregate, GroupedBy, Total},
     sql::Sql,
 };

@@ -1,7 +1,7 @@
 //! Assertions held against the databases and against what people have attested. Reading only; what is told are numbers of
 //! rows and names of columns, never a value.
 
-use super::{OpenDatabase, Unavailable, condition, find::find_column, find_table};
+use super::{condition, find::find_column, find_table};
 use crate::{
     catalog::{Catalog, Column, ColumnKind, Engine, Table, TableName},
     clock::{
@@ -15,6 +15,7 @@ use crate::{
     job::Job,
     ledger::AssertionResult,
     outcome::Outcome,
+    plan::open::{OpenDatabase, Unavailable},
     recipients::{CheckError, Retention},
     rules::{Assertion, Check, NoRows, RetentionAt},
     sql::{Sql, Statement, Value},

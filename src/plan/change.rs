@@ -1,10 +1,6 @@
 //! What a disposition makes of a row's columns, as SQL, and the condition that it is still to be done.
 
-use super::{
-    find::{find_column, find_table},
-    resolve::{Resolver, Surroundings},
-    starting_point::path_between,
-};
+use super::find::{find_column, find_table};
 use crate::{
     anonymize::{self, Certainty, Technique},
     catalog::{Column, ColumnKind, Engine, Table, TableName},
@@ -14,6 +10,7 @@ use crate::{
     },
     database::{Change, Computed, Dialect, KeyColumn, statements},
     diagnostic::{Code, Diagnostic, Place},
+    plan::{path::path_between, resolver::Resolver, surroundings::Surroundings},
     rules::Disposition,
     sql::Sql,
 };

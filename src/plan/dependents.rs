@@ -4,7 +4,6 @@ use super::{
     change::{changes, hold_still},
     find::find_table,
     indexes::{self, MissingIndex},
-    resolve::Surroundings,
 };
 use crate::{
     anonymize::Technique,
@@ -12,6 +11,7 @@ use crate::{
     database::{Change, DependentWork, Dialect, Guard, KeyColumn, Link, statements},
     diagnostic::{Code, Diagnostic, Place},
     evidence::Evidence,
+    plan::surroundings::Surroundings,
     rules::{Covers, Dependent, Disposition, Rule},
     sql::Sql,
 };

@@ -3,10 +3,11 @@
 //! [`bind`] finds the tables of holds in a live schema, under new names too where the engine can tell, and notices those
 //! that are gone. The [`Bound`] holds of a database then say of each table which of its rows stay.
 
-use super::{
-    OpenDatabase, starting_point,
-    subject::{self, FoundPerson, Persons},
-};
+mod person;
+
+pub(super) use person::home_row;
+
+use super::subject::Persons;
 use crate::{
     catalog::{Binding, Catalog, PersonLink, Table, TableKind, TableName},
     database::{
@@ -14,6 +15,7 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Place},
     job::Job,
+    plan::{open::OpenDatabase, path::undeclared},
     rules::condition,
     sql::{Sql, Statement},
 };
@@ -152,17 +154,6 @@ pub async fn bind_in(
     };
     bound.lost.extend(holds.iter().filter_map(missing));
     Ok(bound)
-}
-
-/// The table that has the home row of a hold on a person, or why there is none.
-///
-/// # Errors
-/// The database fails while it is asked.
-pub(super) async fn home_row(open: &mut OpenDatabase, hold: &Hold) -> Result<Result<TableName, String>, Error> {
-    let OpenDatabase { connection, catalog, dialect, .. } = open;
-    let mut binder = Binder { connection: connection.as_mut(), catalog, dialect: *dialect, identity: None };
-    binder.identity = binder.database_identity().await;
-    Ok(binder.find(hold, &mut Vec::new()).await?.map(|found| found.table))
 }
 
 /// What a hold on these columns of a table is found again by, and how many rows it is about.
@@ -318,64 +309,6 @@ impl Binder<'_> {
         Ok(Ok(BoundHold { id, matter, table: table.name.clone(), held: tables, ends: BTreeSet::new() }))
     }
 
-    /// A person's rows in this database: the home row where it is here, and the rows of tables that are linked to it. `None`:
-    /// no row can be linked, since the person has no such values.
-    async fn find_person(
-        &mut self,
-        hold: &Hold,
-        database: &str,
-        person: Option<&FoundPerson>,
-        warnings: &mut Vec<Diagnostic>,
-    ) -> Result<Result<Option<BoundHold>, String>, Error> {
-        let known = match person.map(|person| &person.outcome) {
-            Some(Ok(known)) => known,
-            Some(Err(why)) => return Ok(Err(why.clone())),
-            None => return Ok(Err("its person cannot be looked up: the home database is not available".to_owned())),
-        };
-        let linked = match subject::held_in(known, database, self.catalog) {
-            Ok(linked) => linked,
-            Err(why) => return Ok(Err(why)),
-        };
-        for (table, held) in &linked {
-            // nobody waits for a table to be read through
-            let condition = held.rows.sql(self.dialect, &self.dialect.row(table));
-            let statement = self.dialect.explain(&statements::any_row(self.dialect, table, Some(&condition)));
-            match self.connection.fetch(&statement).await {
-                Ok(_) => {}
-                Err(error) if matches!(error.kind, ErrorKind::Other | ErrorKind::Constraint) => {
-                    return Ok(Err(format!("rows of {table} cannot be looked for: {error}")));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let mut ends = BTreeSet::new();
-        for path in known.subject.ends_in(database) {
-            match subject::table_of(self.catalog, path) {
-                Ok(table) => drop(ends.insert(table.name.clone())),
-                // where the way ends cannot be told: without it, more is held
-                Err(why) => warnings.push(
-                    Diagnostic::warning(Code::HoldInDoubt, Place::file("sunset.yaml"), format!("`not_theirs`: {why}"))
-                        .help("take it out, or name the table as it is called now"),
-                ),
-            }
-        }
-        let home = match hold.database == database {
-            true => match self.find(hold, warnings).await? {
-                Ok(found) => Some(found),
-                Err(why) => return Ok(Err(why)),
-            },
-            false => None,
-        };
-        let (id, matter) = (hold.id, hold.matter.clone());
-        Ok(Ok(match (home, linked.first()) {
-            (Some(home), _) => Some(BoundHold { held: home.held.into_iter().chain(linked).collect(), ends, ..home }),
-            (None, Some((first, _))) => {
-                Some(BoundHold { id, matter, table: first.clone(), held: linked.clone(), ends })
-            }
-            (None, None) => None,
-        }))
-    }
-
     /// The hold's table has another name now, and another table has the old one: one of them has the rows.
     fn namesake(
         &self,
@@ -455,7 +388,7 @@ fn ties(job: &Job, database: &str, catalog: &Catalog) -> Vec<Tie> {
     }
     for rule in job.rules().filter(|rule| rule.table.database == database) {
         let Some(table) = catalog.table(rule.table.schema.as_deref(), &rule.table.table) else { continue };
-        let Some((related, way)) = starting_point::undeclared(rule, table, catalog) else { continue };
+        let Some((related, way)) = undeclared(rule, table, catalog) else { continue };
         let (table, related) = (root(catalog, table), root(catalog, related));
         let tells = |of: &Table, column: &KeyColumn| {
             of.primary_key == [column.name.clone()]

@@ -1,9 +1,9 @@
 //! Indexes that are not there and would help, with the statement that makes each.
 
-use super::resolve::Surroundings;
 use crate::{
     catalog::{Engine, Table, TableName},
     diagnostic::{Code, Diagnostic, Place},
+    plan::surroundings::Surroundings,
 };
 use serde::{Deserialize, Serialize};
 

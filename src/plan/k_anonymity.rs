@@ -1,14 +1,6 @@
 //! The gate behind an anonymizing rule: the groups that its rows form, and what is done about those that are too small.
 
-use super::{
-    Options, PlannedStatement,
-    change::changes,
-    condition, dependents,
-    find::find_column,
-    guard,
-    prepare::{dependent_statements, planned},
-    resolve::{Resolver, Surroundings},
-};
+use super::{PlannedStatement, change::changes, condition, dependents, find::find_column, guard};
 use crate::{
     anonymize::{self, Generalize, Technique},
     catalog::{Column, Table},
@@ -19,6 +11,12 @@ use crate::{
         statements::{self, KeySelection},
     },
     diagnostic::{Code, Diagnostic, Severity},
+    plan::{
+        options::Options,
+        resolver::Resolver,
+        shown::{dependent_statements, planned},
+        surroundings::Surroundings,
+    },
     rules::{AtLast, Dependent, Disposition, KAnonymity, Limits, Missing},
     sql::{Sql, Statement},
 };

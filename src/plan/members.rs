@@ -1,11 +1,12 @@
 //! Who stays with recipients whose lists are made anew: their tables against the schema, ready to be read.
 
-use super::{OpenDatabase, condition, find::find_column, find_table};
+use super::{condition, find::find_column, find_table};
 use crate::{
     catalog::TableKind,
     database::{KeyColumn, MembersWork},
     diagnostic::{Code, Diagnostic},
     job::Job,
+    plan::open::OpenDatabase,
     recipients::members::Source,
     rules::Rule,
 };

@@ -18,22 +18,28 @@ mod indexes;
 mod interplay;
 mod k_anonymity;
 mod members;
+mod open;
+mod options;
 mod order;
 mod outlast;
 mod overlap;
 mod pace;
 mod partitions;
+mod path;
 mod prepare;
 mod privileges;
 mod read_tables;
 mod recipients;
 mod resolve;
+mod resolver;
 pub mod reviewed;
 pub mod row;
 mod sample;
 mod schema;
+mod shown;
 mod starting_point;
 pub mod subject;
+mod surroundings;
 mod timeline;
 mod unmatched;
 
@@ -51,16 +57,16 @@ pub use indexes::MissingIndex;
 pub use interplay::check as check_together;
 pub use k_anonymity::{Gate, Measure, PAGE, Passed, PlannedKAnonymity, gate_refusal};
 pub use members::{PlannedMembers, resolve as members};
+pub use open::{OpenDatabase, Unavailable, open_database, open_databases};
+pub use options::{Before, Options};
 pub use partitions::{PartitionByRows, PlannedPartition, PlannedPartitions, SetAside, WholePartition};
-pub use prepare::{
-    Before, Checked, OpenDatabase, Options, Prepared, PreparedStep, Unavailable, check, chosen, databases_of,
-    lost_words, open_database, open_databases, prepare, surroundings,
-};
+pub use prepare::{Checked, Prepared, PreparedStep, check, chosen, databases_of, lost_words, prepare};
 pub use privileges::{NOTING, Need, noting_batches, privileges};
 pub use read_tables::ReadTable;
 pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient, StillUsed, is_late};
 pub use resolve::{Resolved, resolve_rule};
 pub use schema::PlannedSchema;
+pub use surroundings::surroundings;
 pub use timeline::{Act, CategoryLife, Timeline, timeline};
 
 use crate::{

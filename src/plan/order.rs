@@ -2,8 +2,10 @@
 //! it began; apart from that a rule on a referencing table goes before the rule on the table it references, so that rows
 //! which wait for their kept dependents go in the same night.
 
-use super::interplay::{Because, Precedence};
-use crate::catalog::{Catalog, TableName};
+use crate::{
+    catalog::{Catalog, TableName},
+    plan::interplay::conflict::{Because, Precedence},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the order is decided on.

@@ -1,6 +1,6 @@
 //! Dependents that a rule of their own may keep for longer than the rule that takes them along.
 
-use super::{OpenDatabase, resolve::Resolved};
+use super::resolve::Resolved;
 use crate::{
     catalog::{TableName, TablePath},
     clock::{
@@ -10,6 +10,7 @@ use crate::{
     database::Link,
     diagnostic::{Code, Diagnostic},
     language::shape::nearest,
+    plan::open::OpenDatabase,
     rules::{Dependent, Disposition, Missing, Rule, RuleDependent},
 };
 use std::collections::BTreeMap;

@@ -5,10 +5,10 @@
 //! conditions can hold together is decided on paper where they are written as data, and by asking the database where
 //! one is SQL, or where only the database knows whether two words are equal.
 
-use super::interplay::{Life, Names};
 use crate::{
     catalog::Literal,
     diagnostic::{Code, Diagnostic},
+    plan::interplay::{life::Life, names::Names},
     rules::{Condition, Disposition, Match, Rule},
 };
 use jiff::civil::Date;

@@ -1,10 +1,10 @@
 //! The pace before a run: whether what it minds can be watched, and the words for it in the plan.
 
-use super::OpenDatabase;
 use crate::{
     database::{self, Error, Observer},
     diagnostic::{Code, Diagnostic, Place},
     job::{Job, SETTINGS_FILE},
+    plan::open::OpenDatabase,
     settings::{Activity, DatabaseSettings, Pace, Replica, Settings, UnreachableReplica, WhenTimeIsUp},
 };
 use futures_util::future::join_all;

@@ -1,39 +1,42 @@
 //! Connects, reads the live schemas, resolves every rule, counts: the whole of planning in one call.
 
 use super::{
-    Counts, DatabaseFacts, FORMAT, HeldBy, Hold, MissingIndex, Plan, PlannedStatement, Starts, Step, Unplanned,
-    WholePartition,
+    Counts, DatabaseFacts, FORMAT, HeldBy, Plan, Step, Unplanned, WholePartition,
     access::{self, Walk},
     aggregate,
-    assertion::{self, CheckedAssertion, Said},
+    assertion::{self, CheckedAssertion},
     count, guard,
-    holds::{self, Bound},
-    indexes,
-    interplay::{self, Because, Precedence},
-    k_anonymity::{self, Gate, Passed},
-    members, order, outlast, pace, partitions,
+    holds::{self, Bound, Hold},
+    indexes::{self, MissingIndex},
+    interplay::{
+        self,
+        conflict::{Because, Precedence},
+    },
+    k_anonymity::{self, Gate},
+    members,
+    open::{OpenDatabase, Unavailable, open_databases},
+    options::{Before, Options},
+    order, outlast, pace, partitions,
     read_tables::{Needs, ReadTable, read_tables},
-    recipients::{self, Answers},
-    resolve::{self, Resolved, Surroundings},
+    recipients,
+    resolve::{self, Resolved},
     sample,
     schema::{self, PlannedSchema},
+    shown::planned_statements,
     subject::{self, Persons},
+    surroundings::surroundings,
     unmatched,
 };
 use crate::{
-    catalog::{Catalog, Engine, Facts, Table},
+    catalog::{Catalog, Engine, Table},
     clock,
-    database::{
-        self, Change, Connection, Database, DependentWork, Dialect, ErrorKind, FactScope, KeyColumn, Lock, MembersWork,
-        Watched, Work,
-        statements::{self, KeySelection, Range, RangeStatements, Stride},
-    },
+    database::{self, Change, Connection, Dialect, ErrorKind, KeyColumn, MembersWork, Watched, Work, statements},
     diagnostic::{Code, Diagnostic, Place, Severity},
     job::Job,
     language::shape::nearest,
     outcome::Outcome,
     rules::{Disposition, Limits, Rule},
-    sql::{Sql, Statement},
+    sql::Sql,
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -42,70 +45,6 @@ use std::{
     time::Instant,
 };
 use tokio::sync::Mutex;
-
-/// What a plan is asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Only these rules, and those that bear one of `tags`; all of them when both are empty.
-    pub rules: Vec<String>,
-    pub tags: Vec<String>,
-    /// Examples per step.
-    pub samples: u32,
-    /// Look at every row for a starting point that cannot be read, even with nothing due.
-    pub thorough: bool,
-    /// How the batches of a reviewed plan walk, in its words, by rule.
-    pub walks: BTreeMap<String, String>,
-    /// The secret of keyed techniques.
-    pub pseudonym_key: Option<Vec<u8>>,
-    /// What others have said that assertions are about; `None`: assertions are not looked at.
-    pub said: Option<Said>,
-    /// What recipients have answered, to tell who is still to be asked about; `None` when nobody wants to know.
-    pub answers: Option<Answers>,
-    /// Gates that were passed before, by rule.
-    pub passed: BTreeMap<String, Passed>,
-    /// What earlier runs have left in the store; `None` where nobody asks what was before.
-    pub before: Option<Before>,
-}
-
-/// What is known of earlier runs.
-#[derive(Clone, Debug, Default)]
-pub struct Before {
-    /// Rules that have disposed of rows.
-    pub disposed: BTreeSet<String>,
-    /// Rows with and without a starting point after the last run, by rule.
-    pub starts: BTreeMap<String, Starts>,
-    /// Rules that were in a run.
-    pub ran: BTreeSet<String>,
-    /// What the run executes was reviewed by a person.
-    pub reviewed: bool,
-}
-
-impl Before {
-    /// Rules that were in a run and are in no file any more, although nobody has retired them.
-    pub fn gone(&self, job: &Job) -> Vec<String> {
-        let is_known = |id: &&String| job.rules().all(|rule| rule.id != **id) && !job.settings.retired.contains(*id);
-        self.ran.iter().filter(is_known).cloned().collect()
-    }
-}
-
-/// A database that is connected, with its schema.
-pub struct OpenDatabase {
-    pub database: Box<dyn Database>,
-    pub connection: Box<dyn Connection>,
-    pub catalog: Catalog,
-    /// What the schema had before the catalog was read.
-    pub facts: Facts,
-    pub dialect: &'static dyn Dialect,
-    /// Tells the database: entries of the settings that lead to one database have one identity.
-    pub identity: String,
-}
-
-/// Why a database cannot be planned for.
-#[derive(Clone, Debug)]
-pub struct Unavailable {
-    pub reason: String,
-    pub temporary: bool,
-}
 
 /// A plan with what it takes to execute it.
 pub struct Prepared {
@@ -149,48 +88,6 @@ pub struct PreparedStep {
 pub fn databases_of<'a>(job: &'a Job, rules: &[&'a Rule]) -> BTreeSet<&'a str> {
     let members = members::sources(job, rules).map(|(_, source)| source.table.database.as_str());
     members.chain(rules.iter().map(|rule| rule.table.database.as_str())).collect()
-}
-
-/// Connects to databases, by name. Those that cannot be reached are told apart.
-pub async fn open_databases(
-    job: &Job,
-    names: BTreeSet<&str>,
-) -> (BTreeMap<String, OpenDatabase>, BTreeMap<String, Unavailable>) {
-    let (mut open, mut unavailable) = (BTreeMap::new(), BTreeMap::new());
-    for name in names {
-        // loading has refused names that the settings do not know
-        let Some(settings) = job.settings.databases.get(name) else { continue };
-        match open_database(settings, &job.settings.pace).await {
-            Ok(database) => {
-                open.insert(name.to_owned(), database);
-            }
-            Err(error) => {
-                let temporary = !matches!(error.kind, ErrorKind::Refused | ErrorKind::Privilege);
-                unavailable.insert(name.to_owned(), Unavailable { reason: error.to_string(), temporary });
-            }
-        }
-    }
-    (open, unavailable)
-}
-
-/// Connects to one database and reads its schema.
-pub async fn open_database(
-    settings: &crate::settings::DatabaseSettings,
-    pace: &crate::settings::Pace,
-) -> Result<OpenDatabase, database::Error> {
-    let database = database::open(settings, pace)?;
-    let mut connection = database.connect_to_count().await?;
-    let engine = database.engine();
-    // what comes while the catalog is read may be in it or not: it counts as new
-    let facts =
-        database::facts::read(connection.as_mut(), database::dialect(engine, ""), &FactScope::Everything).await?;
-    let catalog = database.catalog(connection.as_mut()).await?;
-    let dialect = database::dialect(engine, &catalog.version);
-    // servers that only speak an engine's protocol may not know what they are asked here
-    let told = connection.named(dialect.whereabouts()).await.unwrap_or_default();
-    let told: Vec<_> = told.into_iter().flatten().filter_map(|(_, value)| value).collect();
-    let identity = if told.is_empty() { settings.name.clone() } else { told.join("/") };
-    Ok(OpenDatabase { database, connection, catalog, facts, dialect, identity })
 }
 
 /// Makes the plan.
@@ -386,24 +283,6 @@ pub fn chosen<'a>(job: &'a Job, rules: &[String], tags: &[String], found: &mut V
     let is_chosen = |rule: &&Rule| rules.contains(&rule.id) || rule.tags.iter().any(|tag| tags.contains(tag));
     let all = rules.is_empty() && tags.is_empty();
     job.rules().filter(|rule| all || is_chosen(rule)).collect()
-}
-
-/// What rules are resolved with.
-pub fn surroundings<'a>(
-    job: &'a Job,
-    open: &'a OpenDatabase,
-    holds: &'a Bound,
-    now: Timestamp,
-    options: &'a Options,
-) -> Surroundings<'a> {
-    Surroundings {
-        settings: &job.settings,
-        catalog: &open.catalog,
-        dialect: open.dialect,
-        holds,
-        now,
-        pseudonym_key: options.pseudonym_key.as_deref(),
-    }
 }
 
 fn has_errors(found: &[Diagnostic]) -> bool {
@@ -790,134 +669,6 @@ async fn not_maintained(
 fn warnings(resolved: &Resolved) -> Vec<String> {
     let others = resolved.warnings.iter().filter(|w| !matches!(w.code, Code::NoIndex | Code::NoDependentIndex));
     others.map(|warning| format!("{}: {}", warning.code.as_str(), warning.message)).collect()
-}
-
-fn range_statements(dialect: &dyn Dialect, work: &Work, range: &Range) -> Vec<(&'static str, Statement)> {
-    let add = work.aggregate.as_ref().map(|aggregate| {
-        let statement = database::aggregate::add_range(dialect, work, aggregate, range);
-        (ADD, statement)
-    });
-    let mut shown = match statements::range(dialect, work, range, work.lock()) {
-        RangeStatements::Returning(take) | RangeStatements::Counted(take) => vec![("change a batch", take)],
-        RangeStatements::Locked { select, change } | RangeStatements::Packed { select, change, plain: None } => {
-            vec![("take a batch", select), ("change a batch", change)]
-        }
-        RangeStatements::Packed { select, change, plain: Some(plain) } => vec![
-            ("take a batch", select),
-            ("change a batch", change),
-            ("change a batch in which every starting point can be read", plain),
-        ],
-    };
-    let before = shown.iter().position(|(purpose, _)| *purpose == "change a batch").unwrap_or(0);
-    shown.splice(before..before, add);
-    shown
-}
-
-/// Between taking a batch and changing it.
-const ADD: &str = "add a batch up";
-
-/// What changes the rows of a dependent.
-pub(super) fn dependent_statements(
-    dialect: &dyn Dialect,
-    dependent: &DependentWork,
-    lock: Lock,
-) -> Vec<(&'static str, Statement)> {
-    let key = |columns: &[KeyColumn]| [vec!["(key)".to_owned(); columns.len()]];
-    let keys = key(dependent.referenced());
-    let names = key(&dependent.key);
-    match dependent.goes_by_name(dialect, lock) {
-        true => vec![
-            ("look its dependents up", statements::dependent_keys(dialect, dependent, &keys, true)),
-            ("take its dependents", statements::lock_named(dialect, dependent, (&names, &keys), true, lock)),
-            ("change its dependents", statements::change_named(dialect, dependent, &names)),
-        ],
-        false => vec![("change its dependents", statements::change_dependents(dialect, dependent, &keys))],
-    }
-}
-
-/// Every statement that the step would send, with words in place of the keys that only a batch knows.
-fn planned_statements(
-    dialect: &dyn Dialect,
-    work: &Work,
-    walk: &Walk,
-    members: &BTreeMap<String, MembersWork>,
-) -> Vec<PlannedStatement> {
-    let selection = KeySelection::of(work);
-    let key = |columns: usize| vec!["(key)".to_owned(); columns];
-    let keys = [key(work.locator().len())];
-    let mut shown: Vec<(&str, Statement)> = vec![("count what is due", statements::tally(dialect, work))];
-    if let Some(missing) = statements::missing(dialect, work) {
-        shown.push(("count what has no starting point", missing));
-    }
-    let after = key(work.locator().len());
-    if let Some(aggregate) = &work.aggregate {
-        shown.push(("let large enough groups in", database::aggregate::survey(dialect, work, aggregate)));
-        shown.push(("count groups", database::aggregate::tally(dialect, work, aggregate)));
-    }
-    match walk {
-        Walk::Keys if !work.recipients.is_empty() => {
-            let page = statements::page(dialect, work, &selection, work.disposable_rows(), Some(&after), 1000);
-            shown.push(("read whose recipients are to be served", page));
-            for members in work.recipients.iter().filter_map(|recipient| members.get(&recipient.name)) {
-                let after = key(members.key.len());
-                shown.push(("read who stays", statements::members(members, Some(&after), 1000)));
-            }
-            let chosen = statements::select_chosen(dialect, work, &selection, &keys, Some(Lock::Waiting));
-            shown.push(("take a batch of those who are served", chosen));
-        }
-        Walk::Keys => {
-            shown.push(("find where a chunk ends", statements::boundary(dialect, work, Some(&after), None, 10_000)));
-            let (bounds, lock) = (Some(after.as_slice()), Some(work.lock()));
-            let take = statements::select_keys(dialect, work, &selection, bounds, bounds, 1000, lock);
-            shown.push(("take a batch", take));
-        }
-        Walk::StartingPoint(column) => {
-            let (from, lock) = (Some("(starting point)"), Some(work.lock()));
-            let statement = statements::select_by_point(dialect, work, column, &selection, from, 1000, lock);
-            shown.push(("take a batch", statement));
-        }
-        Walk::KeyRanges => {
-            let range = Range::Keys { after: Some(after.clone()), through: Some(after.clone()) };
-            let boundary = statements::boundary(dialect, work, Some(&after), None, 1000);
-            shown.push(("find where a batch ends", boundary));
-            shown.extend(range_statements(dialect, work, &range));
-        }
-        Walk::Blocks { strides } => {
-            // the same for each partition, by its own name: those come and go
-            let stride = Stride { of: *strides, nth: 0 };
-            let range = Range::Blocks { leaf: work.table.clone(), from: 0, to: 64, stride };
-            shown.extend(range_statements(dialect, work, &range));
-        }
-    }
-    if work.lock() == Lock::AtOnce && !dialect.lock_rows(Lock::Free).is_empty() {
-        let free = statements::select_chosen(dialect, work, &selection, &keys, Some(Lock::Free));
-        shown.push(("take those of its rows that nobody else has locked", free));
-    }
-    if let (Some(aggregate), Walk::Keys | Walk::StartingPoint(_)) = (&work.aggregate, walk) {
-        shown.push((ADD, database::aggregate::add_keys(dialect, work, aggregate, &keys)));
-    }
-    for dependent in &work.dependents {
-        shown.extend(dependent_statements(dialect, dependent, work.lock()));
-    }
-    match (walk, &work.change) {
-        (Walk::Keys | Walk::StartingPoint(_), Change::Compute { computed, .. }) => {
-            let values: Vec<_> = computed
-                .iter()
-                .map(|column| dialect.new_value(&column.column.codec, "(pseudonym)".to_owned()))
-                .collect();
-            shown.push(("change a row", statements::change_one(dialect, work, &keys[0], &values)));
-        }
-        (Walk::Keys | Walk::StartingPoint(_), _) => {
-            shown.push(("change a batch", statements::change_keys(dialect, work, &keys)));
-        }
-        _ => {}
-    }
-    shown.into_iter().map(|(purpose, statement)| planned(purpose, &statement)).collect()
-}
-
-pub(super) fn planned(purpose: &str, statement: &Statement) -> PlannedStatement {
-    let values = statement.args.iter().map(ToString::to_string).collect();
-    PlannedStatement { purpose: purpose.to_owned(), sql: statement.sql.clone(), values }
 }
 
 /// The rules that a database which cannot be used keeps waiting.

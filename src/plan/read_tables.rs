@@ -1,9 +1,10 @@
 //! What all rules of a job read in one database: what a trigger must leave alone in rows that no rule is changing.
 
-use super::{interplay::TableId, prepare::OpenDatabase, resolve::Resolved};
+use super::resolve::Resolved;
 use crate::{
     catalog::{Engine, TableName},
     database::KeyColumn,
+    plan::{interplay::names::TableId, open::OpenDatabase},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

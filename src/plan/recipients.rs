@@ -1,10 +1,6 @@
 //! Who is asked before rows change: columns against the schema, and what that will take.
 
-use super::{
-    Counts, PlannedMembers,
-    find::find_column,
-    resolve::{Resolved, Resolver},
-};
+use super::{Counts, PlannedMembers, find::find_column, resolve::Resolved};
 use crate::{
     catalog::Table,
     clock::period::Period,
@@ -13,6 +9,7 @@ use crate::{
         Grade,
         tag::{Tag, TagKey},
     },
+    plan::resolver::Resolver,
     recipients::{Quota, Subject},
     rules::Rule,
     settings::Settings,

@@ -3,31 +3,20 @@
 use super::{
     condition, dependents,
     find::find_table,
-    holds::Bound,
     indexes::{self, MissingIndex},
-    starting_point::EpochColumn,
 };
 use crate::{
-    catalog::{Catalog, Engine, Table, TableKind, TableName},
+    catalog::{Engine, Table, TableKind, TableName},
     clock,
-    database::{Change, DependentWork, Dialect, KeyColumn, Point, Work},
+    database::{Change, DependentWork, KeyColumn, Point, Work},
     diagnostic::{Code, Diagnostic},
+    plan::{
+        resolver::{EpochColumn, Resolver},
+        surroundings::Surroundings,
+    },
     rules::{Covers, Disposition, Missing, Rule},
-    settings::Settings,
     sql::Sql,
 };
-use jiff::Timestamp;
-
-/// What [`resolve_rule`] works with.
-pub struct Surroundings<'a> {
-    pub settings: &'a Settings,
-    pub catalog: &'a Catalog,
-    pub dialect: &'static dyn Dialect,
-    pub holds: &'a Bound,
-    pub now: Timestamp,
-    /// The secret of keyed techniques, where the settings give one.
-    pub pseudonym_key: Option<&'a [u8]>,
-}
 
 /// A rule that fits its database.
 #[derive(Clone, Debug)]
@@ -65,22 +54,7 @@ pub fn resolve_rule(rule: &Rule, around: &Surroundings) -> Result<Resolved, Vec<
     }
 }
 
-pub(super) struct Resolver<'a, 'b> {
-    pub(super) rule: &'a Rule,
-    pub(super) around: &'a Surroundings<'a>,
-    pub(super) found: &'b mut Vec<Diagnostic>,
-    pub(super) missing_indexes: Vec<MissingIndex>,
-    /// Columns of other tables that the rule's own changes read.
-    pub(super) looked_at: Vec<(TableName, Vec<String>)>,
-    pub(super) epoch: Option<EpochColumn>,
-}
-
 impl Resolver<'_, '_> {
-    /// Collects the diagnostic of a failed step.
-    pub(super) fn keep<T>(&mut self, result: Result<T, Diagnostic>) -> Option<T> {
-        result.map_err(|diagnostic| self.found.push(diagnostic)).ok()
-    }
-
     fn resolve(mut self) -> Option<Resolved> {
         let (rule, around) = (self.rule, self.around);
         let (catalog, dialect) = (around.catalog, around.dialect);

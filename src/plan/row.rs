@@ -1,9 +1,7 @@
 //! What the rules say of one row: which govern it, what holds it, until when it stays.
 
 use super::{
-    OpenDatabase, Options,
     holds::Bound,
-    prepare::surroundings,
     resolve::{self, Resolved},
 };
 use crate::{
@@ -13,6 +11,7 @@ use crate::{
     diagnostic::Diagnostic,
     evidence::Grade,
     job::Job,
+    plan::{open::OpenDatabase, options::Options, surroundings::surroundings},
     rules::{Disposition, Rule},
     settings::Settings,
     sql::Sql,

@@ -3,20 +3,20 @@
 use super::{
     find::{find_column, find_table},
     indexes,
-    resolve::Resolver,
 };
 use crate::{
-    catalog::{Catalog, Column, ColumnKind, Engine, ForeignKey, Table, TableName},
+    catalog::{Column, ColumnKind, Engine, Table, TableName},
     clock::{
         Cutoffs, DueDays, PointKind,
         starting_point::{Encoding, Pick, Source, Zero},
     },
-    database::{
-        KeyColumn,
-        statements::{self, Way},
-    },
+    database::{KeyColumn, statements},
     diagnostic::{Code, Diagnostic, Place},
-    rules::{Rule, StartingPoint},
+    plan::{
+        path::path_between,
+        resolver::{EpochColumn, Resolver},
+    },
+    rules::StartingPoint,
     sql::{Sql, Value},
 };
 use jiff::tz::TimeZone;
@@ -244,48 +244,6 @@ impl Resolver<'_, '_> {
     }
 }
 
-/// The related table, and the way by which a rule looks for its rows where no foreign key leads there.
-pub(super) fn undeclared<'a>(rule: &Rule, table: &Table, catalog: &'a Catalog) -> Option<(&'a Table, Way)> {
-    let Source::Related { table: path, through, .. } = &rule.starting_point.source else { return None };
-    let related =
-        catalog.table(path.schema.as_deref(), &path.table).filter(|_| path.database == rule.table.database)?;
-    let leads = |from: &Table, to: &Table| {
-        from.foreign_keys.iter().any(|key| key.references == to.name && key.columns.contains(through))
-    };
-    if leads(related, table) || leads(table, related) {
-        return None;
-    }
-    Some((related, path_between(table, related, through, Place::file("")).ok()?))
-}
-
-/// A column that counts time from 1970 and says when a rule's periods begin.
-#[derive(Clone, Debug)]
-pub struct EpochColumn {
-    pub table: TableName,
-    pub column: String,
-    pub kind: PointKind,
-}
-
-impl EpochColumn {
-    /// What stands against the unit, if all values of the column lie in January 1970 or after 2100: its greatest value, its
-    /// least, and its least above 0.
-    pub fn misfit(&self, [most, least, positive]: [Option<f64>; 3]) -> Option<(&'static str, &'static str)> {
-        // seconds
-        const FEBRUARY_1970: f64 = 2_678_400.0;
-        const YEAR_2101: f64 = 4_133_980_800.0;
-        let unit = if self.kind == PointKind::EpochMilliseconds { 1000.0 } else { 1.0 };
-        if least? < 0.0 {
-            return None;
-        }
-        if most? < FEBRUARY_1970 * unit {
-            let help = "it seems to count a greater unit: try `as: epoch_seconds`";
-            return positive.map(|_| ("in January 1970", help));
-        }
-        let help = "it seems to count a smaller unit: try `as: epoch_milliseconds`";
-        (positive? >= YEAR_2101 * unit).then_some(("after the year 2100", help))
-    }
-}
-
 fn is_epoch(kind: PointKind) -> bool {
     matches!(kind, PointKind::EpochSeconds | PointKind::EpochMilliseconds)
 }
@@ -293,44 +251,4 @@ fn is_epoch(kind: PointKind) -> bool {
 fn start_zero_without_number(start: &StartingPoint) -> bool {
     let counted = matches!(start.encoding, Some(Encoding::EpochSeconds | Encoding::EpochMilliseconds));
     start.zero != Zero::default() && !counted
-}
-
-/// The way from a row of `table` to its related rows.
-pub(super) fn path_between(table: &Table, related: &Table, through: &str, place: Place) -> Result<Way, Diagnostic> {
-    let columns = |table: &Table, names: &[String]| -> Option<Vec<KeyColumn>> {
-        names.iter().map(|name| table.column(name).map(KeyColumn::from)).collect()
-    };
-    let way = |their_names: &[String], our_names: &[String], down: bool| {
-        Some(Way { theirs: columns(related, their_names)?, ours: columns(table, our_names)?, down })
-    };
-    let has = |key: &&ForeignKey| key.columns.iter().any(|column| column == through);
-    // a foreign key of the related table that points here
-    let down = related.foreign_keys.iter().filter(|key| key.references == table.name).find(has);
-    if let Some(way) = down.and_then(|key| way(&key.columns, &key.referenced_columns, true)) {
-        return Ok(way);
-    }
-    // a foreign key of this table that points there
-    let up = table.foreign_keys.iter().filter(|key| key.references == related.name).find(has);
-    if let Some(way) = up.and_then(|key| way(&key.referenced_columns, &key.columns, false)) {
-        return Ok(way);
-    }
-    // no declared key: a column of that name in both, or against the other's single-column primary key
-    let name = |name: &str| vec![name.to_owned()];
-    let guesses = [
-        (name(through), name(through), true),
-        (name(through), table.primary_key.clone(), true),
-        (related.primary_key.clone(), name(through), false),
-    ];
-    for (theirs, ours, down) in guesses {
-        if theirs.len() == 1
-            && ours.len() == 1
-            && let Some(way) = way(&theirs, &ours, down)
-        {
-            return Ok(way);
-        }
-    }
-    let message = format!("`{through}` does not lead from `{}` to `{}`", table.name, related.name);
-    Err(Diagnostic::error(Code::NoPath, place, message)
-        .label("no such way")
-        .help(format!("name the column of `{}` that refers to `{}`, or the other way round", related.name, table.name)))
 }

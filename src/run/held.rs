@@ -1,19 +1,19 @@
 //! Whom recipients must not be asked about any more: persons of rows that came under a hold after the recipients had been
 //! asked.
 //!
-//! Held rows are not read by the walk, so nobody asks about them anew. What was accepted before is another matter: some
-//! recipients delete in several steps, and go on whenever somebody looks at the work. So work about a person of a held row
-//! is not looked at, and the person stays on lists that are made anew.
+//! Held rows are not read by the walk, so nobody asks about them anew. Rows that go may have the same identifiers as held
+//! ones, in other tables and databases too: these are not asked about either. What was accepted before is another matter:
+//! some recipients delete in several steps, and go on whenever somebody looks at the work. So work about a person of a held
+//! row is not looked at, and the person stays on lists that are made anew.
 
-use super::{Surroundings, holds_in};
+use super::Surroundings;
 use crate::{
     database::{RecipientWork, Row, statements},
     evidence::{
         keys::Keys,
         tag::{Tag, TagKey},
     },
-    ledger::Ledger,
-    plan::{self, Options, subject::Persons},
+    plan::{self, Hold, Options, subject::Persons},
     recipients::Subject,
     rules::Rule,
 };
@@ -33,9 +33,9 @@ impl HeldPersons {
         self.tags.get(recipient).is_some_and(|held| tags.iter().any(|tag| held.contains(tag)))
     }
 
-    /// Everybody at this recipient may be held.
-    pub fn nobody_knows(recipient: &str, why: &str) -> Self {
-        Self { unknown: [(recipient.to_owned(), why.to_owned())].into(), ..Self::default() }
+    /// Everybody at these recipients may be held.
+    pub fn nobody_knows(recipients: &BTreeSet<String>, why: &str) -> Self {
+        Self { unknown: recipients.iter().map(|name| (name.clone(), why.to_owned())).collect(), ..Self::default() }
     }
 
     /// Why nobody can tell.
@@ -46,15 +46,10 @@ impl HeldPersons {
     /// Reads the held rows of all rules that name one of these recipients, whether they are run or not.
     ///
     /// # Errors
-    /// The store fails, or a database while it is asked.
-    pub async fn of(
-        around: &Surroundings<'_>,
-        recipients: &BTreeSet<String>,
-        ledger: &mut Ledger,
-    ) -> anyhow::Result<Self> {
+    /// A database fails while it is asked, or keys cannot be read.
+    pub async fn of(around: &Surroundings<'_>, recipients: &BTreeSet<String>, holds: &[Hold]) -> anyhow::Result<Self> {
         let mut held = Self::default();
         let job = around.job;
-        let holds = holds_in(ledger.store()).await?;
         let names = |rule: &&Rule| rule.recipients.iter().any(|recipient| recipients.contains(&recipient.name));
         let rules: Vec<_> = job.rules().filter(names).collect();
         if holds.is_empty() || rules.is_empty() {
@@ -65,9 +60,9 @@ impl HeldPersons {
         let options = Options { pseudonym_key, ..Options::default() };
         let names = rules.iter().map(|rule| rule.table.database.as_str()).collect();
         let (mut databases, mut unavailable) = plan::open_databases(job, names).await;
-        let persons = Persons::look_up(job, &holds).await?;
+        let persons = Persons::look_up(job, holds).await?;
         persons.close_off(&mut databases, &mut unavailable);
-        let bound = plan::bind(job, &mut databases, &holds, &persons).await?;
+        let bound = plan::bind(job, &mut databases, holds, &persons).await?;
         for rule in rules {
             let name = &rule.table.database;
             let (Some(open), Some(bound)) = (databases.get_mut(name), bound.get(name)) else {
@@ -78,12 +73,10 @@ impl HeldPersons {
                 held.cannot_tell(rule, lost);
                 continue;
             }
-            let resolved = match plan::resolve_rule(rule, &plan::surroundings(job, open, bound, around.now, &options)) {
-                Ok(resolved) => resolved,
-                Err(_) => {
-                    held.cannot_tell(rule, &format!("rule {} does not fit its table", rule.id));
-                    continue;
-                }
+            let surroundings = plan::surroundings(job, open, bound, around.now, &options);
+            let Ok(resolved) = plan::resolve_rule(rule, &surroundings) else {
+                held.cannot_tell(rule, &format!("rule {} does not fit its table", rule.id));
+                continue;
             };
             let Some(condition) = &resolved.work.held else { continue };
             for work in resolved.work.recipients.iter().filter(|work| !work.identifiers.is_empty()) {

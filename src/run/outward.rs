@@ -9,6 +9,7 @@ use super::{
     batch::{Batches, Changed},
     book::{Book, Pages},
     held::HeldPersons,
+    holds_in,
     members::Staying,
     milliseconds, pace,
     quotas::StoredQuotas,
@@ -238,13 +239,25 @@ async fn held_persons(
     name: &str,
     ledger: &mut Ledger,
 ) -> Result<HeldPersons, ledger::Error> {
-    match HeldPersons::of(around, &BTreeSet::from([name.to_owned()]), ledger).await {
-        Ok(held) => Ok(held),
-        Err(error) => match error.downcast::<ledger::Error>() {
-            Ok(error) => Err(error),
-            Err(error) => Ok(HeldPersons::nobody_knows(name, &format!("{error:#}"))),
-        },
+    let holds = holds_in(ledger.store()).await?;
+    let names = BTreeSet::from([name.to_owned()]);
+    let held = HeldPersons::of(around, &names, &holds).await;
+    Ok(held.unwrap_or_else(|error| HeldPersons::nobody_knows(&names, &format!("{error:#}"))))
+}
+
+/// The persons of held rows at the recipients of a step.
+async fn held_in_pass(
+    around: &Surroundings<'_>,
+    batches: &Batches<'_>,
+    book: &Book<'_>,
+) -> Result<HeldPersons, Failure> {
+    let names: BTreeSet<_> = batches.work.recipients.iter().map(|work| work.name.clone()).collect();
+    if around.holds.mark.0 == 0 || names.is_empty() {
+        return Ok(HeldPersons::default());
     }
+    let holds = holds_in(book.pages().await.store()).await.map_err(ledger::Error::from)?;
+    let held = HeldPersons::of(around, &names, &holds).await;
+    Ok(held.unwrap_or_else(|error| HeldPersons::nobody_knows(&names, &format!("{error:#}"))))
 }
 
 /// How many persons are too few to say anything of a share, and how many to say that nobody is known.
@@ -364,6 +377,8 @@ struct Known {
     used: BTreeMap<String, StillUsed>,
     /// Persons with whom it says to be through, in this pass: those who were gone already, and all.
     gone: BTreeMap<String, (usize, usize)>,
+    /// Persons of held rows.
+    held: HeldPersons,
 }
 
 /// One pass over all disposable rows.
@@ -376,6 +391,7 @@ pub(super) async fn pass(
     dialect: &dyn Dialect,
     report: &mut BTreeMap<String, RecipientReport>,
 ) -> Result<Waiting, Failure> {
+    let held = held_in_pass(around, batches, book).await?;
     let pages = batches.work.recipients.iter().filter_map(|r| around.recipients.opened.get(&r.name)).map(|o| o.page);
     let limit = pages.min().unwrap_or(SMALLEST_PAGE);
     let mut waiting = Waiting::default();
@@ -383,7 +399,7 @@ pub(super) async fn pass(
     let mut last: Option<Row> = None;
     let mut turns = book.pace.turns();
     let alone = AtomicBool::new(false);
-    let mut known = Known::default();
+    let mut known = Known { held, ..Known::default() };
     for work in &batches.work.recipients {
         let used = StillUsed::read(worker.connection.as_mut(), dialect, batches.work, work).await?;
         known.used.insert(work.name.clone(), used);
@@ -464,6 +480,14 @@ async fn serve(
             }
             if subject.identifiers().all(|(_, text)| identity::is_placeholder(text)) {
                 standing.insert(subject.tag(), Standing::placeholder());
+                continue;
+            }
+            if let Some(reason) = pass.held.unknown(&work.name) {
+                standing.insert(subject.tag(), Standing::unknown(reason));
+                continue;
+            }
+            if pass.held.concern(&work.name, &[subject.tag()]) {
+                standing.insert(subject.tag(), Standing::shared());
                 continue;
             }
             if pass.used.get(&work.name).is_some_and(|used| used.needs(subject)) {
@@ -729,6 +753,11 @@ impl Standing {
     /// Rows that stay have the same identifiers.
     fn shared() -> Self {
         Self { state: SHARED, grade: None, reason: None, in_time: true }
+    }
+
+    /// Nobody can tell whether the person is under a hold.
+    fn unknown(reason: &str) -> Self {
+        Self { state: "unreachable", grade: None, reason: Some(format!("not asked: {reason}")), in_time: true }
     }
 
     /// The row's columns hold what people write where they know nobody.

@@ -235,7 +235,7 @@ impl Desk<'_> {
     async fn check_holds(&mut self) -> Result<(), Failure> {
         // a transaction that takes a partition away has locked what its rows refer to against all other sessions
         let is_locked = self.dialect.engine() == Engine::Postgres;
-        let own = is_locked.then(|| (self.step.database.as_str(), &mut *self.connection as &mut dyn Connection));
+        let own = is_locked.then_some((self.step.database.as_str(), &mut *self.connection as &mut dyn Connection));
         self.around.holds.check_over(self.ledger.store(), own).await
     }
 

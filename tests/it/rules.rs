@@ -90,6 +90,8 @@ const BEYOND_SCHEMA: &[Code] = &[
     Code::NoFixpoint,
     Code::BadAggregate,
     Code::UnknownRecipient,
+    Code::UnknownDatabase,
+    Code::BadSubject,
     Code::BadRecipient,
     Code::NoPath,
     Code::NotADependent,

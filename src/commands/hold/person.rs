@@ -144,13 +144,13 @@ async fn tell(job: &Job, hold: &Hold, mut open: BTreeMap<String, OpenDatabase>, 
                     rows => found.push(format!("{} of {table}", output::count(rows))),
                 },
                 Err(error) => {
-                    console.error(&format!("rows of {name}.{table} stay too, and cannot be counted: {error}"))
+                    console.error(&format!("rows of {name}.{table} stay too, and cannot be counted: {error}"));
                 }
             }
         }
         console.note(&match found.as_slice() {
-            [] => format!("in {name} stays no row now; those that come to be theirs will stay"),
-            found => format!("in {name} stay {}", found.join(", ")),
+            [] => format!("in {name}: no row now; those that come to be theirs will stay"),
+            found => format!("in {name}: {}", found.join(", ")),
         });
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{Found, hold_words, look_up};
 use crate::{
+    catalog::{Catalog, Table, TablePath},
     cli::{Global, WhyArgs},
     commands::{console::Console, job as loading, person},
     database::{KeyColumn, statements},
@@ -15,7 +16,7 @@ use crate::{
         row::{Concern, State, concerns, verdicts},
         subject::Persons,
     },
-    rules::{Disposition, Rule},
+    rules::{Dependent, Disposition, Rule},
 };
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
@@ -44,6 +45,8 @@ struct InTable {
     /// Of these, how many were looked at: the rest of this speaks of them.
     looked_at: usize,
     rules: Vec<OfRule>,
+    /// Rules of other tables that take rows along with theirs, or change them.
+    along_with: Vec<String>,
     holds: Vec<Concern>,
     recipients: Vec<AtRecipient>,
 }
@@ -166,6 +169,7 @@ impl Around<'_> {
                 rows,
                 looked_at: chosen.len(),
                 rules: Vec::new(),
+                along_with: along_with(job, name, &open.catalog, &of),
                 holds: Vec::new(),
                 recipients: Vec::new(),
             };
@@ -226,6 +230,20 @@ impl InTable {
     }
 }
 
+/// The rules that name the table among their dependents, and do not only keep it.
+fn along_with(job: &Job, database: &str, catalog: &Catalog, table: &Table) -> Vec<String> {
+    let is_it = |path: &TablePath| {
+        let found = catalog.table(path.schema.as_deref(), &path.table);
+        path.database == database && found.is_some_and(|found| found.name == table.name)
+    };
+    let takes = |rule: &&Rule| {
+        let mut dependents = rule.dependents.iter();
+        rule.table.database == database
+            && dependents.any(|dependent| is_it(&dependent.table) && dependent.fate != Dependent::Keep)
+    };
+    job.rules().filter(takes).map(|rule| rule.id.clone()).collect()
+}
+
 fn rows(number: u64) -> String {
     if number == 1 { "1 row".to_owned() } else { format!("{} rows", output::count(number)) }
 }
@@ -239,7 +257,10 @@ fn text(life: &Life, today: Date) -> String {
         if (table.looked_at as u64) < table.rows {
             let _ = writeln!(out, "  what follows is about {} of them", table.looked_at);
         }
-        if table.rules.is_empty() {
+        if !table.along_with.is_empty() {
+            let _ = writeln!(out, "  along with rows of the rules {}", table.along_with.join(", "));
+        }
+        if table.rules.is_empty() && table.along_with.is_empty() {
             let _ = writeln!(out, "  no rule governs the table");
         }
         for of in &table.rules {

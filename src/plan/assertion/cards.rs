@@ -11,7 +11,7 @@ use crate::{
         scan::{self, Form, Found, Searched},
     },
     diagnostic::Diagnostic,
-    plan::{OpenDatabase, find::find_column, find_table},
+    plan::{find::find_column, find_table, open::OpenDatabase},
     rules::{Assertion, NoCardNumbers},
 };
 use std::{collections::BTreeSet, time::Instant};

@@ -4,7 +4,7 @@ use super::{conflict::Conflict, life::Life, names::Live};
 use crate::{
     catalog::{Table, TableName},
     database::{KeyColumn, statements},
-    plan::{condition, prepare::OpenDatabase},
+    plan::{condition, open::OpenDatabase},
     rules::Rule,
     sql::{Sql, Statement},
 };

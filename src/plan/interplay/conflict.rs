@@ -229,7 +229,7 @@ impl Conflict {
     }
 }
 
-fn full(table: &super::TableId, column: Option<&str>) -> String {
+fn full(table: &super::names::TableId, column: Option<&str>) -> String {
     match column {
         Some(column) => format!("`{}.{column}`", table.name),
         None => format!("rows of `{}`", table.name),

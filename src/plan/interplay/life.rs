@@ -1,7 +1,7 @@
 //! What a rule reads and what it writes, as data: tables and columns as the databases know them, however rules spell
 //! them.
 
-use super::names::Names;
+use super::names::{Names, TableId};
 use crate::{
     anonymize::Technique,
     catalog::TablePath,
@@ -13,15 +13,6 @@ use crate::{
 };
 use jiff::civil::Date;
 use std::cell::OnceCell;
-
-/// A table, told from every other one. A partition has the identity of its root.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TableId {
-    /// Two entries of the settings that lead to the same database have the same.
-    pub database: String,
-    pub schema: String,
-    pub name: String,
-}
 
 /// When a rule's time begins for a row.
 #[derive(Clone, Debug)]

@@ -5,25 +5,30 @@
 //! only rows can tell, and orders the steps. What is decided is written down in docs/rules-together.md.
 
 mod ask;
-mod conflict;
+pub(super) mod conflict;
 mod harm;
-mod life;
-mod names;
+pub(super) mod life;
+pub(super) mod names;
 #[cfg(test)]
 mod tests;
 mod timing;
 
-pub use conflict::{Because, Precedence};
-pub use life::{Life, TableId};
-pub use names::Names;
-
 use super::{
     overlap::{self, Overlap},
-    prepare::OpenDatabase,
     read_tables::Needs,
     resolve::Resolved,
 };
-use crate::{database, diagnostic::Diagnostic, job::Job, rules::Rule, settings::Settings};
+use crate::{
+    database,
+    diagnostic::Diagnostic,
+    job::Job,
+    plan::{
+        interplay::{conflict::Precedence, life::Life},
+        open::OpenDatabase,
+    },
+    rules::Rule,
+    settings::Settings,
+};
 use conflict::interplay;
 use names::{Files, Live};
 use std::collections::BTreeMap;

@@ -1,15 +1,23 @@
 //! Names of tables and columns, brought to one form: by the rule files alone, or by the live schemas.
 
-use super::life::TableId;
 use crate::{
     catalog::{Engine, Table, TableName, TablePath},
     database::{KeyColumn, statements::Way},
     diagnostic::Place,
-    plan::{prepare::OpenDatabase, starting_point::path_between},
+    plan::{open::OpenDatabase, path::path_between},
     settings::Settings,
 };
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
+
+/// A table, told from every other one. A partition has the identity of its root.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableId {
+    /// Two entries of the settings that lead to the same database have the same.
+    pub database: String,
+    pub schema: String,
+    pub name: String,
+}
 
 /// Who knows what a name in a rule means.
 pub trait Names {

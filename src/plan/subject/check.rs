@@ -6,9 +6,9 @@ use crate::{
     diagnostic::{Code, Diagnostic, Place},
     job::Job,
     plan::{
-        OpenDatabase,
         find::{find_column, find_table},
         indexes,
+        open::OpenDatabase,
     },
     settings::Subject,
 };

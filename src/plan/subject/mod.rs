@@ -14,10 +14,11 @@ pub(super) use persons::{FoundPerson, held_in};
 pub use persons::{Persons, doubts, links_of};
 pub use values::{Comparison, Incomparable};
 
-use super::OpenDatabase;
 use crate::{
     catalog::{Catalog, Engine, Table, TableKind, TablePath},
-    database::{Error, HeldRows, KeyColumn, Row, Rows, Spelled, spelling, statements},
+    database::{Error, ErrorKind, HeldRows, KeyColumn, Row, Rows, Spelled, spelling, statements},
+    language::format,
+    plan::open::OpenDatabase,
     settings::{LinkedColumn, Subject, SubjectLink},
     sql::{Sql, Statement},
 };
@@ -50,7 +51,7 @@ pub enum Named {
 /// Nobody can be named for certain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotOne {
-    #[error("the subject `{0}` has no identifier `{1}`; it has {2}")]
+    #[error("the subject `{0}` has no identifier {1}; it has {2}")]
     UnknownIdentifier(String, String, String),
     #[error("the key of {table} has {wanted} values ({names}), {given} given")]
     KeyLength { table: String, wanted: usize, names: String, given: usize },
@@ -132,7 +133,7 @@ pub async fn find(subject: &Subject, home: &mut OpenDatabase, named: &Named) -> 
     let key: Vec<_> = table.key_columns().map(KeyColumn::from).collect();
     let row = dialect.row(&table.name);
     let condition = match named {
-        Named::Key(values) if values.len() == key.len() => dialect.one_of(&row, &key, &[values.clone()]),
+        Named::Key(values) if values.len() == key.len() => dialect.one_of(&row, &key, std::slice::from_ref(values)),
         Named::Key(values) => {
             let names: Vec<_> = key.iter().map(|column| column.name.as_str()).collect();
             let (wanted, names, given) = (key.len(), names.join(", "), values.len());
@@ -144,7 +145,10 @@ pub async fn find(subject: &Subject, home: &mut OpenDatabase, named: &Named) -> 
                 let Some(identifier) = subject.identifiers.get(name) else {
                     let known =
                         subject.identifiers.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-                    return Ok(Err(NotOne::UnknownIdentifier(subject.name.clone(), name.clone(), known)));
+                    // what is no name may be a value
+                    let is_name = (format::NAME.check)(name).is_ok();
+                    let name = if is_name { format!("`{name}`") } else { "of that name".to_owned() };
+                    return Ok(Err(NotOne::UnknownIdentifier(subject.name.clone(), name, known)));
                 };
                 let Some(column) = table.column(&identifier.column) else {
                     let why = format!("column `{}` is not in {}", identifier.column, table.name);
@@ -166,7 +170,7 @@ pub async fn find(subject: &Subject, home: &mut OpenDatabase, named: &Named) -> 
     let found = connection.fetch(&statements::keys_where(*dialect, &table.name, &key, &condition, 2)).await;
     let found = match found {
         // the server cannot read the text as a key
-        Err(error) if error.kind == crate::database::ErrorKind::Other => Vec::new(),
+        Err(error) if error.kind == ErrorKind::Other && matches!(named, Named::Key(_)) => Vec::new(),
         found => found?,
     };
     if let [one] = found.as_slice() {

@@ -9,7 +9,12 @@ use crate::{
     database::{Connection, Error, ErrorKind},
     evidence::{keys::Keys, tag::TagKey},
     job::Job,
-    plan::{Hold, HoldScope, OpenDatabase, Unavailable, holds, open_database},
+    plan::{
+        HoldScope,
+        holds::{self, Hold},
+        open::{OpenDatabase, Unavailable},
+        open_database,
+    },
     settings::{Subject, SubjectLink},
     sql::Statement,
 };
@@ -47,7 +52,7 @@ impl Persons {
     /// Looks up the persons of these holds.
     ///
     /// # Errors
-    /// A database fails while it is asked, or the ledger's keys cannot be read.
+    /// The ledger's keys cannot be read.
     pub async fn look_up(job: &Job, all: &[Hold]) -> anyhow::Result<Self> {
         let mut persons = Self::default();
         if !all.iter().any(|hold| matches!(hold.scope, HoldScope::Person { .. })) {
@@ -65,7 +70,11 @@ impl Persons {
                 persons.found.push(FoundPerson { hold: hold.id, databases, outcome });
                 continue;
             };
-            if let Some(unavailable) = persons.open(job, &subject.home.database).await {
+            let outcome = match persons.open(job, &subject.home.database).await {
+                Some(unavailable) => Err(unavailable),
+                None => persons.ask(subject, (hold, key), links, &keys).await,
+            };
+            let outcome = outcome.unwrap_or_else(|unavailable| {
                 let reason = format!(
                     "hold {} is on a person of {}, whose database is not available, so nobody can tell which rows are theirs: {}",
                     hold.name(),
@@ -76,16 +85,8 @@ impl Persons {
                     let unavailable = Unavailable { reason: reason.clone(), temporary: unavailable.temporary };
                     persons.unavailable.entry(database.clone()).or_insert(unavailable);
                 }
-                continue;
-            }
-            let Some(home) = persons.homes.get_mut(&subject.home.database) else { continue };
-            let outcome = match known(subject, home, (hold, key), links, &keys).await {
-                Ok(outcome) => outcome,
-                Err(error) if matches!(error.kind, ErrorKind::Other | ErrorKind::Constraint) => {
-                    Err(format!("its person cannot be looked up any more: {error}"))
-                }
-                Err(error) => return Err(error.into()),
-            };
+                Err(format!("its person cannot be looked up: {}", unavailable.reason))
+            });
             persons.found.push(FoundPerson { hold: hold.id, databases, outcome });
         }
         Ok(persons)
@@ -101,6 +102,32 @@ impl Persons {
             if databases.remove(name).is_some() {
                 unavailable.insert(name.clone(), why.clone());
             }
+        }
+    }
+
+    /// What is known of a hold's person; inside, why the hold cannot be applied any more.
+    ///
+    /// # Errors
+    /// The home database cannot be asked.
+    async fn ask(
+        &mut self,
+        subject: &Subject,
+        (hold, key): (&Hold, &[String]),
+        links: &[PersonLink],
+        keys: &[TagKey],
+    ) -> Result<Result<Known, String>, Unavailable> {
+        let Some(home) = self.homes.get_mut(&subject.home.database) else {
+            return Ok(Err(format!("its database `{}` is not in sunset.yaml", subject.home.database)));
+        };
+        match known(subject, home, (hold, key), links, keys).await {
+            Ok(outcome) => Ok(outcome),
+            Err(error) if matches!(error.kind, ErrorKind::Other | ErrorKind::Constraint) => {
+                Ok(Err(format!("its person cannot be looked up any more: {error}")))
+            }
+            Err(error) => Err(Unavailable {
+                temporary: !matches!(error.kind, ErrorKind::Refused | ErrorKind::Privilege),
+                reason: error.to_string(),
+            }),
         }
     }
 
@@ -286,7 +313,7 @@ pub(in crate::plan) fn held_in(
     Ok(held)
 }
 
-/// Columns of linked tables whose values are not what their form says, in words without the values.
+/// Columns of links without a value, or whose value is not what its form says, in words without the values.
 pub fn doubts(subject: &Subject, home: &Table, values: &Values, open: &BTreeMap<String, OpenDatabase>) -> Vec<String> {
     let mut doubts = BTreeSet::new();
     for link in &subject.links {
@@ -294,6 +321,12 @@ pub fn doubts(subject: &Subject, home: &Table, values: &Values, open: &BTreeMap<
         let Ok(theirs) = super::table_of(catalog, &link.table) else { continue };
         let Ok(all) = comparisons(subject, link, home, (theirs, catalog.engine)) else { continue };
         for (column, comparison) in all {
+            if values.of(&column.ours).trim().is_empty() {
+                doubts.insert(format!(
+                    "`{}` of {} has no value for this person, so no row of {} is linked by it",
+                    column.ours, subject.home, link.table
+                ));
+            }
             if comparison.is_doubtful(values.of(&column.ours)) {
                 doubts.insert(format!(
                     "`{}` of {} does not look like what `as: {}` says: rows of other tables are only found where they have the same",

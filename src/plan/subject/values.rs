@@ -285,3 +285,96 @@ fn padded(digits: &str, column: &Column) -> Vec<String> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(kind: ColumnKind, values: Values) -> Column {
+        Column {
+            name: "c".to_owned(),
+            sql_type: "t".to_owned(),
+            kind,
+            codec: Codec::of(values, "text"),
+            nullable: true,
+            generated: false,
+            touched: false,
+            has_default: false,
+            max_length: None,
+            words: Vec::new(),
+            comment: String::new(),
+        }
+    }
+
+    fn texts(form: Form, value: &str) -> Vec<String> {
+        let column = column(ColumnKind::Text, Values::Text);
+        let comparison =
+            Comparison { ours: &column, theirs: &column, form, engine: Engine::Postgres, calling_code: Some("81") };
+        comparison.spelled(value).map(|spelled| spelled.texts).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_address_has_capitals_where_servers_may_not_know_them() {
+        assert_eq!(texts(Form::Email, " Ｔaro@Example.com "), ["taro@example.com"]);
+        assert_eq!(texts(Form::Email, "jörg@x.de"), ["jÖrg@x.de", "jörg@x.de"]);
+        assert_eq!(texts(Form::Email, "äöüÄÖ@x.de").len(), 3);
+        assert_eq!(texts(Form::Email, " \u{3000}\t"), [""; 0]);
+    }
+
+    #[test]
+    fn a_phone_number_is_dialled_in_several_ways() {
+        let of = |text: &str| texts(Form::Phone, text);
+        for digits in ["09012345678", "9012345678", "819012345678", "00819012345678", "8109012345678"] {
+            assert!(of("090-1234-5678").contains(&digits.to_owned()), "{digits}");
+        }
+        assert_eq!(of("090-1234-5678"), of("+81 90 1234 5678"));
+        // a number of another country has no spelling of this one
+        assert!(!of("+1 555 987 6543").contains(&"5559876543".to_owned()));
+        // what is no number is compared as it is
+        assert_eq!((of("n/a"), of("12")), (vec!["n/a".to_owned()], vec!["12".to_owned()]));
+    }
+
+    #[test]
+    fn a_number_has_no_zeros_in_front() {
+        assert_eq!(texts(Form::Number, "００42"), ["42", "42.0"]);
+        assert!(texts(Form::Number, "0").contains(&"00".to_owned()));
+    }
+
+    #[test]
+    fn what_no_value_of_the_type_can_be_equals_nothing() {
+        let ours = column(ColumnKind::Text, Values::Text);
+        let whole = column(ColumnKind::Integer, Values::Integer { least: 0, most: 100 });
+        let uuid = column(ColumnKind::Uuid, Values::Uuid);
+        let of = |theirs: &Column, value: &str, engine| {
+            let form = Form::Text;
+            Comparison { ours: &ours, theirs, form, engine, calling_code: None }
+                .spelled(value)
+                .map(|found| found.values)
+        };
+        for value in ["x", "1.5", "101", "-1"] {
+            assert_eq!(of(&whole, value, Engine::Mysql), None, "{value}");
+        }
+        assert_eq!(of(&whole, "007", Engine::Mysql).map(|values| values.len()), Some(1));
+        assert_eq!(of(&uuid, "no", Engine::Postgres), None);
+        assert!(of(&uuid, "{6F9619FF8B86D011B42D00C04FC964FF}", Engine::Postgres).is_some());
+    }
+
+    #[test]
+    fn values_of_different_kinds_cannot_be_compared() {
+        let of = |kind, values| column(kind, values);
+        let check = |ours: &Column, theirs: &Column, form| {
+            Comparison { ours, theirs, form, engine: Engine::Postgres, calling_code: None }.check().is_ok()
+        };
+        let text = of(ColumnKind::Text, Values::Text);
+        let number = of(ColumnKind::Integer, Values::Integer { least: 0, most: 9 });
+        let bytes = of(ColumnKind::Bytes, Values::Bytes { prefix: "" });
+        let float = of(ColumnKind::Float, Values::Float { single: true });
+        assert!(
+            check(&text, &number, Form::Text)
+                && check(&bytes, &text, Form::Text)
+                && check(&number, &number, Form::Phone)
+        );
+        assert!(!check(&number, &bytes, Form::Text) && !check(&text, &float, Form::Text));
+        assert!(!check(&number, &text, Form::Email) && !check(&bytes, &text, Form::Phone));
+    }
+}

@@ -13,6 +13,7 @@ mod diagnostics;
 mod odd;
 mod recipients;
 mod spellings;
+mod uses;
 
 /// Who the data of the three databases is about.
 const SUBJECTS: &str = "
@@ -192,6 +193,8 @@ async fn whatever_is_about_a_held_person_stays(core: Bench) {
         .collect();
     assert_eq!(sorted(held), ["customers 1", "events 2", "profiles 2", "tickets 3"]);
 
+    let said: Vec<_> = plan.out.lines().filter(|line| line.contains("hold")).collect();
+    insta::assert_snapshot!("plan", plain(&company, &said.join("\n")));
     company.run(&[]).expect(0);
     assert_eq!(company.left().await, TAROS);
     company.run(&[]).expect(0);

@@ -135,4 +135,21 @@ async fn accepted_work_about_a_held_person_is_left_alone(core: Bench) {
     assert!(["C-001", "p-1", "p-4"].iter().all(|who| crm.is_looked_at(&heard, who)), "{heard:?}");
 }
 
-on_every_engine!(nobody_is_asked_about_a_held_person, accepted_work_about_a_held_person_is_left_alone);
+/// Rows of others that go may name a held person to the recipient.
+async fn nobody_is_asked_about_a_held_person_over_rows_of_others(core: Bench) {
+    let (company, crm) = company(core).await;
+    company.helpdesk.script("create table guests (id {int} primary key, who {text}, day {date})").await;
+    company.helpdesk.script("insert into guests values (1, 'C-001', '2001-01-01'), (2, 'C-009', '2001-01-01')").await;
+    company.core.rules(&format!(
+        "{RULES}\n- {{id: guests, table: helpdesk.guests, starting_point: day, retention_period: 1 year, disposition: erase, recipients: [crm: {{who: who}}]}}"
+    ));
+    company.hold(&["--key", "1"]);
+    company.core.sunset(&["run", "--now", company.core.now, "--rule", "guests"]);
+    assert_eq!(crm.heard(), ["POST /jobs {\"who\":\"C-009\"}"]);
+}
+
+on_every_engine!(
+    nobody_is_asked_about_a_held_person_over_rows_of_others,
+    nobody_is_asked_about_a_held_person,
+    accepted_work_about_a_held_person_is_left_alone
+);
