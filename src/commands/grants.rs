@@ -74,7 +74,10 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
         let Some(holds) = holds.get(name) else { continue };
         let mut resolved: Vec<(&Rule, Resolved)> = Vec::new();
         for rule in rules.iter().filter(|rule| rule.table.database == *name) {
-            match plan::resolve_rule(rule, &plan::surroundings(&job, open, holds, now, &options)) {
+            match plan::resolve_rule(
+                rule,
+                &plan::surroundings(&job, open, holds, now, options.pseudonym_key.as_deref()),
+            ) {
                 Ok(fits) => resolved.push((rule, fits)),
                 Err(diagnostics) => found.extend(diagnostics),
             }

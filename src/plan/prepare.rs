@@ -122,7 +122,7 @@ pub async fn prepare(
         let (Some(open), Some(holds)) = (databases.get(&rule.table.database), bound.get(&rule.table.database)) else {
             continue;
         };
-        match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
+        match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options.pseudonym_key.as_deref())) {
             Ok(fits) => resolved.push((rule, fits)),
             Err(diagnostics) if rules.iter().any(|chosen| chosen.id == rule.id) => found.extend(diagnostics),
             // whoever runs it is told
@@ -245,7 +245,7 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
         let (Some(open), Some(holds)) = (databases.get(&rule.table.database), bound.get(&rule.table.database)) else {
             continue;
         };
-        match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
+        match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options.pseudonym_key.as_deref())) {
             Ok(fits) => {
                 diagnostics.extend(fits.warnings.iter().cloned());
                 resolved.push((rule, fits));

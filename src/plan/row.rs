@@ -109,10 +109,11 @@ pub async fn verdicts(
 ) -> Result<Result<Option<Vec<Verdict>>, Vec<Diagnostic>>, Error> {
     let mut verdicts = Vec::new();
     for rule in rules {
-        let resolved = match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options)) {
-            Ok(resolved) => resolved,
-            Err(found) => return Ok(Err(found)),
-        };
+        let resolved =
+            match resolve::resolve_rule(rule, &surroundings(job, open, holds, now, options.pseudonym_key.as_deref())) {
+                Ok(resolved) => resolved,
+                Err(found) => return Ok(Err(found)),
+            };
         let statement = statements::verdict(open.dialect, &resolved.work, key);
         let Some(row) = open.connection.fetch(&statement).await?.into_iter().next() else { return Ok(Ok(None)) };
         let persons = persons(open, &resolved, key).await?;

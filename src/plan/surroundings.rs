@@ -1,6 +1,6 @@
 //! What a rule is resolved with: the schema, the holds, the settings and the present time.
 
-use super::{holds::Bound, open::OpenDatabase, options::Options};
+use super::{holds::Bound, open::OpenDatabase};
 use crate::{catalog::Catalog, database::Dialect, job::Job, settings::Settings};
 use jiff::Timestamp;
 
@@ -21,14 +21,7 @@ pub fn surroundings<'a>(
     open: &'a OpenDatabase,
     holds: &'a Bound,
     now: Timestamp,
-    options: &'a Options,
+    pseudonym_key: Option<&'a [u8]>,
 ) -> Surroundings<'a> {
-    Surroundings {
-        settings: &job.settings,
-        catalog: &open.catalog,
-        dialect: open.dialect,
-        holds,
-        now,
-        pseudonym_key: options.pseudonym_key.as_deref(),
-    }
+    Surroundings { settings: &job.settings, catalog: &open.catalog, dialect: open.dialect, holds, now, pseudonym_key }
 }

@@ -13,7 +13,7 @@ use crate::{
         keys::Keys,
         tag::{Tag, TagKey},
     },
-    plan::{self, Hold, Options, subject::Persons},
+    plan::{self, Hold, subject::Persons},
     recipients::Subject,
     rules::Rule,
 };
@@ -57,7 +57,6 @@ impl HeldPersons {
         }
         let keys = Keys::parse(&job.settings.keys)?;
         let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
-        let options = Options { pseudonym_key, ..Options::default() };
         let names = rules.iter().map(|rule| rule.table.database.as_str()).collect();
         let (mut databases, mut unavailable) = plan::open_databases(job, names).await;
         let persons = Persons::look_up(job, holds).await?;
@@ -73,7 +72,7 @@ impl HeldPersons {
                 held.cannot_tell(rule, lost);
                 continue;
             }
-            let surroundings = plan::surroundings(job, open, bound, around.now, &options);
+            let surroundings = plan::surroundings(job, open, bound, around.now, pseudonym_key.as_deref());
             let Ok(resolved) = plan::resolve_rule(rule, &surroundings) else {
                 held.cannot_tell(rule, &format!("rule {} does not fit its table", rule.id));
                 continue;
