@@ -54,6 +54,13 @@ pub fn words(error: &reqwest::Error) -> String {
     words
 }
 
+/// The URL leads to this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,11 +74,4 @@ mod tests {
         client("http://pushgateway:9091", true).unwrap_err();
         client("ftp://pushgateway", false).unwrap_err();
     }
-}
-
-/// The URL leads to this machine.
-pub fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -42,21 +42,6 @@ pub fn persons(number: u64) -> String {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_three() {
-        assert_eq!([0, 12, 999, 1000, 1_234_567].map(count), ["0", "12", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
-    fn durations_keep_two_units_at_most() {
-        assert_eq!([0.04, 59.94, 125.0, 4800.0].map(seconds), ["0.0 s", "59.9 s", "2 min 5 s", "1 h 20 min"]);
-    }
-}
-
 /// `12 groups; 3 more have fewer than 10 persons and are left out; 25 rows go uncounted`.
 pub(super) fn group_counts(groups: &Groups, at_least: u64) -> String {
     let mut text = format!("{} groups", count(groups.kept));
@@ -90,4 +75,19 @@ pub(super) fn small_groups(groups: &GroupCounts) -> String {
         let _ = write!(text, ", {} held", count(*held_below));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        assert_eq!([0, 12, 999, 1000, 1_234_567].map(count), ["0", "12", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn durations_keep_two_units_at_most() {
+        assert_eq!([0.04, 59.94, 125.0, 4800.0].map(seconds), ["0.0 s", "59.9 s", "2 min 5 s", "1 h 20 min"]);
+    }
 }

@@ -847,6 +847,16 @@ pub(super) struct Verdict {
     pub temporary: bool,
 }
 
+/// In whose name recipients are written to.
+pub(super) fn sender(settings: &Settings, keys: &Keys) -> Sender {
+    Sender {
+        job: settings.name.clone(),
+        directory: settings.directory.clone(),
+        time_zone: settings.time_zone.clone(),
+        signing_key: keys.signing.first().cloned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -864,15 +874,5 @@ mod tests {
         assert_eq!(page(&facts(1, 1, &[Rate::per_day(500)])), 500);
         assert_eq!(page(&facts(10_000, 1, &[Rate::per_hour(5000)])), LARGEST_PAGE);
         assert_eq!(page(&facts(usize::MAX, 0, &[])), LARGEST_PAGE);
-    }
-}
-
-/// In whose name recipients are written to.
-pub(super) fn sender(settings: &Settings, keys: &Keys) -> Sender {
-    Sender {
-        job: settings.name.clone(),
-        directory: settings.directory.clone(),
-        time_zone: settings.time_zone.clone(),
-        signing_key: keys.signing.first().cloned(),
     }
 }
