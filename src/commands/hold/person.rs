@@ -92,7 +92,7 @@ async fn meant(
     console: &mut Console,
 ) -> anyhow::Result<Meant> {
     let mut found = person::locate(job, subject, named).await?;
-    let (mut open, unavailable) = plan::open_databases(job, subject.databases()).await;
+    let (open, unavailable) = plan::open_databases(job, subject.databases()).await;
     for (name, why) in &unavailable {
         console.error(&format!("what stays in database {name} cannot be counted: {}", why.reason));
     }
@@ -111,8 +111,6 @@ async fn meant(
     let binding = plan::binding(&mut found.home, &found.table, &found.table.primary_key, 1).await?;
     let table = format!("{}.{}", subject.home.database, found.table.name);
     let target = HoldTarget::Person { subject: subject.name.clone(), key: found.person.key, links };
-    // the sessions are not needed any more: what was asked is asked anew
-    open.retain(|name, _| subject.databases().contains(name.as_str()));
     Ok((table, target, binding, open))
 }
 
