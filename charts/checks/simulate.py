@@ -57,6 +57,7 @@ class Live:
     def __init__(self, cluster: pods.Cluster, pod_template: dict, on_start=None):
         self.cluster, self.template, self.on_start = cluster, pod_template, on_start
         self.pods: list[pods.Pod] = []
+        self.seen: list[int | None] = []  # how each pod had ended when a wait ended last
         self.evicted: set[str] = set()
         self.skipped = 0.0
 
@@ -72,8 +73,9 @@ class Live:
         return time.monotonic() + self.skipped
 
     def wait(self, until):
-        before = [pod.poll() for pod in self.pods]
-        while [pod.poll() for pod in self.pods] == before:
+        # A pod that has ended since the controller looked is news as well, however short it lived.
+        before = self.seen + [None] * (len(self.pods) - len(self.seen))
+        while (self.seen := [pod.poll() for pod in self.pods]) == before:
             if all(code is not None for code in before):
                 self.skipped += max(0.0, until - self.now())
             if self.now() >= until:
