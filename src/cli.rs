@@ -1,6 +1,6 @@
 //! The command line: clap structs only.
 
-use crate::{evidence::keys::KeyKind, language::format, output::Format};
+use crate::{evidence::keys::KeyKind, language::format, output::Format, rules::RequestKind, store::RequestOutcome};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -67,6 +67,9 @@ pub enum Command {
     /// Suspend the deletion of rows
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Answer what persons ask for: erasure, an end of use, disclosure, correction
+    #[command(subcommand)]
+    Request(RequestCommand),
     /// Record a recipient's written confirmation of a deletion notice, or list the notices
     Confirm(ConfirmArgs),
     /// Give up work that a recipient had accepted and then refused, so that it is asked anew
@@ -333,6 +336,109 @@ pub struct HoldMoveArgs {
     /// Who answers for it
     #[arg(long)]
     pub owner: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RequestCommand {
+    /// Record that somebody asks for something, with its deadline
+    Open(RequestOpenArgs),
+    /// List the open requests
+    List {
+        /// Closed ones too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show a request: what was asked, approved and done
+    Show {
+        /// The request's number, from `request list`
+        id: u64,
+    },
+    /// Show what would go for a request now, and what stays, why and until when
+    Plan {
+        /// The request's number, from `request list`
+        id: u64,
+    },
+    /// Let runs take a request along
+    Approve(RequestApproveArgs),
+    /// Do what an approved request asks for, and nothing else
+    Run {
+        /// The request's number, from `request list`
+        id: u64,
+    },
+    /// Write the answer to the person: what went, who was asked, what stays, why and until when
+    Letter(RequestLetterArgs),
+    /// End a request; the key of its person is forgotten
+    Close(RequestCloseArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RequestOpenArgs {
+    /// What is asked for
+    #[arg(long, required_unless_present = "file")]
+    pub kind: Option<RequestKind>,
+    #[command(flatten)]
+    pub person: PersonArgs,
+    /// The primary key of the person's home row; repeat it for each key column
+    #[arg(long, requires = "subject")]
+    pub key: Vec<String>,
+    /// The day on which it arrived; the deadline counts from it
+    #[arg(long, value_name = "DATE", required_unless_present = "file")]
+    pub received: Option<jiff::civil::Date>,
+    /// The company's number for it, without names: it goes into the ledger
+    #[arg(long, required_unless_present = "file")]
+    pub reference: Option<String>,
+    /// Who has seen to it that it is the person; stands in the ledger
+    #[arg(long, value_name = "WHO", required_unless_present = "file")]
+    pub identified_by: Option<String>,
+    /// How, without names: it goes into the ledger
+    #[arg(long, value_name = "TEXT", required_unless_present = "file")]
+    pub identified_how: Option<String>,
+    /// Many at once, all or none: a CSV file with the columns kind, subject, received, reference, identified_by and
+    /// identified_how, and `key` or identifiers by their names
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "subject", "received", "reference", "identified_by", "identified_how"])]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RequestApproveArgs {
+    /// The request's number, from `request list`
+    pub id: u64,
+    /// Who answers for it; stands in the ledger
+    #[arg(long, value_name = "WHO")]
+    pub by: String,
+}
+
+#[derive(Debug, Args)]
+pub struct RequestLetterArgs {
+    /// The request's number, from `request list`
+    pub id: u64,
+    /// In which language
+    #[arg(long, value_enum, default_value_t = LetterLanguage::Ja)]
+    pub language: LetterLanguage,
+    /// A directory for the letter as HTML and as text; it is printed as text without one
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LetterLanguage {
+    Ja,
+    En,
+}
+
+#[derive(Debug, Args)]
+pub struct RequestCloseArgs {
+    /// The request's number, from `request list`
+    pub id: u64,
+    /// How it ended
+    #[arg(long, value_enum)]
+    pub outcome: RequestOutcome,
+    /// Why, without names: it goes into the ledger
+    #[arg(long)]
+    pub reason: String,
+    /// Who answers for it; stands in the ledger
+    #[arg(long, value_name = "WHO")]
+    pub by: String,
 }
 
 /// A person: together with `--key`, or by identifiers.

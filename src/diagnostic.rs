@@ -222,6 +222,7 @@ codes! {
     RuleDestroys "E0320" "a rule destroys what another rule still needs",
     RuleOrder "E0321" "no order of the rules lets each of them see the rows as they were",
     OutlastingRule "E0322" "a rule of its own may keep a dependent for longer than the rule that takes it along",
+    BadOnRequest "E0323" "what a rule does on request that it cannot do",
     // E04: rule against live schema
     UnknownDatabase "E0401" "the database is not in the settings",
     UnknownTable "E0402" "the table is not in the database",

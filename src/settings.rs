@@ -35,11 +35,13 @@ mod accepted_gap;
 pub mod anchor;
 pub mod language;
 pub mod pace;
+mod requests;
 mod subjects;
 
 pub use accepted_gap::{AcceptedGap, Gap};
 pub use anchor::{AnchorPlace, AnchorSettings, BucketSettings};
 pub use pace::{Activity, DatabasePace, Load, Pace, Replica, UnreachableReplica, WhenTimeIsUp};
+pub use requests::RequestSettings;
 pub use subjects::{Identifier, LinkedColumn, Subject, SubjectLink};
 
 /// The settings after all checks.
@@ -66,6 +68,7 @@ pub struct Settings {
     pub serve: ServeSettings,
     /// Who the data is about, by name.
     pub subjects: BTreeMap<String, Subject>,
+    pub requests: RequestSettings,
     /// What `sunset coverage` finds and somebody answers for.
     pub accepted_gaps: Vec<AcceptedGap>,
     /// Rules that are gone on purpose.
@@ -329,6 +332,7 @@ impl Reader<'_> {
             schedule: root.text_of("schedule"),
             serve: serve(root.get("serve").as_ref()),
             subjects,
+            requests: requests::read(root.get("requests").as_ref()),
             accepted_gaps: accepted_gap::read_all(root.get("accepted_gaps").as_ref()),
             retired: root
                 .get("retired")

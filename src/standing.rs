@@ -10,7 +10,7 @@ use crate::{
     outcome::Outcome,
     plan::{Before, Starts},
     settings::StoreSettings,
-    store::{self, Backlog, Pause, RecipientCount, Store, StoredNotice},
+    store::{self, Backlog, Pause, PersonRequest, RecipientCount, Store, StoredNotice},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -354,6 +354,8 @@ pub struct Snapshot {
     pub open_intents: u64,
     /// Holds in force.
     pub holds: u64,
+    /// What persons have asked for and nobody has closed.
+    pub requests: Vec<PersonRequest>,
     /// What people have attested, by assertion.
     pub attestations: BTreeMap<String, Attestation>,
     /// The last pause of the job, where nobody has ended it; it may have ended by itself.
@@ -403,6 +405,7 @@ impl Snapshot {
             notices: store.notices().await?,
             open_intents: store.open_intents().await?.len() as u64,
             holds: store.holds_mark().await?.0,
+            requests: store.open_requests().await?,
             attestations: store.attestations().await?,
             pause: store.last_pause().await?,
         })

@@ -41,6 +41,11 @@ impl Period {
         span.map_or(Timestamp::MAX, |after| after.timestamp())
     }
 
+    /// The day that lies this long after another.
+    pub fn after_day(self, day: Date) -> Date {
+        self.span().ok().and_then(|span| day.checked_add(span).ok()).unwrap_or(Date::MAX)
+    }
+
     fn span(self) -> Result<Span, jiff::Error> {
         Span::new().try_years(self.years)?.try_months(self.months)?.try_days(self.days)
     }

@@ -7,7 +7,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Severity, Step},
     evidence::{Attestation, keys::Keys},
     job::{self, Job, Unusable},
-    plan::{Answered, Answers, Before, Hold},
+    plan::{Answered, Answers, Before, Hold, Request},
     push::{Otlp, Targets},
     run,
     standing::Standing,
@@ -199,6 +199,22 @@ pub async fn attested(job: &Job) -> anyhow::Result<BTreeMap<String, Attestation>
             Ok(attested)
         }
         Err(store::Error::Absent(_)) => Ok(BTreeMap::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What persons have asked for and somebody approved; nothing when the job has no store yet.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn requests(job: &Job, keys: &Keys) -> anyhow::Result<Vec<Request>> {
+    match Store::open_existing(&job.settings.store).await {
+        Ok(mut store) => {
+            let requests = run::requests_in(&mut store, &keys.tag).await?;
+            store.close().await?;
+            Ok(requests)
+        }
+        Err(store::Error::Absent(_)) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
 }

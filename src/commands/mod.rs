@@ -19,6 +19,7 @@ pub mod pause;
 mod person;
 pub mod plan;
 pub mod recipes;
+pub mod request;
 pub mod run;
 #[cfg(feature = "demo")]
 pub mod sandbox;
@@ -45,6 +46,9 @@ pub async fn dispatch(cli: Cli, signals: Signals) -> Outcome {
     let mut console = Console::new(&cli.global);
     let result = match &cli.command {
         Command::Run(args) => run::run(&cli.global, args, signals, &mut console).await,
+        Command::Request(crate::cli::RequestCommand::Run { id }) => {
+            request::serve(&cli.global, *id, signals, &mut console).await
+        }
         Command::Serve(args) => serve::run(&cli.global, args, signals, &mut console).await,
         #[cfg(feature = "demo")]
         Command::Sandbox(args) => sandbox::run(args, signals, &mut console).await,
@@ -77,6 +81,7 @@ async fn perform(cli: &Cli, command: &Command, console: &mut Console) -> anyhow:
         Command::Attest(args) => attest::run(&cli.global, args, console).await,
         Command::AskAgain(args) => ask_again::run(&cli.global, args, console).await,
         Command::Recipes(args) => recipes::run(&cli.global, args, console).await,
+        Command::Request(command) => request::run(&cli.global, command, console).await,
         Command::Confirm(args) => confirm::run(&cli.global, args, console).await,
         Command::Ledger(command) => {
             // an exported file is verified anywhere, without a job

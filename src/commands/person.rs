@@ -81,6 +81,16 @@ pub(super) fn named(args: &PersonArgs, key: &[String]) -> anyhow::Result<Named> 
     }
 }
 
+/// Why nobody is named for certain, and what to do.
+pub(super) fn refused(not_one: &NotOne) -> anyhow::Error {
+    match not_one {
+        NotOne::Number { number, .. } if *number > 1 => {
+            Stop::invalid(format!("{not_one}: add another identifier, or name the person with --key"))
+        }
+        not_one => Stop::invalid(not_one.to_string()),
+    }
+}
+
 /// The person, if it is exactly one.
 ///
 /// # Errors
@@ -93,10 +103,7 @@ pub(super) async fn locate(job: &Job, subject: &Subject, named: &Named) -> anyho
     let mut home = plan::open_database(settings, &job.settings.pace).await?;
     let person = match subject::find(subject, &mut home, named).await? {
         Ok(person) => person,
-        Err(not_one @ NotOne::Number { number, .. }) if number > 1 => {
-            return Err(Stop::invalid(format!("{not_one}: add another identifier, or name the person with --key")));
-        }
-        Err(not_one) => return Err(Stop::invalid(not_one.to_string())),
+        Err(not_one) => return Err(refused(&not_one)),
     };
     let table = subject::home_of(subject, &home.catalog).map_err(Stop::invalid)?.clone();
     let values = subject::values(subject, &mut home, &person.key).await?.map_err(Stop::invalid)?;

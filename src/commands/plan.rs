@@ -49,6 +49,7 @@ pub async fn run(global: &Global, args: &PlanArgs, console: &mut Console) -> any
         said,
         answers,
         before: Some(loading::before(&job).await?),
+        requests: loading::requests(&job, &keys).await?,
         ..Options::default()
     };
     let prepared = match plan::prepare(&job, &holds, now, &options).await? {

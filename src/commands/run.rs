@@ -35,6 +35,7 @@ pub async fn run(global: &Global, args: &RunArgs, signals: Signals, console: &mu
         tags,
         group,
         assertions,
+        person: None,
         reviewed,
         now,
         clock: Arc::new(Timestamp::now),

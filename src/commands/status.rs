@@ -12,7 +12,7 @@ use crate::{
     rules::{Assertion, Check},
     run::{BACKLOG, Forecast, RuleProgress},
     standing::{Counted, RunStanding, Snapshot, Standing, Waiting},
-    store::{self, Backlog, Pause, RecipientCount, Store},
+    store::{self, Backlog, Pause, PersonRequest, RecipientCount, Store},
 };
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
@@ -42,6 +42,11 @@ struct Status {
     holds: u64,
     /// Holds whose review day is past.
     holds_to_review: Vec<u64>,
+    /// What persons have asked for and nobody has closed.
+    requests: u64,
+    requests_overdue: Vec<u64>,
+    /// Open for longer than `requests.warn_after`.
+    requests_due_soon: Vec<u64>,
     /// By name.
     recipients: Vec<RecipientStatus>,
     /// By id.
@@ -210,7 +215,7 @@ pub async fn run(global: &Global, console: &mut Console) -> anyhow::Result<Outco
         Format::Json => console.print(&(serde_json::to_string_pretty(&status)? + "\n"))?,
         Format::Text | Format::Markdown | Format::Sarif => console.print(&text(&status, &job.settings.time_zone))?,
     }
-    Ok(Outcome::Done)
+    Ok(if status.requests_overdue.is_empty() { Outcome::Done } else { Outcome::Failed })
 }
 
 async fn read(store: &mut Store, job: &Job, now: Timestamp, today: Date) -> anyhow::Result<Status> {
@@ -219,6 +224,15 @@ async fn read(store: &mut Store, job: &Job, now: Timestamp, today: Date) -> anyh
     let holds = store.holds().await?;
     status.holds = holds.len() as u64;
     status.holds_to_review = holds.iter().filter(|hold| hold.review < today).map(|hold| hold.id).collect();
+    let requests = store.open_requests().await?;
+    status.requests = requests.len() as u64;
+    let ids = |which: &dyn Fn(&PersonRequest) -> bool| -> Vec<u64> {
+        requests.iter().filter(|request| which(request)).map(|request| request.id).collect()
+    };
+    status.requests_overdue = ids(&|request| request.due < today);
+    let is_warned =
+        |request: &PersonRequest| job.settings.requests.warned(request.received) <= today && request.due >= today;
+    status.requests_due_soon = ids(&is_warned);
     let snapshot = Snapshot::read(store).await?;
     status.recipients = recipients(&snapshot, now);
     status.assertions = assertions(job, &snapshot, today);
@@ -423,6 +437,15 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
     }
     for hold in &status.holds_to_review {
         let _ = writeln!(out, "hold {hold} is past its review day");
+    }
+    if status.requests > 0 {
+        let _ = writeln!(out, "{} requests of persons are open", status.requests);
+    }
+    for request in &status.requests_overdue {
+        let _ = writeln!(out, "request {request} is past its deadline: see `sunset request show {request}`");
+    }
+    for request in &status.requests_due_soon {
+        let _ = writeln!(out, "request {request} is to be answered soon");
     }
     out
 }

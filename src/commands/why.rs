@@ -1,6 +1,6 @@
 //! `sunset why`: which rules and holds govern one row, or all rows of a person, and until when they stay.
 
-mod person;
+pub(super) mod person;
 
 use super::{
     Stop,

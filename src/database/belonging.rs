@@ -285,6 +285,11 @@ impl<'a> Belonging<'a> {
         self.live.iter().copied().chain(self.held.keys().copied()).collect()
     }
 
+    /// The link lies on a circle: what it leads to can belong to what it comes from.
+    pub fn is_circular(&self, link: &'a Link) -> bool {
+        link.from == link.to || self.above(&link.to).contains(&link.from)
+    }
+
     fn above(&self, table: &'a TableName) -> Rc<BTreeSet<&'a TableName>> {
         if let Some(known) = self.above.borrow().get(table) {
             return Rc::clone(known);

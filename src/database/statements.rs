@@ -276,6 +276,12 @@ pub fn tally(dialect: &dyn Dialect, work: &Work) -> Statement {
 
 /// A number for each of these conditions: due and held rows that meet it.
 pub fn held_by(dialect: &dyn Dialect, work: &Work, conditions: &[Sql]) -> Statement {
+    let held = Sql::all(std::iter::once(&work.due_rows()).chain(&work.held));
+    counts(dialect, &work.table, &held, conditions)
+}
+
+/// A number for each of these conditions: rows of the table among `rows` that meet it.
+pub fn counts(dialect: &dyn Dialect, table: &TableName, rows: &Sql, conditions: &[Sql]) -> Statement {
     let counts: Vec<_> = conditions
         .iter()
         .map(|condition| {
@@ -285,8 +291,7 @@ pub fn held_by(dialect: &dyn Dialect, work: &Work, conditions: &[Sql]) -> Statem
         })
         .collect();
     let mut sql = Sql::new("select ");
-    sql.append(&Sql::join(&counts, ", ")).push(&format!(" from {} where ", dialect.target(&work.table)));
-    sql.append(&Sql::all(std::iter::once(&work.due_rows()).chain(&work.held)));
+    sql.append(&Sql::join(&counts, ", ")).push(&format!(" from {} where ", dialect.target(table))).append(rows);
     dialect.finish(sql)
 }
 

@@ -15,7 +15,7 @@ use crate::{
         merkle::Tree,
         tag::{Tag, TagKey},
     },
-    store::{Hold, HoldTarget, KeyStatus, NotedIntent, Pause, Store, StoredKey},
+    store::{Hold, HoldTarget, KeyStatus, NotedIntent, Pause, PersonRequest, RequestOutcome, Store, StoredKey},
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -68,6 +68,7 @@ struct Derived {
     unlisted: BTreeSet<u64>,
     keys: BTreeMap<(String, String), KnownKey>,
     holds: BTreeMap<u64, KnownHold>,
+    requests: BTreeMap<u64, KnownRequest>,
     /// Who has paused the job, and until when.
     pause: Option<(String, Option<Timestamp>)>,
     /// Assertion to who said it, what was looked at, and the last day.
@@ -90,6 +91,31 @@ struct KnownHold {
     subject: HoldSubject,
     only_row: bool,
     released: bool,
+}
+
+/// What the entries say of a person's request: whose it is, who approved it, the rows that went by rule, and its end.
+#[derive(Default, PartialEq)]
+struct KnownRequest {
+    person: (String, String, String),
+    days: (String, String),
+    approved_by: Option<String>,
+    disposed: BTreeMap<String, u64>,
+    is_complete: bool,
+    outcome: Option<RequestOutcome>,
+}
+
+impl KnownRequest {
+    fn stored(request: &PersonRequest) -> Self {
+        let disposed = request.served.iter().filter(|(_, served)| served.rows > 0);
+        Self {
+            person: (request.subject.clone(), request.tag.clone(), request.tag_key.clone()),
+            days: (request.received.to_string(), request.due.to_string()),
+            approved_by: request.approval.as_ref().map(|approval| approval.by.clone()),
+            disposed: disposed.map(|(rule, served)| (rule.clone(), served.rows)).collect(),
+            is_complete: request.complete_at.is_some(),
+            outcome: request.closing.as_ref().map(|closing| closing.outcome),
+        }
+    }
 }
 
 impl Derived {
@@ -140,6 +166,28 @@ impl Derived {
             Event::HoldReleased { hold, .. } => {
                 if let Some(hold) = self.holds.get_mut(&hold) {
                     hold.released = true;
+                }
+            }
+            Event::RequestOpened { request, person, tag, tag_key, received, due, .. } => {
+                let (person, days) = ((person, tag, tag_key), (received.to_string(), due.to_string()));
+                self.requests.insert(request, KnownRequest { person, days, ..KnownRequest::default() });
+            }
+            Event::RequestApproved { request, by, .. } => {
+                if let Some(request) = self.requests.get_mut(&request) {
+                    request.approved_by = Some(by);
+                }
+            }
+            Event::RequestServed { request, disposed, complete, .. } => {
+                if let Some(request) = self.requests.get_mut(&request) {
+                    for (rule, rows) in disposed.into_iter().filter(|(_, rows)| *rows > 0) {
+                        *request.disposed.entry(rule).or_default() += rows;
+                    }
+                    request.is_complete = complete;
+                }
+            }
+            Event::RequestClosed { request, outcome, .. } => {
+                if let Some(request) = self.requests.get_mut(&request) {
+                    request.outcome = Some(outcome);
                 }
             }
             Event::Paused { by, until, .. } => self.pause = Some((by, until)),
@@ -241,6 +289,7 @@ impl Derived {
         self.compare_keys(&store.known_keys().await?, &mut whole);
         let in_force: BTreeSet<_> = store.holds().await?.into_iter().map(|hold| hold.id).collect();
         self.compare_holds(&store.all_holds().await?, &in_force, keys, &mut whole);
+        self.compare_requests(&store.all_requests().await?, &mut whole);
         self.compare_pause(store.last_pause().await?.as_ref(), &mut whole);
         let attested = store.attestations().await?;
         let attested: BTreeMap<_, _> =
@@ -308,6 +357,22 @@ impl Derived {
         }
         for id in self.holds.keys().filter(|id| !stored.iter().any(|hold| hold.id == **id)) {
             whole.differs(None, None, &format!("an entry adds hold {id}, and the store does not have it"), false);
+        }
+    }
+
+    fn compare_requests(&self, stored: &[PersonRequest], whole: &mut Self) {
+        for request in stored {
+            let message = match self.requests.get(&request.id) {
+                None => format!("the store has request {}, and no entry opens it", request.id),
+                Some(known) if *known != KnownRequest::stored(request) => {
+                    format!("the store says another thing of request {} than the entries", request.id)
+                }
+                Some(_) => continue,
+            };
+            whole.differs(None, None, &message, false);
+        }
+        for id in self.requests.keys().filter(|id| !stored.iter().any(|request| request.id == **id)) {
+            whole.differs(None, None, &format!("an entry opens request {id}, and the store does not have it"), false);
         }
     }
 

@@ -8,6 +8,8 @@ use crate::{
         merkle::{self, Hash},
     },
     outcome::Outcome,
+    rules::RequestKind,
+    store::RequestOutcome,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -305,6 +307,46 @@ pub enum Event {
         table: String,
         matter: String,
         owner: String,
+    },
+    /// Somebody asks for their data to go, or to be shown. Who it is stands here as a tag.
+    RequestOpened {
+        request: u64,
+        kind: RequestKind,
+        /// The subject of `sunset.yaml`, and the table of the home row as `database.schema.table`.
+        person: String,
+        table: String,
+        /// The person's, in hexadecimal.
+        tag: String,
+        tag_key: String,
+        received: jiff::civil::Date,
+        due: jiff::civil::Date,
+        /// The company's number for it.
+        reference: String,
+        /// Who has seen to it that it is the person, and how.
+        identified_by: String,
+        identified_how: String,
+    },
+    /// Runs take the request along from here on.
+    RequestApproved {
+        request: u64,
+        by: String,
+        /// Rows of the person that stay all the same, by table.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        stays: BTreeMap<String, u64>,
+    },
+    /// What a run did for a request, by rule: rows that went or were changed, and rows that could go and are still there.
+    RequestServed {
+        request: u64,
+        disposed: BTreeMap<String, u64>,
+        left: BTreeMap<String, u64>,
+        /// Nothing is left that goes before its day.
+        complete: bool,
+    },
+    RequestClosed {
+        request: u64,
+        outcome: RequestOutcome,
+        by: String,
+        reason: String,
     },
     /// A person says that an assertion holds that no program can check.
     Attested {

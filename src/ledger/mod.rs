@@ -11,10 +11,12 @@ pub mod entry;
 pub mod export;
 pub mod history;
 pub mod prove;
+mod requests;
 pub mod seal;
 pub mod verify;
 
 pub use entry::{AssertionResult, BatchResult, Entry, Event, Intent, RuleResult, SettledBy, ToldBy};
+pub use requests::{RequestProgress, person_of};
 pub use seal::{Seal, SealError};
 
 use crate::{

@@ -11,13 +11,22 @@ pub struct Seal(LessSafeKey);
 
 /// The system gives no random numbers.
 #[derive(Debug, thiserror::Error)]
-#[error("a position cannot be sealed: the system gives no random numbers")]
+#[error("nothing can be sealed: the system gives no random numbers")]
 pub struct SealError;
 
 impl Seal {
     /// Fails only where the algorithm does not take 32 bytes, which it does.
     pub fn new(key: &TagKey) -> Result<Self, SealError> {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &key.derive("sunset positions v1")).map_err(|_| SealError)?;
+        Self::of(key, "sunset positions v1")
+    }
+
+    /// For the keys of persons who have asked for something.
+    pub fn of_persons(key: &TagKey) -> Result<Self, SealError> {
+        Self::of(key, "sunset persons v1")
+    }
+
+    fn of(key: &TagKey, purpose: &str) -> Result<Self, SealError> {
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &key.derive(purpose)).map_err(|_| SealError)?;
         Ok(Self(LessSafeKey::new(key)))
     }
 

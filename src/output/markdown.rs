@@ -105,7 +105,7 @@ pub(super) fn plan(plan: &Plan, style: PlanStyle) -> String {
         let _ = writeln!(out, "- {}", cell(line));
     }
     assertions(&mut out, &plan.assertions);
-    for line in text::gone_rules(&plan.gone_rules) {
+    for line in text::planned_requests(&plan.requests).chain(text::gone_rules(&plan.gone_rules)) {
         let _ = writeln!(out, "\n{}", cell(&line));
     }
     for unplanned in &plan.unplanned {
@@ -154,7 +154,8 @@ pub(super) fn report(report: &RunReport) -> String {
     for words in report.rehearsal.iter().flatten() {
         let _ = writeln!(out, "\n- {}", cell(words));
     }
-    for line in text::polled(report).chain(text::gone_rules(&report.gone_rules)) {
+    let asked_for = text::requests(&report.requests);
+    for line in text::polled(report).chain(asked_for).chain(text::gone_rules(&report.gone_rules)) {
         let _ = writeln!(out, "\n- {}", cell(&line));
     }
     assertions(&mut out, &report.assertions);

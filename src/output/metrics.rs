@@ -12,7 +12,7 @@ use crate::{
     job::Job,
     ledger::{AssertionResult, RuleResult},
     plan::last_day,
-    rules::Check,
+    rules::{Check, RequestKind},
     standing::{BOUNDS, Durations, RuleStanding, Snapshot},
 };
 use jiff::{Timestamp, civil::Date};
@@ -91,8 +91,33 @@ pub fn families(job: &Job, snapshot: &Snapshot, now: Timestamp) -> Vec<Family> {
     let mut families = rules(job, snapshot, now);
     families.extend(recipients(job, snapshot));
     families.extend(assertions(job, snapshot, now));
+    families.extend(requests(job, snapshot, now));
     families.extend(runs(job, snapshot, now));
     families
+}
+
+/// What persons have asked for; nothing of a job without subjects.
+fn requests(job: &Job, snapshot: &Snapshot, now: Timestamp) -> Vec<Family> {
+    if job.settings.subjects.is_empty() {
+        return Vec::new();
+    }
+    let today = clock::today(now, &job.settings.time_zone);
+    let mut open = Family::new(
+        "sunset_person_requests_open",
+        Kind::Gauge,
+        "Requests of persons that nobody has closed, by what they ask for.",
+    );
+    let mut overdue = Family::new(
+        "sunset_person_requests_overdue",
+        Kind::Gauge,
+        "Of these, requests that are past their deadline.",
+    );
+    for kind in [RequestKind::Erasure, RequestKind::Cease, RequestKind::Disclosure, RequestKind::Correction] {
+        let own = || snapshot.requests.iter().filter(|request| request.kind == kind);
+        open = open.with([("kind", kind.word())], (own().count() as u64).into());
+        overdue = overdue.with([("kind", kind.word())], (own().filter(|own| own.due < today).count() as u64).into());
+    }
+    vec![open, overdue]
 }
 
 fn rules(job: &Job, snapshot: &Snapshot, now: Timestamp) -> Vec<Family> {

@@ -65,7 +65,7 @@ pub(super) fn text(plan: &Plan, style: PlanStyle) -> String {
     for line in assertions::lines(&plan.assertions) {
         let _ = writeln!(out, "assertion {line}");
     }
-    for line in report::gone_rules(&plan.gone_rules) {
+    for line in report::planned_requests(&plan.requests).chain(report::gone_rules(&plan.gone_rules)) {
         let _ = writeln!(out, "\n{line}");
     }
     for unplanned in &plan.unplanned {

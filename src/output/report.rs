@@ -10,9 +10,10 @@ use crate::{
     anchor::Sent,
     database::maintenance::Remains,
     ledger::RuleResult,
-    run::{MaintenanceReport, PartitionReport, RecipientReport, RuleReport, RunReport, Traces},
+    plan::PlannedRequest,
+    run::{MaintenanceReport, PartitionReport, RecipientReport, RequestReport, RuleReport, RunReport, Traces},
 };
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 pub(super) const HEAD: [&str; 7] = ["rule", "table", "result", "disposed", "along", "left", "took"];
 
@@ -125,6 +126,41 @@ pub fn polled(report: &RunReport) -> impl Iterator<Item = String> {
     })
 }
 
+/// What was done for requests of persons, one line each.
+pub(super) fn requests(all: &[RequestReport]) -> impl Iterator<Item = String> {
+    let rules = |rows: &BTreeMap<String, u64>| {
+        rows.iter().map(|(rule, rows)| format!("{} by {rule}", count(*rows))).collect::<Vec<_>>().join(", ")
+    };
+    all.iter().map(move |report| {
+        let mut line = format!("request {} ({}): ", report.request, report.reference);
+        let done = if report.disposed.is_empty() { "nothing was done".to_owned() } else { format!("done: {}", rules(&report.disposed)) };
+        line += &done;
+        if !report.left.is_empty() {
+            let _ = write!(line, "; left: {}", rules(&report.left));
+        }
+        if report.complete {
+            line += "; nothing is left that goes before its day";
+        }
+        for obstacle in &report.obstacles {
+            let _ = write!(line, "; {obstacle}");
+        }
+        if report.overdue {
+            let _ = write!(line, "; it was to be answered by {}", report.due);
+        }
+        line
+    })
+}
+
+/// What is to be done for requests of persons, one line each.
+pub(super) fn planned_requests(all: &[PlannedRequest]) -> impl Iterator<Item = String> {
+    all.iter().map(|planned| {
+        let rows: Vec<_> = planned.rows.iter().map(|(rule, rows)| format!("{} by {rule}", count(*rows))).collect();
+        let rows = if rows.is_empty() { "nothing goes before its day".to_owned() } else { rows.join(", ") };
+        let obstacles: String = planned.obstacles.iter().map(|why| format!("; {why}")).collect();
+        format!("request {} ({}): {rows}{obstacles}", planned.request, planned.reference)
+    })
+}
+
 /// One line for each rule that was in a run and is in no file any more.
 pub fn gone_rules(rules: &[String]) -> impl Iterator<Item = String> {
     rules.iter().map(|rule| {
@@ -204,7 +240,7 @@ pub(super) fn text(report: &RunReport) -> String {
     for words in report.rehearsal.iter().flatten() {
         let _ = writeln!(out, "\n{words}");
     }
-    for line in polled(report).chain(gone_rules(&report.gone_rules)) {
+    for line in polled(report).chain(requests(&report.requests)).chain(gone_rules(&report.gone_rules)) {
         let _ = writeln!(out, "\n{line}");
     }
     if !report.assertions.is_empty() {

@@ -4,6 +4,7 @@
 //! that are gone. The [`Bound`] holds of a database then say of each table which of its rows stay.
 
 mod person;
+mod requested;
 
 pub(super) use person::home_row;
 

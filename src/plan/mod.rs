@@ -30,6 +30,7 @@ mod prepare;
 mod privileges;
 mod read_tables;
 mod recipients;
+mod requests;
 mod resolve;
 mod resolver;
 pub mod reviewed;
@@ -64,6 +65,7 @@ pub use prepare::{Checked, Prepared, PreparedStep, check, chosen, databases_of, 
 pub use privileges::{NOTING, Need, noting_batches, privileges};
 pub use read_tables::ReadTable;
 pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient, StillUsed, is_late};
+pub use requests::{Answer, PlannedRequest, Request, Requested};
 pub use resolve::{Resolved, resolve_rule};
 pub use schema::PlannedSchema;
 pub use surroundings::surroundings;
@@ -112,6 +114,9 @@ pub struct Plan {
     /// Rules that were in a run and are in no file any more, nor among those that are retired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone_rules: Vec<String>,
+    /// What persons have asked for, and what is done for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<PlannedRequest>,
     /// The limits of the whole run.
     pub limits: Limits,
     /// Guard rails of the whole run that refuse it.
@@ -351,10 +356,14 @@ impl Plan {
                 })
             })
             .collect();
-        let work = serde_json::json!({
+        let mut work = serde_json::json!({
             "format": self.format, "job": self.job, "now": self.now, "time_zone": self.time_zone,
             "rules_digest": self.rules_digest, "limits": self.limits, "steps": steps,
         });
+        if !self.requests.is_empty() {
+            let requests: Vec<_> = self.requests.iter().map(|asked| (asked.request, asked.kind)).collect();
+            work["requests"] = serde_json::json!(requests);
+        }
         self.work_digest = digest(&work)?;
         self.digest = self.compute_digest()?;
         Ok(())

@@ -1,6 +1,6 @@
 //! What a plan is asked for, and what is known of earlier runs.
 
-use super::{Starts, assertion::Said, k_anonymity::Passed, recipients::Answers};
+use super::{Starts, assertion::Said, k_anonymity::Passed, recipients::Answers, requests::Request};
 use crate::job::Job;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +24,10 @@ pub struct Options {
     pub answers: Option<Answers>,
     /// Gates that were passed before, by rule.
     pub passed: BTreeMap<String, Passed>,
+    /// What persons have asked for and somebody approved.
+    pub requests: Vec<Request>,
+    /// Nothing but what they ask for.
+    pub on_request_only: bool,
     /// What earlier runs have left in the store; `None` where nobody asks what was before.
     pub before: Option<Before>,
 }

@@ -19,6 +19,7 @@ use super::{
     order, outlast, pace, partitions,
     read_tables::{Needs, ReadTable, read_tables},
     recipients,
+    requests::{self, Asking, PlannedRequest, Requested, Variant},
     resolve::{self, Resolved},
     sample,
     schema::{self, PlannedSchema},
@@ -35,7 +36,8 @@ use crate::{
     job::Job,
     language::shape::nearest,
     outcome::Outcome,
-    rules::{Disposition, Limits, Rule},
+    rules::{Disposition, Limits, Rule, id_in_file},
+    settings::Settings,
     sql::Sql,
 };
 use anyhow::Context as _;
@@ -59,6 +61,10 @@ pub struct Prepared {
     pub holds: (u64, u64),
     /// The persons whom holds are about, to be looked up again while the run goes on.
     pub persons: Mutex<Persons>,
+    /// What persons have asked for.
+    pub requested: Requested,
+    /// These persons, to be looked up again while the run goes on.
+    pub asking: Mutex<Persons>,
     /// When planning began: a run's time counts from here.
     pub began: Instant,
 }
@@ -107,6 +113,8 @@ pub async fn prepare(
     if options.said.is_some() {
         names.extend(assertion::databases_of(job));
     }
+    let asked = options.requests.iter().filter_map(|request| job.settings.subjects.get(&request.subject));
+    names.extend(asked.flat_map(|subject| subject.databases()));
     let (mut databases, mut unavailable) = open_databases(job, names).await;
     let persons = Persons::look_up(job, holds).await?;
     persons.close_off(&mut databases, &mut unavailable);
@@ -129,14 +137,14 @@ pub async fn prepare(
             Err(_) => {}
         }
     }
-    let (mut order, mut needs) = (Order::default(), Needs::new());
+    let (mut order, mut needs, mut read) = (Order::default(), Needs::new(), Vec::new());
     if !has_errors(&found) {
         let together = interplay::together(&mut databases, &resolved, &job.settings).await?;
         found.extend(together.found);
         for ((rule, fits), read) in resolved.iter_mut().zip(&together.read) {
             watch(rule, fits, &databases, read);
         }
-        needs = together.needs;
+        (needs, read) = (together.needs, together.read);
         match in_order(&resolved, &databases, together.order) {
             Ok(decided) => order = decided,
             Err(circle) => found.push(circle),
@@ -150,6 +158,15 @@ pub async fn prepare(
         pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     found.extend(watched);
     recipients::find_uses(&mut resolved, &job.settings);
+    let mut asking = Asking::of(job, &options.requests, &databases, &unavailable).await?;
+    let about = (now, options.pseudonym_key.as_deref());
+    let mut variants = asking.variants(&resolved, &databases, &bound, &|first, then| order.needs(first, then), about, &mut found);
+    if !has_errors(&found) {
+        find_uses_of(&mut variants, &resolved, &job.settings);
+        for variant in &mut variants {
+            watch(&variant.rule, &mut variant.fits, &databases, &read[variant.position]);
+        }
+    }
     let is_chosen = |rule: &Rule| rules.iter().any(|chosen| chosen.id == rule.id);
     if has_errors(&found) {
         for (_, resolved) in resolved.iter_mut().filter(|(rule, _)| is_chosen(rule)) {
@@ -159,41 +176,51 @@ pub async fn prepare(
     }
 
     let mut unplanned: Vec<_> = unavailable.iter().map(|(name, why)| waiting(job, name, why, &rules)).collect();
-    let mut steps = Vec::new();
-    let mut prepared = Vec::new();
-    for &position in order.positions.iter().filter(|position| is_chosen(resolved[**position].0)) {
+    let can_be_asked = |rule: &Rule| databases_of(job, &[rule]).into_iter().all(|name| !unavailable.contains_key(name));
+    let chosen: Vec<_> =
+        order.positions.iter().copied().filter(|at| is_chosen(resolved[*at].0) && can_be_asked(resolved[*at].0)).collect();
+    let planning =
+        Planning { job, resolved: &resolved, order: &order, needs: &needs, members: &members, bound: &bound, options, now };
+    let mut planned = Vec::new();
+    for &position in chosen.iter().filter(|_| !options.on_request_only) {
         let (rule, fits) = &resolved[position];
-        if databases_of(job, &[rule]).into_iter().any(|name| unavailable.contains_key(name)) {
+        let (mut fits, mut counted) = left_to_others(position, fits, &resolved, &order);
+        let open = databases.get(&rule.table.database);
+        if let Some(homes) = open.and_then(|open| asking.home_rows(&rule.table.database, &fits.work, open)) {
+            let others = homes.negated();
+            requests::spare(&mut fits.work, &others);
+            requests::spare(&mut counted, &others);
+        }
+        planned.push(planning.step((position, rule), &fits, &counted, &mut databases, &is_chosen).await?);
+    }
+    let all_are_chosen = chosen.len() == resolved.len();
+    for at in 0..2 * chosen.len() {
+        // rows that tell which others are a person's go last
+        let (position, are_homes) = (chosen[at % chosen.len()], at >= chosen.len());
+        let variant = variants.iter_mut().find(|one| one.position == position);
+        let Some(variant) = variant.filter(|one| one.answer.homes.is_empty() != are_homes) else { continue };
+        if are_homes && !all_are_chosen {
             continue;
         }
-        let (fits, counted) = left_to_others(position, fits, &resolved, &order);
-        let behind = order.behind(position, &resolved);
-        let open = databases.get_mut(&rule.table.database).context("a resolved rule has its database open")?;
-        let holds = bound.get(&rule.table.database).context("holds are found in every open database")?;
-        let absent = still_to_run(open, &behind, &resolved, &is_chosen).await?;
-        let subject = Subject { job, rule, resolved: &fits, counted: &counted, members: &members, holds, options, now };
-        match plan_step(&subject, open).await {
-            Ok((mut step, mut ready)) => {
-                step.refusals.extend(absent);
-                let open = databases.get(&rule.table.database);
-                let all: Vec<_> =
-                    resolved.iter().filter(|(other, _)| other.table.database == rule.table.database).collect();
-                let all: Vec<_> = all.into_iter().map(|(_, fits)| fits).collect();
-                ready.read = open.map(|open| read_tables(open, &needs, &all)).unwrap_or_default();
-                ready.behind = behind.into_iter().map(|first| resolved[first].0.id.clone()).collect();
+        let (fits, counted) = left_to_others(position, &variant.fits, &resolved, &order);
+        let step = planning.step((position, &variant.rule), &fits, &counted, &mut databases, &is_chosen).await?;
+        variant.answer.is_planned = step.is_ok();
+        planned.push(step);
+    }
+    for variant in &mut variants {
+        let Some(open) = databases.get_mut(&variant.answer.database) else { continue };
+        variant.answer.before = variant.answer.left(open.connection.as_mut()).await?;
+    }
+    asking.requested.answers = variants.into_iter().map(|variant| variant.answer).collect();
+    let (mut steps, mut prepared) = (Vec::new(), Vec::new());
+    for step in planned {
+        match step {
+            Ok((step, ready)) => {
                 steps.push(step);
                 prepared.push(ready);
             }
             // the others go on
-            Err(error) => unplanned.push(Unplanned {
-                database: rule.table.database.clone(),
-                rules: vec![rule.id.clone()],
-                outcome: match error.kind.outcome() {
-                    Outcome::Temporary => Outcome::Temporary,
-                    _ => Outcome::Failed,
-                },
-                reason: error.to_string(),
-            }),
+            Err(why) => unplanned.push(why),
         }
     }
 
@@ -205,9 +232,11 @@ pub async fn prepare(
     let doubts = bound.into_values().flat_map(|bound| bound.warnings);
     let warnings = doubts.chain(warned.flat_map(|(_, resolved)| resolved.warnings)).chain(unwatched).collect();
     let gone = options.before.as_ref().map(|before| before.gone(job)).unwrap_or_default();
-    let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone)?;
-    let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
-    Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, persons: Mutex::new(persons), began }))
+    let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone, asking.planned())?;
+    let (holds, persons) = ((holds.len() as u64, holds.iter().map(|hold| hold.id).sum()), Mutex::new(persons));
+    let (requested, asking) = (asking.requested, Mutex::new(asking.persons));
+    let steps = prepared;
+    Ok(Ok(Prepared { plan, steps, databases, members, warnings, holds, persons, requested, asking, began }))
 }
 
 /// What `sunset validate` wants to know.
@@ -297,6 +326,12 @@ struct Order {
 }
 
 impl Order {
+    /// The first rule needs what the other one destroys.
+    fn needs(&self, first: usize, then: usize) -> bool {
+        let needed = |one: &Precedence| one.first == first && one.then == then && one.because == Because::Needed;
+        self.precedence.iter().any(needed)
+    }
+
     /// Rules on other tables that need what this one destroys.
     fn behind(&self, position: usize, resolved: &[(&Rule, Resolved)]) -> Vec<usize> {
         let own = &resolved[position].1.work.table;
@@ -459,6 +494,68 @@ async fn still_to_run(
     Ok(absent)
 }
 
+/// Finds where persons may still be needed whom a rule asks recipients about at their own request.
+fn find_uses_of(variants: &mut [Variant], resolved: &[(&Rule, Resolved)], settings: &Settings) {
+    let natural = resolved.iter().map(|(rule, fits)| (*rule, fits.clone()));
+    let mut all: Vec<_> = natural.chain(variants.iter().map(|one| (&one.rule, one.fits.clone()))).collect();
+    recipients::find_uses(&mut all, settings);
+    let found: Vec<_> = all.into_iter().skip(resolved.len()).map(|(_, fits)| fits.work.recipients).collect();
+    for (variant, recipients) in variants.iter_mut().zip(found) {
+        variant.fits.work.recipients = recipients;
+    }
+}
+
+/// What steps are planned from.
+struct Planning<'a> {
+    job: &'a Job,
+    resolved: &'a [(&'a Rule, Resolved)],
+    order: &'a Order,
+    needs: &'a Needs,
+    members: &'a BTreeMap<String, MembersWork>,
+    bound: &'a BTreeMap<String, Bound>,
+    options: &'a Options,
+    now: Timestamp,
+}
+
+impl Planning<'_> {
+    /// The step of a rule at a position, or why there is none.
+    async fn step(
+        &self,
+        (position, rule): (usize, &Rule),
+        fits: &Resolved,
+        counted: &Work,
+        databases: &mut BTreeMap<String, OpenDatabase>,
+        is_chosen: &dyn Fn(&Rule) -> bool,
+    ) -> anyhow::Result<Result<(Step, PreparedStep), Unplanned>> {
+        let &Self { job, resolved, order, needs, members, bound, options, now } = self;
+        let name = &rule.table.database;
+        let behind = order.behind(position, resolved);
+        let open = databases.get_mut(name).context("a resolved rule has its database open")?;
+        let holds = bound.get(name).context("holds are found in every open database")?;
+        let absent = still_to_run(open, &behind, resolved, is_chosen).await?;
+        let subject = Subject { job, rule, resolved: fits, counted, members, holds, options, now };
+        match plan_step(&subject, open).await {
+            Ok((mut step, mut ready)) => {
+                step.refusals.extend(absent);
+                let all: Vec<_> = resolved.iter().filter(|(other, _)| other.table.database == *name).collect();
+                let all: Vec<_> = all.into_iter().map(|(_, fits)| fits).collect();
+                ready.read = read_tables(open, needs, &all);
+                ready.behind = behind.into_iter().map(|first| resolved[first].0.id.clone()).collect();
+                Ok(Ok((step, ready)))
+            }
+            Err(error) => Ok(Err(Unplanned {
+                database: name.clone(),
+                rules: vec![rule.id.clone()],
+                outcome: match error.kind.outcome() {
+                    Outcome::Temporary => Outcome::Temporary,
+                    _ => Outcome::Failed,
+                },
+                reason: error.to_string(),
+            })),
+        }
+    }
+}
+
 /// What a step is planned from.
 struct Subject<'a> {
     job: &'a Job,
@@ -480,16 +577,17 @@ async fn plan_step(subject: &Subject<'_>, open: &mut OpenDatabase) -> Result<(St
     let gone = || database::Error::new(ErrorKind::Other, format!("table {} is gone", work.table));
     let table: &Table = catalog.get(&work.table).ok_or_else(gone)?;
     let limits = guard::effective(&rule.limits, &job.settings.limits);
+    let in_file = id_in_file(&rule.id);
     let mut counts = count::counts(connection, dialect, table, counted, &limits, options.thorough).await?;
     let held_by = match counts.held {
         0 => Vec::new(),
         _ => held_by(connection, dialect, catalog, table, counted, holds).await?,
     };
-    if options.before.is_some() {
+    if options.before.is_some() && in_file == rule.id {
         counts.starts = count::starts(connection, dialect, table, counted).await?;
     }
     let lost_starts = lost_starts(options, rule, &limits, &counts);
-    let is_new = |before: &&Before| !before.reviewed && !before.disposed.contains(&rule.id);
+    let is_new = |before: &&Before| !before.reviewed && !before.disposed.contains(in_file);
     let first_run = options.before.as_ref().filter(is_new).is_some();
     let due = counts.disposable();
     let (index, reviewed) = (resolved.index.as_deref(), options.walks.get(&rule.id).map(String::as_str));
@@ -682,6 +780,7 @@ fn waiting(job: &Job, database: &str, why: &Unavailable, rules: &[&Rule]) -> Unp
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "a plan with all that is in it")]
 fn assemble(
     job: &Job,
     now: Timestamp,
@@ -690,6 +789,7 @@ fn assemble(
     unplanned: Vec<Unplanned>,
     assertions: Vec<CheckedAssertion>,
     gone_rules: Vec<String>,
+    requests: Vec<PlannedRequest>,
 ) -> anyhow::Result<Plan> {
     let rows = steps
         .iter()
@@ -710,6 +810,7 @@ fn assemble(
         pace: pace::lines(job, databases),
         assertions,
         gone_rules,
+        requests,
         limits: job.settings.limits,
         refusals: guard::run_refusals(&job.settings.limits, rows),
         work_digest: String::new(),

@@ -98,6 +98,10 @@ impl Resolver<'_, '_> {
             }
         };
 
+        let on_request = rule.on_request.condition.as_ref().and_then(|condition| {
+            let place = rule.place.key("on_request").key("where");
+            condition::on_rows(dialect, table, &row, condition, &place, self.found)
+        });
         let index = point_column.as_ref().and_then(|column| table.index_on(std::slice::from_ref(&column.name)));
         self.warn_without_index(table, point_column.as_ref(), kind);
         self.missing_indexes.extend(dependents.missing_indexes.iter().cloned());
@@ -132,6 +136,10 @@ impl Resolver<'_, '_> {
             watched: None,
             guards: dependents.guards,
         };
+        if let Some(requested) = around.requested {
+            let theirs = requested.theirs(dialect, catalog, table, &row, None);
+            return Some(self.asked_for(work, theirs, on_request, dependents.named, looked_at, hold_names, due_days));
+        }
         let gate = self.k_anonymity(table, &row, &work);
         let words = clock::explain(
             &due_days,
@@ -156,6 +164,47 @@ impl Resolver<'_, '_> {
             holds: hold_names,
             warnings: Vec::new(),
         })
+    }
+
+    /// The rule on rows of persons who have asked for it, whatever their age.
+    #[expect(clippy::too_many_arguments, reason = "what a rule was resolved to so far")]
+    fn asked_for(
+        self,
+        work: Work,
+        theirs: Option<Sql>,
+        only: Option<Sql>,
+        dependents: Vec<dependents::Named>,
+        looked_at: Vec<(TableName, Vec<String>)>,
+        holds: Vec<String>,
+        due: clock::DueDays,
+    ) -> Resolved {
+        let none = || Sql::new("1 = 0");
+        let due_now = Sql::all(std::iter::once(&theirs.unwrap_or_else(none)).chain(&only)).nested();
+        let starting_point = self.starting_point_words();
+        let words = "of persons who have asked for it".to_owned();
+        let work = Work {
+            due: due_now,
+            plainly_due: None,
+            overdue: None,
+            unreadable: none(),
+            missing: None,
+            plainly_missing: None,
+            point_column: None,
+            ..work
+        };
+        Resolved {
+            work,
+            gate: None,
+            cut_off: super::CutOff { words, due, overdue: None, starting_point },
+            dependents,
+            looked_at,
+            point_column: None,
+            index: None,
+            epoch: None,
+            missing_indexes: Vec::new(),
+            holds,
+            warnings: Vec::new(),
+        }
     }
 
     /// The tables that hold the rows.

@@ -10,6 +10,8 @@ pub struct Surroundings<'a> {
     pub catalog: &'a Catalog,
     pub dialect: &'static dyn Dialect,
     pub holds: &'a Bound,
+    /// Whose rows go whatever their age, where persons have asked for it.
+    pub requested: Option<&'a Bound>,
     pub now: Timestamp,
     /// The secret of keyed techniques, where the settings give one.
     pub pseudonym_key: Option<&'a [u8]>,
@@ -23,5 +25,6 @@ pub fn surroundings<'a>(
     now: Timestamp,
     pseudonym_key: Option<&'a [u8]>,
 ) -> Surroundings<'a> {
-    Surroundings { settings: &job.settings, catalog: &open.catalog, dialect: open.dialect, holds, now, pseudonym_key }
+    let (settings, catalog, dialect) = (&job.settings, &open.catalog, open.dialect);
+    Surroundings { settings, catalog, dialect, holds, requested: None, now, pseudonym_key }
 }

@@ -194,10 +194,52 @@ static RULE: MapShape = MapShape::new(
             "30 2 * * *",
         ),
         Field::optional(
+            "on_request",
+            "What becomes of rows whose person asks for erasure before they are due (see [requests.md](requests.md)): a word, or \
+             more about it.",
+            Shape::Either(&[Shape::Words(ACTS), Shape::Map(&ON_REQUEST)]),
+            "now",
+        ),
+        Field::optional(
             "tags",
             "Words to choose rules by: `sunset run --tag nightly`.",
             Shape::List { item: &Shape::Text(&format::NAME), least: 1, unique: true },
             "[nightly, heavy]",
+        ),
+    ],
+);
+
+static ACTS: &[Word] = &[
+    word("now", "They go with the next run that an approved request is part of. What must outlive them says so itself."),
+    word("when_due", "They wait for their day: the retention period is a duty to keep. The default."),
+];
+
+static REQUEST_KINDS: &[Word] = &[
+    word("erasure", "A person asks that their data be erased. The default."),
+    word("cease", "A person asks that their data not be used any more."),
+];
+
+static ON_REQUEST: MapShape = MapShape::new(
+    "`on_request`",
+    &[
+        Field::required("act", "When they go.", Shape::Words(ACTS), "now"),
+        Field::optional(
+            "where",
+            "Only rows of the rule that meet this condition as well go now; the others wait for their day.",
+            WHERE,
+            "{balance: 0}",
+        ),
+        Field::optional(
+            "kinds",
+            "The kinds of requests that they go on.",
+            Shape::List { item: &Shape::Words(REQUEST_KINDS), least: 1, unique: true },
+            "[erasure, cease]",
+        ),
+        Field::optional(
+            "reason",
+            "Why rows stay, or may go: it is what the person is told. A text (English), or one per language.",
+            Shape::Either(&[TEXT, Shape::Named { key: &format::LANGUAGE, value: &TEXT }]),
+            "{en: Books are kept for ten years (Companies Act), ja: 会計帳簿は10年間保存します(会社法432条)}",
         ),
     ],
 );

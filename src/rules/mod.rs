@@ -13,8 +13,7 @@ pub mod rule;
 pub use aggregate::{Aggregate, CalendarUnit, GroupedBy, SmallestGroup, Total};
 pub use assertion::{Assertion, Check, NoCardNumbers, NoRows, RetentionAt};
 pub use k_anonymity::{AtLast, KAnonymity};
-use parse::period;
-pub(crate) use parse::{At, condition_of, limits};
+pub(crate) use parse::{At, by_language, condition_of, limits, period};
 pub use parse::{check_together, parse};
 pub use rule::*;
 

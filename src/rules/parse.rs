@@ -1,8 +1,8 @@
 //! A rule file's text to its rules: every check that needs neither settings (but for the parameters) nor a database.
 
 use super::{
-    Aggregate, Assertion, Category, Condition, Dependent, Disposition, Limits, Match, Missing, Partitions, Rule,
-    RuleDependent, RuleFile, RuleRecipient, StartingPoint, condition, k_anonymity, language::RULE_FILE,
+    Act, Aggregate, Assertion, Category, Condition, Dependent, Disposition, Limits, Match, Missing, OnRequest, Partitions,
+    Rule, RuleDependent, RuleFile, RuleRecipient, StartingPoint, condition, k_anonymity, language::RULE_FILE,
 };
 use crate::{
     anonymize::{Generalize, Hash, Mask, Technique, Tokenize, Truncate},
@@ -94,14 +94,19 @@ pub fn check_together(files: &[RuleFile]) -> Vec<Diagnostic> {
     diagnostics
 }
 
-fn category(root: &At, id: &str) -> Category {
-    let title = root.get("title").map(|title| match title.node {
+/// A text, or one per language; a plain one is English.
+pub(crate) fn by_language(at: &At) -> BTreeMap<String, String> {
+    match at.node {
         Node::Text(text) => BTreeMap::from([("en".to_owned(), text.clone())]),
         node => {
             let texts = node.entries().iter().filter_map(|(language, text)| Some((language, text.as_text()?)));
             texts.map(|(language, text)| (language.clone(), text.to_owned())).collect()
         }
-    });
+    }
+}
+
+fn category(root: &At, id: &str) -> Category {
+    let title = root.get("title").map(|title| by_language(&title));
     let keys = root.get("data_categories");
     Category {
         id: id.to_owned(),
@@ -243,6 +248,8 @@ impl<'a> Reader<'a> {
         let dependents = at.get("dependents").map(|dependents| self.dependents(&dependents, table.as_ref()));
         let aggregate = at.get("aggregate");
         let aggregate = aggregate.and_then(|at| Aggregate::read(&at, table.as_ref(), disposition, self.diagnostics));
+        let on_request = at.get("on_request").map(|on| self.on_request(&on, table.as_ref())).unwrap_or_default();
+        self.check_on_request(at, &on_request, gate.is_some());
         Some(Rule {
             id: at.text_of("id")?,
             category: String::new(),
@@ -266,6 +273,7 @@ impl<'a> Reader<'a> {
             after: at.get("after").and_then(|after| word(&after)),
             evidence: at.get("evidence").and_then(|evidence| word(&evidence)).unwrap_or_default(),
             schedule: at.text_of("schedule"),
+            on_request,
             tags: at.get("tags").iter().flat_map(At::items).filter_map(|tag| tag.text().map(str::to_owned)).collect(),
             place: at.place.clone(),
         })
@@ -446,6 +454,36 @@ impl<'a> Reader<'a> {
                 let help = "what may go should go soon; a difference of up to a year leaves room for many nights";
                 self.diagnostics.push(diagnostic.help(help));
             }
+        }
+    }
+
+    fn on_request(&mut self, at: &At, table: Option<&TablePath>) -> OnRequest {
+        if let Some(act) = word(at) {
+            return OnRequest { act, ..OnRequest::default() };
+        }
+        let condition = at.get("where");
+        OnRequest {
+            act: at.get("act").and_then(|act| word(&act)).unwrap_or_default(),
+            condition: condition.and_then(|condition| self.condition(&condition, table)),
+            kinds: at.get("kinds").iter().flat_map(At::items).filter_map(|kind| word(&kind)).collect(),
+            reason: at.get("reason").map(|reason| by_language(&reason)).unwrap_or_default(),
+        }
+    }
+
+    fn check_on_request(&mut self, at: &At, on_request: &OnRequest, has_gate: bool) {
+        let Some(at) = at.get("on_request") else { return };
+        if on_request.act == Act::WhenDue {
+            for key in ["where", "kinds"] {
+                if let Some(needless) = at.get(key) {
+                    let message = format!("`{key}` says which rows go now, and the rule's rows go when they are due");
+                    let help = format!("write `act: now`, or take `{key}` out");
+                    self.error(Code::BadOnRequest, needless.place.name(), message, help);
+                }
+            }
+        } else if has_gate {
+            let message = "rows of one person are a group that is too small for `k_anonymity`";
+            let help = "leave these rows to their day (`on_request: when_due`), or give what may go now a rule of its own";
+            self.error(Code::BadOnRequest, at.place, message, help);
         }
     }
 
@@ -686,7 +724,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-pub(super) fn period(at: &At) -> Option<Period> {
+pub(crate) fn period(at: &At) -> Option<Period> {
     at.text()?.parse().ok()
 }
 

@@ -12,7 +12,7 @@ use crate::{
     evidence::{Evidence, Grade},
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// One file of `rules/`: a data category with its rules.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Category {
     /// The file's `category`, unique in the job.
     pub id: String,
     /// By language tag (`en`, `ja`, …); a plain string in the file stands under `en`.
-    pub title: std::collections::BTreeMap<String, String>,
+    pub title: BTreeMap<String, String>,
     pub owner: Option<String>,
     /// Keys of the fideslang taxonomy, for example `user.contact.email`.
     pub data_categories: Vec<String>,
@@ -71,6 +71,7 @@ pub struct Rule {
     pub after: Option<After>,
     /// Five-field cron expression, checked.
     pub schedule: Option<String>,
+    pub on_request: OnRequest,
     /// Words to choose rules by.
     pub tags: Vec<String>,
     /// The rule's node in its file.
@@ -92,6 +93,95 @@ pub struct RuleRecipient {
     pub asks_shared: bool,
     /// The recipient's node in its file.
     pub place: Place,
+}
+
+/// What the request of a person means for the rows that are about them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnRequest {
+    pub act: Act,
+    /// Only these rows go now; the others wait until they are due.
+    pub condition: Option<Condition>,
+    /// The requests that it is about. Empty: erasure.
+    pub kinds: Vec<RequestKind>,
+    /// Why rows stay, or may go, in words for the person: by language tag, as titles are.
+    pub reason: BTreeMap<String, String>,
+}
+
+/// When a row goes whose person asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    Now,
+    /// Its retention period is a duty to keep.
+    #[default]
+    WhenDue,
+}
+
+/// What a person can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    /// The data is to go (消去).
+    Erasure,
+    /// The data is not to be used any more (利用停止).
+    Cease,
+    /// The data is to be shown (開示).
+    Disclosure,
+    /// The data is to be put right (訂正).
+    Correction,
+}
+
+impl RequestKind {
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Erasure => "erasure",
+            Self::Cease => "cease",
+            Self::Disclosure => "disclosure",
+            Self::Correction => "correction",
+        }
+    }
+}
+
+/// What the ids of rules end with where they act on request.
+const ON_REQUEST: &str = "@request";
+
+impl Rule {
+    /// Rows may go at such a request before they are due.
+    pub fn answers(&self, kind: RequestKind) -> bool {
+        let kinds = &self.on_request.kinds;
+        self.on_request.act == Act::Now
+            && (kinds.contains(&kind) || kinds.is_empty() && kind == RequestKind::Erasure)
+    }
+
+    /// Whatever its rows are, they go at such a request.
+    pub fn answers_at_once(&self, kind: RequestKind) -> bool {
+        self.answers(kind) && self.on_request.condition.is_none()
+    }
+
+    /// The rule as it acts on rows of persons who asked for it: by an id of its own, whatever the time. Dependents wait for
+    /// their own rules where one of `others` may keep them.
+    #[must_use]
+    pub fn on_request(&self, others: &[&Self], kinds: &[RequestKind]) -> Self {
+        let keeps = |other: &&&Self| other.id != self.id && !kinds.iter().all(|kind| other.answers_at_once(*kind));
+        let mut rule = self.clone();
+        rule.id += ON_REQUEST;
+        rule.regular_deletion_period = None;
+        rule.partitions = Partitions::Rows;
+        for dependent in &mut rule.dependents {
+            let own = others.iter().filter(|other| other.table == dependent.table).filter(keeps);
+            let outlasts = own.filter(|other| !dependent.overrides.contains(&other.id)).count() > 0;
+            if outlasts && matches!(dependent.fate, Dependent::Erase | Dependent::Anonymize(_)) {
+                dependent.fate = Dependent::Keep;
+            }
+        }
+        rule
+    }
+}
+
+/// The id of the rule in its file.
+pub fn id_in_file(id: &str) -> &str {
+    id.strip_suffix(ON_REQUEST).unwrap_or(id)
 }
 
 /// When a row's time begins.

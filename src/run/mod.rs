@@ -28,6 +28,7 @@ mod quotas;
 mod recover;
 mod rehearsal;
 mod report;
+mod requests;
 mod retentions;
 mod schema;
 mod step;
@@ -45,6 +46,7 @@ pub use report::{
     BACKLOG, GroupReport, KAnonymityReport, MaintenanceReport, MeasureReport, PartitionReport, RecipientReport,
     RuleReport, RunReport, Traces,
 };
+pub use requests::{RequestReport, planned_request, requests_in};
 pub use retentions::retentions;
 
 use crate::{
@@ -62,6 +64,7 @@ use allowance::RunAllowance;
 use holds::KnownHolds;
 use jiff::Timestamp;
 use pace::Pace;
+use requests::Turn;
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -346,12 +349,18 @@ async fn execute(
                 rules.push(report);
                 continue;
             }
-            rules.push(step::run(&around, step, ready, database, is_open, ledger).await?);
+            let report = match requests::turn(&around, prepared, step, ready, ledger).await? {
+                Turn::AsPlanned => step::run(&around, step, ready, database, is_open, ledger).await?,
+                Turn::With(ready) => step::run(&around, step, &ready, database, is_open, ledger).await?,
+                Turn::Later(why) => put_off(ledger, step, RuleResult::Temporary, why).await?,
+            };
+            rules.push(report);
         }
     } else {
         rules.extend(refuse_run(ledger, plan).await?);
     }
 
+    let asked_for = requests::conclude(&around, prepared, ledger).await?;
     recipients.close().await;
     if job.settings.pace.when_time_is_up == WhenTimeIsUp::Fail {
         let late = rules.iter_mut().filter(|rule| rule.result == RuleResult::Backlog);
@@ -359,6 +368,7 @@ async fn execute(
     }
     let asserted = plan.assertions.iter().map(|assertion| assertion.outcome);
     let asked = polled.values().map(RecipientReport::outcome_of_polls);
+    let asked = asked.chain(asked_for.iter().map(RequestReport::outcome));
     let outcome = rules.iter().map(RuleReport::outcome).chain(asserted).chain(asked).max().unwrap_or_default();
     let disposed = rules.iter().map(|rule| rule.disposed).sum();
     let went = rules.iter().filter(|rule| rule.disposed > 0).filter_map(|rule| {
@@ -386,6 +396,7 @@ async fn execute(
         assertions: plan.assertions.clone(),
         gone_rules: plan.gone_rules.clone(),
         polled,
+        requests: asked_for,
         traces,
         backlog,
         group: None,
@@ -454,8 +465,18 @@ fn has_done_its_part(rule: &RuleReport) -> bool {
 /// Writes down a rule that would destroy what an earlier one still needs, which has not come to its end.
 async fn wait_for(ledger: &mut Ledger, step: &crate::plan::Step, first: &RuleReport) -> anyhow::Result<RuleReport> {
     let message = format!("rule {} still needs what this one would change, and did not come to its end", first.rule);
+    put_off(ledger, step, first.result, message).await
+}
+
+/// Writes down a rule that does nothing in this run.
+async fn put_off(
+    ledger: &mut Ledger,
+    step: &crate::plan::Step,
+    result: RuleResult,
+    message: String,
+) -> anyhow::Result<RuleReport> {
     tracing::error!(rule = step.rule, reason = message, "rule waits");
-    let mut report = RuleReport::new(&step.rule, &step.database, first.result);
+    let mut report = RuleReport::new(&step.rule, &step.database, result);
     report.table = Some(step.table.clone());
     report.counts = Some(step.counts.clone());
     report.message = Some(message.clone());
@@ -463,7 +484,7 @@ async fn wait_for(ledger: &mut Ledger, step: &crate::plan::Step, first: &RuleRep
     let failure = Event::Failure { rule: Some(step.rule.clone()), message };
     let finished = Event::RuleFinished {
         rule: step.rule.clone(),
-        result: first.result,
+        result,
         disposed: 0,
         remaining: report.remaining.clone(),
         milliseconds: 0,

@@ -5,7 +5,7 @@ use crate::{
     ledger::{self, RuleResult, committed::committed},
     outcome::Outcome,
     plan::{CheckedAssertion, Counts, Plan, Prepared, PreparedStep, Starts, row::overdue_since},
-    rules::Disposition,
+    rules::{Disposition, id_in_file},
     settings::Settings,
     standing::{
         AssertionStanding, Counted, Group, LastRun, Process, RecipientStanding, RuleStanding, RunStanding, Share,
@@ -69,9 +69,15 @@ pub(super) async fn run(
         note_assertions(standing, &report.assertions, times.ended_at);
         for rule in &report.rules {
             let ready = steps.iter().find(|ready| ready.rule.id == rule.rule);
-            let known = standing.rules.entry(rule.rule.clone()).or_default();
-            note_rule(known, settings, ready, rule, &report.run, times);
-            note_starts(known, report, rule);
+            // how a rule stands is told of its days; requests are told of by themselves
+            if id_in_file(&rule.rule) == rule.rule {
+                let known = standing.rules.entry(rule.rule.clone()).or_default();
+                note_rule(known, settings, ready, rule, &report.run, times);
+                note_starts(known, report, rule);
+            } else if let Some(ready) = ready {
+                let known = standing.rules.entry(id_in_file(&rule.rule).to_owned()).or_default();
+                *known.disposed.entry(ready.rule.disposition.to_string()).or_default() += rule.disposed;
+            }
             standing.batches.entry(rule.database.clone()).or_default().merge(&rule.batches);
             for waiting in standing.recipients.values_mut() {
                 waiting.waiting.remove(&rule.rule);
@@ -141,7 +147,7 @@ pub async fn plan(store: &mut Store, settings: &Settings, prepared: &Prepared) -
 pub fn add_plan(standing: &mut Standing, settings: &Settings, prepared: &Prepared) {
     let Plan { steps, now, refusals, assertions, .. } = &prepared.plan;
     note_assertions(standing, assertions, *now);
-    for (step, ready) in steps.iter().zip(&prepared.steps) {
+    for (step, ready) in steps.iter().zip(&prepared.steps).filter(|(step, _)| id_in_file(&step.rule) == step.rule) {
         let refused = !step.refusals.is_empty() || !refusals.is_empty();
         let known = standing.rules.entry(step.rule.clone()).or_default();
         known.counted = Some(counted(settings, ready, &step.counts, refused, *now));

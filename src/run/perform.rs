@@ -2,7 +2,7 @@
 
 use super::{
     Progress, Recipients, RunReport, allowance::RunAllowance, execute, note, note::Together, rehearsal,
-    rehearsal::Stage, retentions,
+    rehearsal::Stage, requests_in, retentions,
 };
 use crate::{
     anchor::Anchors,
@@ -35,6 +35,8 @@ pub struct Request {
     pub group: Option<String>,
     /// Look also whether the assertions hold.
     pub assertions: bool,
+    /// Only what this person's request asks for.
+    pub person: Option<u64>,
     /// Exactly this plan, and no more of it.
     pub reviewed: Option<Plan>,
     /// What the run takes for the present time.
@@ -52,14 +54,16 @@ pub(super) struct Known {
     attested: BTreeMap<String, Attestation>,
     passed: BTreeMap<String, plan::Passed>,
     before: plan::Before,
+    requests: Vec<plan::Request>,
 }
 
 impl Known {
-    pub async fn read(store: &mut Store) -> anyhow::Result<Self> {
+    pub async fn read(store: &mut Store, keys: &Keys) -> anyhow::Result<Self> {
         let passed = store.passed_gates().await?;
         let passed = passed.into_iter().map(|(rule, (terms, at))| (rule, plan::Passed { terms, at })).collect();
         let (holds, attested) = (holds_in(store).await?, store.attestations().await?);
-        Ok(Self { holds, attested, passed, before: Standing::read(store).await?.before() })
+        let requests = requests_in(store, &keys.tag).await?;
+        Ok(Self { holds, attested, passed, before: Standing::read(store).await?.before(), requests })
     }
 }
 
@@ -160,12 +164,12 @@ async fn perform_on(
     stop: &CancellationToken,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Performed, Option<Prepared>)> {
-    let Request { rules, tags, group, assertions, reviewed, now, rehearsal, .. } = request;
+    let Request { rules, tags, group, assertions, person, reviewed, now, rehearsal, .. } = request;
     let own;
     let known = match known {
         Some(known) => known,
         None => {
-            own = Known::read(ledger.store()).await?;
+            own = Known::read(ledger.store(), &Keys::parse(&job.settings.keys)?).await?;
             &own
         }
     };
@@ -187,7 +191,10 @@ async fn perform_on(
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
     let passed = known.passed.clone();
     let before = Some(plan::Before { reviewed: reviewed.is_some(), ..known.before.clone() });
-    let options = Options { rules, tags, walks, pseudonym_key, said, passed, before, ..Options::default() };
+    let is_asked = |request: &&plan::Request| person.is_none_or(|id| request.id == id);
+    let requests: Vec<_> = known.requests.iter().filter(is_asked).cloned().collect();
+    let on_request_only = person.is_some();
+    let options = Options { rules, tags, walks, pseudonym_key, said, passed, before, requests, on_request_only, ..Options::default() };
     // Planning only reads, so it may be given up at any moment.
     let prepared = tokio::select! {
         prepared = plan::prepare(job, &known.holds, now, &options) => prepared?,

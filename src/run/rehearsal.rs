@@ -5,7 +5,7 @@ use super::perform::Known;
 use crate::{
     catalog::Engine,
     database::rehearsal::Rehearsed,
-    evidence::keys::{Key, KeyKind},
+    evidence::keys::{Key, KeyKind, Keys},
     file,
     job::Job,
     plan::{OpenDatabase, Prepared, Walk},
@@ -59,7 +59,7 @@ impl Stage {
     pub async fn set(job: &Job) -> anyhow::Result<Self> {
         let known = match Store::open_existing(&job.settings.store).await {
             Ok(mut store) => {
-                let known = Known::read(&mut store).await?;
+                let known = Known::read(&mut store, &Keys::parse(&job.settings.keys)?).await?;
                 store.close().await?;
                 known
             }

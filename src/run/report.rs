@@ -1,6 +1,9 @@
 //! What came of a run, as data.
 
-use super::forecast::{Forecast, Progress};
+use super::{
+    forecast::{Forecast, Progress},
+    requests::RequestReport,
+};
 use crate::{
     anchor::Sent,
     catalog::{Engine, TableName},
@@ -48,6 +51,9 @@ pub struct RunReport {
     /// What became of work that recipients had accepted before, by their names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub polled: BTreeMap<String, RecipientReport>,
+    /// What persons have asked for, and what was done for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<RequestReport>,
     /// Where bytes of rows that went still are, and until when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<Traces>,

@@ -87,6 +87,7 @@ impl Runner for Disposer {
             tags: Vec::new(),
             group: None,
             assertions: true,
+            person: None,
             reviewed: None,
             now,
             clock: self.clock.clone(),

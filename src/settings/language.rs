@@ -7,7 +7,7 @@ use crate::{
         shape::{Bounds, Field, MapShape, Shape, Word},
     },
     recipients::language::RECIPIENT,
-    rules::language::{LIMITS, TEXT, within, word},
+    rules::language::{LIMITS, PERIOD, TEXT, within, word},
 };
 
 mod anchor;
@@ -99,10 +99,47 @@ static JOB: MapShape = MapShape::new(
             "{customer: {home: core.customers}}",
         ),
         Field::optional(
+            "requests",
+            "When requests of persons have to be answered (see [requests.md](requests.md)).",
+            Shape::Map(&REQUESTS),
+            "{deadline: 1 month, warn_after: 2 weeks}",
+        ),
+        Field::optional(
             "accepted_gaps",
             "What `sunset coverage` finds and somebody answers for (see [coverage.md](coverage.md)).",
             Shape::List { item: &Shape::Map(&ACCEPTED_GAP), least: 0, unique: false },
             "[{table: core.routers, columns: [imei], reason: a device in the warehouse, owner: privacy@example.com}]",
+        ),
+    ],
+);
+
+static REQUESTS: MapShape = MapShape::new(
+    "`requests`",
+    &[
+        Field::optional(
+            "deadline",
+            "How long after it was received a request may stay open; 1 month by default. After that `sunset status` and each \
+             run end with 4.",
+            PERIOD,
+            "30 days",
+        ),
+        Field::optional(
+            "warn_after",
+            "How long after it was received an open request is warned of; 2 weeks by default.",
+            PERIOD,
+            "2 weeks",
+        ),
+        Field::optional(
+            "from",
+            "Who answers: the company and its desk, as letters to persons have it. A text (English), or one per language.",
+            Shape::Either(&[TEXT, Shape::Named { key: &format::LANGUAGE, value: &TEXT }]),
+            "{en: \"Example K.K., privacy desk\", ja: \"株式会社Example お問い合わせ窓口\"}",
+        ),
+        Field::optional(
+            "backups",
+            "How long backups of the databases are kept, for letters to say until when copies in them expire.",
+            PERIOD,
+            "35 days",
         ),
     ],
 );

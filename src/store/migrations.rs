@@ -184,6 +184,13 @@ const MIGRATIONS: &[&str] = &["
         note text not null,
         taken_at bigint not null
     );
+", "
+    -- What persons have asked for. The key of the home row is sealed, and forgotten when the request is closed.
+    create table person_requests (
+        id bigint not null primary key,
+        request text not null,
+        closed_at text
+    );
 "];
 
 /// The version that this program knows.

@@ -21,6 +21,7 @@ mod maintenance;
 mod migrations;
 mod pauses;
 mod recipients;
+mod requests;
 mod standing;
 mod taken;
 
@@ -33,6 +34,8 @@ pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
 pub use pauses::Pause;
 pub use recipients::{Backlog, Pending, RecipientCount, Remembered, StoredNotice, Validity};
+
+pub use requests::{Approval, Closing, Identified, NewRequest, PersonRequest, RequestOutcome, Served, Staying};
 
 use crate::settings::StoreSettings;
 use connection::{Argument, Connection};

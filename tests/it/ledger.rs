@@ -832,6 +832,7 @@ async fn a_store_that_was_meddled_with_is_found_and_never_signed() {
 fn settings(directory: &Path, keys: KeySettings) -> Settings {
     Settings {
         subjects: BTreeMap::new(),
+        requests: sunset::settings::RequestSettings::default(),
         accepted_gaps: Vec::new(),
         retired: std::collections::BTreeSet::new(),
         unresolved: std::collections::BTreeSet::new(),

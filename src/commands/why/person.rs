@@ -3,7 +3,7 @@
 
 use super::{Found, hold_words, look_up};
 use crate::{
-    catalog::{Catalog, Table, TablePath},
+    catalog::{Catalog, Table, TableName, TablePath},
     cli::{Global, WhyArgs},
     commands::{console::Console, job as loading, person},
     database::{KeyColumn, statements},
@@ -17,6 +17,7 @@ use crate::{
         subject::Persons,
     },
     rules::{Dependent, Disposition, Rule},
+    settings::Subject,
 };
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
@@ -27,48 +28,51 @@ const MOST_ROWS: usize = 50;
 
 /// All of it.
 #[derive(Serialize)]
-struct Life {
+pub(in crate::commands) struct Life {
     subject: String,
     key: Vec<String>,
-    tables: Vec<InTable>,
+    pub tables: Vec<InTable>,
     /// Databases that could not be asked, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    unavailable: BTreeMap<String, String>,
+    pub unavailable: BTreeMap<String, String>,
 }
 
 /// The person's rows in one table.
 #[derive(Serialize)]
-struct InTable {
+pub(in crate::commands) struct InTable {
     /// `database.schema.table`.
-    table: String,
-    rows: u64,
+    pub table: String,
+    pub rows: u64,
     /// Of these, how many were looked at: the rest of this speaks of them.
     looked_at: usize,
-    rules: Vec<OfRule>,
+    pub rules: Vec<OfRule>,
     /// Rules of other tables that take rows along with theirs, or change them.
-    along_with: Vec<String>,
-    holds: Vec<Concern>,
-    recipients: Vec<AtRecipient>,
+    pub along_with: Vec<String>,
+    pub holds: Vec<Concern>,
+    pub recipients: Vec<AtRecipient>,
 }
 
 /// What one rule says of the rows.
 #[derive(Serialize)]
-struct OfRule {
-    rule: String,
-    disposition: Disposition,
+pub(in crate::commands) struct OfRule {
+    pub rule: String,
+    pub disposition: Disposition,
     /// How many rows stand where: `kept`, `due`, `overdue`, `without_starting_point`, `already_done`, `not_governed`.
-    states: BTreeMap<State, usize>,
+    pub states: BTreeMap<State, usize>,
     /// The earliest day from which one of them is due; in the past where some are.
-    due: Option<Date>,
-    held: usize,
+    pub due: Option<Date>,
+    /// The latest of these days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_due: Option<Date>,
+    pub held: usize,
 }
 
 /// How many rows' persons stand so at a recipient.
 #[derive(Serialize)]
-struct AtRecipient {
-    recipient: String,
-    state: String,
-    rows: usize,
+pub(in crate::commands) struct AtRecipient {
+    pub recipient: String,
+    pub state: String,
+    pub rows: usize,
 }
 
 pub(super) async fn run(
@@ -80,14 +84,36 @@ pub(super) async fn run(
 ) -> anyhow::Result<Outcome> {
     let subject = person::subject_of(job, args.person.subject.as_deref().unwrap_or_default())?;
     let found = person::locate(job, subject, &person::named(&args.person, &args.key)?).await?;
+    let (life, outcome) = match life(job, subject, (&found.table.name, found.person.key), now, console).await? {
+        Ok(told) => told,
+        Err(stop) => return Ok(stop),
+    };
+    match global.format {
+        Format::Json => console.print(&(serde_json::to_string_pretty(&life)? + "\n"))?,
+        Format::Text | Format::Markdown | Format::Sarif => {
+            console.print(&text(&life, crate::clock::today(now, &job.settings.time_zone)))?;
+        }
+    }
+    Ok(outcome)
+}
+
+/// Where somebody stands whose home row has this key, and what became of asking; inside, the end of the command where a rule
+/// does not fit.
+pub(in crate::commands) async fn life(
+    job: &Job,
+    subject: &Subject,
+    (table, key): (&TableName, Vec<String>),
+    now: Timestamp,
+    console: &mut Console,
+) -> anyhow::Result<Result<(Life, Outcome), Outcome>> {
     let holds = loading::holds(job).await?;
     let held = Persons::look_up(job, &holds).await?;
     // what a hold on the person would keep is what is about them
     let whole = [Hold {
         id: 0,
         database: subject.home.database.clone(),
-        table: found.table.name.clone(),
-        scope: HoldScope::Person { subject: subject.name.clone(), key: found.person.key.clone(), links: Vec::new() },
+        table: table.clone(),
+        scope: HoldScope::Person { subject: subject.name.clone(), key: key.clone(), links: Vec::new() },
         matter: String::new(),
         only_row: false,
         binding: None,
@@ -102,7 +128,7 @@ pub(super) async fn run(
         let surroundings = Around { job, name, holds: &bound, about: &about, now };
         match surroundings.tables(open, console).await? {
             Ok(found) => tables.extend(found),
-            Err(stop) => return Ok(stop),
+            Err(stop) => return Ok(Err(stop)),
         }
     }
     for (name, why) in &unavailable {
@@ -110,14 +136,7 @@ pub(super) async fn run(
         outcome = outcome.max(if why.temporary { Outcome::Temporary } else { Outcome::Failed });
     }
     let unavailable = unavailable.into_iter().map(|(name, why)| (name, why.reason)).collect();
-    let life = Life { subject: subject.name.clone(), key: found.person.key, tables, unavailable };
-    match global.format {
-        Format::Json => console.print(&(serde_json::to_string_pretty(&life)? + "\n"))?,
-        Format::Text | Format::Markdown | Format::Sarif => {
-            console.print(&text(&life, crate::clock::today(now, &job.settings.time_zone)))?;
-        }
-    }
-    Ok(outcome)
+    Ok(Ok((Life { subject: subject.name.clone(), key, tables, unavailable }, outcome)))
 }
 
 /// What is known of one database before its rows are looked at.
@@ -205,7 +224,7 @@ impl InTable {
                 Some(position) => &mut self.rules[position],
                 None => {
                     let (states, rule) = (BTreeMap::new(), verdict.rule.clone());
-                    self.rules.push(OfRule { rule, disposition: verdict.disposition, states, due: None, held: 0 });
+                    self.rules.push(OfRule { rule, disposition: verdict.disposition, states, due: None, last_due: None, held: 0 });
                     let last = self.rules.len() - 1;
                     &mut self.rules[last]
                 }
@@ -214,7 +233,9 @@ impl InTable {
             of.held += usize::from(verdict.held);
             let due = verdict.until.map(|until| until.due);
             let waits = matches!(verdict.state, State::Kept | State::Due | State::Overdue);
-            of.due = of.due.into_iter().chain(due.filter(|_| waits)).min();
+            let due = due.filter(|_| waits);
+            of.due = of.due.into_iter().chain(due).min();
+            of.last_due = of.last_due.into_iter().chain(due).max();
             for recipient in recipients {
                 let is_it =
                     |known: &&mut AtRecipient| known.recipient == recipient.recipient && known.state == recipient.state;

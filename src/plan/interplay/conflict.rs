@@ -11,7 +11,7 @@ use crate::{
     clock::starting_point::{Pick, Source},
     diagnostic::{Code, Diagnostic},
     plan::overlap::{Overlap, conditions},
-    rules::{Dependent, Disposition},
+    rules::{Dependent, Disposition, RequestKind},
 };
 
 /// A rule writes what another one needs, and may do so before it acts.
@@ -25,6 +25,8 @@ pub struct Conflict {
     pub example: Option<Example>,
     /// Whether there is a row that both are about.
     pub meet: Overlap,
+    /// By their days it is well: the writer acts before when a person asks for it.
+    pub on_request: bool,
 }
 
 /// A rule has to go before another one.
@@ -106,12 +108,14 @@ fn pair(
             if before == Before::Never && harm == Harm::DestroyedAtAnyTime {
                 before = Before::Anywhere;
             }
+            let on_request = before == Before::Never && asked_first(writer, write, (reader, need), names);
             let example = match before {
+                Before::Never if on_request => None,
                 Before::Never => continue,
                 Before::Here(example) => Some(example),
                 Before::Anywhere => None,
             };
-            conflicts.push(Conflict { writer: w, write: i, reader: r, need: j, example, meet });
+            conflicts.push(Conflict { writer: w, write: i, reader: r, need: j, example, meet, on_request });
         }
         let same_rows = writer.table == reader.table && !names.apart(&writer.rule.table, &reader.rule.table);
         if same_rows && write.how == How::Erase && !write.along && !both_erase {
@@ -138,6 +142,15 @@ fn pair(
         Some(first) => found.conflicts.push(conflicts.swap_remove(first)),
         None => found.conflicts.extend(conflicts),
     }
+}
+
+/// A person can ask for what the writer does before the reader is through. A row that both are about waits for the reader then,
+/// and so does what goes along, but for what is unlinked.
+fn asked_first(writer: &Life, write: &Write, (reader, need): (&Life, &Need), names: &dyn Names) -> bool {
+    let is_unlinked = || writer.fates_of(&write.table, names).iter().any(|fate| matches!(fate, Dependent::Unlink));
+    let waits = if write.along { !is_unlinked() } else { !need.related };
+    let kinds = [RequestKind::Erasure, RequestKind::Cease];
+    !waits && kinds.iter().any(|kind| writer.rule.answers(*kind) && !reader.rule.answers_at_once(*kind))
 }
 
 /// What the files alone can tell of: rows of the rule's own table, and no foreign key that may say otherwise.
@@ -223,6 +236,8 @@ impl Conflict {
                 format!(", on {writer} where the time begins on {start}")
             }
             Some(Example { reader, .. }) => format!(", not before {reader}"),
+            None if self.on_request && writing => ", as soon as a person asks for it (`on_request: now`)".to_owned(),
+            None if self.on_request => ", not before its day".to_owned(),
             None if writing => String::new(),
             None => ", which may be later: the two do not count from the same day".to_owned(),
         }

@@ -10,7 +10,7 @@ mod persons;
 mod values;
 
 pub use check::{check, databases_of};
-pub(super) use persons::{FoundPerson, held_in};
+pub(super) use persons::{FoundPerson, Known, held_in};
 pub use persons::{Persons, doubts, links_of};
 pub use values::{Comparison, Incomparable};
 

@@ -153,6 +153,40 @@ impl Persons {
         self.found.iter().find(|person| person.hold == hold)
     }
 
+    /// The links of a hold's person, by their positions, whose values somebody else has too.
+    ///
+    /// # Errors
+    /// The home database fails.
+    pub(in crate::plan) async fn shared_links(&mut self, hold: u64) -> Result<BTreeSet<usize>, Error> {
+        let person = self.found.iter().find(|person| person.hold == hold);
+        let Some(Ok(known)) = person.map(|person| &person.outcome) else { return Ok(BTreeSet::new()) };
+        let Some(home) = self.homes.get_mut(&known.subject.home.database) else { return Ok(BTreeSet::new()) };
+        let (dialect, engine) = (home.dialect, home.catalog.engine);
+        let row = dialect.row(&known.home.name);
+        let mut shared = BTreeSet::new();
+        for (position, link) in known.subject.links.iter().enumerate() {
+            let same = link.columns.iter().filter_map(|column| {
+                let ours = known.home.column(&column.ours)?;
+                let calling_code = known.subject.country_calling_code.as_deref();
+                let comparison = super::Comparison { ours, theirs: ours, form: column.form, engine, calling_code };
+                Some(comparison.spelled(known.values.of(&column.ours))?.sql(dialect, &row))
+            });
+            let same: Vec<_> = same.collect();
+            if same.len() < link.columns.len() {
+                // a value that is none links nothing
+                continue;
+            }
+            let key: Vec<_> = known.home.key_columns().map(crate::database::KeyColumn::from).collect();
+            let condition = crate::sql::Sql::all(&same).hidden();
+            let statement =
+                crate::database::statements::keys_where(dialect, &known.home.name, &key, &condition, 2);
+            if home.connection.fetch(&statement).await?.len() > 1 {
+                shared.insert(position);
+            }
+        }
+        Ok(shared)
+    }
+
     /// The columns of a database's tables that are read to look the persons up.
     pub fn reads(&self, database: &str) -> Vec<(TableName, Vec<String>)> {
         let known = self.found.iter().filter_map(|person| person.outcome.as_ref().ok());

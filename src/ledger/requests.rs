@@ -1,0 +1,190 @@
+//! Requests of persons, in store and ledger.
+//!
+//! The store keeps the key of the home row sealed, until the request is closed; the ledger has a keyed tag of the person.
+
+use super::{Error, Event, Ledger, Result, Seal, now};
+use crate::{
+    evidence::tag::TagKey,
+    store::{Approval, Closing, NewRequest, PersonRequest, RequestOutcome, Served, Staying},
+};
+use std::collections::BTreeMap;
+
+/// What a run did for one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestProgress {
+    pub request: u64,
+    /// By rule, rows that went or were changed.
+    pub disposed: BTreeMap<String, u64>,
+    /// By rule, rows that could go and are still there.
+    pub left: BTreeMap<String, u64>,
+    /// Nothing is left that goes before its day.
+    pub complete: bool,
+}
+
+/// The key of the home row of a request's person; `None` when the request is closed, or none of these keys opens it.
+pub fn person_of(request: &PersonRequest, keys: &[TagKey]) -> Option<Vec<String>> {
+    let sealed = hex::decode(request.sealed.as_ref()?).ok()?;
+    let key = keys.iter().find(|key| key.id() == request.tag_key)?;
+    serde_json::from_str(&Seal::of_persons(key).ok()?.open(&sealed)?).ok()
+}
+
+impl Ledger {
+    /// Opens requests: all of them, or none.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a person has such a request open already.
+    pub async fn open_requests(&mut self, new: Vec<NewRequest>) -> Result<Vec<PersonRequest>> {
+        self.store.begin().await?;
+        let opened = self.write_requests(new).await;
+        self.end(opened).await
+    }
+
+    /// Lets runs take a request along. `stays` is what the person has that stays all the same.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is not open, or approved already.
+    pub async fn approve_request(&mut self, id: u64, by: &str, stays: Vec<Staying>) -> Result<PersonRequest> {
+        self.store.begin().await?;
+        let approved = self.write_approval(id, by, stays).await;
+        self.end(approved).await
+    }
+
+    /// Notes what a run did for requests.
+    pub async fn serve_requests(&mut self, all: Vec<RequestProgress>) -> Result<()> {
+        self.store.begin().await?;
+        let served = self.write_progress(all).await;
+        self.end(served).await
+    }
+
+    /// Ends a request: the key of its person is forgotten.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is not open.
+    pub async fn close_request(
+        &mut self,
+        id: u64,
+        outcome: RequestOutcome,
+        by: &str,
+        reason: &str,
+    ) -> Result<PersonRequest> {
+        self.store.begin().await?;
+        let closed = self.write_closing(id, outcome, by, reason).await;
+        self.end(closed).await
+    }
+
+    async fn write_requests(&mut self, all: Vec<NewRequest>) -> Result<Vec<PersonRequest>> {
+        // another key of the ledger may have made a tag: then the person's own key tells
+        let mut open: BTreeMap<_, _> = BTreeMap::new();
+        for known in self.store.open_requests().await? {
+            let is_older = known.tag_key != self.tag_key.id();
+            let key = if is_older { person_of(&known, &self.older_tag_keys) } else { None };
+            let tag = key.map(|key| hex::encode(self.tag_key.person_tag(&known.home, &known.subject, &key)));
+            open.insert((known.kind, tag.unwrap_or(known.tag)), (known.id, known.reference));
+        }
+        let mut next = self.store.next_request().await?;
+        let (mut opened, mut events) = (Vec::new(), Vec::new());
+        for new in all {
+            let tag = hex::encode(self.tag_key.person_tag(&new.home, &new.subject, &new.key));
+            if let Some((id, reference)) = open.get(&(new.kind, tag.clone())) {
+                return Err(Error::Refused(format!("request {id} ({reference}) of this person is open already")));
+            }
+            let text = serde_json::to_string(&new.key).map_err(|_| Error::Refused("no such key".to_owned()))?;
+            let request = PersonRequest {
+                id: next,
+                kind: new.kind,
+                subject: new.subject,
+                home: new.home,
+                sealed: Some(hex::encode(Seal::of_persons(&self.tag_key)?.seal(&text)?)),
+                tag,
+                tag_key: self.tag_key.id().to_owned(),
+                received: new.received,
+                due: new.due,
+                reference: new.reference,
+                identified: new.identified,
+                opened_at: now(&self.clock),
+                approval: None,
+                stays: Vec::new(),
+                served: BTreeMap::new(),
+                complete_at: None,
+                closing: None,
+            };
+            next += 1;
+            self.store.keep_request(&request).await?;
+            events.push(Event::RequestOpened {
+                request: request.id,
+                kind: request.kind,
+                person: request.subject.clone(),
+                table: request.home.clone(),
+                tag: request.tag.clone(),
+                tag_key: request.tag_key.clone(),
+                received: request.received,
+                due: request.due,
+                reference: request.reference.clone(),
+                identified_by: request.identified.by.clone(),
+                identified_how: request.identified.how.clone(),
+            });
+            open.insert((request.kind, request.tag.clone()), (request.id, request.reference.clone()));
+            opened.push(request);
+        }
+        self.write(events, &[]).await?;
+        Ok(opened)
+    }
+
+    async fn open_request(&mut self, id: u64) -> Result<PersonRequest> {
+        let request = self.store.request(id).await?.filter(PersonRequest::is_open);
+        request.ok_or_else(|| {
+            Error::Refused(format!("no request {id} is open: `sunset request list` shows those that are"))
+        })
+    }
+
+    async fn write_approval(&mut self, id: u64, by: &str, stays: Vec<Staying>) -> Result<PersonRequest> {
+        let mut request = self.open_request(id).await?;
+        if let Some(approval) = &request.approval {
+            return Err(Error::Refused(format!("request {id} was approved by {} at {}", approval.by, approval.at)));
+        }
+        request.approval = Some(Approval { at: now(&self.clock), by: by.to_owned() });
+        let mut rows: BTreeMap<String, u64> = BTreeMap::new();
+        for staying in &stays {
+            *rows.entry(staying.table.clone()).or_default() += staying.rows;
+        }
+        request.stays = stays;
+        self.store.keep_request(&request).await?;
+        self.write(vec![Event::RequestApproved { request: id, by: by.to_owned(), stays: rows }], &[]).await?;
+        Ok(request)
+    }
+
+    async fn write_progress(&mut self, all: Vec<RequestProgress>) -> Result<()> {
+        let at = now(&self.clock);
+        let mut events = Vec::new();
+        for progress in all {
+            // it may have been closed while the run was at work; what was done is done all the same
+            let Some(mut request) = self.store.request(progress.request).await? else { continue };
+            for (rule, rows) in &progress.disposed {
+                let served = request.served.entry(rule.clone()).or_default();
+                *served = Served { rows: served.rows + rows, left: 0, run: self.run.clone(), at: Some(at) };
+            }
+            for (rule, served) in &mut request.served {
+                served.left = progress.left.get(rule).copied().unwrap_or(0);
+            }
+            for (rule, left) in progress.left.iter().filter(|(_, left)| **left > 0) {
+                request.served.entry(rule.clone()).or_default().left = *left;
+            }
+            request.complete_at = if progress.complete { request.complete_at.or(Some(at)) } else { None };
+            self.store.keep_request(&request).await?;
+            let RequestProgress { request, disposed, left, complete } = progress;
+            events.push(Event::RequestServed { request, disposed, left, complete });
+        }
+        self.write(events, &[]).await?;
+        Ok(())
+    }
+
+    async fn write_closing(&mut self, id: u64, outcome: RequestOutcome, by: &str, reason: &str) -> Result<PersonRequest> {
+        let mut request = self.open_request(id).await?;
+        let (by, reason) = (by.to_owned(), reason.to_owned());
+        request.closing = Some(Closing { at: now(&self.clock), by: by.clone(), outcome, reason: reason.clone() });
+        request.sealed = None;
+        self.store.keep_request(&request).await?;
+        self.write(vec![Event::RequestClosed { request: id, outcome, by, reason }], &[]).await?;
+        Ok(request)
+    }
+}

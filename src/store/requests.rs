@@ -1,0 +1,182 @@
+//! Requests of persons: what somebody asked for, until when it has to be answered, and what was done.
+
+use super::{Error, Store, signed, unsigned};
+use crate::rules::RequestKind;
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What is known of a request when it is opened.
+#[derive(Clone, Debug)]
+pub struct NewRequest {
+    pub kind: RequestKind,
+    /// The subject's name in `sunset.yaml`.
+    pub subject: String,
+    /// The table of the home row: `database.schema.table`.
+    pub home: String,
+    /// The home row's primary key.
+    pub key: Vec<String>,
+    pub received: Date,
+    /// The last day on which it is answered in time.
+    pub due: Date,
+    /// The company's number for it.
+    pub reference: String,
+    pub identified: Identified,
+}
+
+/// Who has seen to it that the person is who they say they are, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identified {
+    pub by: String,
+    pub how: String,
+}
+
+/// A request, open or closed. Nothing in it names the person to whoever does not have the tag key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonRequest {
+    pub id: u64,
+    pub kind: RequestKind,
+    pub subject: String,
+    pub home: String,
+    /// The home row's key, sealed with the tag key, in hexadecimal; `None` once the request is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
+    /// The person's tag, in hexadecimal, and the key that made it.
+    pub tag: String,
+    pub tag_key: String,
+    pub received: Date,
+    pub due: Date,
+    pub reference: String,
+    pub identified: Identified,
+    pub opened_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// What the person had when it was approved, and what stays of it, by table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stays: Vec<Staying>,
+    /// What runs have done for it, by rule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub served: BTreeMap<String, Served>,
+    /// Since when nothing is left that goes before its day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closing: Option<Closing>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    pub at: Timestamp,
+    pub by: String,
+}
+
+/// Rows of a person that stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staying {
+    /// `database.schema.table`.
+    pub table: String,
+    pub rows: u64,
+    /// The rule that keeps them until then; `None` where no rule governs them.
+    pub rule: Option<String>,
+    pub until: Option<Date>,
+    /// Holds that keep some of them, by matter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<String>,
+}
+
+/// What a rule has done for a request so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// Rows that went, or were changed.
+    pub rows: u64,
+    /// Rows that could go and have not yet.
+    pub left: u64,
+    /// The last run that did something, and when.
+    pub run: String,
+    pub at: Option<Timestamp>,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    pub at: Timestamp,
+    pub by: String,
+    pub outcome: RequestOutcome,
+    pub reason: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestOutcome {
+    /// It was done as far as the rules let it be.
+    Done,
+    /// It is not done, for the reason that is given.
+    Refused,
+    /// The person does not ask any more.
+    Withdrawn,
+}
+
+impl RequestOutcome {
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+impl PersonRequest {
+    /// Nobody has closed it.
+    pub fn is_open(&self) -> bool {
+        self.closing.is_none()
+    }
+
+    /// Runs take it along.
+    pub fn is_to_be_served(&self) -> bool {
+        self.is_open() && self.approval.is_some()
+    }
+}
+
+impl Store {
+    /// The open requests, oldest first.
+    pub async fn open_requests(&mut self) -> Result<Vec<PersonRequest>, Error> {
+        let rows =
+            self.fetch("select id, request from person_requests where closed_at is null order by id", vec![]).await?;
+        rows.into_iter().map(read).collect()
+    }
+
+    /// All requests, oldest first.
+    pub async fn all_requests(&mut self) -> Result<Vec<PersonRequest>, Error> {
+        self.fetch("select id, request from person_requests order by id", vec![]).await?.into_iter().map(read).collect()
+    }
+
+    /// The request with this number.
+    pub async fn request(&mut self, id: u64) -> Result<Option<PersonRequest>, Error> {
+        let row =
+            self.fetch_one("select id, request from person_requests where id = $1", vec![signed(id)?.into()]).await?;
+        row.map(read).transpose()
+    }
+
+    /// The number of the next request.
+    pub(crate) async fn next_request(&mut self) -> Result<u64, Error> {
+        let highest: Option<(Option<i64>,)> = self.fetch_one("select max(id) from person_requests", vec![]).await?;
+        unsigned(highest.and_then(|(id,)| id).unwrap_or(0) + 1)
+    }
+
+    /// Keeps a request in place of what was known of it. The ledger calls this together with its entry.
+    pub(crate) async fn keep_request(&mut self, request: &PersonRequest) -> Result<(), Error> {
+        let text = serde_json::to_string(request)
+            .map_err(|_| Error::Failed(format!("request {} cannot be written", request.id)))?;
+        self.execute("delete from person_requests where id = $1", vec![signed(request.id)?.into()]).await?;
+        let closed = request.closing.as_ref().map(|closing| closing.at.to_string());
+        let sql = "insert into person_requests (id, request, closed_at) values ($1, $2, $3)";
+        self.execute(sql, vec![signed(request.id)?.into(), text.into(), closed.into()]).await
+    }
+}
+
+/// The parser's own words would quote the request.
+fn read((id, text): (i64, String)) -> Result<PersonRequest, Error> {
+    serde_json::from_str(&text).map_err(|_| Error::Damaged(format!("request {id} cannot be read")))
+}
