@@ -48,6 +48,7 @@ mod schema;
 mod serve;
 mod server;
 mod sessions;
+mod requests;
 mod subjects;
 mod support;
 mod support_check;
