@@ -367,6 +367,8 @@ pub enum RequestCommand {
     },
     /// Write the answer to the person: what went, who was asked, what stays, why and until when
     Letter(RequestLetterArgs),
+    /// Write all that is held about the person into a new directory: JSON, CSV and a page to read
+    Disclose(RequestDiscloseArgs),
     /// End a request; the key of its person is forgotten
     Close(RequestCloseArgs),
 }
@@ -406,6 +408,18 @@ pub struct RequestApproveArgs {
     /// Who answers for it; stands in the ledger
     #[arg(long, value_name = "WHO")]
     pub by: String,
+}
+
+#[derive(Debug, Args)]
+pub struct RequestDiscloseArgs {
+    /// The request's number, from `request list`
+    pub id: u64,
+    /// A directory that is not there yet; only its owner can read it
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// In which language titles and headings are
+    #[arg(long, value_enum, default_value_t = LetterLanguage::Ja)]
+    pub language: LetterLanguage,
 }
 
 #[derive(Debug, Args)]

@@ -41,7 +41,7 @@ mod subjects;
 pub use accepted_gap::{AcceptedGap, Gap};
 pub use anchor::{AnchorPlace, AnchorSettings, BucketSettings};
 pub use pace::{Activity, DatabasePace, Load, Pace, Replica, UnreachableReplica, WhenTimeIsUp};
-pub use requests::RequestSettings;
+pub use requests::{RequestSettings, Withheld};
 pub use subjects::{Identifier, LinkedColumn, Subject, SubjectLink};
 
 /// The settings after all checks.

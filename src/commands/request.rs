@@ -1,5 +1,6 @@
 //! `sunset request open|list|show|plan|approve|run|letter|close`: what persons ask for, and what is done about it.
 
+mod disclose;
 mod letter;
 mod open;
 mod plan;
@@ -31,6 +32,7 @@ pub async fn run(global: &Global, command: &RequestCommand, console: &mut Consol
         // it may be stopped, and so has an end of its own
         RequestCommand::Run { .. } => Ok(Outcome::Unexpected),
         RequestCommand::Letter(args) => letter::run(global, &job, args, console).await,
+        RequestCommand::Disclose(args) => disclose::run(global, &job, args, console).await,
         RequestCommand::Close(args) => close(&job, args, console).await,
     }
 }
@@ -43,7 +45,9 @@ pub async fn serve(global: &Global, id: u64, signals: Signals, console: &mut Con
     if !request.is_to_be_served() {
         return Err(Stop::refused(match request.closing {
             Some(closing) => format!("request {id} is closed since {}", closing.at),
-            None => format!("nobody has approved request {id}: see `sunset request plan {id}`, then `sunset request approve {id}`"),
+            None => format!(
+                "nobody has approved request {id}: see `sunset request plan {id}`, then `sunset request approve {id}`"
+            ),
         }));
     }
     let wanted = run::Request {
@@ -98,7 +102,11 @@ async fn close(job: &Job, args: &RequestCloseArgs, console: &mut Console) -> any
     let mut ledger = ledger(job).await?;
     let request = ledger.close_request(args.id, args.outcome, &args.by, &args.reason).await?;
     ledger.into_store().close().await?;
-    console.note(&format!("request {} is closed ({}); the key of its person is forgotten", request.id, args.outcome.word()));
+    console.note(&format!(
+        "request {} is closed ({}); the key of its person is forgotten",
+        request.id,
+        args.outcome.word()
+    ));
     if request.complete_at.is_none() && args.outcome == store::RequestOutcome::Done {
         console.note("no run has found that nothing is left to be done for it");
     }
@@ -169,7 +177,8 @@ fn text(job: &Job, request: &PersonRequest, today: Date) -> String {
     let day = |at: Timestamp| clock::today(at, zone);
     let _ = writeln!(out, "{}", line(job, request, today));
     let identified = &request.identified;
-    let _ = writeln!(out, "   opened on {}; identified by {}: {}", day(request.opened_at), identified.by, identified.how);
+    let _ =
+        writeln!(out, "   opened on {}; identified by {}: {}", day(request.opened_at), identified.by, identified.how);
     if let Some(approval) = &request.approval {
         let _ = writeln!(out, "   approved on {} by {}", day(approval.at), approval.by);
     }

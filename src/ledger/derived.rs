@@ -185,6 +185,11 @@ impl Derived {
                     request.is_complete = complete;
                 }
             }
+            Event::RequestDisclosed { request, .. } => {
+                if let Some(request) = self.requests.get_mut(&request) {
+                    request.is_complete = true;
+                }
+            }
             Event::RequestClosed { request, outcome, .. } => {
                 if let Some(request) = self.requests.get_mut(&request) {
                     request.outcome = Some(outcome);

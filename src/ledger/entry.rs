@@ -342,6 +342,17 @@ pub enum Event {
         /// Nothing is left that goes before its day.
         complete: bool,
     },
+    /// What is held about the person was written down for them. The data itself is nowhere here.
+    RequestDisclosed {
+        request: u64,
+        /// By table.
+        rows: BTreeMap<String, u64>,
+        /// Rows that are about somebody else as well, and were left out.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        left_out: BTreeMap<String, u64>,
+        /// SHA-256 of the list of the files' own, in hexadecimal.
+        digest: String,
+    },
     RequestClosed {
         request: u64,
         outcome: RequestOutcome,

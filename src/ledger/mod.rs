@@ -16,7 +16,7 @@ pub mod seal;
 pub mod verify;
 
 pub use entry::{AssertionResult, BatchResult, Entry, Event, Intent, RuleResult, SettledBy, ToldBy};
-pub use requests::{RequestProgress, person_of};
+pub use requests::{Disclosed, RequestProgress, person_of};
 pub use seal::{Seal, SealError};
 
 use crate::{

@@ -21,6 +21,17 @@ pub struct RequestProgress {
     pub complete: bool,
 }
 
+/// What was written down for a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disclosed {
+    /// By table.
+    pub rows: BTreeMap<String, u64>,
+    /// Rows that are about somebody else as well, and were left out.
+    pub left_out: BTreeMap<String, u64>,
+    /// SHA-256 of the list of the files' own, in hexadecimal.
+    pub digest: String,
+}
+
 /// The key of the home row of a request's person; `None` when the request is closed, or none of these keys opens it.
 pub fn person_of(request: &PersonRequest, keys: &[TagKey]) -> Option<Vec<String>> {
     let sealed = hex::decode(request.sealed.as_ref()?).ok()?;
@@ -54,6 +65,16 @@ impl Ledger {
         self.store.begin().await?;
         let served = self.write_progress(all).await;
         self.end(served).await
+    }
+
+    /// Notes that what is held about the person was written down for them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the request is not open.
+    pub async fn disclose_request(&mut self, id: u64, disclosed: Disclosed) -> Result<PersonRequest> {
+        self.store.begin().await?;
+        let noted = self.write_disclosure(id, disclosed).await;
+        self.end(noted).await
     }
 
     /// Ends a request: the key of its person is forgotten.
@@ -178,7 +199,22 @@ impl Ledger {
         Ok(())
     }
 
-    async fn write_closing(&mut self, id: u64, outcome: RequestOutcome, by: &str, reason: &str) -> Result<PersonRequest> {
+    async fn write_disclosure(&mut self, id: u64, disclosed: Disclosed) -> Result<PersonRequest> {
+        let mut request = self.open_request(id).await?;
+        request.complete_at = Some(now(&self.clock));
+        self.store.keep_request(&request).await?;
+        let Disclosed { rows, left_out, digest } = disclosed;
+        self.write(vec![Event::RequestDisclosed { request: id, rows, left_out, digest }], &[]).await?;
+        Ok(request)
+    }
+
+    async fn write_closing(
+        &mut self,
+        id: u64,
+        outcome: RequestOutcome,
+        by: &str,
+        reason: &str,
+    ) -> Result<PersonRequest> {
         let mut request = self.open_request(id).await?;
         let (by, reason) = (by.to_owned(), reason.to_owned());
         request.closing = Some(Closing { at: now(&self.clock), by: by.clone(), outcome, reason: reason.clone() });

@@ -107,11 +107,8 @@ fn requests(job: &Job, snapshot: &Snapshot, now: Timestamp) -> Vec<Family> {
         Kind::Gauge,
         "Requests of persons that nobody has closed, by what they ask for.",
     );
-    let mut overdue = Family::new(
-        "sunset_person_requests_overdue",
-        Kind::Gauge,
-        "Of these, requests that are past their deadline.",
-    );
+    let mut overdue =
+        Family::new("sunset_person_requests_overdue", Kind::Gauge, "Of these, requests that are past their deadline.");
     for kind in [RequestKind::Erasure, RequestKind::Cease, RequestKind::Disclosure, RequestKind::Correction] {
         let own = || snapshot.requests.iter().filter(|request| request.kind == kind);
         open = open.with([("kind", kind.word())], (own().count() as u64).into());

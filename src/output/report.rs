@@ -133,7 +133,11 @@ pub(super) fn requests(all: &[RequestReport]) -> impl Iterator<Item = String> {
     };
     all.iter().map(move |report| {
         let mut line = format!("request {} ({}): ", report.request, report.reference);
-        let done = if report.disposed.is_empty() { "nothing was done".to_owned() } else { format!("done: {}", rules(&report.disposed)) };
+        let done = if report.disposed.is_empty() {
+            "nothing was done".to_owned()
+        } else {
+            format!("done: {}", rules(&report.disposed))
+        };
         line += &done;
         if !report.left.is_empty() {
             let _ = write!(line, "; left: {}", rules(&report.left));

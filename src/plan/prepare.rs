@@ -160,7 +160,8 @@ pub async fn prepare(
     recipients::find_uses(&mut resolved, &job.settings);
     let mut asking = Asking::of(job, &options.requests, &databases, &unavailable).await?;
     let about = (now, options.pseudonym_key.as_deref());
-    let mut variants = asking.variants(&resolved, &databases, &bound, &|first, then| order.needs(first, then), about, &mut found);
+    let mut variants =
+        asking.variants(&resolved, &databases, &bound, &|first, then| order.needs(first, then), about, &mut found);
     if !has_errors(&found) {
         find_uses_of(&mut variants, &resolved, &job.settings);
         for variant in &mut variants {
@@ -177,10 +178,22 @@ pub async fn prepare(
 
     let mut unplanned: Vec<_> = unavailable.iter().map(|(name, why)| waiting(job, name, why, &rules)).collect();
     let can_be_asked = |rule: &Rule| databases_of(job, &[rule]).into_iter().all(|name| !unavailable.contains_key(name));
-    let chosen: Vec<_> =
-        order.positions.iter().copied().filter(|at| is_chosen(resolved[*at].0) && can_be_asked(resolved[*at].0)).collect();
-    let planning =
-        Planning { job, resolved: &resolved, order: &order, needs: &needs, members: &members, bound: &bound, options, now };
+    let chosen: Vec<_> = order
+        .positions
+        .iter()
+        .copied()
+        .filter(|at| is_chosen(resolved[*at].0) && can_be_asked(resolved[*at].0))
+        .collect();
+    let planning = Planning {
+        job,
+        resolved: &resolved,
+        order: &order,
+        needs: &needs,
+        members: &members,
+        bound: &bound,
+        options,
+        now,
+    };
     let mut planned = Vec::new();
     for &position in chosen.iter().filter(|_| !options.on_request_only) {
         let (rule, fits) = &resolved[position];

@@ -6,13 +6,13 @@
 
 use super::{
     holds::{Bound, Hold, HoldScope},
-    open::{OpenDatabase, Unavailable},
+    open::{OpenDatabase, Unavailable, open_databases},
     resolve::{self, Resolved},
     subject::Persons,
     surroundings::{Surroundings, surroundings},
 };
 use crate::{
-    catalog::TableName,
+    catalog::{Table, TableName},
     database::{Connection, Dialect, Error, Work, statements},
     diagnostic::Diagnostic,
     job::Job,
@@ -109,8 +109,7 @@ impl Answer {
         let requests: Vec<_> = self.rows.iter().collect();
         for some in requests.chunks(AT_ONCE) {
             let conditions: Vec<_> = some.iter().map(|(_, rows)| (*rows).clone()).collect();
-            let statement =
-                statements::counts(self.dialect, &self.work.table, &self.work.due_rows(), &conditions);
+            let statement = statements::counts(self.dialect, &self.work.table, &self.work.due_rows(), &conditions);
             let rows = connection.fetch(&statement).await?;
             let counts = rows.into_iter().flatten().map(|text| text.and_then(|text| text.parse().ok()).unwrap_or(0));
             left.extend(some.iter().map(|(id, _)| **id).zip(counts));
@@ -120,8 +119,12 @@ impl Answer {
 
     /// The work without the home rows of these requests.
     pub fn without(&self, ids: &BTreeSet<u64>) -> Option<Sql> {
-        let homes: Vec<_> =
-            self.homes.intersection(ids).filter_map(|id| self.rows.get(id)).map(|rows| rows.clone().negated()).collect();
+        let homes: Vec<_> = self
+            .homes
+            .intersection(ids)
+            .filter_map(|id| self.rows.get(id))
+            .map(|rows| rows.clone().negated())
+            .collect();
         (!homes.is_empty()).then(|| Sql::all(&homes))
     }
 }
@@ -154,10 +157,8 @@ impl<'a> Asking<'a> {
         unavailable: &BTreeMap<String, Unavailable>,
     ) -> anyhow::Result<Self> {
         let mut requested = Requested { requests: requests.to_vec(), ..Requested::default() };
-        let mut bound: BTreeMap<String, Bound> = databases
-            .iter()
-            .map(|(name, open)| (name.clone(), Bound::of_requests(job, name, &open.catalog)))
-            .collect();
+        let mut bound: BTreeMap<String, Bound> =
+            databases.iter().map(|(name, open)| (name.clone(), Bound::of_requests(job, name, &open.catalog))).collect();
         let asking: Vec<_> = requests.iter().map(as_hold).collect();
         let mut persons = Persons::look_up(job, &asking).await?;
         for request in requests {
@@ -225,10 +226,8 @@ impl<'a> Asking<'a> {
             let kinds: BTreeSet<_> = asked.iter().map(|request| request.kind).collect();
             let kinds: Vec<_> = kinds.into_iter().collect();
             let variant = rule.on_request(&rules, &kinds);
-            let around = Surroundings {
-                requested: Some(&bound),
-                ..surroundings(self.job, open, held, now, pseudonym_key)
-            };
+            let around =
+                Surroundings { requested: Some(&bound), ..surroundings(self.job, open, held, now, pseudonym_key) };
             let mut fits = match resolve::resolve_rule(&variant, &around) {
                 Ok(fits) => fits,
                 Err(diagnostics) => {
@@ -271,9 +270,11 @@ impl<'a> Asking<'a> {
     /// Home rows that no rule may take yet, since other rows are still found by them.
     pub fn home_rows(&self, database: &str, work: &Work, open: &OpenDatabase) -> Option<Sql> {
         let bound = self.bound.get(database)?;
-        let waiting = self.requested.requests.iter().filter(|request| {
-            !request.is_complete && request.database == database && request.table == work.table
-        });
+        let waiting = self
+            .requested
+            .requests
+            .iter()
+            .filter(|request| !request.is_complete && request.database == database && request.table == work.table);
         let waiting: BTreeSet<_> = waiting.map(|request| request.id).collect();
         let table = open.catalog.get(&work.table)?;
         let bound = bound.only(&waiting);
@@ -296,10 +297,7 @@ impl<'a> Asking<'a> {
             });
             let unclear = requested.unclear.get(&id).map(|why| format!("nobody can tell which rows are theirs: {why}"));
             let shared = requested.shared.get(&id).map(|tables| {
-                format!(
-                    "rows of {} are found by a value that somebody else has too, and stay",
-                    tables.join(", ")
-                )
+                format!("rows of {} are found by a value that somebody else has too, and stay", tables.join(", "))
             });
             let unavailable = requested.unavailable.get(&id).cloned();
             PlannedRequest {
@@ -347,4 +345,55 @@ impl Requested {
         });
         waiting.chain(self.unavailable.keys().copied()).collect()
     }
+}
+
+/// A table with rows about a person.
+pub struct DisclosedTable {
+    pub database: String,
+    pub table: Table,
+    /// Rows that are about nobody else.
+    pub theirs: Sql,
+    /// All rows that are about them.
+    pub all: Sql,
+}
+
+/// What there is about a person, and where.
+pub struct Disclosed {
+    pub databases: BTreeMap<String, OpenDatabase>,
+    pub tables: Vec<DisclosedTable>,
+    /// Tables with rows that are found by a value which somebody else has too.
+    pub shared: Vec<String>,
+}
+
+/// Looks for everything that there is about a person. Inside, why it cannot be told.
+///
+/// # Errors
+/// Keys cannot be read, or a database fails while it is asked.
+pub async fn disclosed(job: &Job, request: &Request) -> anyhow::Result<Result<Disclosed, String>> {
+    let Some(subject) = job.settings.subjects.get(&request.subject) else {
+        return Ok(Err(format!("subject `{}` is not in sunset.yaml", request.subject)));
+    };
+    let (databases, unavailable) = open_databases(job, subject.databases()).await;
+    if let Some((name, why)) = unavailable.iter().next() {
+        return Ok(Err(format!("database {name} is not available: {}", why.reason)));
+    }
+    let asking = Asking::of(job, std::slice::from_ref(request), &databases, &unavailable).await?;
+    if let Some(why) = asking.requested.unclear.get(&request.id) {
+        return Ok(Err(why.clone()));
+    }
+    let mut tables = Vec::new();
+    for (name, open) in &databases {
+        let Some(bound) = asking.bound.get(name) else { continue };
+        let (dialect, catalog) = (open.dialect, &open.catalog);
+        for table in bound.tables(dialect, catalog) {
+            let Some(table) = catalog.get(&table) else { continue };
+            let row = dialect.row(&table.name);
+            let theirs = bound.theirs(dialect, catalog, table, &row, None);
+            let all = bound.stays(dialect, catalog, table, &row, None);
+            let (Some(theirs), Some(all)) = (theirs, all) else { continue };
+            tables.push(DisclosedTable { database: name.clone(), table: table.clone(), theirs, all });
+        }
+    }
+    let shared = asking.requested.shared.get(&request.id).cloned().unwrap_or_default();
+    Ok(Ok(Disclosed { databases, tables, shared }))
 }

@@ -210,7 +210,10 @@ static RULE: MapShape = MapShape::new(
 );
 
 static ACTS: &[Word] = &[
-    word("now", "They go with the next run that an approved request is part of. What must outlive them says so itself."),
+    word(
+        "now",
+        "They go with the next run that an approved request is part of. What must outlive them says so itself.",
+    ),
     word("when_due", "They wait for their day: the retention period is a duty to keep. The default."),
 ];
 

@@ -1,8 +1,9 @@
 //! A rule file's text to its rules: every check that needs neither settings (but for the parameters) nor a database.
 
 use super::{
-    Act, Aggregate, Assertion, Category, Condition, Dependent, Disposition, Limits, Match, Missing, OnRequest, Partitions,
-    Rule, RuleDependent, RuleFile, RuleRecipient, StartingPoint, condition, k_anonymity, language::RULE_FILE,
+    Act, Aggregate, Assertion, Category, Condition, Dependent, Disposition, Limits, Match, Missing, OnRequest,
+    Partitions, Rule, RuleDependent, RuleFile, RuleRecipient, StartingPoint, condition, k_anonymity,
+    language::RULE_FILE,
 };
 use crate::{
     anonymize::{Generalize, Hash, Mask, Technique, Tokenize, Truncate},
@@ -482,7 +483,8 @@ impl<'a> Reader<'a> {
             }
         } else if has_gate {
             let message = "rows of one person are a group that is too small for `k_anonymity`";
-            let help = "leave these rows to their day (`on_request: when_due`), or give what may go now a rule of its own";
+            let help =
+                "leave these rows to their day (`on_request: when_due`), or give what may go now a rule of its own";
             self.error(Code::BadOnRequest, at.place, message, help);
         }
     }

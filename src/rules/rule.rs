@@ -150,8 +150,7 @@ impl Rule {
     /// Rows may go at such a request before they are due.
     pub fn answers(&self, kind: RequestKind) -> bool {
         let kinds = &self.on_request.kinds;
-        self.on_request.act == Act::Now
-            && (kinds.contains(&kind) || kinds.is_empty() && kind == RequestKind::Erasure)
+        self.on_request.act == Act::Now && (kinds.contains(&kind) || kinds.is_empty() && kind == RequestKind::Erasure)
     }
 
     /// Whatever its rows are, they go at such a request.

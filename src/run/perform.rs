@@ -194,7 +194,18 @@ async fn perform_on(
     let is_asked = |request: &&plan::Request| person.is_none_or(|id| request.id == id);
     let requests: Vec<_> = known.requests.iter().filter(is_asked).cloned().collect();
     let on_request_only = person.is_some();
-    let options = Options { rules, tags, walks, pseudonym_key, said, passed, before, requests, on_request_only, ..Options::default() };
+    let options = Options {
+        rules,
+        tags,
+        walks,
+        pseudonym_key,
+        said,
+        passed,
+        before,
+        requests,
+        on_request_only,
+        ..Options::default()
+    };
     // Planning only reads, so it may be given up at any moment.
     let prepared = tokio::select! {
         prepared = plan::prepare(job, &known.holds, now, &options) => prepared?,

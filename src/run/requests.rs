@@ -53,7 +53,11 @@ pub async fn requests_in(store: &mut Store, keys: &[TagKey]) -> Result<Vec<Reque
     let asked = served.filter_map(|request| {
         let Some(key) = ledger::person_of(&request, keys) else {
             let (id, key) = (request.id, &request.tag_key);
-            tracing::error!(request = id, key, "none of `keys.tag` opens the request, so nothing is done for it: put back its key");
+            tracing::error!(
+                request = id,
+                key,
+                "none of `keys.tag` opens the request, so nothing is done for it: put back its key"
+            );
             return None;
         };
         planned_request(key, request)
@@ -117,7 +121,8 @@ pub(super) async fn turn(
         return Ok(match unchanged {
             Ok(true) => Turn::AsPlanned,
             Ok(false) => Turn::Later(
-                "what links the rows of a person who has asked was changed meanwhile; the next run looks again".to_owned(),
+                "what links the rows of a person who has asked was changed meanwhile; the next run looks again"
+                    .to_owned(),
             ),
             Err(error) => Turn::Later(format!("a person who has asked cannot be looked up: {error}")),
         });

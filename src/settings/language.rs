@@ -136,6 +136,12 @@ static REQUESTS: MapShape = MapShape::new(
             "{en: \"Example K.K., privacy desk\", ja: \"株式会社Example お問い合わせ窓口\"}",
         ),
         Field::optional(
+            "withheld",
+            "Columns whose values a disclosure leaves out, such as the digest of a password.",
+            Shape::List { item: &Shape::Text(&format::RELATED_COLUMN), least: 1, unique: true },
+            "[core.customers.password_hash]",
+        ),
+        Field::optional(
             "backups",
             "How long backups of the databases are kept, for letters to say until when copies in them expire.",
             PERIOD,

@@ -1,6 +1,7 @@
 //! `requests` of `sunset.yaml`: when requests of persons have to be answered.
 
 use crate::{
+    catalog::TablePath,
     clock::period::Period,
     rules::{At, by_language, period},
 };
@@ -14,6 +15,8 @@ pub struct RequestSettings {
     pub warn_after: Period,
     /// Who answers, as letters have it: the company and its desk, by language.
     pub from: BTreeMap<String, String>,
+    /// Columns whose values are shown to nobody, such as the digest of a password.
+    pub withheld: Vec<Withheld>,
     /// How long backups are kept, for letters to say so.
     pub backups: Option<Period>,
 }
@@ -24,6 +27,7 @@ impl Default for RequestSettings {
             deadline: Period { years: 0, months: 1, days: 0 },
             warn_after: Period::of_days(14),
             from: BTreeMap::new(),
+            withheld: Vec::new(),
             backups: None,
         }
     }
@@ -41,6 +45,19 @@ impl RequestSettings {
     }
 }
 
+/// A column that is not disclosed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    pub table: TablePath,
+    pub column: String,
+}
+
+/// `core.customers.password_hash`.
+fn column(text: &str) -> Option<Withheld> {
+    let (table, column) = text.rsplit_once('.')?;
+    Some(Withheld { table: table.parse().ok()?, column: column.to_owned() })
+}
+
 pub(super) fn read(at: Option<&At>) -> RequestSettings {
     let default = RequestSettings::default();
     let of = |key: &str| period(&at?.get(key)?);
@@ -48,6 +65,12 @@ pub(super) fn read(at: Option<&At>) -> RequestSettings {
         deadline: of("deadline").unwrap_or(default.deadline),
         warn_after: of("warn_after").unwrap_or(default.warn_after),
         from: at.and_then(|at| at.get("from")).map(|from| by_language(&from)).unwrap_or_default(),
+        withheld: at
+            .and_then(|at| at.get("withheld"))
+            .iter()
+            .flat_map(At::items)
+            .filter_map(|at| column(at.text()?))
+            .collect(),
         backups: of("backups"),
     }
 }

@@ -329,7 +329,9 @@ impl Words<'_> {
             let category = self.category(rule);
             points.push(match (staying.until.map(|until| self.day(until)), self.language) {
                 (Some(until), LetterLanguage::Ja) => {
-                    format!("{category}:{why}。{until}まで保存し、その後消去します。それまで当該目的以外には利用しません")
+                    format!(
+                        "{category}:{why}。{until}まで保存し、その後消去します。それまで当該目的以外には利用しません"
+                    )
                 }
                 (None, LetterLanguage::Ja) => format!("{category}:{why}"),
                 (Some(until), LetterLanguage::En) => {
@@ -349,7 +351,9 @@ impl Words<'_> {
                 format!("{until}までに順次廃棄されます。復旧以外には用いず、復旧した場合は再度消去します")
             }
             LetterLanguage::En => {
-                format!("Backup copies expire by {until}; they serve recovery only, and after a recovery we erase again")
+                format!(
+                    "Backup copies expire by {until}; they serve recovery only, and after a recovery we erase again"
+                )
             }
         };
         Some((self.choose("バックアップ", "Backups"), vec![point]))

@@ -122,8 +122,7 @@ impl Homes<'_> {
         let name = &subject.home.database;
         if !self.open.contains_key(name) {
             let settings = self.job.settings.databases.get(name);
-            let settings =
-                settings.ok_or_else(|| Stop::invalid(format!("database `{name}` is not in sunset.yaml")))?;
+            let settings = settings.ok_or_else(|| Stop::invalid(format!("database `{name}` is not in sunset.yaml")))?;
             let open = plan::open_database(settings, &self.job.settings.pace).await?;
             self.open.insert(name.clone(), open);
         }
@@ -135,7 +134,8 @@ impl Homes<'_> {
 async fn from_file(homes: &mut Homes<'_>, path: &Path, today: Date) -> anyhow::Result<Vec<NewRequest>> {
     let text = file::read_text(path, file::LONGEST_DOCUMENT)
         .map_err(|error| Stop::invalid(format!("{} cannot be read: {error}", path.display())))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
     let columns: Vec<String> = reader
         .headers()
         .map_err(|_| Stop::invalid(format!("{} is no CSV file", path.display())))?
@@ -186,11 +186,11 @@ fn of_line(columns: &[String], record: &csv::StringRecord) -> anyhow::Result<Ask
     let kind = required("kind")?;
     let kind = <RequestKind as clap::ValueEnum>::from_str(kind, false)
         .map_err(|_| Stop::invalid("`kind` is erasure, cease, disclosure or correction"))?;
-    let received = required("received")?.parse().map_err(|_| Stop::invalid("`received` is no day such as 2026-11-20"))?;
+    let received =
+        required("received")?.parse().map_err(|_| Stop::invalid("`received` is no day such as 2026-11-20"))?;
     let known = ["kind", "subject", "received", "reference", "identified_by", "identified_how", "key"];
     let identifiers = columns.iter().filter(|column| !known.contains(&column.as_str()));
-    let identifiers: Vec<_> =
-        identifiers.filter_map(|name| Some((name.clone(), field(name)?.to_owned()))).collect();
+    let identifiers: Vec<_> = identifiers.filter_map(|name| Some((name.clone(), field(name)?.to_owned()))).collect();
     let named = match (field("key"), identifiers.is_empty()) {
         (Some(key), true) => Named::Key(vec![key.to_owned()]),
         (None, false) => Named::Identifiers(identifiers),

@@ -224,7 +224,14 @@ impl InTable {
                 Some(position) => &mut self.rules[position],
                 None => {
                     let (states, rule) = (BTreeMap::new(), verdict.rule.clone());
-                    self.rules.push(OfRule { rule, disposition: verdict.disposition, states, due: None, last_due: None, held: 0 });
+                    self.rules.push(OfRule {
+                        rule,
+                        disposition: verdict.disposition,
+                        states,
+                        due: None,
+                        last_due: None,
+                        held: 0,
+                    });
                     let last = self.rules.len() - 1;
                     &mut self.rules[last]
                 }

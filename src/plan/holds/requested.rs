@@ -113,8 +113,7 @@ impl<'a> Theirs<'a, '_> {
         let sql = self.belonging.stays(table, row)?;
         let is_named = self.group.rows.iter().any(|(named, _)| *named == table);
         // what it references on a circle is one of several ways to the person, and none that tells of somebody else
-        let links: Vec<_> =
-            self.belonging.upwards(table).filter(|link| !self.belonging.is_circular(link)).collect();
+        let links: Vec<_> = self.belonging.upwards(table).filter(|link| !self.belonging.is_circular(link)).collect();
         let next = Self { levels: self.levels + 1, ..self };
         let mut is_plain = links.len() <= 1 && !(is_named && !links.is_empty());
         let mut pieces = vec![sql];

@@ -178,8 +178,7 @@ impl Persons {
             }
             let key: Vec<_> = known.home.key_columns().map(crate::database::KeyColumn::from).collect();
             let condition = crate::sql::Sql::all(&same).hidden();
-            let statement =
-                crate::database::statements::keys_where(dialect, &known.home.name, &key, &condition, 2);
+            let statement = crate::database::statements::keys_where(dialect, &known.home.name, &key, &condition, 2);
             if home.connection.fetch(&statement).await?.len() > 1 {
                 shared.insert(position);
             }

@@ -41,8 +41,22 @@ pub fn open(company: &Company, kind: &str, who: &[&str]) -> String {
 
 pub fn try_to_open(company: &Company, kind: &str, who: &[&str]) -> Call {
     let request = [
-        "request", "open", "--kind", kind, "--subject", "customer", "--received", "2026-11-20", "--reference", "2026-D-17",
-        "--identified-by", "desk@example.com", "--identified-how", "called back", "--now", company.core.now,
+        "request",
+        "open",
+        "--kind",
+        kind,
+        "--subject",
+        "customer",
+        "--received",
+        "2026-11-20",
+        "--reference",
+        "2026-D-17",
+        "--identified-by",
+        "desk@example.com",
+        "--identified-how",
+        "called back",
+        "--now",
+        company.core.now,
     ];
     company.core.sunset(&[&request[..], who].concat())
 }
@@ -77,15 +91,16 @@ async fn what_is_asked_for_goes_in_every_database(core: Bench) {
         "customers 1 3 | contracts 10 11 30 | plans 1 | marketing_profiles 1 3 4 5 | profile_events 10 40 | tickets 1 3 4 5 6 \
          | messages 10 30 50"
     );
-    assert!(run.out.contains("request 1 (2026-D-17): done: 1 by customers, 1 by events, 1 by profiles, 1 by tickets"), "{}", run.out);
+    assert!(
+        run.out.contains("request 1 (2026-D-17): done: 1 by customers, 1 by events, 1 by profiles, 1 by tickets"),
+        "{}",
+        run.out
+    );
     assert!(run.out.contains("nothing is left that goes before its day"), "{}", run.out);
     let again = company.run(&[]).expect(0);
     assert_eq!(again.out.matches("done:").count(), 0, "{}", again.out);
     let listed = company.core.sunset(&["request", "list", "--now", company.core.now]).expect(0).out;
-    assert_eq!(
-        listed.trim(),
-        "1  erasure of a customer: 2026-D-17, received 2026-11-20, due 2026-12-20: carried out"
-    );
+    assert_eq!(listed.trim(), "1  erasure of a customer: 2026-D-17, received 2026-11-20, due 2026-12-20: carried out");
     let shown = company.core.sunset(&["request", "show", &id, "--now", company.core.now]).expect(0).out;
     let close = ["request", "close", &id, "--outcome", "done", "--by", "officer@example.com", "--reason", "answered"];
     company.core.sunset(&close).expect(0);
