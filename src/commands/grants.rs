@@ -14,7 +14,8 @@ use crate::{
     outcome::Outcome,
     output::Format,
     plan::{self, Need, Options, Resolved},
-    rules::Rule,
+    rules::{Act, Rule},
+    settings::Subject,
 };
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt::Write as _};
@@ -57,6 +58,9 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
     let holds = loading::holds(&job).await?;
     let persons = plan::subject::Persons::look_up(&job, &holds).await?;
     names.extend(persons.homes());
+    if rules.iter().any(|rule| rule.on_request.act == Act::Now) {
+        names.extend(job.settings.subjects.values().flat_map(Subject::databases));
+    }
     names.retain(|name| args.database.as_ref().is_none_or(|database| database == name));
     let (mut databases, unavailable) = plan::open_databases(&job, names).await;
     let mut found = Vec::new();
@@ -91,8 +95,9 @@ pub async fn run(global: &Global, args: &GrantsArgs, console: &mut Console) -> a
         let asserted =
             assertions.iter().filter(|task| task.assertion.database() == Some(name.as_str())).collect::<Vec<_>>();
         let batch_rows = job.settings.pace_of(name).batch_rows;
-        let mut needs =
-            plan::privileges(&open.catalog, &resolved, &members, &asserted, &persons.reads(name), batch_rows);
+        let mut read = persons.reads(name);
+        read.extend(plan::read_for_requests(&job, name, &open.catalog));
+        let mut needs = plan::privileges(&open.catalog, &resolved, &members, &asserted, &read, batch_rows);
         let noting: BTreeSet<_> = resolved.iter().map(|(rule, _)| rule.id.clone()).collect();
         let known = marks::table(&open.catalog).cloned();
         let wanted = known.clone().or_else(|| args.batches.then(|| marks::table_name(&open.catalog)));

@@ -339,6 +339,9 @@ pub enum Event {
         request: u64,
         disposed: BTreeMap<String, u64>,
         left: BTreeMap<String, u64>,
+        /// Rows that wait for dependents that stay.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        waiting: BTreeMap<String, u64>,
         /// Nothing is left that goes before its day.
         complete: bool,
     },

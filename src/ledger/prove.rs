@@ -14,6 +14,7 @@ use crate::{
         merkle::{self, Hash, Tree},
         tag::{self, LEAF, TagKey},
     },
+    rules::Disposition,
     store::{KeyStatus, Store},
 };
 use serde::{Deserialize, Serialize};
@@ -150,6 +151,31 @@ pub async fn prove(store: &mut Store, keys: &[TagKey], table: &str, key: &[Strin
     findings.proofs = proofs.into_iter().map(|(_, proof)| proof).collect();
     cover(store, &mut findings.proofs).await?;
     Ok(findings)
+}
+
+/// A committed batch of a rule erased the row, whichever rule that was.
+///
+/// # Errors
+/// The store cannot be read.
+pub(super) async fn is_erased(
+    store: &mut Store,
+    keys: &[&TagKey],
+    table: &str,
+    key: &[String],
+    rules: &dyn Fn(&str) -> bool,
+) -> Result<bool> {
+    for tag_key in keys {
+        let tag = tag_key.tag(table, key);
+        for intent in store.batches_with(table, tag_key.id(), &tag).await? {
+            let Some(proof) = in_batch(store, tag_key.id(), &tag, intent).await? else { continue };
+            let Event::Intent(announced) = parse(intent, &proof.intent.line)?.event else { continue };
+            let erases = announced.disposition == Disposition::Erase.to_string();
+            if erases && rules(&announced.rule) && proof.is_committed() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// What the ledger knows of a table by number alone, by rule.

@@ -2,9 +2,10 @@
 //!
 //! The store keeps the key of the home row sealed, until the request is closed; the ledger has a keyed tag of the person.
 
-use super::{Error, Event, Ledger, Result, Seal, now};
+use super::{Error, Event, Ledger, Result, Seal, now, prove};
 use crate::{
     evidence::tag::TagKey,
+    rules::id_in_file,
     store::{Approval, Closing, NewRequest, PersonRequest, RequestOutcome, Served, Staying},
 };
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub struct RequestProgress {
     pub disposed: BTreeMap<String, u64>,
     /// By rule, rows that could go and are still there.
     pub left: BTreeMap<String, u64>,
+    /// By rule, rows that wait for dependents that stay.
+    pub waiting: BTreeMap<String, u64>,
     /// Nothing is left that goes before its day.
     pub complete: bool,
 }
@@ -40,6 +43,15 @@ pub fn person_of(request: &PersonRequest, keys: &[TagKey]) -> Option<Vec<String>
 }
 
 impl Ledger {
+    /// A rule that answered requests has erased the row: a person's home row, which goes after all else.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn is_erased_on_request(&mut self, table: &str, key: &[String]) -> Result<bool> {
+        let keys: Vec<_> = std::iter::once(&self.tag_key).chain(&self.older_tag_keys).collect();
+        prove::is_erased(&mut self.store, &keys, table, key, &|rule| id_in_file(rule) != rule).await
+    }
+
     /// Opens requests: all of them, or none.
     ///
     /// # Errors
@@ -182,18 +194,19 @@ impl Ledger {
             let Some(mut request) = self.store.request(progress.request).await? else { continue };
             for (rule, rows) in &progress.disposed {
                 let served = request.served.entry(rule.clone()).or_default();
-                *served = Served { rows: served.rows + rows, left: 0, run: self.run.clone(), at: Some(at) };
+                *served = Served { rows: served.rows + rows, run: self.run.clone(), at: Some(at), ..Served::default() };
+            }
+            for rule in progress.left.keys().chain(progress.waiting.keys()) {
+                request.served.entry(rule.clone()).or_default();
             }
             for (rule, served) in &mut request.served {
-                served.left = progress.left.get(rule).copied().unwrap_or(0);
-            }
-            for (rule, left) in progress.left.iter().filter(|(_, left)| **left > 0) {
-                request.served.entry(rule.clone()).or_default().left = *left;
+                let of = |rows: &BTreeMap<String, u64>| rows.get(rule).copied().unwrap_or(0);
+                (served.left, served.waiting) = (of(&progress.left), of(&progress.waiting));
             }
             request.complete_at = if progress.complete { request.complete_at.or(Some(at)) } else { None };
             self.store.keep_request(&request).await?;
-            let RequestProgress { request, disposed, left, complete } = progress;
-            events.push(Event::RequestServed { request, disposed, left, complete });
+            let RequestProgress { request, disposed, left, waiting, complete } = progress;
+            events.push(Event::RequestServed { request, disposed, left, waiting, complete });
         }
         self.write(events, &[]).await?;
         Ok(())

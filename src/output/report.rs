@@ -142,6 +142,9 @@ pub(super) fn requests(all: &[RequestReport]) -> impl Iterator<Item = String> {
         if !report.left.is_empty() {
             let _ = write!(line, "; left: {}", rules(&report.left));
         }
+        if !report.waiting.is_empty() {
+            let _ = write!(line, "; waiting for dependents that stay: {}", rules(&report.waiting));
+        }
         if report.complete {
             line += "; nothing is left that goes before its day";
         }

@@ -65,7 +65,9 @@ pub use prepare::{Checked, Prepared, PreparedStep, check, chosen, databases_of, 
 pub use privileges::{NOTING, Need, noting_batches, privileges};
 pub use read_tables::ReadTable;
 pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient, StillUsed, is_late};
-pub use requests::{Answer, Disclosed, DisclosedTable, PlannedRequest, Request, Requested, disclosed};
+pub use requests::{
+    Answer, Disclosed, DisclosedTable, PlannedRequest, Remaining, Request, Requested, disclosed, read_for_requests,
+};
 pub use resolve::{Resolved, resolve_rule};
 pub use schema::PlannedSchema;
 pub use surroundings::surroundings;

@@ -222,7 +222,7 @@ pub async fn prepare(
     }
     for variant in &mut variants {
         let Some(open) = databases.get_mut(&variant.answer.database) else { continue };
-        variant.answer.before = variant.answer.left(open.connection.as_mut()).await?;
+        variant.answer.before = variant.answer.remaining(open.connection.as_mut()).await?;
     }
     asking.requested.answers = variants.into_iter().map(|variant| variant.answer).collect();
     let (mut steps, mut prepared) = (Vec::new(), Vec::new());

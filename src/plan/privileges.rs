@@ -34,7 +34,7 @@ pub fn privileges(
     batch_rows: u32,
 ) -> Vec<Need> {
     let mut needs = Needs::default();
-    // the persons of holds are looked up for whatever rule runs
+    // the persons of holds and requests are looked up for whatever rule runs
     for (table, columns) in persons {
         let uses = needs.table(table);
         for column in columns {

@@ -8,15 +8,15 @@ use super::{
     holds::{Bound, Hold, HoldScope},
     open::{OpenDatabase, Unavailable, open_databases},
     resolve::{self, Resolved},
-    subject::Persons,
+    subject::{self, Persons},
     surroundings::{Surroundings, surroundings},
 };
 use crate::{
-    catalog::{Table, TableName},
+    catalog::{Catalog, Table, TableKind, TableName},
     database::{Connection, Dialect, Error, Work, statements},
     diagnostic::Diagnostic,
     job::Job,
-    rules::{Disposition, RequestKind, Rule},
+    rules::{Act, Disposition, RequestKind, Rule},
     sql::Sql,
 };
 use jiff::Timestamp;
@@ -72,11 +72,27 @@ pub struct Answer {
     /// By request, its rows.
     pub rows: BTreeMap<u64, Sql>,
     /// Rows that had not gone when the plan was made.
-    pub before: BTreeMap<u64, u64>,
+    pub before: BTreeMap<u64, Remaining>,
     /// It has a step in the plan.
     pub is_planned: bool,
     /// Its table has the home rows of some of them.
     pub homes: BTreeSet<u64>,
+}
+
+/// Rows of a request that have not gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remaining {
+    /// Held ones among them, and those that wait.
+    pub all: u64,
+    /// They wait for dependents that stay.
+    pub waiting: u64,
+}
+
+impl Remaining {
+    /// Rows that could go.
+    pub fn left(self) -> u64 {
+        self.all.saturating_sub(self.waiting)
+    }
 }
 
 /// What is told of a request in a plan.
@@ -93,28 +109,35 @@ pub struct PlannedRequest {
 }
 
 /// A statement has room for so many.
-const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 10;
 
 impl Answer {
-    /// Rows that have not gone yet, by request, held ones among them.
+    /// Rows that have not gone yet, by request.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn left(&self, connection: &mut dyn Connection) -> Result<BTreeMap<u64, u64>, Error> {
-        let mut left = BTreeMap::new();
-        let all = statements::any_row(self.dialect, &self.work.table, Some(&self.work.due_rows()));
-        if connection.fetch(&all).await?.is_empty() {
-            return Ok(self.rows.keys().map(|id| (*id, 0)).collect());
+    pub async fn remaining(&self, connection: &mut dyn Connection) -> Result<BTreeMap<u64, Remaining>, Error> {
+        let due = self.work.due_rows();
+        let any = statements::any_row(self.dialect, &self.work.table, Some(&due));
+        if connection.fetch(&any).await?.is_empty() {
+            return Ok(self.rows.keys().map(|id| (*id, Remaining::default())).collect());
         }
+        let none = Sql::new("1 = 0");
+        let waiting = self.work.waiting.as_ref().unwrap_or(&none);
+        let mut remaining = BTreeMap::new();
         let requests: Vec<_> = self.rows.iter().collect();
         for some in requests.chunks(AT_ONCE) {
-            let conditions: Vec<_> = some.iter().map(|(_, rows)| (*rows).clone()).collect();
-            let statement = statements::counts(self.dialect, &self.work.table, &self.work.due_rows(), &conditions);
+            let of_each = some.iter().flat_map(|(_, rows)| [(*rows).clone(), Sql::all([*rows, waiting]).nested()]);
+            let conditions: Vec<_> = of_each.collect();
+            let statement = statements::counts(self.dialect, &self.work.table, &due, &conditions);
             let rows = connection.fetch(&statement).await?;
             let counts = rows.into_iter().flatten().map(|text| text.and_then(|text| text.parse().ok()).unwrap_or(0));
-            left.extend(some.iter().map(|(id, _)| **id).zip(counts));
+            let counts: Vec<u64> = counts.collect();
+            let pairs =
+                counts.as_chunks::<2>().0.iter().map(|[all, waiting]| Remaining { all: *all, waiting: *waiting });
+            remaining.extend(some.iter().map(|(id, _)| **id).zip(pairs));
         }
-        Ok(left)
+        Ok(remaining)
     }
 
     /// The work without the home rows of these requests.
@@ -282,7 +305,7 @@ impl<'a> Asking<'a> {
     }
 
     fn has_rows(&self, id: u64) -> bool {
-        self.requested.answers.iter().any(|answer| answer.before.get(&id).is_some_and(|rows| *rows > 0))
+        self.requested.answers.iter().any(|answer| answer.before.get(&id).is_some_and(|rows| rows.all > 0))
     }
 
     /// What the plan tells of each request.
@@ -292,7 +315,7 @@ impl<'a> Asking<'a> {
         let planned = told.map(|request| {
             let id = request.id;
             let rows = requested.answers.iter().filter_map(|answer| {
-                let rows = answer.before.get(&id).copied().filter(|rows| *rows > 0)?;
+                let rows = answer.before.get(&id).map(|rows| rows.all).filter(|rows| *rows > 0)?;
                 Some((answer.rule.clone(), rows))
             });
             let unclear = requested.unclear.get(&id).map(|why| format!("nobody can tell which rows are theirs: {why}"));
@@ -338,10 +361,10 @@ fn as_hold(request: &Request) -> Hold {
 
 impl Requested {
     /// Requests of which rows are left that are found by the home row: it has to wait.
-    pub fn waits(&self, left: &BTreeMap<String, BTreeMap<u64, u64>>) -> BTreeSet<u64> {
+    pub fn waits(&self, remaining: &BTreeMap<String, BTreeMap<u64, Remaining>>) -> BTreeSet<u64> {
         let waiting = self.answers.iter().flat_map(|answer| {
-            let rows = left.get(&answer.rule).into_iter().flatten();
-            rows.filter(|(id, rows)| **rows > 0 && !answer.homes.contains(id)).map(|(id, _)| *id)
+            let rows = remaining.get(&answer.rule).into_iter().flatten();
+            rows.filter(|(id, rows)| rows.left() > 0 && !answer.homes.contains(id)).map(|(id, _)| *id)
         });
         waiting.chain(self.unavailable.keys().copied()).collect()
     }
@@ -396,4 +419,43 @@ pub async fn disclosed(job: &Job, request: &Request) -> anyhow::Result<Result<Di
     }
     let shared = asking.requested.shared.get(&request.id).cloned().unwrap_or_default();
     Ok(Ok(Disclosed { databases, tables, shared }))
+}
+
+/// The columns of a database's tables that are read to tell which rows are about a person who asks, where rules answer.
+pub fn read_for_requests(job: &Job, database: &str, catalog: &Catalog) -> Vec<(TableName, Vec<String>)> {
+    if !job.rules().any(|rule| rule.on_request.act == Act::Now) {
+        return Vec::new();
+    }
+    let mut read = Vec::new();
+    for subject in job.settings.subjects.values() {
+        if subject.home.database == database
+            && let Ok(home) = subject::home_of(subject, catalog)
+        {
+            let ours = subject.links.iter().flat_map(|link| &link.columns).map(|column| column.ours.clone());
+            read.push((home.name.clone(), home.primary_key.iter().cloned().chain(ours).collect()));
+        }
+        for link in subject.links.iter().filter(|link| link.table.database == database) {
+            if let Ok(table) = subject::table_of(catalog, &link.table) {
+                read.push((table.name.clone(), link.columns.iter().map(|column| column.theirs.clone()).collect()));
+            }
+        }
+    }
+    // whatever references these, and what references that
+    let mut reached: BTreeSet<TableName> = read.iter().map(|(table, _)| table.clone()).collect();
+    let mut is_new = true;
+    while is_new {
+        is_new = false;
+        for table in catalog.tables.iter().filter(|table| table.kind != TableKind::View) {
+            for key in table.foreign_keys.iter().filter(|key| reached.contains(&key.references)) {
+                let known = (table.name.clone(), key.columns.clone());
+                if !read.contains(&known) {
+                    read.push(known);
+                    read.push((key.references.clone(), key.referenced_columns.clone()));
+                    is_new = true;
+                }
+            }
+        }
+        reached.extend(read.iter().map(|(table, _)| table.clone()));
+    }
+    read
 }

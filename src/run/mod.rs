@@ -338,6 +338,7 @@ async fn execute(
     if plan.refusals.is_empty() {
         polled = outward::poll(&around, ledger).await?;
         outward::announce(&around, prepared, ledger).await?;
+        requests::begin(&around, prepared, ledger).await?;
         let open = recover::open_rules(ledger).await?;
         for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
             let is_open = open.contains(&step.rule);

@@ -8,10 +8,10 @@ use crate::{
     evidence::tag::TagKey,
     ledger::{self, Ledger, RequestProgress},
     outcome::Outcome,
-    plan::{Answer, Prepared, PreparedStep, Request, Step},
+    plan::{Answer, Prepared, PreparedStep, Remaining, Request, Step},
     rules::{RequestKind, id_in_file},
     sql::Sql,
-    store::{self, PersonRequest, Store},
+    store::{self, PersonRequest, Served, Store},
 };
 use jiff::civil::Date;
 use serde::Serialize;
@@ -28,6 +28,9 @@ pub struct RequestReport {
     pub disposed: BTreeMap<String, u64>,
     /// By rule, rows that could go and are still there.
     pub left: BTreeMap<String, u64>,
+    /// By rule, rows that wait for dependents that stay.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting: BTreeMap<String, u64>,
     /// Nothing is left that goes before its day.
     pub complete: bool,
     /// It is past its deadline.
@@ -127,9 +130,9 @@ pub(super) async fn turn(
             Err(error) => Turn::Later(format!("a person who has asked cannot be looked up: {error}")),
         });
     }
-    let left = left(prepared).await;
-    let mut waiting = requested.waits(&left.counted);
-    if !left.failed.is_empty() {
+    let now = remaining(prepared).await;
+    let mut waiting = requested.waits(&now.counted);
+    if !now.failed.is_empty() {
         waiting.extend(answer.homes.iter().copied());
     }
     Ok(match answer.without(&waiting) {
@@ -143,28 +146,48 @@ pub(super) async fn turn(
 }
 
 /// Rows that have not gone, by rule and request, and rules whose rows nobody can count.
-struct Left {
-    counted: BTreeMap<String, BTreeMap<u64, u64>>,
+struct Counted {
+    counted: BTreeMap<String, BTreeMap<u64, Remaining>>,
     failed: BTreeMap<String, String>,
 }
 
-async fn left(prepared: &Prepared) -> Left {
-    let mut left = Left { counted: BTreeMap::new(), failed: BTreeMap::new() };
+async fn remaining(prepared: &Prepared) -> Counted {
+    let mut all = Counted { counted: BTreeMap::new(), failed: BTreeMap::new() };
     for answer in &prepared.requested.answers {
         match count(prepared, answer).await {
-            Ok(rows) => drop(left.counted.insert(answer.rule.clone(), rows)),
-            Err(error) => drop(left.failed.insert(answer.rule.clone(), error.to_string())),
+            Ok(rows) => drop(all.counted.insert(answer.rule.clone(), rows)),
+            Err(error) => drop(all.failed.insert(answer.rule.clone(), error.to_string())),
         }
     }
-    left
+    all
 }
 
-async fn count(prepared: &Prepared, answer: &Answer) -> Result<BTreeMap<u64, u64>, Error> {
+async fn count(prepared: &Prepared, answer: &Answer) -> Result<BTreeMap<u64, Remaining>, Error> {
     let Some(open) = prepared.databases.get(&answer.database) else { return Ok(BTreeMap::new()) };
     let mut connection = open.database.connect_to_count().await?;
-    let rows = answer.left(connection.as_mut()).await;
+    let rows = answer.remaining(connection.as_mut()).await;
     connection.close().await;
     rows
+}
+
+/// Notes what is there before the first step. A run that was cut off has noted nothing of what it did: that is seen from what
+/// it had found.
+///
+/// # Errors
+/// The ledger cannot be written.
+pub(super) async fn begin(
+    around: &Surroundings<'_>,
+    prepared: &Prepared,
+    ledger: &mut Ledger,
+) -> Result<(), ledger::Error> {
+    if around.rehearsal || prepared.requested.requests.is_empty() {
+        return Ok(());
+    }
+    let answers = &prepared.requested.answers;
+    let counted = answers.iter().map(|answer| (answer.rule.clone(), answer.before.clone())).collect();
+    let now = Counted { counted, failed: BTreeMap::new() };
+    let stored = ledger.store().open_requests().await?;
+    note(prepared, &stored, &now, ledger).await.map(drop)
 }
 
 /// Notes what the run has done for each request, and tells of those that are past their deadlines.
@@ -179,71 +202,96 @@ pub(super) async fn conclude(
     if around.rehearsal {
         return Ok(Vec::new());
     }
-    let known = ledger.store().open_requests().await?;
-    if known.is_empty() {
+    let stored = ledger.store().open_requests().await?;
+    if stored.is_empty() {
         return Ok(Vec::new());
     }
-    let requested = &prepared.requested;
-    let left = left(prepared).await;
-    let today = clock::today(around.now, &around.job.settings.time_zone);
-    let (mut all, mut reports) = (Vec::new(), Vec::new());
-    for request in known {
-        let id = request.id;
-        let (mut disposed, mut rest, mut is_known) = (BTreeMap::new(), BTreeMap::new(), true);
-        for answer in requested.answers.iter().filter(|answer| answer.rows.contains_key(&id)) {
-            let before = answer.before.get(&id).copied().unwrap_or(0);
-            let now = left.counted.get(&answer.rule).and_then(|counts| counts.get(&id)).copied();
-            is_known &= now.is_some();
-            let now = now.unwrap_or(before);
-            if before > now {
-                disposed.insert(answer.rule.clone(), before - now);
-            }
-            if now > 0 {
-                rest.insert(answer.rule.clone(), now);
-            }
-        }
-        let is_asked = requested.requests.iter().any(|asked| asked.id == id);
-        let is_clear = !requested.unclear.contains_key(&id) && !requested.unavailable.contains_key(&id);
-        // nobody finds the person once the home row is gone: what was complete then stays so
-        let was_complete = request.complete_at.is_some();
-        let complete = match is_asked && is_clear && is_known {
-            true => rest.is_empty(),
-            false => was_complete,
-        };
-        let rows_left = |served: &BTreeMap<String, store::Served>| -> BTreeMap<String, u64> {
-            let left = served.iter().filter(|(_, served)| served.left > 0);
-            left.map(|(rule, served)| (rule.clone(), served.left)).collect()
-        };
-        let is_news = !disposed.is_empty() || complete != was_complete || rest != rows_left(&request.served);
-        if is_asked && is_clear && is_news {
-            let (disposed, left) = (disposed.clone(), rest.clone());
-            all.push(RequestProgress { request: id, disposed, left, complete });
-        }
-        let overdue = request.due < today;
-        if is_asked || overdue {
-            let obstacles = prepared.plan.requests.iter().find(|planned| planned.request == id);
-            let obstacles = obstacles.map(|planned| planned.obstacles.clone()).unwrap_or_default();
-            reports.push(RequestReport {
-                request: id,
-                reference: request.reference,
-                kind: request.kind,
-                due: request.due,
-                disposed,
-                left: rest,
-                complete,
-                overdue,
-                obstacles,
-            });
-        }
-    }
-    for (rule, reason) in &left.failed {
+    let now = remaining(prepared).await;
+    for (rule, reason) in &now.failed {
         tracing::warn!(rule, reason, "what is left for requests cannot be counted");
     }
-    if !all.is_empty() {
-        ledger.serve_requests(all).await?;
-    }
-    for late in reports.iter().filter(|report| report.overdue) {
-        tracing::error!(request = late.request, due = %late.due, "a person's request is past its deadline");
+    let mut noted = note(prepared, &stored, &now, ledger).await?;
+    let today = clock::today(around.now, &around.job.settings.time_zone);
+    let mut reports = Vec::new();
+    for request in stored {
+        let overdue = request.due < today;
+        let progress = noted.remove(&request.id);
+        if progress.is_none() && !overdue {
+            continue;
+        }
+        if overdue {
+            tracing::error!(request = request.id, due = %request.due, "a person's request is past its deadline");
+        }
+        let planned = prepared.plan.requests.iter().find(|planned| planned.request == request.id);
+        let RequestProgress { disposed, left, waiting, complete, .. } = progress.unwrap_or_default();
+        reports.push(RequestReport {
+            request: request.id,
+            reference: request.reference,
+            kind: request.kind,
+            due: request.due,
+            disposed,
+            left,
+            waiting,
+            complete: complete || request.complete_at.is_some(),
+            overdue,
+            obstacles: planned.map(|planned| planned.obstacles.clone()).unwrap_or_default(),
+        });
     }
     Ok(reports)
+}
+
+/// Compares what is there with what was there, and notes what has changed. Gives how each request that the plan knows stands.
+async fn note(
+    prepared: &Prepared,
+    stored: &[PersonRequest],
+    now: &Counted,
+    ledger: &mut Ledger,
+) -> Result<BTreeMap<u64, RequestProgress>, ledger::Error> {
+    let requested = &prepared.requested;
+    let (mut all, mut news) = (BTreeMap::new(), Vec::new());
+    for asked in &requested.requests {
+        let Some(request) = stored.iter().find(|request| request.id == asked.id) else { continue };
+        let was_complete = request.complete_at.is_some();
+        let mut progress = RequestProgress { request: asked.id, complete: was_complete, ..RequestProgress::default() };
+        if requested.unclear.contains_key(&asked.id) {
+            // nobody finds the person once the home row is gone, which goes last
+            if !was_complete && ledger.is_erased_on_request(&request.home, &asked.key).await? {
+                let known = request.served.iter().filter(|(_, served)| served.left > 0);
+                progress.disposed = known.map(|(rule, served)| (rule.clone(), served.left)).collect();
+                progress.complete = true;
+            }
+        } else {
+            let mut is_known = !requested.unavailable.contains_key(&asked.id);
+            for answer in requested.answers.iter().filter(|answer| answer.rows.contains_key(&asked.id)) {
+                let rule = answer.rule.clone();
+                let served = request.served.get(&rule);
+                let before =
+                    served.map(|served| Remaining { all: served.left + served.waiting, waiting: served.waiting });
+                let rows = now.counted.get(&rule).and_then(|counts| counts.get(&asked.id)).copied();
+                is_known &= rows.is_some();
+                let rows = rows.or(before).unwrap_or_default();
+                let gone = before.map_or(0, |before| before.all.saturating_sub(rows.all));
+                progress.disposed.extend((gone > 0).then(|| (rule.clone(), gone)));
+                progress.left.extend((rows.left() > 0).then(|| (rule.clone(), rows.left())));
+                progress.waiting.extend((rows.waiting > 0).then_some((rule, rows.waiting)));
+            }
+            progress.complete = if is_known { progress.left.is_empty() } else { was_complete };
+        }
+        let same = |rows: &BTreeMap<String, u64>, of: fn(&Served) -> u64| {
+            let known = request.served.iter().map(|(rule, served)| (rule.clone(), of(served)));
+            known.filter(|(_, rows)| *rows > 0).collect::<BTreeMap<_, _>>() == *rows
+        };
+        let is_news = !progress.disposed.is_empty()
+            || progress.complete != was_complete
+            || !same(&progress.left, |served| served.left)
+            || !same(&progress.waiting, |served| served.waiting);
+        if is_news {
+            news.push(progress.clone());
+        }
+        all.insert(asked.id, progress);
+    }
+    if !news.is_empty() {
+        ledger.serve_requests(news).await?;
+    }
+    Ok(all)
 }

@@ -91,6 +91,9 @@ pub struct Served {
     pub rows: u64,
     /// Rows that could go and have not yet.
     pub left: u64,
+    /// Rows that wait for dependents that stay.
+    #[serde(default)]
+    pub waiting: u64,
     /// The last run that did something, and when.
     pub run: String,
     pub at: Option<Timestamp>,
@@ -131,6 +134,11 @@ impl PersonRequest {
     /// Nobody has closed it.
     pub fn is_open(&self) -> bool {
         self.closing.is_none()
+    }
+
+    /// The home row went for it, and with it what tells where the person stands.
+    pub fn is_gone(&self) -> bool {
+        self.closing.is_some() || self.complete_at.is_some() && self.served.values().all(|served| served.waiting == 0)
     }
 
     /// Runs take it along.

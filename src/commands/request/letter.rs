@@ -35,7 +35,7 @@ pub(super) async fn run(
         )));
     }
     let stays = match &request.closing {
-        None if request.complete_at.is_none() => match plan::outlook(job, &request, now, console).await? {
+        None if !request.is_gone() => match plan::outlook(job, &request, now, console).await? {
             Ok(outlook) => outlook.stays,
             Err(stop) => return Ok(stop),
         },
@@ -55,6 +55,10 @@ pub(super) async fn run(
         console.note(&format!("written: {}", path.display()));
     }
     Ok(Outcome::Done)
+}
+
+fn rows(number: u64) -> String {
+    if number == 1 { "1 row".to_owned() } else { format!("{number} rows") }
 }
 
 /// A letter, ready to be printed.
@@ -109,7 +113,7 @@ impl Letter {
         }
         if refused.is_some() || is_done {
             parts.extend(words.open(request));
-            parts.extend(words.stays(stays)?);
+            parts.extend(words.stays(request, stays)?);
             parts.extend(words.backups(today));
         }
         Ok(Self {
@@ -257,7 +261,7 @@ impl Words<'_> {
                 let at = served.at.map(|at| self.moment(at)).unwrap_or_default();
                 match self.language {
                     LetterLanguage::Ja => format!("{category}:{}件({how}、{at})", served.rows),
-                    LetterLanguage::En => format!("{category}: {} rows ({how}, {at})", served.rows),
+                    LetterLanguage::En => format!("{category}: {} ({how}, {at})", rows(served.rows)),
                 }
             })
             .collect();
@@ -301,13 +305,13 @@ impl Words<'_> {
         let points: Vec<_> = left
             .map(|(rule, served)| match self.language {
                 LetterLanguage::Ja => format!("{}:{}件は手続き中です", self.category(rule), served.left),
-                LetterLanguage::En => format!("{}: {} rows are not through yet", self.category(rule), served.left),
+                LetterLanguage::En => format!("{}: {} not through yet", self.category(rule), rows(served.left)),
             })
             .collect();
         (!points.is_empty()).then(|| (self.choose("手続き中の情報", "What is still open"), points))
     }
 
-    fn stays(&self, stays: &[Staying]) -> anyhow::Result<Option<(String, Vec<String>)>> {
+    fn stays(&self, request: &PersonRequest, stays: &[Staying]) -> anyhow::Result<Option<(String, Vec<String>)>> {
         let mut points = Vec::new();
         for staying in stays {
             let Some(rule) = staying.rule.as_deref() else {
@@ -320,6 +324,14 @@ impl Words<'_> {
                 let reason = self.by_language(&rule.on_request.reason);
                 reason.or_else(|| rule.legal_basis.clone())
             });
+            if self.rule(rule).is_some_and(|rule| rule.answers(request.kind)) {
+                let needed = self.choose("保存を続ける他の情報に必要なため", "needed for what we keep");
+                points.push(match self.language {
+                    LetterLanguage::Ja => format!("{}:{needed}", self.category(rule)),
+                    LetterLanguage::En => format!("{}: {needed}", self.category(rule)),
+                });
+                continue;
+            }
             let why = why.ok_or_else(|| {
                 Stop::refused(format!(
                     "the letter cannot say why rows of {} stay: rule `{rule}` has no `on_request.reason` and no `legal_basis`",

@@ -66,7 +66,9 @@ pub(super) async fn outlook(
         }));
     };
     let subject = subject_of(job, &request.subject)?;
-    let Some(asked) = planned_request(key.clone(), request.clone()) else {
+    // whatever was found before, all of it is looked at
+    let unfinished = PersonRequest { complete_at: None, ..request.clone() };
+    let Some(asked) = planned_request(key.clone(), unfinished) else {
         return Err(Stop::invalid(format!("request {} names no table", request.id)));
     };
     let table = asked.table.clone();
@@ -107,7 +109,9 @@ fn stays(life: &Life, planned: &PlannedRequest) -> Vec<Staying> {
         let erased = table.rules.iter().filter(|of| of.disposition == Disposition::Erase);
         let gone: u64 = erased.filter_map(|of| planned.rows.get(&of.rule)).sum();
         let rows = table.rows.saturating_sub(gone);
-        if rows == 0 {
+        // what no rule governs goes along with what it belongs to
+        let goes_along = table.rules.is_empty() && table.along_with.iter().any(|rule| planned.rows.contains_key(rule));
+        if rows == 0 || goes_along {
             continue;
         }
         let last = table.rules.iter().filter(|of| of.last_due.is_some()).max_by_key(|of| of.last_due);

@@ -16,7 +16,7 @@ mod spellings;
 mod uses;
 
 /// Who the data of the three databases is about.
-const SUBJECTS: &str = "
+pub const SUBJECTS: &str = "
 subjects:
   customer:
     home: core.customers
@@ -221,7 +221,7 @@ async fn whatever_is_about_a_held_person_stays(core: Bench) {
 }
 
 /// Without names of schemas, which differ between engines.
-fn plain(company: &Company, text: &str) -> String {
+pub fn plain(company: &Company, text: &str) -> String {
     let mut text = text.replace("public.", "").replace("main.", "");
     for bench in [&company.core, &company.web, &company.helpdesk] {
         let name = bench.database.url.rsplit('/').next().unwrap();
