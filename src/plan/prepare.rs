@@ -20,7 +20,7 @@ use super::{
     read_tables::{Needs, ReadTable, read_tables},
     recipients,
     resolve::{self, Resolved},
-    sample,
+    restored, sample,
     schema::{self, PlannedSchema},
     shown::planned_statements,
     subject::{self, Persons},
@@ -30,9 +30,11 @@ use super::{
 use crate::{
     catalog::{Catalog, Engine, Table},
     clock,
-    database::{self, Change, Connection, Dialect, ErrorKind, KeyColumn, MembersWork, Watched, Work, statements},
+    database::{
+        self, Change, Connection, Course, Dialect, ErrorKind, KeyColumn, MembersWork, Watched, Work, statements,
+    },
     diagnostic::{Code, Diagnostic, Place, Severity},
-    job::Job,
+    job::{self, Job},
     language::shape::nearest,
     outcome::Outcome,
     rules::{Disposition, Limits, Rule},
@@ -59,6 +61,8 @@ pub struct Prepared {
     pub holds: (u64, u64),
     /// The persons whom holds are about, to be looked up again while the run goes on.
     pub persons: Mutex<Persons>,
+    /// Databases that may not go on from where the last run left them, or do not.
+    pub courses: BTreeMap<String, Course>,
     /// When planning began: a run's time counts from here.
     pub began: Instant,
 }
@@ -110,6 +114,11 @@ pub async fn prepare(
     let (mut databases, mut unavailable) = open_databases(job, names).await;
     let persons = Persons::look_up(job, holds).await?;
     persons.close_off(&mut databases, &mut unavailable);
+    let noted = options.before.as_ref().map(|before| &before.positions);
+    let courses = match noted {
+        Some(noted) => restored::courses(job, &mut databases, noted).await?,
+        None => BTreeMap::new(),
+    };
     let members = members::resolve(job, &databases, &rules, &mut found);
     found.extend(interplay::check(job));
     let today = clock::today(now, &job.settings.time_zone);
@@ -205,9 +214,11 @@ pub async fn prepare(
     let doubts = bound.into_values().flat_map(|bound| bound.warnings);
     let warnings = doubts.chain(warned.flat_map(|(_, resolved)| resolved.warnings)).chain(unwatched).collect();
     let gone = options.before.as_ref().map(|before| before.gone(job)).unwrap_or_default();
-    let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone)?;
+    let put_back = noted.map(|noted| restored::refusals(&courses, noted)).unwrap_or_default();
+    let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone, put_back)?;
     let holds = (holds.len() as u64, holds.iter().map(|hold| hold.id).sum());
-    Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, persons: Mutex::new(persons), began }))
+    let persons = Mutex::new(persons);
+    Ok(Ok(Prepared { plan, steps: prepared, databases, members, warnings, holds, persons, courses, began }))
 }
 
 /// What `sunset validate` wants to know.
@@ -233,6 +244,12 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
     assertion::resolve(job, &databases, clock::today(now, &job.settings.time_zone), &mut diagnostics);
     members::resolve(job, &databases, &rules, &mut diagnostics);
     diagnostics.extend(subject::check(job, &databases));
+    if let Some(before) = &options.before {
+        let courses = restored::courses(job, &mut databases, &before.positions).await?;
+        let put_back = restored::refusals(&courses, &before.positions).into_iter();
+        diagnostics
+            .extend(put_back.map(|what| Diagnostic::warning(Code::Restored, Place::file(job::SETTINGS_FILE), what)));
+    }
     let persons = Persons::look_up(job, holds).await?;
     let bound = holds::bind(job, &mut databases, holds, &persons).await?;
     for bound in bound.values() {
@@ -682,6 +699,7 @@ fn waiting(job: &Job, database: &str, why: &Unavailable, rules: &[&Rule]) -> Unp
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "all that a plan is made of")]
 fn assemble(
     job: &Job,
     now: Timestamp,
@@ -690,6 +708,7 @@ fn assemble(
     unplanned: Vec<Unplanned>,
     assertions: Vec<CheckedAssertion>,
     gone_rules: Vec<String>,
+    put_back: Vec<String>,
 ) -> anyhow::Result<Plan> {
     let rows = steps
         .iter()
@@ -711,7 +730,7 @@ fn assemble(
         assertions,
         gone_rules,
         limits: job.settings.limits,
-        refusals: guard::run_refusals(&job.settings.limits, rows),
+        refusals: put_back.into_iter().chain(guard::run_refusals(&job.settings.limits, rows)).collect(),
         work_digest: String::new(),
         digest: String::new(),
     };

@@ -15,6 +15,7 @@ mod forecast;
 mod held;
 mod holds;
 mod k_anonymity;
+mod keys;
 mod locked;
 mod maintenance;
 mod mark;
@@ -28,6 +29,7 @@ mod quotas;
 mod recover;
 mod rehearsal;
 mod report;
+mod restored;
 mod retentions;
 mod schema;
 mod step;
@@ -45,6 +47,7 @@ pub use report::{
     BACKLOG, GroupReport, KAnonymityReport, MaintenanceReport, MeasureReport, PartitionReport, RecipientReport,
     RuleReport, RunReport, Traces,
 };
+pub use restored::Returned;
 pub use retentions::retentions;
 
 use crate::{
@@ -367,6 +370,7 @@ async fn execute(
         Some((rule.rule.as_str(), step.database.as_str(), plan.databases.get(&step.database)?, cleaned))
     });
     let traces = Traces::of(went);
+    restored::note(&around, prepared, &rules, ledger).await?;
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
     let progress: Vec<_> = rules.iter().map(RuleReport::progress).collect();

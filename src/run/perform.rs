@@ -2,7 +2,7 @@
 
 use super::{
     Progress, Recipients, RunReport, allowance::RunAllowance, execute, note, note::Together, rehearsal,
-    rehearsal::Stage, retentions,
+    rehearsal::Stage, restored, retentions,
 };
 use crate::{
     anchor::Anchors,
@@ -51,7 +51,7 @@ pub(super) struct Known {
     holds: Vec<Hold>,
     attested: BTreeMap<String, Attestation>,
     passed: BTreeMap<String, plan::Passed>,
-    before: plan::Before,
+    pub before: plan::Before,
 }
 
 impl Known {
@@ -59,7 +59,10 @@ impl Known {
         let passed = store.passed_gates().await?;
         let passed = passed.into_iter().map(|(rule, (terms, at))| (rule, plan::Passed { terms, at })).collect();
         let (holds, attested) = (holds_in(store).await?, store.attestations().await?);
-        Ok(Self { holds, attested, passed, before: Standing::read(store).await?.before() })
+        // before databases are asked where they stand: another run may note a later place meanwhile
+        let positions = ledger::positions::read(store).await?;
+        let before = plan::Before { positions, ..Standing::read(store).await?.before() };
+        Ok(Self { holds, attested, passed, before })
     }
 }
 
@@ -197,6 +200,7 @@ async fn perform_on(
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),
     };
+    restored::guard(&mut prepared, &known.before.positions, ledger).await?;
     check_clocks(job, &mut prepared).await?;
     if let Some(reviewed) = &reviewed {
         compare(reviewed, &prepared.plan)?;

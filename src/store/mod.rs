@@ -20,6 +20,7 @@ mod keys;
 mod maintenance;
 mod migrations;
 mod pauses;
+mod positions;
 mod recipients;
 mod standing;
 mod taken;
@@ -32,6 +33,7 @@ pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
 pub use pauses::Pause;
+pub use positions::NotedPosition;
 pub use recipients::{Backlog, Pending, RecipientCount, Remembered, StoredNotice, Validity};
 
 use crate::settings::StoreSettings;

@@ -43,6 +43,7 @@ mod real_data;
 mod recipients;
 mod recovery;
 mod recovery_killed;
+mod restore;
 mod rules;
 mod schema;
 mod serve;
