@@ -9,7 +9,7 @@ use crate::database::{
 };
 
 const VARIABLES: &str = "show global variables where variable_name in \
-     ('server_uuid', 'server_uid', 'gtid_executed', 'gtid_current_pos')";
+     ('server_uuid', 'server_uid', 'gtid_executed', 'gtid_current_pos', 'wsrep_on')";
 
 /// What is on disk cannot be lost when the server crashes.
 const STATUS: &str = "show global status where variable_name in \
@@ -24,7 +24,9 @@ const LONGEST: usize = 2000;
 pub(super) async fn read(connection: &mut dyn Connection) -> Result<Position, Error> {
     let variables = told(connection, VARIABLES).await?;
     let status = told(connection, STATUS).await?;
-    let transactions = value(&variables, &["gtid_executed", "gtid_current_pos"]);
+    // the nodes of a Galera cluster may each count in their own way
+    let is_galera = value(&variables, &["wsrep_on"]).is_some_and(|value| value.eq_ignore_ascii_case("on"));
+    let transactions = value(&variables, &["gtid_executed", "gtid_current_pos"]).filter(|_| !is_galera);
     let log = value(&status, &["innodb_lsn_flushed", "innodb_redo_log_flushed_to_disk_lsn"]);
     let uptime = value(&told(connection, STARTED).await?, &["uptime"]);
     let present = told(connection, PRESENT).await?.into_iter().flatten().find_map(|(_, value)| value);

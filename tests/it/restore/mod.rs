@@ -41,7 +41,7 @@ async fn stops(bench: &Bench, left: &str) -> Call {
     let refusals = evidence.events("refusal");
     assert_eq!(refusals.last().unwrap()["reason_code"], "restored");
     let status = bench.sunset(&["status"]).expect(0);
-    assert!(!status.out.is_empty());
+    assert!(status.out.contains("refused: database `core`"), "{status:?}");
     call
 }
 
@@ -65,6 +65,8 @@ async fn a_restored_database_stops_the_next_run(bench: Bench) {
     check(&bench, 4);
     let told = accept(&bench).out;
     assert!(told.contains("5 of 5 erased rows are there again") && told.contains("--check"), "{told}");
+    let status = bench.sunset(&["status"]).expect(0);
+    assert!(!status.out.contains("refused"), "{status:?}");
     assert_eq!(bench.run(0).disposed(), 5);
     assert_eq!(bench.list(ids()).await, "6 7");
     let proof = check(&bench, 0).out;
