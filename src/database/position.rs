@@ -6,6 +6,7 @@
 use super::{Connection, Error, ErrorKind, mysql::transactions::Transactions};
 use crate::sql::Statement;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A ledger's entry holds no greater number.
 const GREATEST: u64 = 1 << 53;
@@ -38,9 +39,9 @@ pub struct Position {
     /// When the server was started, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<u64>,
-    /// A digest of what tells the tables that rules govern from tables that were made in their place.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tables: Option<String>,
+    /// Digests of the tables that rules govern, which tell them from tables that are made in their place.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub tables: BTreeSet<String>,
 }
 
 /// What a position says of an earlier one.
@@ -79,13 +80,16 @@ impl Position {
         if let Some(lacking) = lacking(before, self) {
             return Course::Back(format!("it lacks transactions of {lacking}, which it had"));
         }
+        // one that was made anew alone is somebody's import or rewrite
+        let is_made_anew =
+            !before.tables.is_empty() && !self.tables.is_empty() && before.tables.is_disjoint(&self.tables);
         let is_restarted = before.started.zip(self.started).is_some_and(|(was, is)| was.abs_diff(is) > START_TOLERANCE);
         if is_moved {
             Course::Doubtful("it is on another server".to_owned())
         } else if is_promoted {
             Course::Doubtful("a standby was promoted".to_owned())
-        } else if changed(before.tables.as_ref(), self.tables.as_ref()).is_some() {
-            Course::Doubtful("tables were made anew".to_owned())
+        } else if is_made_anew {
+            Course::Doubtful("the tables that rules govern were made anew".to_owned())
         } else if is_restarted {
             Course::Doubtful("its server was started anew".to_owned())
         } else {
@@ -132,6 +136,10 @@ mod tests {
         matches!(now.since(before), Course::Back(_))
     }
 
+    fn tables<const N: usize>(digests: [&str; N]) -> BTreeSet<String> {
+        digests.map(str::to_owned).into()
+    }
+
     fn postgres(timeline: u64, log: u64) -> Position {
         Position {
             cluster: Some("7714".into()),
@@ -139,7 +147,7 @@ mod tests {
             timeline: Some(timeline),
             log: Some(log),
             started: Some(1000),
-            tables: Some("a".into()),
+            tables: tables(["a", "b"]),
             ..Position::default()
         }
     }
@@ -168,13 +176,19 @@ mod tests {
 
     #[test]
     fn what_comes_with_a_restore_and_with_other_things_is_a_doubt() {
-        let rewritten = Position { tables: Some("b".into()), ..postgres(1, 200) };
+        let rewritten = Position { tables: tables(["c", "d"]), ..postgres(1, 200) };
         let restarted = Position { started: Some(2000), ..postgres(1, 200) };
         for now in [rewritten, restarted] {
             assert!(matches!(now.since(&postgres(1, 100)), Course::Doubtful(_)), "{now:?}");
         }
         let jitter = Position { started: Some(1001), ..postgres(1, 200) };
         assert_eq!(jitter.since(&postgres(1, 100)), Course::Onward);
+    }
+
+    #[test]
+    fn one_table_that_was_made_anew_is_no_restore() {
+        let one = Position { tables: tables(["a", "c"]), ..postgres(1, 200) };
+        assert_eq!(one.since(&postgres(1, 100)), Course::Onward);
     }
 
     #[test]

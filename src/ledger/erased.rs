@@ -16,19 +16,24 @@ pub async fn tables(store: &mut Store, database: &str) -> Result<Vec<String>> {
     Ok(tables)
 }
 
-/// The newest batch that has erased rows of a table, of those that were announced after entry `since`.
+/// The batches that the last run which erased rows of a table erased from it, the newest first, of those that were announced
+/// after entry `since`; no more of them than have `most` rows.
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn newest(store: &mut Store, table: &str, since: u64) -> Result<Option<StoredTags>> {
+pub async fn newest(store: &mut Store, table: &str, since: u64, most: usize) -> Result<Vec<StoredTags>> {
+    let (mut batches, mut last_run, mut rows) = (Vec::new(), None, 0);
     let mut before = i64::MAX.unsigned_abs();
     while let Some(stored) = store.tags_before(table, before).await?.filter(|stored| stored.intent > since) {
-        if has_erased(store, stored.intent).await? {
-            return Ok(Some(stored));
-        }
         before = stored.intent;
+        let Some(run) = run_that_erased(store, stored.intent).await? else { continue };
+        rows += stored.tags.len() / 16;
+        if last_run.get_or_insert_with(|| run.clone()) != &run || rows > most && !batches.is_empty() {
+            break;
+        }
+        batches.push(stored);
     }
-    Ok(None)
+    Ok(batches)
 }
 
 /// The next batch that has erased rows of a table, after an intent.
@@ -38,7 +43,7 @@ pub async fn newest(store: &mut Store, table: &str, since: u64) -> Result<Option
 pub async fn next(store: &mut Store, table: &str, after: u64) -> Result<Option<StoredTags>> {
     let mut after = after;
     while let Some((stored, _)) = store.tags_after(table, after).await? {
-        if has_erased(store, stored.intent).await? {
+        if run_that_erased(store, stored.intent).await?.is_some() {
             return Ok(Some(stored));
         }
         after = stored.intent;
@@ -66,15 +71,14 @@ pub async fn counted(store: &mut Store, table: &str) -> Result<u64> {
     }
 }
 
-/// The batch was committed, and erased its rows.
-async fn has_erased(store: &mut Store, intent: u64) -> Result<bool> {
-    let Some(line) = store.entry(intent).await? else { return Ok(false) };
-    let Event::Intent(announced) = parse(intent, &line)?.event else { return Ok(false) };
-    if announced.disposition != Disposition::Erase.to_string() {
-        return Ok(false);
-    }
-    let Some(seq) = store.outcome_of(intent).await? else { return Ok(false) };
-    store.entry(seq).await?.as_deref().map_or(Ok(false), is_committed)
+/// The run whose batch this is, if it was committed and erased its rows.
+async fn run_that_erased(store: &mut Store, intent: u64) -> Result<Option<String>> {
+    let Some(line) = store.entry(intent).await? else { return Ok(None) };
+    let entry = parse(intent, &line)?;
+    let is_erased = matches!(&entry.event, Event::Intent(of) if of.disposition == Disposition::Erase.to_string());
+    let Some(seq) = store.outcome_of(intent).await?.filter(|_| is_erased) else { return Ok(None) };
+    let is_committed = store.entry(seq).await?.as_deref().map_or(Ok(false), is_committed)?;
+    Ok(is_committed.then_some(entry.run))
 }
 
 fn is_committed(line: &str) -> Result<bool> {

@@ -10,6 +10,9 @@ use crate::{
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// So many bytes of a digest tell a table: each run notes one for each.
+const DIGEST: usize = 4;
+
 /// Where a database stands.
 ///
 /// # Errors
@@ -24,28 +27,30 @@ pub async fn position(
     let mut position = database.position(connection).await?;
     // SQLite's tables keep nothing that an ordinary vacuum does not change
     if catalog.engine != Engine::Sqlite {
-        position.tables = Some(tables(job, database.name(), dialect, catalog, connection).await?);
+        position.tables = tables(job, database.name(), dialect, catalog, connection).await?;
     }
     Ok(position)
 }
 
-/// Tells the tables that rules govern from tables that were made in their place.
+/// Digests that tell the tables that rules govern from tables that are made in their place.
 async fn tables(
     job: &Job,
     database: &str,
     dialect: &dyn Dialect,
     catalog: &Catalog,
     connection: &mut dyn Connection,
-) -> Result<String, database::Error> {
+) -> Result<BTreeSet<String>, database::Error> {
     let governed = job.rules().map(|rule| &rule.table).filter(|table| table.database == database);
     let found = governed.filter_map(|table| catalog.table(table.schema.as_deref(), &table.table));
     let names: BTreeSet<_> = found.map(|table| &table.name).collect();
-    let mut digest = Sha256::new();
+    let mut digests = BTreeSet::new();
     for name in names {
-        let identity = connection.fetch(&dialect.table_identity(name)).await?.into_iter().flatten().next().flatten();
-        digest.update(format!("{name} {}\n", identity.unwrap_or_default()));
+        let told = connection.fetch(&dialect.table_identity(name)).await?.into_iter().flatten().next().flatten();
+        if let Some(identity) = told {
+            digests.insert(hex::encode(&Sha256::digest(format!("{name} {identity}"))[..DIGEST]));
+        }
     }
-    Ok(hex::encode(digest.finalize()))
+    Ok(digests)
 }
 
 /// What has become of the databases that a run has noted, where they do not simply go on.
