@@ -76,6 +76,8 @@ pub enum Command {
     AskAgain(AskAgainArgs),
     /// Record that an assertion holds which no program can check, until a day; or list what has been said
     Attest(AttestArgs),
+    /// Let runs go on with a database that was restored from a backup, and tell which erased rows are there again
+    Restored(RestoredArgs),
     /// List the vendors that are described in YAML, show one, or play the examples of those descriptions
     Recipes(RecipesArgs),
     /// Verify, export and prove from the ledger
@@ -526,6 +528,24 @@ pub struct AskAgainArgs {
     /// Why it will go better, without names of persons: it goes into the ledger
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 4 with --check if erased rows are there. docs/restore.md tells what to look at before."
+)]
+pub struct RestoredArgs {
+    /// Its name in sunset.yaml
+    pub database: String,
+    /// Who has looked at it
+    #[arg(long, value_name = "WHO")]
+    pub by: String,
+    /// What was restored and why, without names of persons: it goes into the ledger
+    #[arg(long, value_name = "TEXT", required_unless_present = "check")]
+    pub reason: Option<String>,
+    /// Let nothing go on: look again whether any erased row is there, and record that
+    #[arg(long, conflicts_with = "reason")]
+    pub check: bool,
 }
 
 #[derive(Debug, Args)]

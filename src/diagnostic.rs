@@ -273,5 +273,6 @@ codes! {
     RecipientRemark "W0613" "a recipient's setting does less than it says, or will end",
     SubjectRemark "W0614" "a subject's table is searched slowly, or an identifier names more than one person",
     UnreachedTable "W0615" "a table looks personal and no subject reaches it",
+    Restored "W0616" "a database was put back to an earlier state, or is another one",
     HoldInDoubt "W0630" "a hold may not mean the rows that it is applied to, or cannot be applied",
 }

@@ -277,7 +277,7 @@ impl Standing {
             disposed: rules().filter(|(_, rule)| disposed(rule)).map(|(id, _)| id.clone()).collect(),
             starts: rules().filter_map(|(id, rule)| Some((id.clone(), rule.starts?))).collect(),
             ran: rules().filter(|(_, rule)| rule.last.is_some()).map(|(id, _)| id.clone()).collect(),
-            reviewed: false,
+            ..Before::default()
         }
     }
 

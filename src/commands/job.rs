@@ -7,6 +7,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Severity, Step},
     evidence::{Attestation, keys::Keys},
     job::{self, Job, Unusable},
+    ledger,
     plan::{Answered, Answers, Before, Hold, Request},
     push::{Otlp, Targets},
     run,
@@ -178,9 +179,10 @@ pub async fn answers(job: &Job, keys: &Keys, now: Timestamp) -> anyhow::Result<O
 pub async fn before(job: &Job) -> anyhow::Result<Before> {
     match Store::open_existing(&job.settings.store).await {
         Ok(mut store) => {
+            let positions = ledger::positions::read(&mut store).await?;
             let standing = Standing::read(&mut store).await?;
             store.close().await?;
-            Ok(standing.before())
+            Ok(Before { positions, ..standing.before() })
         }
         Err(store::Error::Absent(_)) => Ok(Before::default()),
         Err(error) => Err(error.into()),

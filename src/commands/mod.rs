@@ -20,6 +20,7 @@ mod person;
 pub mod plan;
 pub mod recipes;
 pub mod request;
+pub mod restored;
 pub mod run;
 #[cfg(feature = "demo")]
 pub mod sandbox;
@@ -79,6 +80,7 @@ async fn perform(cli: &Cli, command: &Command, console: &mut Console) -> anyhow:
         Command::Resume(args) => pause::resume(&cli.global, args, console).await,
         Command::Hold(command) => hold::run(&cli.global, command, console).await,
         Command::Attest(args) => attest::run(&cli.global, args, console).await,
+        Command::Restored(args) => restored::run(&cli.global, args, console).await,
         Command::AskAgain(args) => ask_again::run(&cli.global, args, console).await,
         Command::Recipes(args) => recipes::run(&cli.global, args, console).await,
         Command::Request(command) => request::run(&cli.global, command, console).await,

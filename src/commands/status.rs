@@ -32,6 +32,9 @@ struct Status {
     rules: BTreeMap<String, RuleStatus>,
     /// Rules that were in a run and are in no file any more, nor among those that are retired.
     gone_rules: Vec<String>,
+    /// Why the last run stopped before it did anything: a database was put back, and nobody has looked at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<String>,
     /// What the last run of each rule left, and when that clears.
     backlog: Option<Forecast>,
     /// No run begins a batch.
@@ -250,12 +253,14 @@ async fn read(store: &mut Store, job: &Job, now: Timestamp, today: Date) -> anyh
 
     // backwards, page by page, until enough runs are complete
     const PAGE: u32 = 1000;
-    let mut end = last;
+    let (mut end, mut restored) = (last, None);
     while end > 0 && last - end < ENTRIES {
         let begin = end.saturating_sub(PAGE.into());
         let page = store.entries_after(begin, PAGE).await?;
         for (_, line) in page.into_iter().filter(|(seq, _)| *seq <= end).rev() {
-            note(&mut status, Entry::parse(&line)?, &groups);
+            let entry = Entry::parse(&line)?;
+            restored = restored.or_else(|| stopped(&entry.event));
+            note(&mut status, entry, &groups);
         }
         if status.runs.len() > RUNS && status.runs[RUNS - 1].started.is_some() {
             break;
@@ -263,6 +268,7 @@ async fn read(store: &mut Store, job: &Job, now: Timestamp, today: Date) -> anyh
         end = begin;
     }
     status.runs.truncate(RUNS);
+    status.restored = restored.flatten();
     Ok(status)
 }
 
@@ -273,6 +279,15 @@ fn sum_up(run: &mut RunStatus, group: &RunStanding) {
     run.outcome = Some(group.outcome);
     run.started = Some(group.started_at);
     run.finished = Some(group.ended_at);
+}
+
+/// Why runs stop on a restored database, where an entry says that they do or that they go on.
+fn stopped(event: &Event) -> Option<Option<String>> {
+    match event {
+        Event::Refusal { rule: None, reason_code, message } if reason_code == "restored" => Some(Some(message.clone())),
+        Event::RunStarted { .. } | Event::Restored(_) => Some(None),
+        _ => None,
+    }
 }
 
 /// Takes in one entry; newer ones have been taken in before. Processes of a group are one run.
@@ -340,6 +355,9 @@ fn text(status: &Status, zone: &jiff::tz::TimeZone) -> String {
         let until = until.map(|until| format!(", until {}", time(Some(until)))).unwrap_or_default();
         let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let _ = writeln!(out, "paused by {by} since {}{until}{reason}\n", time(Some(*since)));
+    }
+    if let Some(restored) = &status.restored {
+        let _ = writeln!(out, "refused: {restored}\n");
     }
     if status.runs.is_empty() {
         out.push_str("no runs yet\n");

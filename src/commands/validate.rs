@@ -30,9 +30,10 @@ pub async fn run(global: &Global, args: &ValidateArgs, console: &mut Console) ->
     let mut databases = 0;
     if !args.offline && !has_errors(&found) {
         let pseudonym_key = Keys::parse(&job.settings.keys)?.pseudonym.map(|key| key.secret().to_vec());
-        let options = Options { pseudonym_key, ..Options::default() };
         let holds = loading::holds(&job).await?;
-        let gone = loading::before(&job).await?.gone(&job);
+        let before = loading::before(&job).await?;
+        let gone = before.gone(&job);
+        let options = Options { pseudonym_key, before: Some(before), ..Options::default() };
         found.extend(gone.iter().map(|rule| {
             let message = format!("rule `{rule}` was in a run and is in no file any more: its rows stay");
             let warning = Diagnostic::warning(Code::GoneRule, Place::file(job::RULES_DIRECTORY), message);

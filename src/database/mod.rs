@@ -33,6 +33,7 @@ mod mysql;
 mod names;
 mod observe;
 pub mod partition;
+mod position;
 mod postgres;
 pub mod rehearsal;
 pub mod scan;
@@ -50,6 +51,7 @@ pub use grants::Privilege;
 pub use mysql::partitions as exchanged;
 pub use observe::{Observer, Replication, promptly};
 pub use partition::{Partition, Partitioning, Question, Removal};
+pub use position::{Course, Position};
 pub use postgres::partitions as transactional;
 pub(crate) use postgres::session;
 pub use spelling::{Spelled, Spelling};
@@ -180,6 +182,14 @@ pub trait Database: Send + Sync {
 
     /// The server's clock.
     async fn clock(&self, connection: &mut dyn Connection) -> Result<Timestamp, Error>;
+
+    /// Which database it is, and how far its history has come. What the server does not tell is left open.
+    async fn position(&self, connection: &mut dyn Connection) -> Result<Position, Error>;
+
+    /// Makes sure that the position is another one than before the last change, where the engine does not by itself.
+    async fn advance(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Takes a lock that lives as long as the connection (and the returned guard); `None` when somebody has it.
     async fn try_lock(&self, connection: &mut dyn Connection, name: &str) -> Result<Option<LockGuard>, Error>;

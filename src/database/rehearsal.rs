@@ -2,7 +2,8 @@
 //! without one is refused.
 
 use super::{
-    Connection, Database, Dialect, Error, ErrorKind, LockGuard, NamedRow, Observer, Partitioning, Question, Row,
+    Connection, Database, Dialect, Error, ErrorKind, LockGuard, NamedRow, Observer, Partitioning, Position, Question,
+    Row,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -142,6 +143,10 @@ impl Database for Rehearsed {
 
     async fn clock(&self, connection: &mut dyn Connection) -> Result<Timestamp, Error> {
         self.inner.clock(connection).await
+    }
+
+    async fn position(&self, connection: &mut dyn Connection) -> Result<Position, Error> {
+        self.inner.position(connection).await
     }
 
     async fn try_lock(&self, connection: &mut dyn Connection, name: &str) -> Result<Option<LockGuard>, Error> {

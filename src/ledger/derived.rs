@@ -1,11 +1,12 @@
 //! What the store derives from the entries, so that it need not read all of them: which batches are open, where row tags
-//! are found, the right edges of signed trees, the keys that are known, holds, pauses, attestations, answers.
+//! are found, the right edges of signed trees, the keys that are known, holds, pauses, attestations, where
+//! databases stood, answers.
 //!
 //! Whoever trusts these trusts the entries, and so they are compared with what follows from the entries. Where they follow
 //! wholly, they can be written anew.
 
 use super::{
-    Entry, Event, Intent, PAGE, Result,
+    Entry, Event, Intent, PAGE, Restore, Result,
     entry::{self, HoldSubject},
     parse,
 };
@@ -73,6 +74,8 @@ struct Derived {
     pause: Option<(String, Option<Timestamp>)>,
     /// Assertion to who said it, what was looked at, and the last day.
     attested: BTreeMap<String, (String, String, jiff::civil::Date)>,
+    /// Database to the entry that tells where it stands, and the last one about a restore.
+    positions: BTreeMap<String, (u64, Option<u64>)>,
     /// Persons that a recipient has confirmed, at most.
     confirmed: BTreeMap<String, u64>,
     found: Vec<Difference>,
@@ -200,6 +203,13 @@ impl Derived {
             Event::Attested { assertion, by, evidence, until, .. } => {
                 self.attested.insert(assertion, (by, evidence, until));
             }
+            Event::PositionNoted { database, .. } => {
+                let restored = self.positions.get(&database).and_then(|(_, restored)| *restored);
+                self.positions.insert(database, (seq, restored));
+            }
+            Event::Restored(Restore { database, .. }) => {
+                self.positions.insert(database, (seq, Some(seq)));
+            }
             Event::Answered { recipient, answers, .. } => {
                 let settled = ["confirmed", "gone"].iter().filter_map(|state| answers.get(*state)).sum::<u64>();
                 *self.confirmed.entry(recipient).or_default() += settled;
@@ -309,6 +319,14 @@ impl Derived {
                 );
             }
         }
+        let noted = store.positions().await?.into_iter().map(|noted| (noted.database, (noted.entry, noted.restored)));
+        let noted: BTreeMap<_, _> = noted.filter(|(_, (entry, _))| *entry <= size).collect();
+        for name in self.positions.keys().chain(noted.keys()).collect::<BTreeSet<_>>() {
+            if self.positions.get(name) != noted.get(name) {
+                let message = format!("the store says another thing of where database {name} stood than the entries");
+                whole.differs(None, None, &message, true);
+            }
+        }
         for count in store.recipient_counts().await? {
             let most = self.confirmed.get(&count.recipient).copied().unwrap_or(0);
             if ["confirmed", "gone"].contains(&count.state.as_str()) && count.persons > most {
@@ -395,8 +413,8 @@ impl Derived {
     }
 }
 
-/// Writes anew what follows wholly from the entries: the list of batches, where row tags are found, edges, keys. Nobody else
-/// writes meanwhile. The entries are believed: they must have been verified.
+/// Writes anew what follows wholly from the entries: the list of batches, where row tags are found, edges, keys, where
+/// databases stood. Nobody else writes meanwhile. The entries are believed: they must have been verified.
 ///
 /// # Errors
 /// The store cannot be written; nothing is changed then.
@@ -414,6 +432,7 @@ pub async fn repair(store: &mut Store) -> Result<()> {
 async fn rewrite(store: &mut Store) -> Result<()> {
     store.forget_intents().await?;
     store.forget_keys().await?;
+    store.forget_positions().await?;
     let mut tree = Tree::default();
     loop {
         let page = store.entries_after(tree.size(), PAGE).await?;
@@ -429,6 +448,8 @@ async fn rewrite(store: &mut Store) -> Result<()> {
                 Event::Outcome { intent, .. } => {
                     store.settle_intent(intent, *seq).await?;
                 }
+                Event::PositionNoted { database, .. } => store.keep_position(&database, *seq, false).await?,
+                Event::Restored(Restore { database, .. }) => store.keep_position(&database, *seq, true).await?,
                 Event::KeyIntroduced { kind, id, public_key } => store.add_key(&kind, &id, public_key, *seq).await?,
                 Event::TagKeyDestroyed { id, .. } => {
                     store.mark_tag_key_destroyed(&id, entry.at).await?;

@@ -3,6 +3,7 @@
 //! Nothing here names a person: rows appear as counts and as Merkle roots over keyed tags.
 
 use crate::{
+    database::Position,
     evidence::{
         Evidence,
         merkle::{self, Hash},
@@ -362,6 +363,24 @@ pub enum Event {
         by: String,
         reason: String,
     },
+    /// Where a database stands at the end of a run: the next one compares.
+    PositionNoted {
+        /// Its name in the settings.
+        database: String,
+        position: Position,
+    },
+    /// A person has looked at a database that was put back to an earlier state, or is another one, and lets runs go on from
+    /// where it stands.
+    Restored(Restore),
+    /// It was looked again whether erased rows are there.
+    RestoreChecked {
+        database: String,
+        by: String,
+        back: BTreeMap<String, u64>,
+        compared: u64,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        unknown: u64,
+    },
     /// A person says that an assertion holds that no program can check.
     Attested {
         assertion: String,
@@ -390,6 +409,24 @@ impl Event {
         let (settled_by, told_by, found) = (SettledBy::Direct, None, BTreeMap::new());
         Self::Outcome { intent, result, milliseconds, settled_by, told_by, found }
     }
+}
+
+/// What a person says of a database that was restored, and what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    pub database: String,
+    /// Runs go on from here.
+    pub position: Position,
+    /// Who has looked.
+    pub by: String,
+    pub reason: String,
+    /// Rows that were erased and are there again, by `database.schema.table`.
+    pub back: BTreeMap<String, u64>,
+    /// Erased rows whose tags were compared.
+    pub compared: u64,
+    /// Erased rows of which nobody can tell: their tag key or their table is gone, or their evidence is counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown: u64,
 }
 
 /// What a batch is about to do; written before it commits.
@@ -583,6 +620,11 @@ mod microseconds {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(rows: &u64) -> bool {
+    *rows == 0
 }
 
 #[cfg(test)]

@@ -8,14 +8,16 @@
 pub mod committed;
 pub mod derived;
 pub mod entry;
+pub mod erased;
 pub mod export;
 pub mod history;
+pub mod positions;
 pub mod prove;
 mod requests;
 pub mod seal;
 pub mod verify;
 
-pub use entry::{AssertionResult, BatchResult, Entry, Event, Intent, RuleResult, SettledBy, ToldBy};
+pub use entry::{AssertionResult, BatchResult, Entry, Event, Intent, Restore, RuleResult, SettledBy, ToldBy};
 pub use requests::{Disclosed, RequestProgress, person_of};
 pub use seal::{Seal, SealError};
 
@@ -34,13 +36,19 @@ use crate::{
 };
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Where entries take their time from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How many entries are read at once.
 const PAGE: u32 = 1000;
+
+/// How many tags one statement keeps.
+const RETURNED_AT_ONCE: usize = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -328,6 +336,17 @@ impl Ledger {
         self.end(given_up).await
     }
 
+    /// Records that a person has looked at a restored database, in store and ledger: runs go on from where it stands. What
+    /// recipients have confirmed of rows that came back counts once more, by `database.schema.table`.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn accept_restore(&mut self, restore: Restore, returned: &BTreeMap<String, BTreeSet<Tag>>) -> Result<()> {
+        self.store.begin().await?;
+        let accepted = self.write_restore(restore, returned).await;
+        self.end(accepted).await
+    }
+
     /// Notes that a tag key is destroyed: from now on no ledger opens with it. Whoever has its text must delete it.
     ///
     /// # Errors
@@ -435,6 +454,18 @@ impl Ledger {
         let (recipient, by, reason) = (recipient.to_owned(), by.to_owned(), reason.to_owned());
         self.write(vec![Event::AskedAgain { recipient, subjects, by, reason }], &[]).await?;
         Ok(subjects)
+    }
+
+    async fn write_restore(&mut self, restore: Restore, returned: &BTreeMap<String, BTreeSet<Tag>>) -> Result<()> {
+        self.store.forget_returned(&restore.database).await?;
+        for (table, tags) in returned {
+            let tags: Vec<_> = tags.iter().copied().collect();
+            for some in tags.chunks(RETURNED_AT_ONCE) {
+                self.store.add_returned(table, some).await?;
+            }
+        }
+        self.write(vec![Event::Restored(restore)], &[]).await?;
+        Ok(())
     }
 
     async fn write_destruction(&mut self, id: &str, reason: &str, owner: &str) -> Result<()> {
@@ -549,6 +580,8 @@ impl Ledger {
                     Some(BatchTags { tagging: Tagging::Without, .. }) | None => {}
                 }
             }
+            Event::PositionNoted { database, .. } => self.store.keep_position(&database, seq, false).await?,
+            Event::Restored(Restore { database, .. }) => self.store.keep_position(&database, seq, true).await?,
             Event::RunStarted { group: Some(group), .. } => {
                 self.store.add_grouped_run(&group, &entry.run, seq).await?;
             }

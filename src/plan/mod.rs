@@ -33,6 +33,7 @@ mod recipients;
 mod requests;
 mod resolve;
 mod resolver;
+mod restored;
 pub mod reviewed;
 pub mod row;
 mod sample;
@@ -69,6 +70,7 @@ pub use requests::{
     Answer, Disclosed, DisclosedTable, PlannedRequest, Remaining, Request, Requested, disclosed, read_for_requests,
 };
 pub use resolve::{Resolved, resolve_rule};
+pub use restored::{position, refusal};
 pub use schema::PlannedSchema;
 pub use surroundings::surroundings;
 pub use timeline::{Act, CategoryLife, Timeline, timeline};

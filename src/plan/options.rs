@@ -1,7 +1,7 @@
 //! What a plan is asked for, and what is known of earlier runs.
 
 use super::{Starts, assertion::Said, k_anonymity::Passed, recipients::Answers, requests::Request};
-use crate::job::Job;
+use crate::{job::Job, ledger::positions::Noted};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a plan is asked for.
@@ -41,6 +41,8 @@ pub struct Before {
     pub starts: BTreeMap<String, Starts>,
     /// Rules that were in a run.
     pub ran: BTreeSet<String>,
+    /// Where databases stood last, by their names.
+    pub positions: BTreeMap<String, Noted>,
     /// What the run executes was reviewed by a person.
     pub reviewed: bool,
 }

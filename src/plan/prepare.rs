@@ -21,7 +21,7 @@ use super::{
     recipients,
     requests::{self, Asking, PlannedRequest, Requested, Variant},
     resolve::{self, Resolved},
-    sample,
+    restored, sample,
     schema::{self, PlannedSchema},
     shown::planned_statements,
     subject::{self, Persons},
@@ -31,9 +31,11 @@ use super::{
 use crate::{
     catalog::{Catalog, Engine, Table},
     clock,
-    database::{self, Change, Connection, Dialect, ErrorKind, KeyColumn, MembersWork, Watched, Work, statements},
+    database::{
+        self, Change, Connection, Course, Dialect, ErrorKind, KeyColumn, MembersWork, Watched, Work, statements,
+    },
     diagnostic::{Code, Diagnostic, Place, Severity},
-    job::Job,
+    job::{self, Job},
     language::shape::nearest,
     outcome::Outcome,
     rules::{Disposition, Limits, Rule, id_in_file},
@@ -65,6 +67,8 @@ pub struct Prepared {
     pub requested: Requested,
     /// These persons, to be looked up again while the run goes on.
     pub asking: Mutex<Persons>,
+    /// Databases that may not go on from where the last run left them, or do not.
+    pub courses: BTreeMap<String, Course>,
     /// When planning began: a run's time counts from here.
     pub began: Instant,
 }
@@ -118,6 +122,11 @@ pub async fn prepare(
     let (mut databases, mut unavailable) = open_databases(job, names).await;
     let persons = Persons::look_up(job, holds).await?;
     persons.close_off(&mut databases, &mut unavailable);
+    let noted = options.before.as_ref().map(|before| &before.positions);
+    let courses = match noted {
+        Some(noted) => restored::courses(job, &mut databases, noted).await?,
+        None => BTreeMap::new(),
+    };
     let members = members::resolve(job, &databases, &rules, &mut found);
     found.extend(interplay::check(job));
     let today = clock::today(now, &job.settings.time_zone);
@@ -245,11 +254,13 @@ pub async fn prepare(
     let doubts = bound.into_values().flat_map(|bound| bound.warnings);
     let warnings = doubts.chain(warned.flat_map(|(_, resolved)| resolved.warnings)).chain(unwatched).collect();
     let gone = options.before.as_ref().map(|before| before.gone(job)).unwrap_or_default();
-    let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone, asking.planned())?;
+    let put_back = noted.map(|noted| restored::refusals(&courses, noted)).unwrap_or_default();
+    let asked_for = asking.planned();
+    let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone, asked_for, put_back)?;
     let (holds, persons) = ((holds.len() as u64, holds.iter().map(|hold| hold.id).sum()), Mutex::new(persons));
     let (requested, asking) = (asking.requested, Mutex::new(asking.persons));
     let steps = prepared;
-    Ok(Ok(Prepared { plan, steps, databases, members, warnings, holds, persons, requested, asking, began }))
+    Ok(Ok(Prepared { plan, steps, databases, members, warnings, holds, persons, requested, asking, courses, began }))
 }
 
 /// What `sunset validate` wants to know.
@@ -275,6 +286,12 @@ pub async fn check(job: &Job, holds: &[Hold], now: Timestamp, options: &Options)
     assertion::resolve(job, &databases, clock::today(now, &job.settings.time_zone), &mut diagnostics);
     members::resolve(job, &databases, &rules, &mut diagnostics);
     diagnostics.extend(subject::check(job, &databases));
+    if let Some(before) = &options.before {
+        let courses = restored::courses(job, &mut databases, &before.positions).await?;
+        let put_back = restored::refusals(&courses, &before.positions).into_iter();
+        diagnostics
+            .extend(put_back.map(|what| Diagnostic::warning(Code::Restored, Place::file(job::SETTINGS_FILE), what)));
+    }
     let persons = Persons::look_up(job, holds).await?;
     let bound = holds::bind(job, &mut databases, holds, &persons).await?;
     for bound in bound.values() {
@@ -793,7 +810,7 @@ fn waiting(job: &Job, database: &str, why: &Unavailable, rules: &[&Rule]) -> Unp
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "a plan with all that is in it")]
+#[expect(clippy::too_many_arguments, reason = "all that a plan is made of")]
 fn assemble(
     job: &Job,
     now: Timestamp,
@@ -803,6 +820,7 @@ fn assemble(
     assertions: Vec<CheckedAssertion>,
     gone_rules: Vec<String>,
     requests: Vec<PlannedRequest>,
+    put_back: Vec<String>,
 ) -> anyhow::Result<Plan> {
     let rows = steps
         .iter()
@@ -825,7 +843,7 @@ fn assemble(
         gone_rules,
         requests,
         limits: job.settings.limits,
-        refusals: guard::run_refusals(&job.settings.limits, rows),
+        refusals: put_back.into_iter().chain(guard::run_refusals(&job.settings.limits, rows)).collect(),
         work_digest: String::new(),
         digest: String::new(),
     };

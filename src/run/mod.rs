@@ -15,6 +15,7 @@ mod forecast;
 mod held;
 mod holds;
 mod k_anonymity;
+mod keys;
 mod locked;
 mod maintenance;
 mod mark;
@@ -29,6 +30,7 @@ mod recover;
 mod rehearsal;
 mod report;
 mod requests;
+mod restored;
 mod retentions;
 mod schema;
 mod step;
@@ -47,6 +49,7 @@ pub use report::{
     RuleReport, RunReport, Traces,
 };
 pub use requests::{RequestReport, planned_request, requests_in};
+pub use restored::Returned;
 pub use retentions::retentions;
 
 use crate::{
@@ -378,6 +381,7 @@ async fn execute(
         Some((rule.rule.as_str(), step.database.as_str(), plan.databases.get(&step.database)?, cleaned))
     });
     let traces = Traces::of(went);
+    restored::note(&around, prepared, &rules, ledger).await?;
     let milliseconds = milliseconds(began);
     ledger.append(vec![Event::RunFinished { outcome, disposed, milliseconds }], &[]).await?;
     let progress: Vec<_> = rules.iter().map(RuleReport::progress).collect();

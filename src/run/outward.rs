@@ -379,6 +379,8 @@ struct Known {
     gone: BTreeMap<String, (usize, usize)>,
     /// Persons of held rows.
     held: HeldPersons,
+    /// Rows that a restore has brought back.
+    returned: BTreeSet<Tag>,
 }
 
 /// One pass over all disposable rows.
@@ -399,7 +401,8 @@ pub(super) async fn pass(
     let mut last: Option<Row> = None;
     let mut turns = book.pace.turns();
     let alone = AtomicBool::new(false);
-    let mut known = Known { held, ..Known::default() };
+    let returned = book.pages().await.store().returned(&step.full_table()).await.map_err(ledger::Error::from)?;
+    let mut known = Known { held, returned, ..Known::default() };
     for work in &batches.work.recipients {
         let used = StillUsed::read(worker.connection.as_mut(), dialect, batches.work, work).await?;
         known.used.insert(work.name.clone(), used);
@@ -455,6 +458,7 @@ async fn serve(
     report: &mut BTreeMap<String, RecipientReport>,
 ) -> Result<Served, Failure> {
     let zone = &around.job.settings.time_zone;
+    count_again(around, step, batches, book, rows, &mut pass.returned).await?;
     let mut all = Vec::new();
     for work in &batches.work.recipients {
         if work.identifiers.is_empty() {
@@ -656,6 +660,33 @@ pub(super) async fn change(
     }
     turns.ended();
     Ok(changed_meanwhile)
+}
+
+/// What recipients have confirmed of persons counts once more where a restore has brought their rows back: nobody is asked
+/// twice about the same row.
+async fn count_again(
+    around: &Surroundings<'_>,
+    step: &Step,
+    batches: &Batches<'_>,
+    book: &Book<'_>,
+    rows: &[Row],
+    returned: &mut BTreeSet<Tag>,
+) -> Result<(), Failure> {
+    if returned.is_empty() {
+        return Ok(());
+    }
+    let (table, selection) = (step.full_table(), batches.selection());
+    let tagged = rows.iter().map(|row| (around.tag_key.tag(&table, &selection.key(row)), row));
+    let (tags, rows): (Vec<_>, Vec<_>) = tagged.filter(|(tag, _)| returned.remove(tag)).unzip();
+    if tags.is_empty() {
+        return Ok(());
+    }
+    let persons = batches.work.recipients.iter().map(|work| {
+        let persons = rows.iter().map(|row| subject(around, selection, work, row).tag());
+        (work.name.clone(), persons.collect())
+    });
+    let counted = book.pages().await.store().count_again(&table, &tags, &persons.collect()).await;
+    Ok(counted.map_err(ledger::Error::from)?)
 }
 
 /// Announces and commits a batch; whom its rows were about is asked about anew when he comes back.

@@ -2,7 +2,7 @@
 
 use super::{
     Progress, Recipients, RunReport, allowance::RunAllowance, execute, note, note::Together, rehearsal,
-    rehearsal::Stage, requests_in, retentions,
+    rehearsal::Stage, requests_in, restored, retentions,
 };
 use crate::{
     anchor::Anchors,
@@ -53,7 +53,7 @@ pub(super) struct Known {
     holds: Vec<Hold>,
     attested: BTreeMap<String, Attestation>,
     passed: BTreeMap<String, plan::Passed>,
-    before: plan::Before,
+    pub before: plan::Before,
     requests: Vec<plan::Request>,
 }
 
@@ -63,7 +63,10 @@ impl Known {
         let passed = passed.into_iter().map(|(rule, (terms, at))| (rule, plan::Passed { terms, at })).collect();
         let (holds, attested) = (holds_in(store).await?, store.attestations().await?);
         let requests = requests_in(store, &keys.tag).await?;
-        Ok(Self { holds, attested, passed, before: Standing::read(store).await?.before(), requests })
+        // before databases are asked where they stand: another run may note a later place meanwhile
+        let positions = ledger::positions::read(store).await?;
+        let before = plan::Before { positions, ..Standing::read(store).await?.before() };
+        Ok(Self { holds, attested, passed, before, requests })
     }
 }
 
@@ -215,6 +218,7 @@ async fn perform_on(
         Ok(prepared) => prepared,
         Err(found) => return Ok((Performed::Invalid(found), None)),
     };
+    restored::guard(&mut prepared, &known.before.positions, ledger).await?;
     check_clocks(job, &mut prepared).await?;
     if let Some(reviewed) = &reviewed {
         compare(reviewed, &prepared.plan)?;

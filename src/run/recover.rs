@@ -11,12 +11,10 @@
 //!
 //! Where none of them tells, nobody knows, and the outcome says what was seen of the rows.
 
-use super::{Failure, Surroundings, mark::MarkTable, worker};
+use super::{Failure, Surroundings, keys::Reading, mark::MarkTable, worker};
 use crate::{
-    catalog::{Codec, Table, TableName},
-    database::{
-        Change, Connection, ErrorKind, KeyColumn, Removal, Work, exchanged, partition, statements::Sight, transactional,
-    },
+    catalog::{Table, TableName},
+    database::{Change, Connection, ErrorKind, KeyColumn, Removal, Work, exchanged, partition, transactional},
     evidence::tag::{self, TagKey},
     failpoint,
     job::Job,
@@ -27,9 +25,6 @@ use crate::{
     store::StoredTags,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-
-/// How many keys are looked at per statement.
-const PAGE: u64 = 10_000;
 
 /// The rules with batches that somebody announced and of which nobody knows the end: a run may be at them right now.
 pub(super) async fn open_rules(ledger: &mut Ledger) -> Result<BTreeSet<String>, ledger::Error> {
@@ -234,7 +229,7 @@ impl<'a> Court<'a> {
             work.table == table.name && same(&terms(&key, &intent.table, &columns, &work.change, undone))
         });
         let question = if is_erased { None } else { work.and_then(|work| work.undone.as_ref()) };
-        let seen = self.look(connection, table, &columns, part, question, &intent.table, &key, &stored).await?;
+        let seen = self.look(connection, table, part, question, &intent.table, &key, &stored).await?;
         if is_erased {
             let is_told = same(&terms(&key, &intent.table, &columns, &Change::Erase, None));
             return match (seen.there, seen.not_there) {
@@ -261,41 +256,23 @@ impl<'a> Court<'a> {
         &self,
         connection: &mut dyn Connection,
         table: &Table,
-        key: &[KeyColumn],
         part: Option<String>,
         question: Option<&Sql>,
         full_table: &str,
         tag_key: &TagKey,
         stored: &StoredTags,
     ) -> Result<Seen, Failure> {
-        let dialect = self.database.dialect;
         let tags: HashSet<&[u8]> = stored.tags.chunks_exact(16).collect();
-        let locator = match &table.rowid {
-            Some(name) => vec![KeyColumn { name: name.clone(), codec: Codec::row_id() }],
-            None => key.to_vec(),
-        };
-        let from = part.unwrap_or_else(|| dialect.target(&table.name));
-        let sight = Sight { table: &table.name, from, locator: &locator, key, question };
         let mut seen = Seen { there: 0, unchanged: 0, not_there: tags.len() as u64 };
-        let mut after: Option<Vec<String>> = None;
-        while seen.not_there > 0 {
-            let rows = connection.fetch(&sight.page(dialect, after.as_deref(), PAGE)).await?;
-            for row in &rows {
-                let text = |value: &Option<String>| value.clone().unwrap_or_default();
-                let named: Vec<_> = row[locator.len()..row.len() - 1].iter().map(text).collect();
-                if tags.contains(tag_key.tag(full_table, &named).as_slice()) {
-                    seen.there += 1;
-                    seen.not_there = seen.not_there.saturating_sub(1);
-                    seen.unchanged += u64::from(row.last().and_then(Option::as_deref) == Some("1"));
-                }
+        let each = |named: &[String], is_unchanged| {
+            if tags.contains(tag_key.tag(full_table, named).as_slice()) {
+                seen.there += 1;
+                seen.not_there = seen.not_there.saturating_sub(1);
+                seen.unchanged += u64::from(is_unchanged);
             }
-            match rows.last() {
-                Some(last) if rows.len() as u64 == PAGE => {
-                    after = Some(last[..locator.len()].iter().map(|value| value.clone().unwrap_or_default()).collect());
-                }
-                _ => break,
-            }
-        }
+            seen.not_there > 0
+        };
+        Reading { dialect: self.database.dialect, table, part, question }.each(connection, each).await?;
         Ok(seen)
     }
 

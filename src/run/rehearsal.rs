@@ -59,7 +59,9 @@ impl Stage {
     pub async fn set(job: &Job) -> anyhow::Result<Self> {
         let known = match Store::open_existing(&job.settings.store).await {
             Ok(mut store) => {
-                let known = Known::read(&mut store, &Keys::parse(&job.settings.keys)?).await?;
+                let mut known = Known::read(&mut store, &Keys::parse(&job.settings.keys)?).await?;
+                // a copy has a history of its own
+                known.before.positions.retain(|name, _| is_undone(job, name));
                 store.close().await?;
                 known
             }
@@ -83,6 +85,11 @@ impl Stage {
         job.settings.keys.signing = vec![Key::generate(KeyKind::Signing)?.text()];
         Ok(Self { job, known, _directory: directory })
     }
+}
+
+/// The database is worked on itself, and each batch is undone.
+fn is_undone(job: &Job, database: &str) -> bool {
+    job.settings.databases.get(database).is_some_and(|settings| settings.engine != Engine::Sqlite)
 }
 
 /// Takes out of a plan what cannot be undone, and what would reach others. What that is, in words.

@@ -132,6 +132,15 @@ impl Store {
             .transpose()
     }
 
+    /// The row tags of the batch on `table` before an intent.
+    pub async fn tags_before(&mut self, table: &str, intent: u64) -> Result<Option<StoredTags>, Error> {
+        let sql = "select intent, tag_key, tags from row_tags where table_path = $1 and intent < $2
+                   order by intent desc limit 1";
+        let row: Option<(i64, String, Vec<u8>)> =
+            self.fetch_one(sql, vec![table.into(), signed(intent)?.into()]).await?;
+        row.map(|(intent, tag_key, tags)| Ok(StoredTags { intent: unsigned(intent)?, tag_key, tags })).transpose()
+    }
+
     /// Tags that are kept until it is known how their batch ended.
     pub(crate) async fn add_open_tags(&mut self, intent: u64, tag_key: &str, tags: Vec<u8>) -> Result<(), Error> {
         let sql = "insert into open_tags (intent, tag_key, tags) values ($1, $2, $3)";

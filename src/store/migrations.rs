@@ -191,6 +191,20 @@ const MIGRATIONS: &[&str] = &["
         request text not null,
         closed_at text
     );
+", "
+    -- Of each database, the entry that says where it stood last, and the last one in which a person let runs go on after a
+    -- restore.
+    create table positions (
+        database_name text not null primary key,
+        entry bigint not null,
+        restored bigint
+    );
+    -- Rows that a restore has brought back, as hexadecimal tags: what recipients have confirmed of their persons still counts.
+    create table returned_rows (
+        table_path text not null,
+        tag text not null,
+        primary key (table_path, tag)
+    );
 "];
 
 /// The version that this program knows.

@@ -20,6 +20,7 @@ mod keys;
 mod maintenance;
 mod migrations;
 mod pauses;
+mod positions;
 mod recipients;
 mod requests;
 mod standing;
@@ -33,6 +34,7 @@ pub use error::Error;
 pub use holds::{Hold, HoldTarget, NewHold, Release};
 pub use keys::{KeyStatus, StoredKey};
 pub use pauses::Pause;
+pub use positions::NotedPosition;
 pub use recipients::{Backlog, Pending, RecipientCount, Remembered, StoredNotice, Validity};
 
 pub use requests::{Approval, Closing, Identified, NewRequest, PersonRequest, RequestOutcome, Served, Staying};

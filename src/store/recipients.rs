@@ -10,7 +10,10 @@ use crate::{
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// What is known about one person at one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -396,6 +399,55 @@ impl Store {
              where recipient = $1 and tag in (select value from" texts("$2") ")"
         );
         self.execute(sql, vec![recipient.into(), list(tags), now.as_second().into(), run.into()]).await
+    }
+
+    /// Takes away what an earlier restore of a database has brought back.
+    pub(crate) async fn forget_returned(&mut self, database: &str) -> Result<(), Error> {
+        let sql = "delete from returned_rows where substr(table_path, 1, length($1)) = $1";
+        self.execute(sql, vec![format!("{database}.").into()]).await
+    }
+
+    /// Rows of a table that a restore has brought back.
+    pub(crate) async fn add_returned(&mut self, table: &str, tags: &[Tag]) -> Result<(), Error> {
+        let sql = sql!(
+            self,
+            "insert into returned_rows (table_path, tag) select $1, value from" texts("$2") "where true
+             on conflict (table_path, tag) do nothing"
+        );
+        self.execute(sql, vec![table.into(), list(tags)]).await
+    }
+
+    /// The rows of a table that a restore has brought back, and whose persons recipients were not to be asked about again yet.
+    pub async fn returned(&mut self, table: &str) -> Result<BTreeSet<Tag>, Error> {
+        let sql = "select tag from returned_rows where table_path = $1";
+        let rows: Vec<(String,)> = self.fetch(sql, vec![table.into()]).await?;
+        rows.iter().map(|(tag,)| tag_of(tag)).collect()
+    }
+
+    /// Rows that a restore has brought back are due again. What recipients have confirmed of their persons counts once more,
+    /// until the rows have gone again; of whoever comes back after that, nothing counts.
+    pub async fn count_again(
+        &mut self,
+        table: &str,
+        rows: &[Tag],
+        persons: &BTreeMap<String, Vec<Tag>>,
+    ) -> Result<(), Error> {
+        self.begin_lightly().await?;
+        for (recipient, tags) in persons {
+            let sql = sql!(
+                self,
+                "update recipient_answers set used_at = null, used_by = null
+                 where recipient = $1 and used_at is not null and state in ('confirmed', 'gone')
+                 and tag in (select value from" texts("$2") ")"
+            );
+            self.execute(sql, vec![recipient.as_str().into(), list(tags)]).await?;
+        }
+        let sql = sql!(
+            self,
+            "delete from returned_rows where table_path = $1 and tag in (select value from" texts("$2") ")"
+        );
+        self.execute(sql, vec![table.into(), list(rows)]).await?;
+        self.commit().await
     }
 
     /// Until when a recipient has asked not to be called.

@@ -803,7 +803,9 @@ async fn totals_are_exact_or_rows_stay(bench: Bench) {
     totals: {n: count, s: {sum: v}}
     smallest_group: {persons: p, at_least: 2, counted_in: persons}",
     );
-    for (summed, into, old, values, end) in sums(bench.engine) {
+    for (round, (summed, into, old, values, end)) in sums(bench.engine).into_iter().enumerate() {
+        // a table that was made anew with the keys of erased rows would be a restored one
+        let first = 100 * round;
         let place = format!("{summed} into {into}: {old} and {values:?}");
         bench
             .script(&format!(
@@ -814,9 +816,15 @@ async fn totals_are_exact_or_rows_stay(bench: Bench) {
             ))
             .await;
         for (id, value) in values.iter().enumerate() {
-            bench.script(&format!("insert into t values ({id}, '2020-01-31', {value}, {id})")).await;
+            bench.script(&format!("insert into t values ({}, '2020-01-31', {value}, {id})", first + id)).await;
         }
-        bench.script("insert into t values (90, '2020-01-30', null, 90), (91, '2020-01-30', null, 91)").await;
+        bench
+            .script(&format!(
+                "insert into t values ({}, '2020-01-30', null, 90), ({}, '2020-01-30', null, 91)",
+                first + 90,
+                first + 91
+            ))
+            .await;
         let before = bench.lines("select * from m").await;
         let rows = values.len() as u64 + 2;
         let call = bench.sunset(&["run", "--now", bench.now, "--format", "json"]);

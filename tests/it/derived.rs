@@ -51,6 +51,7 @@ async fn what_follows_from_the_entries_is_compared_and_mended() {
         ("update row_tags set tag_key = '00000000'", "under another table or key", true),
         ("update checkpoints set edge = zeroblob(length(edge))", "edge that is kept", false),
         ("delete from known_keys where kind = 'tag'", "does not know tag key", false),
+        ("delete from positions", "where database core stood", false),
         ("update known_keys set destroyed_at = '2026-01-01T00:00:00Z' where kind = 'tag'", "tag key", false),
     ];
     for (change, words, hides) in changes {

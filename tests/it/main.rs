@@ -44,6 +44,7 @@ mod recipients;
 mod recovery;
 mod recovery_killed;
 mod requests;
+mod restore;
 mod rules;
 mod schema;
 mod serve;

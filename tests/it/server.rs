@@ -53,7 +53,7 @@ pub struct Scratch {
     pub engine: Engine,
     pub url: String,
     /// The database that creates and drops this one.
-    admin: String,
+    pub admin: String,
     pub name: String,
     directory: Option<tempfile::TempDir>,
 }

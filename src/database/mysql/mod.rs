@@ -1,7 +1,7 @@
 //! MySQL and MariaDB: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Purpose, Question, Timeouts,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Position, Purpose, Question, Timeouts,
     check_parameters, digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp,
     within_timeout,
 };
@@ -26,6 +26,8 @@ mod facts;
 mod maintenance;
 mod observe;
 pub mod partitions;
+mod position;
+pub(super) mod transactions;
 
 const PARAMETERS: &[&str] =
     &["ssl-mode", "sslmode", "ssl-ca", "sslca", "ssl-cert", "sslcert", "ssl-key", "sslkey", "socket"];
@@ -182,6 +184,10 @@ impl Database for MysqlDatabase {
     async fn clock(&self, connection: &mut dyn Connection) -> Result<Timestamp, Error> {
         let statement = Statement::new("select cast(cast(unix_timestamp(sysdate(6)) * 1000000 as signed) as char)");
         timestamp(scalar(connection, &statement).await?)
+    }
+
+    async fn position(&self, connection: &mut dyn Connection) -> Result<Position, Error> {
+        position::read(connection).await
     }
 
     /// `get_lock` is per server, so the database is part of the lock's name. (In a Galera or InnoDB cluster it is per

@@ -419,9 +419,7 @@ impl Dialect for Postgres {
 
     /// The cluster, which a restored dump does not share, and the database in it.
     fn database_identity(&self) -> Option<Statement> {
-        let sql = "select system_identifier::text || '/' || d.oid::text \
-                   from pg_control_system(), pg_database d where d.datname = current_database()";
-        Some(Statement::new(sql))
+        Some(database_identity())
     }
 
     fn table_identity(&self, table: &TableName) -> Statement {
@@ -460,6 +458,14 @@ impl Dialect for Postgres {
     fn explain(&self, statement: &Statement) -> Statement {
         Statement { sql: format!("explain (costs off) {}", statement.sql), args: statement.args.clone() }
     }
+}
+
+/// The cluster and the number of the database in it.
+pub(super) fn database_identity() -> Statement {
+    Statement::new(
+        "select system_identifier::text || '/' || d.oid::text from pg_control_system(), pg_database d \
+         where d.datname = current_database()",
+    )
 }
 
 /// A text that tells a day or a time without offset, always as `2026-11-22 15:00:00`.

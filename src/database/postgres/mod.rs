@@ -1,7 +1,7 @@
 //! PostgreSQL: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Purpose, Question, Timeouts,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Position, Purpose, Question, Timeouts,
     check_parameters, digest, driver::Session, is_loopback, malformed, parameters, plaintext, scalar, timestamp,
     within_timeout,
 };
@@ -27,6 +27,7 @@ mod facts;
 mod maintenance;
 mod observe;
 pub mod partitions;
+mod position;
 pub(crate) mod session;
 
 const PARAMETERS: &[&str] = &[
@@ -201,6 +202,10 @@ impl Database for PostgresDatabase {
     async fn clock(&self, connection: &mut dyn Connection) -> Result<Timestamp, Error> {
         let statement = Statement::new("select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text");
         timestamp(scalar(connection, &statement).await?)
+    }
+
+    async fn position(&self, connection: &mut dyn Connection) -> Result<Position, Error> {
+        position::read(connection).await
     }
 
     /// An advisory lock, within this database.

@@ -1,8 +1,8 @@
 //! SQLite: connection options, session, lock and clock.
 
 use super::{
-    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Question, check_parameters, digest,
-    driver::Session, malformed, within_timeout,
+    Connection, Database, Error, ErrorKind, LockGuard, Observer, Partitioning, Position, Question, check_parameters,
+    digest, driver::Session, malformed, within_timeout,
 };
 use crate::{
     catalog::{Catalog, Engine},
@@ -26,6 +26,7 @@ pub(super) mod dialect;
 mod facts;
 mod maintenance;
 mod observe;
+mod position;
 /// The dialect of SQLite.
 #[derive(Debug)]
 pub struct Sqlite;
@@ -116,6 +117,17 @@ impl Database for SqliteDatabase {
     /// SQLite has no clock of its own: it runs in this process.
     async fn clock(&self, _: &mut dyn Connection) -> Result<Timestamp, Error> {
         Ok(Timestamp::now())
+    }
+
+    async fn position(&self, _: &mut dyn Connection) -> Result<Position, Error> {
+        Ok(position::read(self.path.as_deref()))
+    }
+
+    async fn advance(&self) -> Result<(), Error> {
+        let mut connection = self.connect().await?;
+        let advanced = position::advance(connection.as_mut()).await;
+        connection.close().await;
+        advanced
     }
 
     /// A locked file beside the database, in the reach of every process that can reach the database.

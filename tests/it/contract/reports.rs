@@ -31,7 +31,11 @@ async fn a_trigger_that_writes_rows_again(bench: Bench) {
         // its triggers cannot change the table that they fire for
         return;
     }
-    for (key, when) in [("old.id + 1000", "after"), ("old.id", "after"), ("-old.id", "after")] {
+    for (job, key, when) in
+        [("first", "old.id + 1000", "after"), ("second", "old.id", "after"), ("third", "-old.id", "after")]
+    {
+        // to one job, a table that is made anew with the keys of erased rows would be a restored one
+        let bench = bench.beside(job);
         rows(&bench).await;
         let insert = format!("insert into t values ({key}, old.status, old.name, old.ended)");
         bench

@@ -141,7 +141,8 @@ async fn what_other_rules_keep_stays(core: Bench) {
     assert_eq!(core.list("select id from invoices").await, "4");
     // a rule that empties a column on its day keeps the row that long
     core.rules(&format!(
-        "{}- {{id: notes, table: core.orders, starting_point: ordered_on, retention_period: 3 years, disposition: anonymize, columns: {{note: suppress}}}}\n",
+        "{}- {{id: notes, table: core.orders, starting_point: ordered_on, retention_period: 3 years, disposition: anonymize, columns: {{note: suppress}},
+   dependents: {{core.invoices: keep}}}}\n",
         orders("keep")
     ));
     core.script("insert into orders values (7, 1, 'done', 1, 'n', '2026-01-01'), (8, 1, 'done', 1, 'n', '2020-01-01')")
