@@ -14,6 +14,7 @@ use crate::{
     ledger::Ledger,
     outcome::Outcome,
     output::{self, Format},
+    rules::RequestKind,
     run::{self, Performed},
     signals::Signals,
     store::{self, PersonRequest, Store},
@@ -82,11 +83,21 @@ async fn approve(
 ) -> anyhow::Result<Outcome> {
     let asked = request(job, args.id).await?;
     let now = loading::now(global, job)?;
+    if matches!(asked.kind, RequestKind::Erasure | RequestKind::Cease) && !run::are_carried_out() {
+        let (id, kind) = (asked.id, asked.kind.word());
+        return Err(Stop::refused(format!(
+            "requests of {kind} are recorded and planned, and not carried out by this version: `sunset request plan {id}` shows \
+             what its rules would let go; do it by hand, and close the request"
+        )));
+    }
     // what stays cannot be found any more once the home row is gone
     let outlook = match plan::outlook(job, &asked, now, console).await? {
         Ok(outlook) => outlook,
         Err(stop) => return Ok(stop),
     };
+    if let Some(why) = &outlook.unclear {
+        return Err(Stop::refused(format!("nobody can tell which rows are theirs: {why}")));
+    }
     if outlook.outcome != Outcome::Done {
         console.error("a request is approved when all databases that have rows of the person can be asked");
         return Ok(outlook.outcome);

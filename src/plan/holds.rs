@@ -63,6 +63,8 @@ pub struct Bound {
     /// What somebody should look at.
     pub warnings: Vec<Diagnostic>,
     links: Vec<Tie>,
+    /// What links say of rows, where persons have asked for something.
+    claims: Vec<requested::Claim>,
 }
 
 /// A hold and the tables whose rows it names.

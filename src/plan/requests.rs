@@ -207,7 +207,7 @@ impl<'a> Asking<'a> {
             for (name, open) in databases {
                 let Some(bound) = bound.get_mut(name) else { continue };
                 let person = (known, request.key.as_slice());
-                let added = bound.add_request((id, &request.reference), person, &shared, (name, &open.catalog));
+                let added = bound.add_request((id, &request.reference), person, &shared, (job, name, &open.catalog));
                 if let Err(why) = added {
                     requested.unclear.insert(id, why);
                 }
@@ -270,8 +270,9 @@ impl<'a> Asking<'a> {
             }
             let Some(table) = open.catalog.get(&natural.work.table) else { continue };
             let row = open.dialect.row(&table.name);
+            // among rows that are due: a row of two who both asked counts for both
             let rows = asked.iter().filter_map(|request| {
-                Some((request.id, bound.theirs(open.dialect, &open.catalog, table, &row, Some(request.id))?))
+                Some((request.id, bound.stays(open.dialect, &open.catalog, table, &row, Some(request.id))?))
             });
             let is_home = |request: &&&Request| request.database == *name && request.table == table.name;
             let homes = asked.iter().filter(is_home).map(|request| request.id).collect();

@@ -48,7 +48,7 @@ pub use report::{
     BACKLOG, GroupReport, KAnonymityReport, MaintenanceReport, MeasureReport, PartitionReport, RecipientReport,
     RuleReport, RunReport, Traces,
 };
-pub use requests::{RequestReport, planned_request, requests_in};
+pub use requests::{RequestReport, are_carried_out, planned_request, requests_in};
 pub use restored::Returned;
 pub use retentions::retentions;
 

@@ -46,12 +46,18 @@ impl RequestReport {
     }
 }
 
+/// Whether runs carry out what persons ask to have erased or not used any more. They do not yet: it is not proven that they
+/// never take a row of somebody else along. Tests of builds with debug assertions say `SUNSET_REQUESTS=carry_out`.
+pub fn are_carried_out() -> bool {
+    cfg!(debug_assertions) && std::env::var("SUNSET_REQUESTS").is_ok_and(|value| value == "carry_out")
+}
+
 /// The requests that a plan takes along: open and approved, with keys that open them.
 ///
 /// # Errors
 /// The store cannot be read.
 pub async fn requests_in(store: &mut Store, keys: &[TagKey]) -> Result<Vec<Request>, store::Error> {
-    let open = store.open_requests().await?;
+    let open = if are_carried_out() { store.open_requests().await? } else { Vec::new() };
     let served = open.into_iter().filter(PersonRequest::is_to_be_served);
     let asked = served.filter_map(|request| {
         let Some(key) = ledger::person_of(&request, keys) else {

@@ -48,6 +48,8 @@ pub(super) struct Outlook {
     pub planned: PlannedRequest,
     pub life: Life,
     pub stays: Vec<Staying>,
+    /// Why nobody can tell which rows are the person's.
+    pub unclear: Option<String>,
     pub outcome: Outcome,
 }
 
@@ -99,7 +101,8 @@ pub(super) async fn outlook(
         Err(stop) => return Ok(Err(stop)),
     };
     let stays = stays(&life, &planned);
-    Ok(Ok(Outlook { plan: prepared.plan, planned, life, stays, outcome }))
+    let unclear = prepared.requested.unclear.get(&request.id).cloned();
+    Ok(Ok(Outlook { plan: prepared.plan, planned, life, stays, unclear, outcome }))
 }
 
 /// Rows that are there when all is done.

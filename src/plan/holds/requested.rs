@@ -4,7 +4,7 @@
 //! certain counts: the home row, rows that links find by values that nobody else has, and what belongs to these over
 //! declared foreign keys. A row that belongs to somebody else as well is nobody's to have erased.
 
-use super::{Bound, BoundHold, Group, ties};
+use super::{Bound, BoundHold, ties};
 use crate::{
     catalog::{Catalog, Table, TableName},
     database::{Belonging, Dialect, HeldRows, KeyColumn, Rows, statements},
@@ -31,7 +31,7 @@ impl Bound {
         (id, reference): (u64, &str),
         (known, key): (&Known, &[String]),
         shared: &BTreeSet<usize>,
-        (database, catalog): (&str, &Catalog),
+        (job, database, catalog): (&Job, &str, &Catalog),
     ) -> Result<(), String> {
         let subject = &known.subject;
         let mut held = Vec::new();
@@ -48,9 +48,24 @@ impl Bound {
             // whoever is referred to by somebody is not a part of them
             ends.insert(home.name.clone());
         }
+        for other in job.settings.subjects.values().filter(|other| other.home.database == database) {
+            // a row that is a person itself is a part of nobody
+            if let Ok(table) = subject::table_of(catalog, &other.home) {
+                ends.insert(table.name.clone());
+            }
+        }
         let links = subject.links.iter().enumerate().filter(|(_, link)| link.table.database == database);
-        for (_, link) in links.filter(|(position, _)| !shared.contains(position)) {
-            held.extend(subject::linked(subject, link, &known.home, &known.values, catalog)?);
+        for (position, link) in links {
+            let table = subject::table_of(catalog, &link.table)?;
+            let linked = match shared.contains(&position) {
+                true => None,
+                false => subject::linked(subject, link, &known.home, &known.values, catalog)?,
+            };
+            let columns: Vec<_> = link.columns.iter().filter_map(|column| table.column(&column.theirs)).collect();
+            let columns = columns.into_iter().map(KeyColumn::from).collect();
+            let rows = linked.iter().map(|(_, held)| held.rows.clone()).collect();
+            self.claims.push(Claim { request: id, table: table.name.clone(), link: position, columns, rows });
+            held.extend(linked);
         }
         if let Some((table, _)) = held.first() {
             let table = table.clone();
@@ -62,7 +77,8 @@ impl Bound {
     /// Only these requests.
     pub(in crate::plan) fn only(&self, ids: &BTreeSet<u64>) -> Self {
         let holds = self.holds.iter().filter(|hold| ids.contains(&hold.id)).cloned().collect();
-        Self { holds, ..self.clone() }
+        let claims = self.claims.iter().filter(|claim| ids.contains(&claim.request)).cloned().collect();
+        Self { holds, claims, ..self.clone() }
     }
 
     /// Rows of a table called `row` that are about persons who have asked, and about nobody else. `None`: no row can be.
@@ -78,8 +94,7 @@ impl Bound {
         let groups = self.groups(only);
         let pieces = groups.iter().filter_map(|group| {
             let belonging = self.belonging(dialect, catalog, group);
-            let rows = Theirs { belonging: &belonging, group, dialect, levels: 0 };
-            rows.of(table, row).map(|theirs| theirs.sql)
+            Theirs { bound: self, belonging: &belonging, dialect, levels: 0 }.of(table, row)
         });
         super::any(pieces)
     }
@@ -88,53 +103,80 @@ impl Bound {
 /// No row's way to a person is longer than this.
 const MOST_LEVELS: usize = 8;
 
+/// What a link says of rows of a table: which of them have the values of somebody who asks.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    request: u64,
+    table: TableName,
+    /// Its place among those of the subject.
+    link: usize,
+    columns: Vec<KeyColumn>,
+    /// None where the values are somebody else's too, or there are none.
+    rows: Vec<Rows>,
+}
+
 /// The rows of persons of one group of requests.
 #[derive(Clone, Copy)]
 struct Theirs<'a, 'b> {
+    bound: &'b Bound,
     belonging: &'b Belonging<'a>,
-    group: &'b Group<'a>,
     dialect: &'b dyn Dialect,
     /// How far the row is from the one that is asked about.
     levels: usize,
 }
 
-/// A condition.
-struct Condition {
-    sql: Sql,
-    /// It says no more than that the row belongs to a person.
-    is_plain: bool,
+impl<'a> Theirs<'a, '_> {
+    /// A row that is named itself or references one of theirs, references none that is not, and has nobody else's value in a
+    /// column that links. Keys that lie on a circle say nothing: an answer to somebody's message is not theirs for that.
+    fn of(self, table: &'a TableName, row: &str) -> Option<Sql> {
+        if self.levels > MOST_LEVELS {
+            return None;
+        }
+        let next = Self { levels: self.levels + 1, ..self };
+        let mut ways: Vec<_> = self.belonging.names(table, row).into_iter().collect();
+        let mut others = Vec::new();
+        let links: Vec<_> = self.belonging.upwards(table).filter(|link| !self.belonging.is_circular(link)).collect();
+        for link in links {
+            let above = statements::alias(table, format!("theirs{}", self.levels));
+            let on = self.dialect.refers(row, &link.columns, &above, &link.referenced);
+            let start = format!("exists (select 1 from {} as {above} where {on}", self.dialect.table(&link.to));
+            let theirs = next.of(&link.to, &above);
+            if let Some(theirs) = &theirs {
+                let mut way = Sql::new(format!("{start} and "));
+                way.append(theirs).push(")");
+                ways.push(way);
+            }
+            let mut other = Sql::new(format!("not {start}"));
+            if let Some(theirs) = theirs {
+                other.push(" and ").append(&theirs.negated());
+            }
+            other.push(")");
+            others.push(other);
+        }
+        let way = super::any(ways)?;
+        let pieces: Vec<_> =
+            [way].into_iter().chain(others).chain(self.bound.unclaimed(self.dialect, table, row)).collect();
+        Some(Sql::all(&pieces).nested())
+    }
 }
 
-impl<'a> Theirs<'a, '_> {
-    fn of(self, table: &'a TableName, row: &str) -> Option<Condition> {
-        if self.levels > MOST_LEVELS {
-            return Some(Condition { sql: Sql::new("1 = 0"), is_plain: false });
-        }
-        let sql = self.belonging.stays(table, row)?;
-        let is_named = self.group.rows.iter().any(|(named, _)| *named == table);
-        // what it references on a circle is one of several ways to the person, and none that tells of somebody else
-        let links: Vec<_> = self.belonging.upwards(table).filter(|link| !self.belonging.is_circular(link)).collect();
-        let next = Self { levels: self.levels + 1, ..self };
-        let mut is_plain = links.len() <= 1 && !(is_named && !links.is_empty());
-        let mut pieces = vec![sql];
-        for link in links {
-            // no table has this name that a statement could mean
-            let above = statements::alias(table, format!("theirs{}", self.levels));
-            let theirs = next.of(&link.to, &above);
-            if is_plain && theirs.as_ref().is_some_and(|theirs| theirs.is_plain) {
-                continue;
-            }
-            is_plain = false;
-            let on = self.dialect.refers(row, &link.columns, &above, &link.referenced);
-            let mut others =
-                Sql::new(format!("not exists (select 1 from {} as {above} where {on}", self.dialect.table(&link.to)));
-            if let Some(theirs) = theirs {
-                others.push(" and ").append(&theirs.sql.negated());
-            }
-            others.push(")");
-            pieces.push(others);
-        }
-        let sql = if pieces.len() == 1 { pieces.remove(0) } else { Sql::all(&pieces).nested() };
-        Some(Condition { sql, is_plain })
+impl Bound {
+    /// For each link of a table: the row has the values of somebody who asks, or none.
+    fn unclaimed(&self, dialect: &dyn Dialect, table: &TableName, row: &str) -> Vec<Sql> {
+        let links: BTreeSet<_> =
+            self.claims.iter().filter(|claim| claim.table == *table).map(|claim| claim.link).collect();
+        let one = |link: usize| {
+            let claims = || self.claims.iter().filter(move |claim| claim.table == *table && claim.link == link);
+            let rows = claims().flat_map(|claim| &claim.rows).map(|rows| rows.sql(dialect, row));
+            let empty = claims().next().map(|claim| {
+                let columns = claim.columns.iter().map(|column| {
+                    let value = dialect.column(row, &column.name);
+                    Sql::new(format!("({value} is null or {} = '')", dialect.text(&value, column)))
+                });
+                Sql::all(&columns.collect::<Vec<_>>()).nested()
+            });
+            super::any(rows.chain(empty))
+        };
+        links.into_iter().filter_map(one).collect()
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     support::bench::{Bench, Call, on_every_engine},
 };
 use std::fs;
+use sunset::catalog::Engine;
 
 mod answers;
 mod safety;
@@ -25,9 +26,27 @@ pub const RULES: &str = "
 pub const NOT_DUE: &str = "customers 1 2 3 | contracts 10 11 20 30 | plans 1 | marketing_profiles 1 2 3 4 5 | profile_events 10 20 40 \
                        | tickets 1 2 3 4 5 6 | messages 10 20 30 50";
 
+/// Runs do not carry requests out yet, but for tests.
+pub fn carries_out(bench: &mut Bench) {
+    bench.variables.push(("SUNSET_REQUESTS", "carry_out".to_owned()));
+}
+
+#[tokio::test]
+async fn requests_are_recorded_and_planned_and_not_carried_out() {
+    let mut company = company(Bench::new(Engine::Sqlite).await).await;
+    company.core.variables.pop();
+    let id = open(&company, "erasure", &["--key", "2"]);
+    company.core.sunset(&["request", "plan", &id, "--now", company.core.now]).expect(0);
+    let refused = company.core.sunset(&["request", "approve", &id, "--by", "officer"]).expect(3);
+    assert!(refused.err.contains("are recorded and planned, and not carried out by this version"), "{}", refused.err);
+    company.run(&[]).expect(0);
+    assert_eq!(company.left().await, NOT_DUE);
+}
+
 /// A company none of whose rows are due.
 pub async fn company(core: Bench) -> Company {
-    let company = Company::of(core).await;
+    let mut company = Company::of(core).await;
+    carries_out(&mut company.core);
     company.fill().await;
     company.core.script("update customers set left_on = '2026-06-01'").await;
     company.web.script("update marketing_profiles set seen_on = '2026-06-01'").await;

@@ -1,6 +1,6 @@
 //! What a request never takes: rows of somebody else, rows that a rule keeps, and the home row before the others.
 
-use super::{RULES, approve, company, open};
+use super::{RULES, approve, carries_out, company, open};
 use crate::{
     subjects::{Company, SUBJECTS},
     support::bench::{Bench, on_every_engine},
@@ -14,7 +14,8 @@ fn ask(company: &Company, who: &[&str]) -> String {
 }
 
 /// One table of customers, with whatever else a test needs.
-async fn small(core: Bench, subject: &str, tables: &str, rules: &str) -> Bench {
+async fn small(mut core: Bench, subject: &str, tables: &str, rules: &str) -> Bench {
+    carries_out(&mut core);
     core.settings(&format!("time_zone: Asia/Tokyo\nsubjects:\n  customer: {{home: core.customers{subject}}}\n"));
     core.script("create table customers (id {int} primary key, phone {text}, left_on {date}, referred_by {int}, foreign key (referred_by) references customers (id))").await;
     core.script(tables).await;
