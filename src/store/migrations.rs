@@ -191,6 +191,9 @@ const MIGRATIONS: &[&str] = &["
         request text not null,
         closed_at text
     );
+", "
+    -- Where a person's identifiers were read when the recipient was asked: the table, and its columns.
+    alter table recipient_answers add column read_from text;
 "];
 
 /// The version that this program knows.
