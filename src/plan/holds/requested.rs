@@ -9,7 +9,10 @@ use crate::{
     catalog::{Catalog, Table, TableName},
     database::{Belonging, Dialect, HeldRows, KeyColumn, Rows, statements},
     job::Job,
-    plan::subject::{self, Known},
+    plan::{
+        places::Places,
+        subject::{self, Known},
+    },
     sql::Sql,
 };
 use std::collections::BTreeSet;
@@ -17,7 +20,7 @@ use std::collections::BTreeSet;
 impl Bound {
     /// No request yet: how rows of a database belong to others, by declared foreign keys.
     pub(in crate::plan) fn of_requests(job: &Job, database: &str, catalog: &Catalog) -> Self {
-        let mut links = ties(job, database, catalog);
+        let mut links = ties(job, &BTreeSet::from([database]), &Places::default(), catalog);
         links.retain(|tie| tie.is_declared);
         Self { links, ..Self::default() }
     }
@@ -50,7 +53,9 @@ impl Bound {
         }
         let links = subject.links.iter().enumerate().filter(|(_, link)| link.table.database == database);
         for (_, link) in links.filter(|(position, _)| !shared.contains(position)) {
-            held.extend(subject::linked(subject, link, &known.home, &known.values, catalog)?);
+            let theirs = subject::table_of(catalog, &link.table)?;
+            let rows = subject::linked(known, link, theirs, catalog.engine)?;
+            held.extend(rows.map(|rows| (theirs.name.clone(), rows)));
         }
         if let Some((table, _)) = held.first() {
             let table = table.clone();
@@ -113,8 +118,7 @@ impl<'a> Theirs<'a, '_> {
         let sql = self.belonging.stays(table, row)?;
         let is_named = self.group.rows.iter().any(|(named, _)| *named == table);
         // what it references on a circle is one of several ways to the person, and none that tells of somebody else
-        let links: Vec<_> =
-            self.belonging.upwards(table).filter(|link| !self.belonging.is_circular(link)).collect();
+        let links: Vec<_> = self.belonging.upwards(table).filter(|link| !self.belonging.is_circular(link)).collect();
         let next = Self { levels: self.levels + 1, ..self };
         let mut is_plain = links.len() <= 1 && !(is_named && !links.is_empty());
         let mut pieces = vec![sql];
