@@ -315,16 +315,6 @@ async fn known(
     };
     let values = Values::read(home.catalog.engine, &table, &names, row);
     let links = then.map_or(&[][..], |then| &then.links);
-    let added = subject.links.iter().find(|link| !links.iter().any(|then| is_link(link, then)));
-    if let Some(link) = added.filter(|_| then.is_some()) {
-        // without a tag of that time nobody would notice that the value changes
-        return Ok(Err(format!(
-            "`links` of `{}` has {} with {} now, which the hold was added without",
-            subject.name,
-            link.table,
-            link.words()
-        )));
-    }
     for then in links {
         let Some(link) = subject.links.iter().find(|link| is_link(link, then)) else {
             return Ok(Err(format!(
@@ -350,6 +340,16 @@ async fn known(
                 then.table, then.columns, subject.home
             )));
         }
+    }
+    let added = subject.links.iter().find(|link| !links.iter().any(|then| is_link(link, then)));
+    if let Some(link) = added.filter(|_| then.is_some()) {
+        // without a tag of that time nobody would notice that the value changes
+        return Ok(Err(format!(
+            "`links` of `{}` has {} with {} now, which the hold was added without",
+            subject.name,
+            link.table,
+            link.words()
+        )));
     }
     Ok(Ok(Known { subject: subject.clone(), home: table, values, names, statement, then: then.cloned() }))
 }

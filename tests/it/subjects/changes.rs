@@ -148,8 +148,9 @@ async fn what_is_not_theirs_later_stays_until_the_hold_is_moved(core: Bench) {
     company.fill().await;
     company.hold(&["--key", "1"]);
     company.settings(&SUBJECTS.replace("[core.plans]", "[core.plans, web.profile_events]"));
-    let call = company.run(&[]).expect(0);
+    let call = company.core.sunset(&["plan", "--now", company.core.now]).expect(0);
     let said = format!("{}{}", call.out, call.err);
+    company.run(&[]).expect(0);
     assert!(
         said.contains("web.profile_events came into `not_theirs` of `customer` after the hold was added"),
         "{said}"

@@ -133,8 +133,9 @@ async fn a_linked_table_is_found_under_its_new_name(bench: Bench) {
         )
         .await;
     bench.rules(&(rule("core.tickets") + &rule("core.tickets_2025")));
+    let plan = bench.sunset(&["plan", "--now", bench.now]);
     let call = bench.sunset(&["run", "--now", bench.now]);
-    let said = format!("{}{}", call.out, call.err);
+    let said = [plan.out, plan.err, call.out, call.err].concat();
     match bench.engine {
         Engine::Postgres => {
             assert_eq!(call.code, 0, "{said}");
