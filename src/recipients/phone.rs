@@ -56,12 +56,16 @@ pub fn spellings(text: &str, country: &str) -> Option<Vec<String>> {
     let dialled: String = dialled.chars().filter_map(digit).collect();
     // `+81 (0)90 …` has the digits of both
     let mut after_code = vec![format!("0{national}"), dialled.clone()];
-    // libphonenumber takes `+52 1 …` and `+54 … 15 …` for the numbers of today, which have neither
+    // libphonenumber takes `+54 … 15 …` for the number of today, which has a 9 instead
     after_code.extend(dialled.strip_prefix('0').map(str::to_owned));
-    after_code.push(format!("1{national}"));
     let is_same = |text: &str, home: Option<&str>| e164(text, home).as_ref() == Some(&number);
     // another one may have these digits
     after_code.retain(|digits| is_same(&format!("+{code}{digits}"), None));
+    if code == MEXICO {
+        // mobile numbers had a 1 before their ten digits until 2019
+        after_code.extend((national.len() == 10).then(|| format!("1{national}")));
+        after_code.extend(national.strip_prefix('1').filter(|rest| rest.len() == 10).map(str::to_owned));
+    }
     let mut all: Vec<String> = Vec::new();
     for before in ["", "00", "010", "011"] {
         all.push(format!("{before}{number}"));
@@ -81,6 +85,7 @@ pub fn spellings(text: &str, country: &str) -> Option<Vec<String>> {
 }
 
 const BRAZIL: &str = "55";
+const MEXICO: &str = "52";
 
 /// The country of this calling code, the largest where several share it.
 fn region(code: &str) -> Option<rlibphonenumber::Region> {
