@@ -53,6 +53,9 @@ pub struct Catalog {
     /// Foreign keys may exist that the connected user cannot see: MySQL shows those of a table only to users with some
     /// privilege on it.
     pub hides_foreign_keys: bool,
+    /// MySQL: those of the tables that are of other databases, and that rows here belong to. They are there to tell whether
+    /// rows are held.
+    pub outside: Vec<TableName>,
 }
 
 /// A table's schema and name.
@@ -160,6 +163,9 @@ pub struct Binding {
     pub columns: Vec<(String, Option<String>)>,
     /// How many rows were meant when it was made.
     pub rows: u64,
+    /// The partitions that the table had then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<TableName>,
 }
 
 /// What sort of value a column holds, as far as Sunset has to tell them apart.

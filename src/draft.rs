@@ -37,7 +37,8 @@ pub fn draft(catalog: &Catalog, database: &str) -> Draft {
     let drafter = Drafter { catalog, database };
     let mut drafted: Vec<(&Table, String)> = Vec::new();
     let mut result = Draft { files: Vec::new(), left_out: Vec::new(), others: Vec::new() };
-    for table in catalog.tables.iter().filter(|table| table.partition_of.is_none()) {
+    let is_here = |table: &&Table| table.partition_of.is_none() && !catalog.outside.contains(&table.name);
+    for table in catalog.tables.iter().filter(is_here) {
         let path = drafter.path(table);
         if !looks_personal(table) {
             continue;
@@ -67,7 +68,8 @@ pub fn draft(catalog: &Catalog, database: &str) -> Draft {
     }
     let told: BTreeSet<_> =
         result.left_out.iter().map(|(path, _)| path).chain(drafted.iter().map(|(_, path)| path)).cloned().collect();
-    for table in catalog.tables.iter().filter(|table| table.partition_of.is_none()) {
+    let is_here = |table: &&Table| table.partition_of.is_none() && !catalog.outside.contains(&table.name);
+    for table in catalog.tables.iter().filter(is_here) {
         let path = drafter.path(table);
         if marks::table(catalog) == Some(&table.name) || told.contains(&path) || table.kind == TableKind::View {
             continue;

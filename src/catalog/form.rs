@@ -1,5 +1,6 @@
 //! Forms in which values of different columns are compared: where one person writes one address in several ways.
 
+use super::{Binding, TableName};
 use serde::{Deserialize, Serialize};
 
 /// What a value is, as far as its spellings are concerned.
@@ -46,4 +47,13 @@ pub struct PersonLink {
     /// The id of the key that made the tag.
     pub tag_key: String,
     pub tag: String,
+    /// The country of numbers without one, where phone numbers are compared; older holds do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calling_code: Option<String>,
+    /// The table's full name; older holds do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<TableName>,
+    /// What the table and its columns are found again by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
 }

@@ -129,7 +129,7 @@ impl Assembly {
             table.partitions.sort();
             names::learn(table);
         }
-        Catalog { engine, version, database, default_schema, tables, hides_foreign_keys: false }
+        Catalog { engine, version, database, default_schema, tables, hides_foreign_keys: false, outside: Vec::new() }
     }
 }
 

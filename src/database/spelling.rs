@@ -45,8 +45,9 @@ impl std::fmt::Debug for Spelled {
     }
 }
 
-/// Blanks other than the space.
-const BLANKS: &str = "\t\n\r\u{a0}\u{3000}";
+/// Blanks other than the space: all that Unicode calls white space, which is what is left out of the value that is looked for.
+const BLANKS: &str = "\t\n\u{b}\u{c}\r\u{85}\u{a0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\u{2005}\u{2006}\u{2007}\
+\u{2008}\u{2009}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}";
 const FULL_DIGITS: &str = "０１２３４５６７８９";
 
 /// Characters of full width, from `！` to `～`.

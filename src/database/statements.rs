@@ -685,13 +685,19 @@ pub fn watched_columns(dialect: &dyn Dialect, work: &Work, watched: &Watched, ke
     dialect.finish(select_from(dialect, &list.join(", "), &work.table, &condition))
 }
 
-/// All rows of a table: key, then columns, each value as the text that names it exactly.
-pub fn whole_table(dialect: &dyn Dialect, table: &TableName, key: &[KeyColumn], columns: &[KeyColumn]) -> Statement {
+/// All rows of a table, or those that meet a condition: key, then columns, each value as the text that names it exactly.
+pub fn whole_table(
+    dialect: &dyn Dialect,
+    table: &TableName,
+    key: &[KeyColumn],
+    columns: &[KeyColumn],
+    only: Option<&Sql>,
+) -> Statement {
     let row = dialect.row(table);
     let text = |column: &KeyColumn| dialect.key_text(&dialect.column(&row, &column.name), column);
     let list: Vec<_> = key.iter().chain(columns).map(text).collect();
     let list = if list.is_empty() { dialect.shown("1") } else { list.join(", ") };
-    dialect.finish(select_from(dialect, &list, table, &Sql::all([])))
+    dialect.finish(select_from(dialect, &list, table, &Sql::all(only)))
 }
 
 /// Changes those of the rows with these locators that are still disposable.

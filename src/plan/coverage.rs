@@ -347,7 +347,8 @@ impl<'a> Schema<'a> {
         // Sunset's own holds names of batches
         let own = marks::table(self.catalog);
         let tables = self.catalog.tables.iter().filter(move |table| Some(&table.name) != own);
-        tables.filter(|table| table.partition_of.is_none() && table.kind != TableKind::View)
+        let is_here = |table: &&Table| !self.catalog.outside.contains(&table.name);
+        tables.filter(is_here).filter(|table| table.partition_of.is_none() && table.kind != TableKind::View)
     }
 
     /// As rules call it.

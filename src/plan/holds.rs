@@ -10,13 +10,13 @@ pub(super) use person::home_row;
 
 use super::subject::Persons;
 use crate::{
-    catalog::{Binding, Catalog, PersonLink, Table, TableKind, TableName},
+    catalog::{Binding, Catalog, Engine, PersonLink, Table, TableKind, TableName},
     database::{
         Belonging, Change, DependentWork, Dialect, Error, ErrorKind, HeldRows, KeyColumn, Link, Row, Rows, statements,
     },
     diagnostic::{Code, Diagnostic, Place},
     job::Job,
-    plan::{open::OpenDatabase, path::undeclared},
+    plan::{open::OpenDatabase, path::undeclared, places::Places},
     rules::condition,
     sql::{Sql, Statement},
 };
@@ -43,8 +43,17 @@ pub enum HoldScope {
     Key(Vec<String>),
     /// A boolean SQL expression.
     Condition(String),
-    /// A person: the subject, the primary key of the home row, and the links of that time.
-    Person { subject: String, key: Vec<String>, links: Vec<PersonLink> },
+    /// A person: the subject, the primary key of the home row, and what the subject was when the hold was added. `None`: it
+    /// is what it is now.
+    Person { subject: String, key: Vec<String>, then: Option<SubjectThen> },
+}
+
+/// What the subject of a person under a hold was when the hold was added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectThen {
+    pub links: Vec<PersonLink>,
+    /// As `sunset.yaml` had them; older holds do not know.
+    pub not_theirs: Option<Vec<String>>,
 }
 
 impl Hold {
@@ -124,20 +133,25 @@ pub async fn bind_in(
     persons: &Persons,
 ) -> Result<Bound, Error> {
     let mut bound = Bound::default();
+    let names = persons.places.names_of(database, open);
+    let is_here = |name: &str| names.contains(name);
     let reaches = |hold: &&Hold| {
-        let person = || persons.of(hold.id).is_some_and(|person| person.databases.contains(database));
-        hold.database == database || person()
+        let person = || persons.of(hold.id).is_some_and(|person| person.databases.iter().any(|name| is_here(name)));
+        is_here(&hold.database) || person()
     };
     let own: Vec<_> = holds.iter().filter(reaches).collect();
     if !own.is_empty() {
         let OpenDatabase { connection, catalog, dialect, .. } = open;
+        let here = Here { database, names: &names, places: &persons.places };
         let mut binder = Binder { connection: connection.as_mut(), catalog, dialect: *dialect, identity: None };
         binder.identity = binder.database_identity().await;
         for hold in own {
             let found = match &hold.scope {
                 HoldScope::Person { .. } => {
-                    binder.find_person(hold, database, persons.of(hold.id), &mut bound.warnings).await?
+                    binder.find_person(hold, here, persons.of(hold.id), &mut bound.warnings).await?
                 }
+                // whoever reaches it over its own name sees it
+                _ if hold.database != database && binder.is_apart(&hold.table).await? => Ok(None),
                 HoldScope::Key(_) | HoldScope::Condition(_) => binder.find(hold, &mut bound.warnings).await?.map(Some),
             };
             match found {
@@ -145,8 +159,20 @@ pub async fn bind_in(
                 Err(why) => bound.lost.push(lost(hold, &why)),
             }
         }
+        let leads_out_of_sight = |table: &Table| {
+            let mut keys = table.foreign_keys.iter();
+            keys.find(|key| catalog.get(&key.references).is_none())
+                .map(|key| (table.name.clone(), key.references.clone()))
+        };
+        if catalog.engine == Engine::Mysql
+            && let Some((from, to)) = catalog.tables.iter().find_map(leads_out_of_sight)
+            && let Some(hold) = holds.iter().find(|hold| reaches(hold) && hold.database != database)
+        {
+            let why = format!("rows of {from} belong to rows of {to}, which the user of `{database}` does not see");
+            bound.lost.push(lost(hold, &why));
+        }
         let inherited = binder.inheritance().await?;
-        bound.links = ties(job, database, catalog);
+        bound.links = ties(job, &names, &persons.places, catalog);
         inherit(&mut bound, catalog, &inherited);
     }
     let missing = |hold: &Hold| {
@@ -170,7 +196,7 @@ pub async fn binding(open: &mut OpenDatabase, table: &Table, columns: &[String],
     let identity = binder.text(&dialect.table_identity(&table.name)).await?.unwrap_or_default();
     let known = binder.columns(&table.name).await?;
     let columns = columns.iter().map(|name| (name.clone(), known.get(name).cloned())).collect();
-    Ok(Binding { database, table: identity, columns, rows })
+    Ok(Binding { database, table: identity, columns, rows, partitions: table.partitions.clone() })
 }
 
 fn lost(hold: &Hold, why: &str) -> String {
@@ -193,6 +219,28 @@ fn root<'a>(catalog: &'a Catalog, table: &'a Table) -> &'a Table {
     table.partition_of.as_ref().and_then(|root| catalog.get(root)).unwrap_or(table)
 }
 
+/// The database in which holds are looked for.
+#[derive(Clone, Copy)]
+struct Here<'a> {
+    /// The name over which it was opened.
+    database: &'a str,
+    /// All names that lead to it.
+    names: &'a BTreeSet<&'a str>,
+    places: &'a Places,
+}
+
+/// A table as it is called now.
+struct Located<'a> {
+    /// The partitioned one for a partition.
+    table: &'a Table,
+    /// Another table that has its name.
+    namesake: Option<&'a Table>,
+    /// Columns by the names that they had, each with the name that it has now.
+    columns: Vec<(String, String)>,
+    /// The table is the one that was meant, with all of its rows.
+    is_certain: bool,
+}
+
 struct Binder<'a> {
     connection: &'a mut dyn crate::database::Connection,
     catalog: &'a Catalog,
@@ -201,7 +249,7 @@ struct Binder<'a> {
     identity: Option<String>,
 }
 
-impl Binder<'_> {
+impl<'a> Binder<'a> {
     /// A server that does not tell it is one without.
     async fn database_identity(&mut self) -> Option<String> {
         let statement = self.dialect.database_identity()?;
@@ -210,6 +258,16 @@ impl Binder<'_> {
 
     async fn text(&mut self, statement: &Statement) -> Result<Option<String>, Error> {
         Ok(self.connection.fetch(statement).await?.into_iter().flatten().next().flatten())
+    }
+
+    /// MySQL: a table of another database of the server, and no row here belongs to one of it. One that is not there where
+    /// others of its database are known may have another name now.
+    async fn is_apart(&mut self, name: &TableName) -> Result<bool, Error> {
+        if self.catalog.engine != Engine::Mysql || self.catalog.get(name).is_some() {
+            return Ok(false);
+        }
+        let is_schema_known = self.catalog.tables.iter().any(|table| table.name.schema == name.schema);
+        Ok(!is_schema_known || self.text(&self.dialect.table_identity(name)).await?.is_some())
     }
 
     /// Identities of a table's columns by name.
@@ -228,24 +286,28 @@ impl Binder<'_> {
     }
 
     /// The table with an identity of this database.
-    async fn with_identity(&mut self, identity: &str) -> Result<Option<&'_ Table>, Error> {
+    async fn with_identity(&mut self, identity: &str) -> Result<Option<&'a Table>, Error> {
         let Some(statement) = self.dialect.table_with_identity(identity) else { return Ok(None) };
         let rows = self.connection.fetch(&statement).await?;
-        let name = rows.first().and_then(|row| pair(row, 0));
-        Ok(name.and_then(|(schema, name)| self.catalog.get(&TableName { schema, name })))
+        let (name, catalog) = (rows.first().and_then(|row| pair(row, 0)), self.catalog);
+        Ok(name.and_then(|(schema, name)| catalog.get(&TableName { schema, name })))
     }
 
-    /// The hold's table and columns as they are called now, or why it cannot be applied.
-    async fn find(&mut self, hold: &Hold, warnings: &mut Vec<Diagnostic>) -> Result<Result<BoundHold, String>, Error> {
+    /// A table that had this name, and its columns, as they are called now, or why they are not there. Without a binding the
+    /// columns are `columns`, or else the primary key.
+    async fn locate(
+        &mut self,
+        wanted: &TableName,
+        binding: Option<&Binding>,
+        columns: Option<Vec<String>>,
+    ) -> Result<Result<Located<'a>, String>, Error> {
         let catalog = self.catalog;
-        let binding = hold.binding.as_ref();
-        let named = catalog.get(&hold.table).filter(|table| table.kind != TableKind::View);
+        let named = catalog.get(wanted).filter(|table| table.kind != TableKind::View);
         let follows = binding.filter(|binding| binding.database.is_some() && binding.database == self.identity);
         let followed = match follows {
-            Some(binding) => self.with_identity(&binding.table).await?.map(|table| table.name.clone()),
+            Some(binding) => self.with_identity(&binding.table).await?,
             None => None,
         };
-        let followed = followed.and_then(|name| catalog.get(&name));
         let Some(table) = followed.or(named) else { return Ok(Err("the table is no longer there".to_owned())) };
         // what stands under the name may be another table than the one that was meant
         let mut is_certain = match (binding, follows) {
@@ -256,27 +318,13 @@ impl Binder<'_> {
             }
             (None, None) => false,
         };
-
-        let key: Vec<_> = table.primary_key.iter().map(|name| (name.clone(), None)).collect();
-        let mut expression = None;
-        let mut columns = binding.map(|binding| binding.columns.clone());
-        match &hold.scope {
-            HoldScope::Key(_) | HoldScope::Person { .. } => columns = columns.or(Some(key)),
-            HoldScope::Condition(text) => match condition::check(text, catalog.engine) {
-                Ok(checked) => {
-                    let names = || checked.columns().iter().map(|column| (column.name.clone(), None)).collect();
-                    columns = columns.or_else(|| Some(names()));
-                    expression = Some(checked);
-                }
-                Err(errors) => {
-                    let problem = errors.first().map_or("", |error| &error.problem);
-                    return Ok(Err(format!("its condition cannot be read: {problem}")));
-                }
-            },
-        }
+        let unbound = || {
+            let names = columns.unwrap_or_else(|| table.primary_key.clone());
+            names.into_iter().map(|name| (name, None)).collect()
+        };
         let known = if followed.is_some() { self.columns(&table.name).await? } else { BTreeMap::new() };
         let mut names = Vec::new();
-        for (name, identity) in columns.unwrap_or_default() {
+        for (name, identity) in binding.map_or_else(unbound, |binding| binding.columns.clone()) {
             let same = known.iter().find(|(_, known)| Some(*known) == identity.as_ref()).map(|(name, _)| name.clone());
             is_certain &= same.is_some() || known.is_empty();
             let by_name = || self.dialect.has_column(table, &name).then(|| name.clone());
@@ -286,6 +334,33 @@ impl Binder<'_> {
             }
         }
         let table = root(catalog, table);
+        // a partition that was detached has taken its rows along
+        let then = binding.into_iter().flat_map(|binding| &binding.partitions);
+        is_certain &= then.into_iter().all(|part| table.partitions.contains(part));
+        let namesake = named.map(|named| root(catalog, named)).filter(|named| named.name != table.name);
+        Ok(Ok(Located { table, namesake, columns: names, is_certain }))
+    }
+
+    /// The hold's table and columns as they are called now, or why it cannot be applied.
+    async fn find(&mut self, hold: &Hold, warnings: &mut Vec<Diagnostic>) -> Result<Result<BoundHold, String>, Error> {
+        let (mut expression, mut columns) = (None, None);
+        if let HoldScope::Condition(text) = &hold.scope {
+            match condition::check(text, self.catalog.engine) {
+                Ok(checked) => {
+                    columns = Some(checked.columns().iter().map(|column| column.name.clone()).collect());
+                    expression = Some(checked);
+                }
+                Err(errors) => {
+                    let problem = errors.first().map_or("", |error| &error.problem);
+                    return Ok(Err(format!("its condition cannot be read: {problem}")));
+                }
+            }
+        }
+        let located = self.locate(&hold.table, hold.binding.as_ref(), columns).await?;
+        let Located { table, namesake, columns: names, is_certain } = match located {
+            Ok(located) => located,
+            Err(why) => return Ok(Err(why)),
+        };
         let rows = match (&hold.scope, expression) {
             (HoldScope::Key(values) | HoldScope::Person { key: values, .. }, _) => {
                 let columns: Vec<_> =
@@ -305,7 +380,7 @@ impl Binder<'_> {
         }
         let held = HeldRows { rows, alone: hold.only_row };
         let mut tables = vec![(table.name.clone(), held.clone())];
-        if let Some(other) = named.map(|named| root(catalog, named)).filter(|named| named.name != table.name) {
+        if let Some(other) = namesake {
             tables.extend(self.namesake(hold, table, other, held, warnings));
         }
         let (id, matter) = (hold.id, hold.matter.clone());
@@ -381,7 +456,7 @@ fn pair(row: &Row, at: usize) -> Option<(String, String)> {
 }
 
 /// How rows belong to others: by foreign keys, and by what rules look through.
-fn ties(job: &Job, database: &str, catalog: &Catalog) -> Vec<Tie> {
+fn ties(job: &Job, names: &BTreeSet<&str>, places: &Places, catalog: &Catalog) -> Vec<Tie> {
     let mut ties = Vec::new();
     for table in catalog.tables.iter().filter(|table| table.partition_of.is_none() && table.kind != TableKind::View) {
         for key in &table.foreign_keys {
@@ -389,9 +464,9 @@ fn ties(job: &Job, database: &str, catalog: &Catalog) -> Vec<Tie> {
             ties.extend(tie(table, &key.columns, to, &key.referenced_columns, true));
         }
     }
-    for rule in job.rules().filter(|rule| rule.table.database == database) {
-        let Some(table) = catalog.table(rule.table.schema.as_deref(), &rule.table.table) else { continue };
-        let Some((related, way)) = undeclared(rule, table, catalog) else { continue };
+    for rule in job.rules().filter(|rule| names.contains(rule.table.database.as_str())) {
+        let Some(table) = places.table(&rule.table, catalog) else { continue };
+        let Some((related, way)) = undeclared(rule, table, places, catalog) else { continue };
         let (table, related) = (root(catalog, table), root(catalog, related));
         let tells = |of: &Table, column: &KeyColumn| {
             of.primary_key == [column.name.clone()]
@@ -600,6 +675,28 @@ impl Bound {
             }
         }
         links
+    }
+
+    /// Tables with row security that are read to see which rows a change must leave alone: a row over which others belong to
+    /// a held one, or that would lose its link, may be out of sight.
+    pub fn hidden<'a>(
+        &self,
+        dialect: &dyn Dialect,
+        catalog: &'a Catalog,
+        tables: &[&Table],
+        change: &Change,
+    ) -> Vec<&'a Table> {
+        let links = self.links(dialect, catalog, tables);
+        let between = links.iter().flat_map(|(link, _)| [&link.from, &link.to]);
+        let changed: Vec<_> = tables.iter().map(|table| &root(catalog, table).name).collect();
+        let kept = self.tables(dialect, catalog);
+        let cut = self.links.iter().filter(|tie| changed.contains(&&tie.link.to) && cuts(change, tie));
+        let cut = cut.map(|tie| &tie.link.from).filter(|from| kept.contains(from));
+        let mut hidden: Vec<_> = between.chain(cut).filter_map(|name| catalog.get(name)).collect();
+        hidden.retain(|table| table.row_security);
+        hidden.sort_by_key(|table| &table.name);
+        hidden.dedup_by_key(|table| &table.name);
+        hidden
     }
 
     /// Columns that tell which rows of a table are held.

@@ -26,6 +26,7 @@ mod overlap;
 mod pace;
 mod partitions;
 mod path;
+mod places;
 mod prepare;
 mod privileges;
 mod read_tables;
@@ -54,7 +55,7 @@ pub use count::tally;
 pub use coverage::{Accepted, Coverage, Finding, PersonalColumn, Reference, Stale, TableGap, coverage};
 pub use find::find_table;
 pub use guard::{binds, over_limits, refusals, run_refusals};
-pub use holds::{Bound, Hold, HoldScope, bind, bind_in, binding};
+pub use holds::{Bound, Hold, HoldScope, SubjectThen, bind, bind_in, binding};
 pub use indexes::MissingIndex;
 pub use interplay::check as check_together;
 pub use k_anonymity::{Gate, Measure, PAGE, Passed, PlannedKAnonymity, gate_refusal};
@@ -65,7 +66,7 @@ pub use partitions::{PartitionByRows, PlannedPartition, PlannedPartitions, SetAs
 pub use prepare::{Checked, Prepared, PreparedStep, check, chosen, databases_of, lost_words, prepare};
 pub use privileges::{NOTING, Need, noting_batches, privileges};
 pub use read_tables::ReadTable;
-pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient, StillUsed, is_late};
+pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient, StillUsed, compared, is_late};
 pub use requests::{
     Answer, Disclosed, DisclosedTable, PlannedRequest, Remaining, Request, Requested, disclosed, read_for_requests,
 };

@@ -48,6 +48,32 @@ pub async fn open_databases(
     (open, unavailable)
 }
 
+/// What [`OpenDatabase::identity`] of a database is.
+///
+/// # Errors
+/// It cannot be reached.
+pub async fn whereabouts(
+    settings: &crate::settings::DatabaseSettings,
+    pace: &crate::settings::Pace,
+) -> Result<String, database::Error> {
+    let database = database::open(settings, pace)?;
+    let mut connection = database.connect_to_count().await?;
+    let identity = identity(settings, connection.as_mut(), database::dialect(database.engine(), "")).await;
+    connection.close().await;
+    Ok(identity)
+}
+
+async fn identity(
+    settings: &crate::settings::DatabaseSettings,
+    connection: &mut dyn Connection,
+    dialect: &dyn Dialect,
+) -> String {
+    // servers that only speak an engine's protocol may not know what they are asked here
+    let told = connection.named(dialect.whereabouts()).await.unwrap_or_default();
+    let told: Vec<_> = told.into_iter().flatten().filter_map(|(_, value)| value).collect();
+    if told.is_empty() { settings.name.clone() } else { told.join("/") }
+}
+
 /// Connects to one database and reads its schema.
 pub async fn open_database(
     settings: &crate::settings::DatabaseSettings,
@@ -61,9 +87,6 @@ pub async fn open_database(
         database::facts::read(connection.as_mut(), database::dialect(engine, ""), &FactScope::Everything).await?;
     let catalog = database.catalog(connection.as_mut()).await?;
     let dialect = database::dialect(engine, &catalog.version);
-    // servers that only speak an engine's protocol may not know what they are asked here
-    let told = connection.named(dialect.whereabouts()).await.unwrap_or_default();
-    let told: Vec<_> = told.into_iter().flatten().filter_map(|(_, value)| value).collect();
-    let identity = if told.is_empty() { settings.name.clone() } else { told.join("/") };
+    let identity = identity(settings, connection.as_mut(), dialect).await;
     Ok(OpenDatabase { database, connection, catalog, facts, dialect, identity })
 }

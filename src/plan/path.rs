@@ -5,6 +5,7 @@ use crate::{
     clock::starting_point::Source,
     database::{KeyColumn, statements::Way},
     diagnostic::{Code, Diagnostic, Place},
+    plan::places::Places,
     rules::Rule,
 };
 
@@ -49,10 +50,14 @@ pub(super) fn path_between(table: &Table, related: &Table, through: &str, place:
 }
 
 /// The related table, and the way by which a rule looks for its rows where no foreign key leads there.
-pub(super) fn undeclared<'a>(rule: &Rule, table: &Table, catalog: &'a Catalog) -> Option<(&'a Table, Way)> {
+pub(super) fn undeclared<'a>(
+    rule: &Rule,
+    table: &Table,
+    places: &Places,
+    catalog: &'a Catalog,
+) -> Option<(&'a Table, Way)> {
     let Source::Related { table: path, through, .. } = &rule.starting_point.source else { return None };
-    let related =
-        catalog.table(path.schema.as_deref(), &path.table).filter(|_| path.database == rule.table.database)?;
+    let related = places.table(path, catalog).filter(|_| path.database == rule.table.database)?;
     let leads = |from: &Table, to: &Table| {
         from.foreign_keys.iter().any(|key| key.references == to.name && key.columns.contains(through))
     };

@@ -17,7 +17,7 @@ use super::{
     open::{OpenDatabase, Unavailable, open_databases},
     options::{Before, Options},
     order, outlast, pace, partitions,
-    read_tables::{Needs, ReadTable, read_tables},
+    read_tables::{Needs, ReadTable, held_rows, read_tables},
     recipients,
     requests::{self, Asking, PlannedRequest, Requested, Variant},
     resolve::{self, Resolved},
@@ -88,7 +88,7 @@ pub struct PreparedStep {
     pub set_aside: bool,
     /// Rules that have to have done their part before: they need what this one destroys.
     pub behind: Vec<String>,
-    /// What all rules read in its database.
+    /// What all rules read in its database, and held rows.
     pub read: Vec<ReadTable>,
     /// The schema that all of this relies on.
     pub schema: PlannedSchema,
@@ -570,6 +570,7 @@ impl Planning<'_> {
                 let all: Vec<_> = resolved.iter().filter(|(other, _)| other.table.database == *name).collect();
                 let all: Vec<_> = all.into_iter().map(|(_, fits)| fits).collect();
                 ready.read = read_tables(open, needs, &all);
+                ready.read.extend(held_rows(open, holds));
                 ready.behind = behind.into_iter().map(|first| resolved[first].0.id.clone()).collect();
                 Ok(Ok((step, ready)))
             }

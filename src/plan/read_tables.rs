@@ -1,10 +1,12 @@
-//! What all rules of a job read in one database: what a trigger must leave alone in rows that no rule is changing.
+//! What all rules of a job read in one database, and rows under a hold: what a trigger must leave alone in rows that no rule
+//! is changing.
 
 use super::resolve::Resolved;
 use crate::{
     catalog::{Engine, TableName},
     database::KeyColumn,
-    plan::{interplay::names::TableId, open::OpenDatabase},
+    plan::{holds::Bound, interplay::names::TableId, open::OpenDatabase},
+    sql::Sql,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +18,8 @@ pub struct ReadTable {
     pub key: Vec<KeyColumn>,
     /// What rules read of its rows.
     pub columns: Vec<KeyColumn>,
+    /// These rows alone; `None`: all.
+    pub only: Option<Sql>,
     /// The server's own estimate.
     pub rows: u64,
 }
@@ -49,7 +53,24 @@ pub fn read_tables(open: &OpenDatabase, needs: &Needs, resolved: &[&Resolved]) -
             table: name.clone(),
             key: table.key_columns().map(KeyColumn::from).collect(),
             columns: table.columns.iter().filter(is_read).map(KeyColumn::from).collect(),
+            only: None,
             rows: table.estimated_rows,
+        })
+    });
+    tables.collect()
+}
+
+/// The held rows of a database: nothing may become of them, whether rules read their tables or not.
+pub fn held_rows(open: &OpenDatabase, holds: &Bound) -> Vec<ReadTable> {
+    let (dialect, catalog) = (open.dialect, &open.catalog);
+    let tables = holds.tables(dialect, catalog).into_iter().filter_map(|name| {
+        let table = catalog.get(&name)?;
+        Some(ReadTable {
+            key: table.key_columns().map(KeyColumn::from).collect(),
+            columns: table.columns.iter().map(KeyColumn::from).collect(),
+            only: Some(holds.stays(dialect, catalog, table, &dialect.row(&name), None)?),
+            rows: table.estimated_rows,
+            table: name,
         })
     });
     tables.collect()

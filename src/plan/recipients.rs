@@ -137,7 +137,7 @@ impl StillUsed {
 }
 
 /// Spellings of one identifier are one.
-fn compared(text: &str) -> String {
+pub fn compared(text: &str) -> String {
     text.trim().to_lowercase()
 }
 

@@ -353,7 +353,7 @@ fn as_hold(request: &Request) -> Hold {
         id: request.id,
         database: request.database.clone(),
         table: request.table.clone(),
-        scope: HoldScope::Person { subject: request.subject.clone(), key: request.key.clone(), links: Vec::new() },
+        scope: HoldScope::Person { subject: request.subject.clone(), key: request.key.clone(), then: None },
         matter: request.reference.clone(),
         only_row: false,
         binding: None,

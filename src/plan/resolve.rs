@@ -318,6 +318,21 @@ impl Resolver<'_, '_> {
     /// Rows that a hold keeps, be it on them, on what they belong to, or on what would be changed along with them.
     pub(super) fn held(&mut self, table: &Table, row: &str, change: &Change, along: &[DependentWork]) -> Option<Sql> {
         let (holds, dialect, catalog) = (self.around.holds, self.around.dialect, self.around.catalog);
+        let dependents = along.iter().filter_map(|along| Some((catalog.get(&along.table)?, &along.change)));
+        let changed: Vec<_> = [(table, change)].into_iter().chain(dependents).collect();
+        let hidden = changed.into_iter().flat_map(|(table, change)| holds.hidden(dialect, catalog, &[table], change));
+        let mut hidden: Vec<_> = hidden.collect();
+        hidden.retain(|hidden| hidden.name != table.name);
+        for table in hidden {
+            let message = format!(
+                "row security hides rows of `{}` from this database user, over which rows of the rule may belong to held ones",
+                table.name
+            );
+            let help = "give the user BYPASSRLS, or a policy that lets it see every row: a row that belongs to a held one must \
+                        not go";
+            let place = self.rule.place.key("table");
+            self.found.push(Diagnostic::error(Code::RowSecurity, place, message).help(help));
+        }
         holds.concerns(dialect, catalog, (table, row), change, along, None)
     }
 

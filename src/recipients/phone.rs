@@ -49,18 +49,43 @@ pub fn international(text: &str, country: Option<&str>) -> Phone {
 /// is dialled at home. `None` where the text is no number, or one of an unknown country.
 pub fn spellings(text: &str, country: &str) -> Option<Vec<String>> {
     let number = international(text, Some(country)).number()?;
-    let mut all: Vec<_> = ["", "00", "010", "011"].iter().map(|before| format!("{before}{number}")).collect();
-    if let Some(national) = number.strip_prefix(country) {
-        let parsed = PHONE_NUMBER_UTIL.parse(format!("+{number}"), None).ok()?;
-        let dialled = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::National);
-        let dialled: String = dialled.chars().filter_map(digit).collect();
-        // `+81 (0)90 …` has the digits of both
-        all.extend([format!("{country}0{national}"), format!("0{national}"), dialled, national.to_owned()]);
+    let parsed = PHONE_NUMBER_UTIL.parse(format!("+{number}"), None).ok()?;
+    let code = parsed.country_code.to_string();
+    let national = number.strip_prefix(&code)?;
+    let dialled = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::National);
+    let dialled: String = dialled.chars().filter_map(digit).collect();
+    // `+81 (0)90 …` has the digits of both
+    let mut after_code = vec![format!("0{national}"), dialled.clone()];
+    // libphonenumber takes `+54 … 15 …` for the number of today, which has a 9 instead
+    after_code.extend(dialled.strip_prefix('0').map(str::to_owned));
+    let is_same = |text: &str, home: Option<&str>| e164(text, home).as_ref() == Some(&number);
+    // another one may have these digits
+    after_code.retain(|digits| is_same(&format!("+{code}{digits}"), None));
+    if code == MEXICO {
+        // mobile numbers had a 1 before their ten digits until 2019
+        after_code.extend((national.len() == 10).then(|| format!("1{national}")));
+        after_code.extend(national.strip_prefix('1').filter(|rest| rest.len() == 10).map(str::to_owned));
+    }
+    let mut all: Vec<String> = Vec::new();
+    for before in ["", "00", "010", "011"] {
+        all.push(format!("{before}{number}"));
+        all.extend(after_code.iter().map(|digits| format!("{before}{code}{digits}")));
+    }
+    if code == country {
+        let with_zero = Some(format!("0{national}")).filter(|digits| is_same(digits, Some(country)));
+        all.extend(with_zero.into_iter().chain([dialled, national.to_owned()]));
+        // Brazil dials the number of a carrier before that of the place
+        let carriers = if code == BRAZIL { 11..=99 } else { 1..=0 };
+        let carried = carriers.map(|carrier| format!("0{carrier}{national}"));
+        all.extend(carried.filter(|digits| is_same(digits, Some(country))));
     }
     all.sort();
     all.dedup();
     Some(all)
 }
+
+const BRAZIL: &str = "55";
+const MEXICO: &str = "52";
 
 /// The country of this calling code, the largest where several share it.
 fn region(code: &str) -> Option<rlibphonenumber::Region> {
@@ -204,6 +229,19 @@ mod tests {
             let number = international(&vector.text, vector.calling_code.as_deref());
             assert_eq!(number, vector.wanted.map_or(Phone::Nothing, Phone::Number), "{}", vector.text);
         }
+        for (text, country, spelled) in [
+            ("+44 20 7946 0958", "81", "4402079460958"),
+            ("06 20 123 4567", "36", "06201234567"),
+            ("+52 55 1234 5678", "52", "5215512345678"),
+            ("+54 9 11 1234-5678", "54", "54111512345678"),
+            ("(11) 96123-4567", "55", "02111961234567"),
+        ] {
+            let all = spellings(text, country).unwrap();
+            assert!(all.contains(&spelled.to_owned()), "{text}: {all:?}");
+        }
+        // an Italian number with a zero is another one
+        let mobile = spellings("+39 347 123 4567", "39").unwrap();
+        assert!(!mobile.contains(&"3903471234567".to_owned()), "{mobile:?}");
         assert!(["81", "1", "39", "998"].iter().all(|code| is_calling_code(code)));
         assert!(["0", "", "999", "x", "+81", "12345"].iter().all(|code| !is_calling_code(code)), "no country has it");
     }

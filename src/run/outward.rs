@@ -8,7 +8,7 @@ use super::{
     Failure, Surroundings,
     batch::{Batches, Changed},
     book::{Book, Pages},
-    held::HeldPersons,
+    held::{self, HeldPersons},
     holds_in,
     members::Staying,
     milliseconds, pace,
@@ -73,6 +73,8 @@ struct Opened {
     recipient: Box<dyn Recipient>,
     /// How many persons it can be asked about in the time that a page may take.
     page: u64,
+    /// How many at once, before holds are looked at again.
+    turn: usize,
 }
 
 impl Recipients {
@@ -116,9 +118,12 @@ impl Recipients {
         plumbing.members = staying.clone().map(|staying| staying as Arc<dyn Members>);
         let mut opened = BTreeMap::new();
         for settings in names.into_iter().filter_map(|name| settings.recipients.get(name)) {
-            let page = page(&(settings.kind.facts)(settings));
+            let facts = (settings.kind.facts)(settings);
+            // a list is made anew with all of them, or not at all
+            let is_list = staying.as_ref().is_some_and(|staying| staying.serves(&settings.name));
+            let (page, turn) = (page(&facts), if is_list { usize::MAX } else { turn(&facts) });
             let recipient = recipients::open(settings, &plumbing)?;
-            opened.insert(settings.name.clone(), Opened { recipient, page });
+            opened.insert(settings.name.clone(), Opened { recipient, page, turn });
         }
         Ok(Self { opened, staying, quotas })
     }
@@ -145,14 +150,25 @@ impl Recipients {
 
 /// How many persons a recipient can be asked about in the time that a page may take, by its documented limits.
 fn page(facts: &Facts) -> u64 {
+    batches_in(PAGE_SECONDS, facts).saturating_mul(facts.batch as u64).clamp(SMALLEST_PAGE, LARGEST_PAGE)
+}
+
+/// How many persons a recipient can be asked about in about a second, in whole batches.
+fn turn(facts: &Facts) -> usize {
+    let batches = usize::try_from(batches_in(1.0, facts)).unwrap_or(usize::MAX);
+    batches.saturating_mul(facts.batch.max(1))
+}
+
+/// How many batches a recipient takes in so many seconds: one at least.
+fn batches_in(seconds: f64, facts: &Facts) -> u64 {
     let spaced = facts.rates.iter().filter(|rate| !rate.is_quota());
-    let batches = spaced.map(|rate| f64::from(rate.calls) * PAGE_SECONDS / rate.per.as_secs_f64());
+    let batches = spaced.map(|rate| f64::from(rate.calls) * seconds / rate.per.as_secs_f64());
     // nor more than a day has calls for
     let day = Quota::of(&facts.rates).map(|quota| f64::from(quota.calls));
     let batches = batches.chain(day).fold(f64::MAX, f64::min) / f64::from(facts.calls.max(1));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number; `as` saturates")]
     let batches = batches as u64;
-    (batches.max(1).saturating_mul(facts.batch as u64)).clamp(SMALLEST_PAGE, LARGEST_PAGE)
+    batches.max(1)
 }
 
 /// Asks what became of accepted work whose time has come: once for a run, whatever its rules. Gives the answers by
@@ -169,10 +185,14 @@ pub(super) async fn poll(
         }
         let all = pending.len();
         let held = held_persons(around, name, ledger).await?;
-        pending.retain(|pending| !held.concern(name, &pending.tags));
+        pending.retain(|pending| !held.concern(name, &pending.tags) && held.know(name, &pending.sources));
         if pending.len() < all {
             let tickets = all - pending.len();
-            tracing::info!(recipient = name, tickets, "work about persons under a hold is not looked at");
+            tracing::info!(
+                recipient = name,
+                tickets,
+                "work that is or may be about persons under a hold is not looked at"
+            );
         }
         if let Some(reason) = held.unknown(name) {
             tracing::warn!(
@@ -293,9 +313,12 @@ pub(super) async fn announce(
         if !leaving.is_empty() {
             // whoever came under a hold stays on the list
             let held = held_persons(around, name, ledger).await?;
-            leaving.retain(|tag| held.unknown(name).is_none() && !held.concern(name, &[*tag]));
+            leaving.retain(|(tag, source)| {
+                let is_known = held.unknown(name).is_none() && held.know(name, &[source.clone()].into());
+                is_known && !held.concern(name, &[*tag])
+            });
         }
-        staying.leave_out(name, leaving);
+        staying.leave_out(name, leaving.into_iter().map(|(tag, _)| tag));
     }
     for (step, ready) in prepared.plan.steps.iter().zip(&prepared.steps) {
         let Some(database) = prepared.databases.get(&step.database) else { continue };
@@ -490,7 +513,7 @@ async fn serve(
                 standing.insert(subject.tag(), Standing::unknown(reason));
                 continue;
             }
-            if pass.held.concern(&work.name, &[subject.tag()]) {
+            if pass.held.need(subject, &work.name) {
                 standing.insert(subject.tag(), Standing::shared());
                 continue;
             }
@@ -531,7 +554,8 @@ async fn serve(
                 let (work, _, open, _) = &mut all[i];
                 let tags: Vec<_> = open.iter().map(Subject::tag).collect();
                 let validity = validity(around, &work.name);
-                let asking = pages.store().begin_asking(&work.name, &tags, around.now, validity).await;
+                let source = held::source(&step.database, &step.table, work);
+                let asking = pages.store().begin_asking(&work.name, (&tags, &source), around.now, validity).await;
                 let asking = asking.map_err(ledger::Error::from)?;
                 for subject in open.iter_mut() {
                     if let Some(asking) = asking.get(&subject.tag()) {
@@ -545,15 +569,16 @@ async fn serve(
         failpoint::reach("before_call");
         let calls = due.iter().map(|&i| {
             let (work, _, open, _) = &all[i];
-            ask(around, work, open)
+            ask(around, work, open, book)
         });
         let results = join_all(calls).await;
         failpoint::reach("after_call");
         let mut events = Vec::new();
         let mut pages = book.pages().await;
-        let mut doubted = None;
-        for (((&i, number), asking), (answers, began)) in due.iter().zip(numbers).zip(&askings).zip(results) {
+        let (mut doubted, mut stopped) = (None, None);
+        for (((&i, number), asking), (answers, began, ended_by)) in due.iter().zip(numbers).zip(&askings).zip(results) {
             let (work, _, open, standing) = &mut all[i];
+            stopped = stopped.or(ended_by);
             let (gone, ended) = pass.gone.entry(work.name.clone()).or_default();
             for (subject, answer) in open.iter().zip(&answers) {
                 let is_news = !asking.get(&subject.tag()).is_some_and(Asking::explains_gone);
@@ -589,6 +614,9 @@ async fn serve(
         if let Some(doubted) = doubted {
             return Err(Failure::Refused(doubted));
         }
+        if let Some(failure) = stopped {
+            return Err(failure);
+        }
     }
 
     let keeper = (0..rows.len())
@@ -610,16 +638,34 @@ async fn serve(
     Ok(Served { keeper, silent })
 }
 
-/// One recipient about its subjects: one answer for each.
-async fn ask(around: &Surroundings<'_>, work: &RecipientWork, open: &[Subject]) -> (Vec<Answer>, Instant) {
+/// One recipient about its subjects: one answer for each. A slow one is asked for long, and somebody may come under a hold
+/// meanwhile: before each turn holds are looked at again. Delivers why the rest was not asked about.
+async fn ask(
+    around: &Surroundings<'_>,
+    work: &RecipientWork,
+    open: &[Subject],
+    book: &Book<'_>,
+) -> (Vec<Answer>, Instant, Option<Failure>) {
     let began = Instant::now();
-    let mut answers = match around.recipients.get(&work.name) {
-        Some(recipient) => recipient.delete(open).await,
-        None => Vec::new(),
-    };
-    // whom a connector forgets is asked about again
-    answers.resize_with(open.len(), || Answer::unreachable("the recipient gave no answer", None));
-    (answers, began)
+    let mut answers = Vec::with_capacity(open.len());
+    let opened = around.recipients.opened.get(&work.name);
+    for turn in open.chunks(opened.map_or(usize::MAX, |opened| opened.turn)) {
+        // the caller has just looked
+        if !answers.is_empty()
+            && let Err(failure) = book.check_holds().await
+        {
+            answers.resize_with(open.len(), || Answer::unreachable("not asked: holds were changed meanwhile", None));
+            return (answers, began, Some(failure));
+        }
+        let mut told = match opened {
+            Some(opened) => opened.recipient.delete(turn).await,
+            None => Vec::new(),
+        };
+        // whom a connector forgets is asked about again
+        told.resize_with(turn.len(), || Answer::unreachable("the recipient gave no answer", None));
+        answers.extend(told);
+    }
+    (answers, began, None)
 }
 
 /// Changes rows whose recipients are served, batch after batch. Delivers how many did not go after all.
@@ -905,5 +951,8 @@ mod tests {
         assert_eq!(page(&facts(1, 1, &[Rate::per_day(500)])), 500);
         assert_eq!(page(&facts(10_000, 1, &[Rate::per_hour(5000)])), LARGEST_PAGE);
         assert_eq!(page(&facts(usize::MAX, 0, &[])), LARGEST_PAGE);
+        assert_eq!(turn(&facts(50, 1, &[Rate::per_second(5)])), 250);
+        assert_eq!(turn(&facts(usize::MAX, 0, &[])), usize::MAX);
+        assert_eq!(turn(&facts(10, 1, &[Rate::per_hour(60)])), 10);
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     job::Job,
     ledger::{self, Clock, Ledger},
     outcome::{Outcome, Stop},
-    plan::{self, Hold, HoldScope, Options, Plan, Prepared, Said},
+    plan::{self, Hold, HoldScope, Options, Plan, Prepared, Said, SubjectThen},
     present,
     standing::Standing,
     store::{self, HoldTarget, Store},
@@ -361,7 +361,9 @@ pub fn planned_hold(stored: store::Hold) -> Option<Hold> {
         scope: match stored.target? {
             HoldTarget::Key(key) => HoldScope::Key(key),
             HoldTarget::Condition(condition) => HoldScope::Condition(condition),
-            HoldTarget::Person { subject, key, links } => HoldScope::Person { subject, key, links },
+            HoldTarget::Person { subject, key, links, not_theirs } => {
+                HoldScope::Person { subject, key, then: Some(SubjectThen { links, not_theirs }) }
+            }
         },
         matter: stored.matter,
         only_row: stored.only_row,

@@ -28,6 +28,9 @@ const FAILED: &str = "left_by_failure";
 /// The reason of rows that stay because they are more than a limit allows.
 const OVER_LIMITS: &str = "over_limits";
 
+/// The reason of rows that stay because a hold cannot be applied any more.
+const LOST_HOLD: &str = "held_back_by_lost_hold";
+
 /// The reason of rows that the plan counted and that had gone, or were not due any more, when their turn came.
 const NO_LONGER_DUE: &str = "no_longer_due";
 
@@ -339,6 +342,13 @@ impl RuleReport {
         };
         if rows > 0 {
             self.remaining.entry(reason.to_owned()).or_insert(rows);
+        }
+    }
+
+    /// So many due rows stay, since a hold cannot be applied any more.
+    pub(super) fn hold_back(&mut self, rows: u64) {
+        if rows > 0 {
+            self.remaining.insert(LOST_HOLD.to_owned(), rows);
         }
     }
 

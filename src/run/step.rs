@@ -57,7 +57,10 @@ pub(super) async fn run(
         report.result = RuleResult::Refused;
         report.message = Some(message);
         report.remaining = verify::reasons(&step.counts);
-        report.leave(step.counts.disposable());
+        match step.lost_holds.is_empty() {
+            true => report.leave(step.counts.disposable()),
+            false => report.hold_back(step.counts.disposable()),
+        }
         report.explain(&step.counts);
         ledger.append(vec![started(step), refusal, finished(&report)], &[]).await?;
         return Ok(report);

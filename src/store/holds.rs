@@ -15,8 +15,15 @@ pub enum HoldTarget {
     /// All rows that meet this SQL condition.
     Condition(String),
     /// Whatever is about one person: the subject of `sunset.yaml`, the primary key of the home row, and the links of the
-    /// subject. Nothing by which anybody else knows the person.
-    Person { subject: String, key: Vec<String>, links: Vec<PersonLink> },
+    /// subject, and the tables that were not theirs. Nothing by which anybody else knows the person.
+    Person {
+        subject: String,
+        key: Vec<String>,
+        links: Vec<PersonLink>,
+        /// Older holds do not have them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_theirs: Option<Vec<String>>,
+    },
 }
 
 /// Keys and conditions may be personal, so neither is shown.

@@ -205,6 +205,9 @@ const MIGRATIONS: &[&str] = &["
         tag text not null,
         primary key (table_path, tag)
     );
+", "
+    -- Where a person's identifiers were read when the recipient was asked: the table, and its columns.
+    alter table recipient_answers add column read_from text;
 "];
 
 /// The version that this program knows.

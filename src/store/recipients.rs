@@ -107,6 +107,8 @@ pub struct Pending {
     pub tags: Vec<Tag>,
     /// An earlier look found that the recipient has refused it, or that it has failed there.
     pub is_refused: bool,
+    /// Where their identifiers were read, as [`Store::begin_asking`] was told. `None`: before that was noted.
+    pub sources: BTreeSet<Option<String>>,
 }
 
 /// How many persons of a recipient are in one state.
@@ -250,7 +252,7 @@ impl Store {
     pub async fn begin_asking(
         &mut self,
         recipient: &str,
-        tags: &[Tag],
+        (tags, source): (&[Tag], &str),
         now: Timestamp,
         validity: Validity<'_>,
     ) -> Result<BTreeMap<Tag, Asking>, Error> {
@@ -262,12 +264,12 @@ impl Store {
         let mut before: BTreeMap<_, _> = before.into_iter().collect();
         let sql = sql!(
             self,
-            "insert into recipient_answers (recipient, tag, operation, state, first_asked_at)
-             select $1, value ->> 'tag', 'delete', 'asked', $3 from" objects("$2") "where true
+            "insert into recipient_answers (recipient, tag, operation, state, first_asked_at, read_from)
+             select $1, value ->> 'tag', 'delete', 'asked', $3, $6 from" objects("$2") "where true
              on conflict (recipient, tag) do update set state = 'asked', grade = null, request_id = null, ticket = null,
                  poll_after = null, first_asked_at = excluded.first_asked_at, settled_at = null, used_at = null,
                  used_by = null, notice = null, due_at = null, reminded_at = null, reason = null,
-                 asking = recipient_answers.asking + 1
+                 read_from = excluded.read_from, asking = recipient_answers.asking + 1
              where recipient_answers.used_at is not null and recipient_answers.used_by is distinct from $4
                  or recipient_answers.settled_at < $5"
         );
@@ -278,6 +280,7 @@ impl Store {
             now.as_second().into(),
             validity.run.unwrap_or("").into(),
             validity.since.as_second().into(),
+            source.into(),
         ];
         self.execute(sql, arguments).await?;
         let sql = sql!(
@@ -465,29 +468,31 @@ impl Store {
     }
 
     /// Persons whom the recipient has been asked about and who are not to come back to it: it works on them, or is through
-    /// with them, and that still counts (see [`Store::remembered`]).
-    pub async fn leaving(&mut self, recipient: &str, now: Timestamp) -> Result<Vec<Tag>, Error> {
-        let sql = "select tag from recipient_answers where recipient = $1 and coalesce(used_at, $2) >= $2
+    /// with them, and that still counts (see [`Store::remembered`]). Each with where their identifiers were read.
+    pub async fn leaving(&mut self, recipient: &str, now: Timestamp) -> Result<Vec<(Tag, Option<String>)>, Error> {
+        let sql = "select tag, read_from from recipient_answers where recipient = $1 and coalesce(used_at, $2) >= $2
                    and (settled_at is not null or ticket is not null)";
-        let rows: Vec<(String,)> = self.fetch(sql, vec![recipient.into(), (now.as_second() - DAY).into()]).await?;
-        rows.iter().map(|(tag,)| tag_of(tag)).collect()
+        let rows: Vec<(String, Option<String>)> =
+            self.fetch(sql, vec![recipient.into(), (now.as_second() - DAY).into()]).await?;
+        rows.into_iter().map(|(tag, source)| Ok((tag_of(&tag)?, source))).collect()
     }
 
     /// Accepted work whose time to be asked about has come, by ticket.
     pub async fn pending(&mut self, recipient: &str, now: Timestamp) -> Result<Vec<Pending>, Error> {
-        let sql = "select ticket, tag, state from recipient_answers
+        let sql = "select ticket, tag, state, read_from from recipient_answers
                    where recipient = $1 and ticket is not null and poll_after <= $2 order by ticket, tag";
-        let rows: Vec<(String, String, String)> =
+        let rows: Vec<(String, String, String, Option<String>)> =
             self.fetch(sql, vec![recipient.into(), now.as_second().into()]).await?;
         let mut pending: Vec<Pending> = Vec::new();
-        for (ticket, tag, state) in rows {
+        for (ticket, tag, state, source) in rows {
             let (tag, is_refused) = (tag_of(&tag)?, state == "refused");
             match pending.last_mut() {
                 Some(last) if last.ticket == ticket => {
                     last.tags.push(tag);
                     last.is_refused |= is_refused;
+                    last.sources.insert(source);
                 }
-                _ => pending.push(Pending { ticket, tags: vec![tag], is_refused }),
+                _ => pending.push(Pending { ticket, tags: vec![tag], is_refused, sources: [source].into() }),
             }
         }
         Ok(pending)

@@ -55,10 +55,19 @@ pub(super) async fn r#move(
     let is_named = !args.key.is_empty() || !args.person.find.is_empty() || args.person.find_file.is_some();
     let named = match (is_named, &known.target) {
         (true, _) => person::named(&args.person, &args.key)?,
-        (false, Some(HoldTarget::Person { key, .. } | HoldTarget::Key(key))) => Named::Key(key.clone()),
+        (false, Some(HoldTarget::Person { subject: of, key, .. })) if *of == subject.name => Named::Key(key.clone()),
+        (false, Some(HoldTarget::Key(key))) => Named::Key(key.clone()),
         (false, _) => return Err(Stop::invalid("who is meant? name the person with --key, --find or --find-file")),
     };
     let (table, target, binding, open) = meant(job, subject, &named, console).await?;
+    if !is_named && table != known.table {
+        // the same key names somebody else there
+        let message = format!(
+            "hold {} is on {}, and the home of `{}` is {table}: name the person with --key, --find or --find-file",
+            args.id, known.table, subject.name
+        );
+        return Err(Stop::invalid(message));
+    }
     let new = NewHold {
         table,
         target,
@@ -92,25 +101,46 @@ async fn meant(
     console: &mut Console,
 ) -> anyhow::Result<Meant> {
     let mut found = person::locate(job, subject, named).await?;
-    let (open, unavailable) = plan::open_databases(job, subject.databases()).await;
+    let (mut open, unavailable) = plan::open_databases(job, subject.databases()).await;
     for (name, why) in &unavailable {
-        console.error(&format!("what stays in database {name} cannot be counted: {}", why.reason));
-    }
-    for link in &subject.links {
-        let Some(database) = open.get(&link.table.database) else { continue };
-        subject::linked(subject, link, &found.table, &found.values, &database.catalog).map_err(|why| {
-            Stop::invalid(format!("`links` of subject `{}` cannot be used: {why}; see `sunset validate`", subject.name))
-        })?;
+        console.error(&format!(
+            "what stays in database {name} cannot be counted, and its tables are not found again under other names until the \
+             hold is moved: {}",
+            why.reason
+        ));
     }
     for doubt in subject::doubts(subject, &found.table, &found.values, &open) {
         console.note(&doubt);
     }
     let keys = Keys::parse(&job.settings.keys)?;
     let tag_key = keys.tag.first().ok_or_else(|| Stop::invalid("`keys.tag` in sunset.yaml is missing"))?;
-    let links = subject::links_of(subject, &found.table, &found.values, tag_key);
+    let mut links = subject::links_of(subject, &found.table, &found.values, tag_key);
+    for (link, noted) in subject.links.iter().zip(&mut links) {
+        let Some(database) = open.get_mut(&link.table.database) else { continue };
+        let unusable = |why| {
+            Stop::invalid(format!("`links` of subject `{}` cannot be used: {why}; see `sunset validate`", subject.name))
+        };
+        let theirs = subject::table_of(&database.catalog, &link.table).map_err(unusable)?.clone();
+        let engine = database.catalog.engine;
+        let person = (&found.table, &found.values);
+        let rows = subject::linked_rows(subject, link, person, (&theirs, engine)).map_err(unusable)?;
+        let rows = match rows {
+            Some(held) => {
+                let condition = held.rows.sql(database.dialect, &database.dialect.row(&theirs.name));
+                let statement = statements::count_where(database.dialect, &theirs.name, &condition.hidden());
+                // whoever cannot count them is told so when all are counted
+                database.connection.fetch(&statement).await.map_or(0, number)
+            }
+            None => 0,
+        };
+        let columns: Vec<_> = link.columns.iter().map(|column| column.theirs.clone()).collect();
+        noted.binding = Some(plan::binding(database, &theirs, &columns, rows).await?);
+        noted.name = Some(theirs.name);
+    }
     let binding = plan::binding(&mut found.home, &found.table, &found.table.primary_key, 1).await?;
     let table = format!("{}.{}", subject.home.database, found.table.name);
-    let target = HoldTarget::Person { subject: subject.name.clone(), key: found.person.key, links };
+    let not_theirs = Some(subject.not_theirs.iter().map(ToString::to_string).collect());
+    let target = HoldTarget::Person { subject: subject.name.clone(), key: found.person.key, links, not_theirs };
     Ok((table, target, binding, open))
 }
 
@@ -130,7 +160,10 @@ async fn tell(job: &Job, hold: &Hold, mut open: BTreeMap<String, OpenDatabase>, 
                 continue;
             }
         };
-        bound.lost.iter().for_each(|lost| console.error(lost));
+        if !bound.lost.is_empty() {
+            bound.lost.iter().for_each(|lost| console.error(lost));
+            continue;
+        }
         let (dialect, catalog) = (open.dialect, &open.catalog);
         let mut found = Vec::new();
         for table in bound.tables(dialect, catalog) {

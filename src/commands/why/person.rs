@@ -113,7 +113,7 @@ pub(in crate::commands) async fn life(
         id: 0,
         database: subject.home.database.clone(),
         table: table.clone(),
-        scope: HoldScope::Person { subject: subject.name.clone(), key: key.clone(), links: Vec::new() },
+        scope: HoldScope::Person { subject: subject.name.clone(), key: key.clone(), then: None },
         matter: String::new(),
         only_row: false,
         binding: None,

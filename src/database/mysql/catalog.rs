@@ -79,10 +79,11 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
         references.push((TableName { schema, name }, TableName { schema: other_schema, name: other_name }));
     }
     let referrers = referrers(&references, &[schema.as_str(), database]);
+    let outside = referred(&references, &[schema.as_str(), database], &referrers);
     let within = |select: &str, schema_column: &str, table_column: &str, order: &str| {
         let mut sql = format!("{select}({schema_column} = ?");
         let mut args = vec![text(&schema)];
-        for table in &referrers {
+        for table in referrers.iter().chain(&outside) {
             sql.push_str(&format!(" or ({schema_column} = ? and {table_column} = ?)"));
             args.extend([text(&table.schema), text(&table.name)]);
         }
@@ -208,6 +209,7 @@ pub(super) async fn read(connection: &mut dyn Connection, database: &str) -> Res
         assembly.trigger(&schema, &table, trigger);
     }
     let mut catalog = assembly.finish(Engine::Mysql, version, schema.clone(), schema);
+    catalog.outside = outside;
     catalog.hides_foreign_keys = connection.fetch(&Statement::new(SEES_ALL)).await?.is_empty();
     Ok(catalog)
 }
@@ -221,6 +223,19 @@ fn referrers(references: &[(TableName, TableName)], database: &[&str]) -> Vec<Ta
         let next = references.iter().find(|(from, to)| !leads_here(from) && leads_here(to));
         let Some((from, _)) = next else { return found };
         found.push(from.clone());
+    }
+}
+
+/// The tables elsewhere that rows of this database and of those belong to, directly or over others: a hold may be on them.
+fn referred(references: &[(TableName, TableName)], database: &[&str], referrers: &[TableName]) -> Vec<TableName> {
+    let mut found: Vec<TableName> = Vec::new();
+    loop {
+        let is_known = |table: &TableName| {
+            database.contains(&table.schema.as_str()) || referrers.contains(table) || found.contains(table)
+        };
+        let next = references.iter().find(|(from, to)| is_known(from) && !is_known(to));
+        let Some((_, to)) = next else { return found };
+        found.push(to.clone());
     }
 }
 

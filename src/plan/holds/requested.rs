@@ -9,7 +9,10 @@ use crate::{
     catalog::{Catalog, Table, TableName},
     database::{Belonging, Dialect, HeldRows, KeyColumn, Rows, statements},
     job::Job,
-    plan::subject::{self, Known},
+    plan::{
+        places::Places,
+        subject::{self, Known},
+    },
     sql::Sql,
 };
 use std::collections::BTreeSet;
@@ -17,7 +20,7 @@ use std::collections::BTreeSet;
 impl Bound {
     /// No request yet: how rows of a database belong to others, by declared foreign keys.
     pub(in crate::plan) fn of_requests(job: &Job, database: &str, catalog: &Catalog) -> Self {
-        let mut links = ties(job, database, catalog);
+        let mut links = ties(job, &BTreeSet::from([database]), &Places::default(), catalog);
         links.retain(|tie| tie.is_declared);
         Self { links, ..Self::default() }
     }
@@ -59,13 +62,13 @@ impl Bound {
             let table = subject::table_of(catalog, &link.table)?;
             let linked = match shared.contains(&position) {
                 true => None,
-                false => subject::linked(subject, link, &known.home, &known.values, catalog)?,
+                false => subject::linked(known, link, table, catalog.engine)?,
             };
             let columns: Vec<_> = link.columns.iter().filter_map(|column| table.column(&column.theirs)).collect();
             let columns = columns.into_iter().map(KeyColumn::from).collect();
-            let rows = linked.iter().map(|(_, held)| held.rows.clone()).collect();
+            let rows = linked.iter().map(|held| held.rows.clone()).collect();
             self.claims.push(Claim { request: id, table: table.name.clone(), link: position, columns, rows });
-            held.extend(linked);
+            held.extend(linked.map(|held| (table.name.clone(), held)));
         }
         if let Some((table, _)) = held.first() {
             let table = table.clone();

@@ -92,6 +92,12 @@ impl Names for Files<'_> {
     }
 }
 
+/// Where an entry of the settings leads to, as far as its URL tells: the server with its database, and the schema that a name
+/// without one means.
+pub fn place_of(settings: &crate::settings::DatabaseSettings, directory: &std::path::Path) -> (String, String) {
+    whereabouts(settings.url.expose_secret(), settings.engine, directory)
+}
+
 /// The server and database that a URL leads to, and the schema that a name without one means, as far as a URL tells.
 fn whereabouts(url: &str, engine: Engine, directory: &std::path::Path) -> (String, String) {
     if engine == Engine::Sqlite {

@@ -10,7 +10,7 @@ mod persons;
 mod values;
 
 pub use check::{check, databases_of};
-pub(super) use persons::{FoundPerson, Known, held_in};
+pub(super) use persons::{FoundPerson, Known};
 pub use persons::{Persons, doubts, links_of};
 pub use values::{Comparison, Incomparable};
 
@@ -261,20 +261,28 @@ pub fn comparisons<'a>(
 ///
 /// # Errors
 /// As [`comparisons`].
-pub fn linked(
+pub fn linked_rows(
     subject: &Subject,
     link: &SubjectLink,
-    home: &Table,
-    values: &Values,
-    catalog: &Catalog,
-) -> Result<Option<(crate::catalog::TableName, HeldRows)>, String> {
-    let theirs = table_of(catalog, &link.table)?;
+    (home, values): (&Table, &Values),
+    (theirs, engine): (&Table, Engine),
+) -> Result<Option<HeldRows>, String> {
     let mut columns: Vec<Spelled> = Vec::new();
-    for (column, comparison) in comparisons(subject, link, home, (theirs, catalog.engine))? {
+    for (column, comparison) in comparisons(subject, link, home, (theirs, engine))? {
         match comparison.spelled(values.of(&column.ours)) {
             Some(spelled) => columns.push(spelled),
             None => return Ok(None),
         }
     }
-    Ok(Some((theirs.name.clone(), HeldRows { rows: Rows::Spelled(columns), alone: false })))
+    Ok(Some(HeldRows { rows: Rows::Spelled(columns), alone: false }))
+}
+
+/// The same for a person who has been looked up.
+pub(super) fn linked(
+    known: &Known,
+    link: &SubjectLink,
+    theirs: &Table,
+    engine: Engine,
+) -> Result<Option<HeldRows>, String> {
+    linked_rows(&known.subject, link, (&known.home, &known.values), (theirs, engine))
 }

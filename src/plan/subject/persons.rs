@@ -5,15 +5,16 @@
 
 use super::{Values, comparisons, home_of, look_up};
 use crate::{
-    catalog::{PersonLink, Table, TableName},
+    catalog::{Form, PersonLink, Table, TableName, TablePath},
     database::{Connection, Error, ErrorKind},
     evidence::{keys::Keys, tag::TagKey},
     job::Job,
     plan::{
-        HoldScope,
+        HoldScope, SubjectThen,
         holds::{self, Hold},
         open::{OpenDatabase, Unavailable},
         open_database,
+        places::Places,
     },
     settings::{Subject, SubjectLink},
     sql::Statement,
@@ -26,6 +27,8 @@ pub struct Persons {
     /// The databases of the home tables that can be reached.
     homes: BTreeMap<String, OpenDatabase>,
     found: Vec<FoundPerson>,
+    /// Where the names of the settings lead to.
+    pub(in crate::plan) places: Places,
     /// Databases in which nothing may be done since a home cannot be asked.
     pub unavailable: BTreeMap<String, Unavailable>,
 }
@@ -46,6 +49,36 @@ pub(in crate::plan) struct Known {
     pub values: Values,
     names: Vec<String>,
     statement: Statement,
+    /// What the subject was when the hold was added.
+    then: Option<SubjectThen>,
+}
+
+impl Known {
+    /// The subject's links, each as it was when the hold was added.
+    pub fn links(&self) -> impl Iterator<Item = (&SubjectLink, Option<&PersonLink>)> {
+        let then = |link: &SubjectLink| self.then.as_ref()?.links.iter().find(|then| is_link(link, then));
+        self.subject.links.iter().map(move |link| (link, then(link)))
+    }
+
+    /// Tables at which the way over foreign keys ends, now and when the hold was added.
+    pub fn ends(&self) -> impl Iterator<Item = &TablePath> {
+        self.subject.not_theirs.iter().filter(|path| !self.is_later(path))
+    }
+
+    /// Tables that came into `not_theirs` since: the hold does not let go of their rows for that.
+    pub fn later_ends(&self) -> impl Iterator<Item = &TablePath> {
+        self.subject.not_theirs.iter().filter(|path| self.is_later(path))
+    }
+
+    fn is_later(&self, path: &TablePath) -> bool {
+        let then = self.then.as_ref().and_then(|then| then.not_theirs.as_ref());
+        then.is_some_and(|then| !then.contains(&path.to_string()))
+    }
+}
+
+/// The settings have the link as it was.
+fn is_link(link: &SubjectLink, then: &PersonLink) -> bool {
+    link.table.to_string() == then.table && link.words() == then.columns
 }
 
 impl Persons {
@@ -55,16 +88,18 @@ impl Persons {
     /// The ledger's keys cannot be read.
     pub async fn look_up(job: &Job, all: &[Hold]) -> anyhow::Result<Self> {
         let mut persons = Self::default();
+        if all.is_empty() {
+            return Ok(persons);
+        }
+        persons.places = Places::look_up(job, &reached(job, all)).await;
         if !all.iter().any(|hold| matches!(hold.scope, HoldScope::Person { .. })) {
             return Ok(persons);
         }
         let keys = Keys::parse(&job.settings.keys)?.tag;
         for hold in all {
-            let HoldScope::Person { subject: name, key, links } = &hold.scope else { continue };
+            let HoldScope::Person { subject: name, key, then } = &hold.scope else { continue };
             let subject = job.settings.subjects.get(name);
-            let mut databases: BTreeSet<String> = [hold.database.clone()].into();
-            databases.extend(links.iter().filter_map(|link| Some(link.table.split_once('.')?.0.to_owned())));
-            databases.extend(subject.iter().flat_map(|subject| subject.databases()).map(str::to_owned));
+            let databases: BTreeSet<String> = reached_by(job, hold).map(str::to_owned).collect();
             let Some(subject) = subject else {
                 let outcome = Err(format!("its subject `{name}` is not in sunset.yaml"));
                 persons.found.push(FoundPerson { hold: hold.id, databases, outcome });
@@ -72,7 +107,7 @@ impl Persons {
             };
             let outcome = match persons.open(job, &subject.home.database).await {
                 Some(unavailable) => Err(unavailable),
-                None => persons.ask(subject, (hold, key), links, &keys).await,
+                None => persons.ask(subject, (hold, key), then.as_ref(), &keys).await,
             };
             let outcome = outcome.unwrap_or_else(|unavailable| {
                 let reason = format!(
@@ -99,8 +134,13 @@ impl Persons {
         unavailable: &mut BTreeMap<String, Unavailable>,
     ) {
         for (name, why) in &self.unavailable {
-            if databases.remove(name).is_some() {
-                unavailable.insert(name.clone(), why.clone());
+            // over whatever name it was opened
+            let leads_there =
+                |(known, open): &(&String, &OpenDatabase)| self.places.names_of(known, open).contains(name.as_str());
+            let closed: Vec<_> = databases.iter().filter(leads_there).map(|(name, _)| name.clone()).collect();
+            for name in closed {
+                databases.remove(&name);
+                unavailable.insert(name, why.clone());
             }
         }
     }
@@ -113,13 +153,13 @@ impl Persons {
         &mut self,
         subject: &Subject,
         (hold, key): (&Hold, &[String]),
-        links: &[PersonLink],
+        then: Option<&SubjectThen>,
         keys: &[TagKey],
     ) -> Result<Result<Known, String>, Unavailable> {
         let Some(home) = self.homes.get_mut(&subject.home.database) else {
             return Ok(Err(format!("its database `{}` is not in sunset.yaml", subject.home.database)));
         };
-        match known(subject, home, (hold, key), links, keys).await {
+        match known(subject, home, (hold, key), then, keys).await {
             Ok(outcome) => Ok(outcome),
             Err(error) if matches!(error.kind, ErrorKind::Other | ErrorKind::Constraint) => {
                 Ok(Err(format!("its person cannot be looked up any more: {error}")))
@@ -246,7 +286,7 @@ async fn known(
     subject: &Subject,
     home: &mut OpenDatabase,
     (hold, key): (&Hold, &[String]),
-    links: &[PersonLink],
+    then: Option<&SubjectThen>,
     keys: &[TagKey],
 ) -> Result<Result<Known, String>, Error> {
     let (names, statement) = match look_up(subject, home, key) {
@@ -274,15 +314,20 @@ async fn known(
         return Ok(Err(format!("{} has no row with its key any more", subject.home)));
     };
     let values = Values::read(home.catalog.engine, &table, &names, row);
+    let links = then.map_or(&[][..], |then| &then.links);
     for then in links {
-        let Some(link) =
-            subject.links.iter().find(|link| link.table.to_string() == then.table && link.words() == then.columns)
-        else {
+        let Some(link) = subject.links.iter().find(|link| is_link(link, then)) else {
             return Ok(Err(format!(
                 "`links` of `{}` does not have {} with {} any more, which the hold was added with",
                 subject.name, then.table, then.columns
             )));
         };
+        if then.calling_code.is_some() && then.calling_code != calling_code(subject, link) {
+            return Ok(Err(format!(
+                "`country_calling_code` of `{}` is another one since the hold was added, so {} is linked to other numbers",
+                subject.name, then.table
+            )));
+        }
         let Some(tag_key) = keys.iter().find(|key| key.id() == then.tag_key) else {
             return Ok(Err(format!(
                 "`keys.tag` does not have the key {} any more, by which a change of what links {} is noticed",
@@ -296,7 +341,17 @@ async fn known(
             )));
         }
     }
-    Ok(Ok(Known { subject: subject.clone(), home: table, values, names, statement }))
+    let added = subject.links.iter().find(|link| !links.iter().any(|then| is_link(link, then)));
+    if let Some(link) = added.filter(|_| then.is_some()) {
+        // without a tag of that time nobody would notice that the value changes
+        return Ok(Err(format!(
+            "`links` of `{}` has {} with {} now, which the hold was added without",
+            subject.name,
+            link.table,
+            link.words()
+        )));
+    }
+    Ok(Ok(Known { subject: subject.clone(), home: table, values, names, statement, then: then.cloned() }))
 }
 
 /// The links of a subject, with tags of the person's values, as a hold keeps them.
@@ -306,8 +361,33 @@ pub fn links_of(subject: &Subject, home: &Table, values: &Values, key: &TagKey) 
         columns: link.words(),
         tag_key: key.id().to_owned(),
         tag: tag(subject, link, home, values, key),
+        calling_code: calling_code(subject, link),
+        name: None,
+        binding: None,
     };
     subject.links.iter().map(link).collect()
+}
+
+/// The subject's, where the link compares phone numbers.
+fn calling_code(subject: &Subject, link: &SubjectLink) -> Option<String> {
+    let has_phones = link.columns.iter().any(|column| column.form == Form::Phone);
+    subject.country_calling_code.clone().filter(|_| has_phones)
+}
+
+/// The databases that the person of a hold has rows in: by the settings now, and by those of the time when the hold was added.
+fn reached_by<'a>(job: &'a Job, hold: &'a Hold) -> impl Iterator<Item = &'a str> {
+    let (subject, then) = match &hold.scope {
+        HoldScope::Person { subject, then, .. } => (job.settings.subjects.get(subject), then.as_ref()),
+        HoldScope::Key(_) | HoldScope::Condition(_) => (None, None),
+    };
+    let links = then.into_iter().flat_map(|then| &then.links);
+    let then = links.filter_map(|link| Some(link.table.split_once('.')?.0));
+    [hold.database.as_str()].into_iter().chain(then).chain(subject.into_iter().flat_map(|subject| subject.databases()))
+}
+
+/// The databases that holds reach.
+fn reached<'a>(job: &'a Job, holds: &'a [Hold]) -> BTreeSet<&'a str> {
+    holds.iter().flat_map(|hold| reached_by(job, hold)).collect()
 }
 
 /// Different spellings of a value have the same tag.
@@ -331,19 +411,6 @@ fn tag(subject: &Subject, link: &SubjectLink, home: &Table, values: &Values, key
     let mut parts = vec!["subject".to_owned(), subject.name.clone(), table, words];
     parts.extend(link.columns.iter().map(plain));
     hex::encode(key.tag("", &parts))
-}
-
-/// The tables that a hold's person is linked to in this database, as rows to be held.
-pub(in crate::plan) fn held_in(
-    known: &Known,
-    database: &str,
-    catalog: &crate::catalog::Catalog,
-) -> Result<Vec<(crate::catalog::TableName, crate::database::HeldRows)>, String> {
-    let mut held = Vec::new();
-    for link in known.subject.links.iter().filter(|link| link.table.database == database) {
-        held.extend(super::linked(&known.subject, link, &known.home, &known.values, catalog)?);
-    }
-    Ok(held)
 }
 
 /// Columns of links without a value, or whose value is not what its form says, in words without the values.

@@ -64,7 +64,15 @@ impl Comparison<'_> {
         match self.form {
             Form::Email => spelled(Spelling::Address, addresses(&text), Vec::new()),
             Form::Phone => match self.calling_code.and_then(|code| phone::spellings(&text, code)) {
-                Some(digits) => spelled(Spelling::Digits, digits, Vec::new()),
+                Some(mut digits) => {
+                    if Sort::of(self.theirs) == Sort::Number {
+                        // a column of numbers keeps no zero in front
+                        digits.extend(digits.clone().iter().map(|text| text.trim_start_matches('0').to_owned()));
+                        digits.sort();
+                        digits.dedup();
+                    }
+                    spelled(Spelling::Digits, digits, Vec::new())
+                }
                 // what is no number may be the same no number there, or its digits
                 None => match digits(&text) {
                     digits if digits.is_empty() => spelled(Spelling::Trimmed, vec![text], Vec::new()),
@@ -150,7 +158,9 @@ impl Comparison<'_> {
         match self.form {
             Form::Email => address(&text),
             Form::Phone => phone::international(&text, self.calling_code).number().unwrap_or(text),
-            Form::Number => number(&text),
+            Form::Number if text.is_empty() => text,
+            // nought is a number, and no value is none
+            Form::Number => Some(number(&text)).filter(|number| !number.is_empty()).unwrap_or_else(|| "0".to_owned()),
             Form::Text => text,
         }
     }
@@ -189,7 +199,9 @@ impl Sort {
             (ColumnKind::Float, _) => Self::Other,
             (_, Values::Integer { .. } | Values::Decimal { .. } | Values::Number) => Self::Number,
             (_, Values::Date { .. }) => Self::Date,
-            (_, Values::Text | Values::Words { .. } | Values::Any | Values::Other) => Self::Text,
+            (_, Values::Text | Values::Words { .. } | Values::Any) => Self::Text,
+            (ColumnKind::Text, Values::Other) => Self::Text,
+            // arrays, documents, ranges, geometry: none of them equals a value as a whole
             _ => Self::Other,
         }
     }
@@ -375,6 +387,8 @@ mod tests {
                 && check(&number, &number, Form::Phone)
         );
         assert!(!check(&number, &bytes, Form::Text) && !check(&text, &float, Form::Text));
+        // an array has other texts than what is in it
+        assert!(!check(&text, &of(ColumnKind::Other, Values::Other), Form::Text));
         assert!(!check(&number, &text, Form::Email) && !check(&bytes, &text, Form::Phone));
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     database::{Connection, Dialect, Error, Row, statements},
     plan::ReadTable,
     run::batch::Along,
+    sql::Statement,
 };
 use std::{
     collections::{BTreeMap, HashSet},
@@ -51,7 +52,7 @@ impl<'a> Bystanders<'a> {
     }
 
     pub async fn read_before(&mut self, connection: &mut dyn Connection, dialect: &dyn Dialect) -> Result<(), Error> {
-        let statement = statements::whole_table(dialect, &self.read.table, &self.read.key, &self.read.columns);
+        let statement = self.statement(dialect);
         let (own, keys, width) = (&self.own, &mut self.keys, self.read.key.len());
         let mut sums = Sums::of(self.read);
         let mut each = |row: Row| {
@@ -65,7 +66,7 @@ impl<'a> Bystanders<'a> {
     }
 
     pub async fn read_after(&mut self, connection: &mut dyn Connection, dialect: &dyn Dialect) -> Result<(), Error> {
-        let statement = statements::whole_table(dialect, &self.read.table, &self.read.key, &self.read.columns);
+        let statement = self.statement(dialect);
         let (own, keys, width) = (&self.own, &self.keys, self.read.key.len());
         let mut sums = Sums::of(self.read);
         let mut each = |row: Row| {
@@ -80,19 +81,26 @@ impl<'a> Bystanders<'a> {
         Ok(())
     }
 
+    fn statement(&self, dialect: &dyn Dialect) -> Statement {
+        let ReadTable { table, key, columns, only, .. } = self.read;
+        statements::whole_table(dialect, table, key, columns, only.as_ref())
+    }
+
     /// What has changed in rows that the batch leaves alone, in words.
     pub fn difference(&self) -> Option<String> {
         let table = &self.read.table;
         if self.after.rows < self.before.rows {
             let rows = self.before.rows - self.after.rows;
-            return Some(format!("removes rows of `{table}` that the rule leaves ({rows} in the first batch)"));
+            let what = if self.read.only.is_some() { "are under a hold" } else { "the rule leaves" };
+            return Some(format!("removes rows of `{table}` that {what} ({rows} in the first batch)"));
         }
         let columns = self.before.columns.iter().zip(&self.after.columns).zip(&self.read.columns);
         let changed: Vec<_> = columns
             .filter(|((before, after), _)| before != after)
             .map(|(_, column)| format!("`{}`", column.name))
             .collect();
-        (!changed.is_empty()).then(|| format!("changes {} of `{table}`, which rules read", changed.join(", ")))
+        let why = if self.read.only.is_some() { "in rows under a hold" } else { "which rules read" };
+        (!changed.is_empty()).then(|| format!("changes {} of `{table}`, {why}", changed.join(", ")))
     }
 }
 

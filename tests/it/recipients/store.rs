@@ -41,7 +41,7 @@ async fn what_is_settled_stays_and_what_is_pending_is_found_in_time() {
         let later = now + 10.minutes();
         let mut both = vec![tags[1], tags[2]];
         both.sort_unstable();
-        let pending = Pending { ticket: "prj_1".into(), tags: both, is_refused: false };
+        let pending = Pending { ticket: "prj_1".into(), tags: both, is_refused: false, sources: [None].into() };
         assert_eq!(store.pending("shop", later).await.unwrap(), [pending]);
 
         // Later answers: settled stays settled, the first time stays the first.
@@ -66,12 +66,22 @@ async fn an_answer_ends_with_its_row_and_with_its_time() {
         let now: Timestamp = "2026-11-22T02:30:00Z".parse().unwrap();
         let tag = subject(&[("customer", "a")]).tag();
         let in_run = |run| Validity { since: now, run: Some(run) };
-        let first = store.begin_asking("shop", &[tag], now, in_run("one")).await.unwrap().remove(&tag).unwrap();
+        let first = store
+            .begin_asking("shop", (&[tag], "core.t: id = id"), now, in_run("one"))
+            .await
+            .unwrap()
+            .remove(&tag)
+            .unwrap();
         assert_eq!((first.since, first.number, first.explains_gone()), (now, 1, false));
 
         // Killed before there was an answer: the same asking, and nobody wonders that the copy is gone.
         let later = now + 1.hours();
-        let again = store.begin_asking("shop", &[tag], later, in_run("two")).await.unwrap().remove(&tag).unwrap();
+        let again = store
+            .begin_asking("shop", (&[tag], "core.t: id = id"), later, in_run("two"))
+            .await
+            .unwrap()
+            .remove(&tag)
+            .unwrap();
         assert_eq!((again.since, again.number, again.explains_gone()), (now, 1, true));
 
         let answer = Remembered::new(tag, "delete", &Answer::confirmed(Grade::E1), later);
@@ -84,14 +94,24 @@ async fn an_answer_ends_with_its_row_and_with_its_time() {
             "for other rows of the run"
         );
         assert_eq!(store.remembered("shop", &[tag], in_run("three")).await.unwrap().len(), 0);
-        let back = store.begin_asking("shop", &[tag], later, in_run("three")).await.unwrap().remove(&tag).unwrap();
+        let back = store
+            .begin_asking("shop", (&[tag], "core.t: id = id"), later, in_run("three"))
+            .await
+            .unwrap()
+            .remove(&tag)
+            .unwrap();
         assert_eq!((back.since, back.number), (later, 2));
 
         let answer = Remembered::new(tag, "delete", &Answer::confirmed(Grade::E1), later);
         store.remember("shop", &[answer]).await.unwrap();
         let expired = Validity { since: later + 1.seconds(), run: Some("four") };
         assert_eq!(store.remembered("shop", &[tag], expired).await.unwrap().len(), 0);
-        let anew = store.begin_asking("shop", &[tag], later + 1.hours(), expired).await.unwrap().remove(&tag).unwrap();
+        let anew = store
+            .begin_asking("shop", (&[tag], "core.t: id = id"), later + 1.hours(), expired)
+            .await
+            .unwrap()
+            .remove(&tag)
+            .unwrap();
         assert_eq!((anew.number, anew.explains_gone()), (3, true));
     })
     .await;
@@ -104,7 +124,7 @@ async fn a_refusal_of_accepted_work_stays() {
         let mut store = Store::open(&settings).await.unwrap();
         let now: Timestamp = "2026-11-22T02:30:00Z".parse().unwrap();
         let tag = subject(&[("customer", "a")]).tag();
-        store.begin_asking("shop", &[tag], now, Validity::ALWAYS).await.unwrap();
+        store.begin_asking("shop", (&[tag], "core.t: id = id"), now, Validity::ALWAYS).await.unwrap();
         let accepted = Answer::accepted("job-1", Duration::ZERO);
         store.remember("shop", &[Remembered::new(tag, "delete", &accepted, now)]).await.unwrap();
         store.keep_waiting("shop", "job-1", &Answer::unreachable("down", None), now).await.unwrap();

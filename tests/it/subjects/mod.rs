@@ -10,6 +10,7 @@ use sunset::catalog::Engine;
 
 mod changes;
 mod diagnostics;
+mod names;
 mod odd;
 mod recipients;
 mod spellings;

@@ -148,7 +148,46 @@ async fn nobody_is_asked_about_a_held_person_over_rows_of_others(core: Bench) {
     assert_eq!(crm.heard(), ["POST /jobs {\"who\":\"C-009\"}"]);
 }
 
+/// Other letters and blanks, in another database: it is the same person to the recipient.
+async fn another_spelling_is_the_same_person(core: Bench) {
+    let (company, crm) = company(core).await;
+    company.helpdesk.script("create table guests (id {int} primary key, who {text}, day {date})").await;
+    company.helpdesk.script("insert into guests values (1, ' c-001', '2001-01-01'), (2, 'C-009', '2001-01-01')").await;
+    company.core.rules(&format!(
+        "{}\n- {{id: guests, table: helpdesk.guests, starting_point: day, retention_period: 1 year, disposition: erase, \
+         recipients: [crm: {{who: who, shared: ask}}]}}",
+        RULES
+    ));
+    company.hold(&["--key", "1"]);
+    company.core.sunset(&["run", "--now", company.core.now, "--rule", "guests"]);
+    assert_eq!(crm.heard(), ["POST /jobs {\"who\":\"C-009\"}"]);
+}
+
+/// The rule that asked is not there any more, or reads something else: nobody can tell whom its work is about.
+async fn accepted_work_of_rules_that_changed_is_left_alone(core: Bench) {
+    let (company, crm) = company(core).await;
+    company.run(&[]);
+    assert!(crm.heard().join("\n").contains("C-001"));
+    let hold = company.hold(&["--key", "1"]);
+    for (day, rules) in [
+        ("2026-11-23", RULES.replace(", recipients: [crm: {who: customer_no}]", "")),
+        ("2026-11-24", RULES.replace("{who: customer_no}", "{who: phone}")),
+    ] {
+        company.core.rules(&rules);
+        company.core.sunset(&["run", "--now", day]);
+        let heard = crm.heard();
+        assert!(["p-2", "p-3"].iter().all(|who| crm.is_looked_at(&heard, who)), "{heard:?}");
+        assert!(!["C-001", "C-002", "p-1"].iter().any(|who| crm.is_looked_at(&heard, who)), "{heard:?}");
+    }
+    company.core.sunset(&["hold", "release", &hold, "--reason", "r", "--owner", "o"]).expect(0);
+    company.core.sunset(&["run", "--now", "2026-11-25"]);
+    let heard = crm.heard();
+    assert!(["C-001", "C-002", "p-1"].iter().all(|who| crm.is_looked_at(&heard, who)), "{heard:?}");
+}
+
 on_every_engine!(
+    another_spelling_is_the_same_person,
+    accepted_work_of_rules_that_changed_is_left_alone,
     nobody_is_asked_about_a_held_person_over_rows_of_others,
     nobody_is_asked_about_a_held_person,
     accepted_work_about_a_held_person_is_left_alone

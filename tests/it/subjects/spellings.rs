@@ -81,6 +81,8 @@ const EMAIL: Case = Case {
         "'  jörg.o''neil+x%@example.com  '",
         "'ｊörg．ｏ''neil＋ｘ％＠ＥＸＡＭＰＬＥ．ｃｏｍ'",
         "'jörg.o''neil+x%@example.com　'",
+        "'jörg.o''neil+x%@example.com\u{2003}'",
+        "'\u{b}jörg.o''neil\u{2009}+x%@example.com\u{202f}'",
     ],
     go: &["'jorg.o''neil+x%@example.com'", "'jörg.o''neil+xy@example.com'", "'jörg'", "null", "''", "' '"],
 };
@@ -104,8 +106,19 @@ const PHONE: Case = Case {
         "'＋８１　９０（１２３４）５６７８'",
         "'090ー1234ー5678'",
         "'tel:090-1234-5678'",
+        "'090\u{2009}1234\u{2009}5678'",
     ],
     go: &["'090-1234-5679'", "'+49 90 1234 5678'", "'9012345'", "''", "null", "'n/a'"],
+};
+
+/// A number that was dialled from abroad has lost its zeros.
+const PHONE_AS_NUMBER: Case = Case {
+    name: "phone_as_number",
+    ours: ("{text}", "'090-1234-5678'"),
+    theirs: "{bigint}",
+    form: "phone",
+    stay: &["9012345678", "819012345678", "10819012345678", "8109012345678"],
+    go: &["9012345679", "9012345", "0", "null"],
 };
 
 const TEXT: Case = Case {
@@ -113,7 +126,7 @@ const TEXT: Case = Case {
     ours: ("char(12)", "'C-001'"),
     theirs: "{text}",
     form: "text",
-    stay: &["'C-001'", "' C-001'", "'C-001  '", "'　C-001'"],
+    stay: &["'C-001'", "' C-001'", "'C-001  '", "'　C-001'", "'\u{2003}C-001\u{85}'"],
     go: &["'C-01'", "'C-0011'", "''", "null", "'%'", "'C_001'"],
 };
 
@@ -220,6 +233,7 @@ async fn values_are_found_however_they_are_spelled(core: Bench) {
     let mut cases = vec![
         EMAIL,
         PHONE,
+        PHONE_AS_NUMBER,
         TEXT,
         CHARACTERS,
         NUMBER_AS_TEXT,
@@ -242,8 +256,19 @@ async fn values_are_found_however_they_are_spelled(core: Bench) {
 /// All of it once more on one engine alone.
 async fn values_are_found_in_the_same_database(core: Bench) {
     let company = Company::of(core).await;
-    let cases =
-        [EMAIL, PHONE, TEXT, CHARACTERS, NUMBER_AS_TEXT, NUMBERS, TEXT_AS_NUMBER, WORD_AS_NUMBER, ZERO, DECIMAL];
+    let cases = [
+        EMAIL,
+        PHONE,
+        PHONE_AS_NUMBER,
+        TEXT,
+        CHARACTERS,
+        NUMBER_AS_TEXT,
+        NUMBERS,
+        TEXT_AS_NUMBER,
+        WORD_AS_NUMBER,
+        ZERO,
+        DECIMAL,
+    ];
     compare(&company, &company.core, "core", &cases).await;
 }
 
