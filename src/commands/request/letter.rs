@@ -7,7 +7,6 @@ use crate::{
     cli::{Global, LetterLanguage, RequestLetterArgs},
     clock,
     commands::{Stop, console::Console, job as loading},
-    evidence::Grade,
     file,
     job::Job,
     outcome::Outcome,
@@ -32,6 +31,16 @@ pub(super) async fn run(
             "letters are about erasure and an end of use; request {} is about {}",
             request.id,
             request.kind.word()
+        )));
+    }
+    let is_served = request.served.values().any(|served| served.rows > 0);
+    if let Some(closing) =
+        request.closing.as_ref().filter(|closing| closing.outcome != RequestOutcome::Refused && !is_served)
+    {
+        let outcome = closing.outcome.word();
+        return Err(Stop::refused(format!(
+            "request {} is closed as {outcome}, and no run did anything for it: what was done by hand is known to nobody here",
+            request.id
         )));
     }
     let stays = match &request.closing {
@@ -94,7 +103,7 @@ impl Letter {
         let from = words.by_language(&job.settings.requests.from).ok_or_else(|| {
             Stop::invalid("who answers? `requests.from` in sunset.yaml has the company and its desk, by language")
         })?;
-        let is_done = request.complete_at.is_some() || request.served.values().any(|served| served.rows > 0);
+        let is_done = request.served.values().any(|served| served.rows > 0);
         let refused = request.closing.as_ref().filter(|closing| closing.outcome == RequestOutcome::Refused);
         let (mut paragraphs, mut parts) = (Vec::new(), Vec::new());
         let title = match (refused, is_done) {
@@ -276,21 +285,13 @@ impl Words<'_> {
         (!points.is_empty()).then(|| (self.choose("消去等を行った情報", "What we have done"), points))
     }
 
-    /// Whom the rules ask that did something. A grade that is less than a confirmation is never told as one.
+    /// Whom the rules ask that did something. Nothing here knows what each of them answered for this person, so nobody is said
+    /// to have erased anything.
     fn recipients(&self, request: &PersonRequest) -> Option<(String, Vec<String>)> {
         let mut points = Vec::new();
-        for (rule, served) in request.served.iter().filter(|(_, served)| served.rows > 0) {
+        for (rule, _) in request.served.iter().filter(|(_, served)| served.rows > 0) {
             for recipient in self.rule(rule).iter().flat_map(|rule| &rule.recipients) {
-                let settings = self.job.settings.recipients.get(&recipient.name);
-                let required = settings.map(|settings| settings.required(recipient));
-                let at = served.at.map(|at| self.moment(at)).unwrap_or_default();
-                let is_confirmed = matches!(required, Some(Grade::E1 | Grade::E3));
-                let state = match (is_confirmed, self.language) {
-                    (true, LetterLanguage::Ja) => format!("消去完了の回答あり({at}まで)"),
-                    (true, LetterLanguage::En) => format!("confirmed erased by {at}"),
-                    (false, LetterLanguage::Ja) => format!("依頼済み({at}まで)"),
-                    (false, LetterLanguage::En) => format!("asked by {at}; no confirmation of the erasure itself"),
-                };
+                let state = self.choose("依頼の対象", "among those who are asked");
                 points.push(format!("{} — {} — {state}", recipient.name, self.category(rule)));
             }
         }

@@ -32,8 +32,10 @@ pub(super) async fn run(global: &Global, job: &Job, id: u64, console: &mut Conso
     };
     match global.format {
         Format::Json => {
+            let mut life = serde_json::to_value(&outlook.life)?;
+            life.as_object_mut().map(|life| life.remove("key"));
             let value = serde_json::json!({
-                "request": outlook.planned, "steps": outlook.plan.steps, "stays": outlook.stays, "life": outlook.life,
+                "request": outlook.planned, "steps": outlook.plan.steps, "stays": outlook.stays, "life": life,
             });
             console.print(&(serde_json::to_string_pretty(&value)? + "\n"))?;
         }
