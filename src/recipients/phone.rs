@@ -75,7 +75,7 @@ pub fn spellings(text: &str, country: &str) -> Option<Vec<String>> {
         let with_zero = Some(format!("0{national}")).filter(|digits| is_same(digits, Some(country)));
         all.extend(with_zero.into_iter().chain([dialled, national.to_owned()]));
         // Brazil dials the number of a carrier before that of the place
-        let carriers = if code == BRAZIL { 11..=99 } else { 1..=0 };
+        let carriers = (11..=99).filter(|_| code == BRAZIL);
         let carried = carriers.map(|carrier| format!("0{carrier}{national}"));
         all.extend(carried.filter(|digits| is_same(digits, Some(country))));
     }

@@ -23,7 +23,7 @@ async fn small(mut core: Bench, subject: &str, tables: &str, rules: &str) -> Ben
     core
 }
 
-async fn asked(core: &Bench, key: &str) {
+fn asked(core: &Bench, key: &str) {
     let request = [
         "request",
         "open",
@@ -76,7 +76,7 @@ async fn rows_of_somebody_else_stay(core: Bench) {
 ",
     )
     .await;
-    asked(&core, "1").await;
+    asked(&core, "1");
     assert_eq!(core.list("select id from attachments order by id").await, "2 5");
     assert_eq!(core.list("select id from messages order by id").await, "2 3 5 6");
     assert_eq!(core.list("select id from customers order by id").await, "1 2 3", "message 2 still needs them");
@@ -96,11 +96,11 @@ async fn values_that_two_people_share_link_nothing(core: Bench) {
 ",
     )
     .await;
-    asked(&core, "1").await;
+    asked(&core, "1");
     assert_eq!(core.list("select id from calls order by id").await, "1 2 3 4");
     let plan = core.sunset(&["request", "plan", "1", "--now", core.now]).expect(0).out;
     assert!(plan.contains("core.calls are found by a value that somebody else has too, and stay"), "{plan}");
-    asked(&core, "2").await;
+    asked(&core, "2");
     assert_eq!(core.list("select id from calls order by id").await, "1 3 4");
 }
 
@@ -137,7 +137,7 @@ async fn what_other_rules_keep_stays(core: Bench) {
         )
     };
     core.rules(&orders("keep"));
-    asked(&core, "1").await;
+    asked(&core, "1");
     assert_eq!(core.list("select id from orders order by id").await, "2 3 4 5", "unpaid, open, invoiced, another's");
     assert_eq!(core.list("select id from invoices").await, "4");
     // a rule that empties a column on its day keeps the row that long

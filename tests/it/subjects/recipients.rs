@@ -154,9 +154,8 @@ async fn another_spelling_is_the_same_person(core: Bench) {
     company.helpdesk.script("create table guests (id {int} primary key, who {text}, day {date})").await;
     company.helpdesk.script("insert into guests values (1, ' c-001', '2001-01-01'), (2, 'C-009', '2001-01-01')").await;
     company.core.rules(&format!(
-        "{}\n- {{id: guests, table: helpdesk.guests, starting_point: day, retention_period: 1 year, disposition: erase, \
-         recipients: [crm: {{who: who, shared: ask}}]}}",
-        RULES
+        "{RULES}\n- {{id: guests, table: helpdesk.guests, starting_point: day, retention_period: 1 year, disposition: erase, \
+         recipients: [crm: {{who: who, shared: ask}}]}}"
     ));
     company.hold(&["--key", "1"]);
     company.core.sunset(&["run", "--now", company.core.now, "--rule", "guests"]);
