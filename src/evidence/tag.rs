@@ -57,6 +57,12 @@ impl TagKey {
 }
 
 impl TagKey {
+    /// The tag of what tells a person from others: see [`TagKey::person_tag`].
+    pub fn identity_tag(&self, subject: &str, values: &[String]) -> Tag {
+        let parts: Vec<_> = ["identity", subject].into_iter().chain(values.iter().map(String::as_str)).collect();
+        self.tag("", &parts)
+    }
+
     /// A key for another purpose. The message is no tag's: those begin with the length of a text, which is never this.
     pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
         let mut mac = self.state.clone();

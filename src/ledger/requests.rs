@@ -122,8 +122,10 @@ impl Ledger {
                 return Err(Error::Refused(format!("request {id} ({reference}) of this person is open already")));
             }
             let text = serde_json::to_string(&new.key).map_err(|_| Error::Refused("no such key".to_owned()))?;
+            let identity = hex::encode(self.tag_key.identity_tag(&new.subject, &new.identity));
             let request = PersonRequest {
                 id: next,
+                identity,
                 kind: new.kind,
                 subject: new.subject,
                 home: new.home,

@@ -15,6 +15,7 @@ use crate::{
     catalog::{Catalog, Table, TableKind, TableName},
     database::{Connection, Dialect, Error, Work, statements},
     diagnostic::Diagnostic,
+    evidence::keys::Keys,
     job::Job,
     rules::{Act, Disposition, RequestKind, Rule},
     sql::Sql,
@@ -34,6 +35,9 @@ pub struct Request {
     /// The table of the home row, and its primary key.
     pub table: TableName,
     pub key: Vec<String>,
+    /// What told the person when the request was opened, as a tag in hexadecimal, and the key that made it.
+    pub identity: String,
+    pub tag_key: String,
     /// The company's number for it.
     pub reference: String,
     /// Nothing was left for it when somebody looked last.
@@ -184,8 +188,14 @@ impl<'a> Asking<'a> {
             databases.iter().map(|(name, open)| (name.clone(), Bound::of_requests(job, name, &open.catalog))).collect();
         let asking: Vec<_> = requests.iter().map(as_hold).collect();
         let mut persons = Persons::look_up(job, &asking).await?;
+        let keys = Keys::parse(&job.settings.keys)?.tag;
         for request in requests {
             let id = request.id;
+            let identity = persons.identity(id, &request.key).await?;
+            let key = keys.iter().find(|key| key.id() == request.tag_key);
+            let is_theirs = identity.as_ref().ok().zip(key).is_some_and(|(identity, key)| {
+                hex::encode(key.identity_tag(&request.subject, identity)) == request.identity
+            });
             let shared = persons.shared_links(id).await?;
             let Some(person) = persons.of(id) else { continue };
             if let Some(name) = person.databases.iter().find(|name| !databases.contains_key(*name)) {
@@ -193,6 +203,12 @@ impl<'a> Asking<'a> {
                 requested.unavailable.insert(id, format!("database {name} is not asked: {why}"));
             }
             let known = match &person.outcome {
+                Ok(_) if !is_theirs => {
+                    let why = "what tells who they are has changed in the home row since the request was opened, or somebody else \
+                               has its key now; if it is the same person, close the request and open another one";
+                    requested.unclear.insert(id, why.to_owned());
+                    continue;
+                }
                 Ok(known) => known,
                 Err(why) => {
                     requested.unclear.insert(id, why.clone());

@@ -85,6 +85,8 @@ pub fn planned_request(key: Vec<String>, stored: PersonRequest) -> Option<Reques
         database: database.to_owned(),
         table: crate::catalog::TableName { schema: schema.to_owned(), name: name.to_owned() },
         key,
+        identity: stored.identity,
+        tag_key: stored.tag_key,
         reference: stored.reference,
         is_complete: stored.complete_at.is_some(),
     })

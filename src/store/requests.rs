@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What is known of a request when it is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewRequest {
     pub kind: RequestKind,
     /// The subject's name in `sunset.yaml`.
@@ -16,6 +16,8 @@ pub struct NewRequest {
     pub home: String,
     /// The home row's primary key.
     pub key: Vec<String>,
+    /// What tells the person from somebody else who gets that key; kept as a tag alone.
+    pub identity: Vec<String>,
     pub received: Date,
     /// The last day on which it is answered in time.
     pub due: Date,
@@ -41,6 +43,8 @@ pub struct PersonRequest {
     /// The home row's key, sealed with the tag key, in hexadecimal; `None` once the request is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<String>,
+    /// What told the person when it was opened, as a tag in hexadecimal.
+    pub identity: String,
     /// The person's tag, in hexadecimal, and the key that made it.
     pub tag: String,
     pub tag_key: String,

@@ -105,8 +105,17 @@ impl Homes<'_> {
             Ok(person) => person,
             Err(not_one) => return Err(person::refused(&not_one)),
         };
+        let identity = subject::identity(subject, home, &person.key).await?.map_err(Stop::invalid)?;
+        if identity.is_empty() {
+            return Err(Stop::invalid(format!(
+                "nothing in {} tells this person from somebody else who gets the key: no identifier and no link of subject `{}` \
+                 has a value",
+                subject.home, subject.name
+            )));
+        }
         let table = subject::home_of(subject, &home.catalog).map_err(Stop::invalid)?;
         Ok(NewRequest {
+            identity,
             kind: asked.kind,
             subject: subject.name.clone(),
             home: format!("{}.{}", subject.home.database, table.name),

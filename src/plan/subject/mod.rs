@@ -22,7 +22,7 @@ use crate::{
     settings::{LinkedColumn, Subject, SubjectLink},
     sql::{Sql, Statement},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One person.
 #[derive(Clone, PartialEq, Eq)]
@@ -232,6 +232,40 @@ pub async fn values(
         Err(why) => return Ok(Err(why)),
     };
     Ok(Ok(row.map(|row| Values::read(home.catalog.engine, table, &names, row))))
+}
+
+/// What tells the person of a home row from somebody else who gets the row's key: the values of all columns that identify or
+/// link people, each with its name. Empty where the row has none of them.
+///
+/// # Errors
+/// The database fails, or (inside) there is no such row or column, in words.
+pub async fn identity(
+    subject: &Subject,
+    home: &mut OpenDatabase,
+    key: &[String],
+) -> Result<Result<Vec<String>, String>, Error> {
+    let table = match home_of(subject, &home.catalog) {
+        Ok(table) => table,
+        Err(why) => return Ok(Err(why)),
+    };
+    let identifiers = subject.identifiers.values().map(|identifier| &identifier.column);
+    let linking = subject.links.iter().flat_map(|link| &link.columns).map(|column| &column.ours);
+    let names: BTreeSet<_> = identifiers.chain(linking).collect();
+    let mut columns = Vec::new();
+    for name in &names {
+        match table.column(name) {
+            Some(column) => columns.push(column),
+            None => return Ok(Err(format!("column `{name}` of {} is no longer there", subject.home))),
+        }
+    }
+    let key_columns: Vec<_> = table.key_columns().map(KeyColumn::from).collect();
+    let statement = statements::shown_where(home.dialect, &table.name, &columns, (&key_columns, key));
+    let Some(row) = home.connection.fetch(&statement).await?.into_iter().next() else {
+        return Ok(Err(format!("{} has no row with its key any more", subject.home)));
+    };
+    let values = names.iter().zip(row).filter_map(|(name, value)| Some((name, value?)));
+    let values = values.filter(|(_, value)| !value.trim().is_empty());
+    Ok(Ok(values.map(|(name, value)| format!("{name}={value}")).collect()))
 }
 
 /// The columns that a link compares, of an open database.

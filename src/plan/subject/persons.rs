@@ -193,6 +193,27 @@ impl Persons {
         self.found.iter().find(|person| person.hold == hold)
     }
 
+    /// What tells a hold's person from somebody else with the same key.
+    ///
+    /// # Errors
+    /// The home database fails; inside: there is no such row, in words.
+    pub(in crate::plan) async fn identity(
+        &mut self,
+        hold: u64,
+        key: &[String],
+    ) -> Result<Result<Vec<String>, String>, Error> {
+        let person = self.found.iter().find(|person| person.hold == hold);
+        let known = match person.map(|person| &person.outcome) {
+            Some(Ok(known)) => known,
+            Some(Err(why)) => return Ok(Err(why.clone())),
+            None => return Ok(Err("nobody has looked for them".to_owned())),
+        };
+        match self.homes.get_mut(&known.subject.home.database) {
+            Some(home) => super::identity(&known.subject, home, key).await,
+            None => Ok(Err(format!("database {} is not asked", known.subject.home.database))),
+        }
+    }
+
     /// The links of a hold's person, by their positions, whose values somebody else has too.
     ///
     /// # Errors

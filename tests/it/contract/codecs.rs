@@ -60,6 +60,7 @@ impl Sort<'_> {
         fates_come_true(bench, &tables.iter().map(String::as_str).collect::<Vec<_>>()).await;
         let drops: String = tables.iter().map(|table| format!("drop table {table};")).collect();
         bench.script(&drops).await;
+        bench.forget();
     }
 }
 

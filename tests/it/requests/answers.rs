@@ -176,6 +176,24 @@ async fn a_disclosure_has_everything_of_one_person() {
     company.core.sunset(&disclose).expect(2);
 }
 
+/// Somebody else has the key of the person who asked: nothing of theirs is shown or planned.
+#[tokio::test]
+async fn whoever_gets_the_key_is_somebody_else() {
+    let company = of_sqlite().await;
+    let id = open(&company, "disclosure", &["--key", "2"]);
+    approve(&company, &id);
+    let erasure = open(&company, "erasure", &["--key", "2"]);
+    company.core.script("update customers set email = 'saburo@example.com', customer_no = 'C-9' where id = 2").await;
+    let out = company.core.path("files");
+    let disclose = ["request", "disclose", &id, "--out", out.to_str().unwrap(), "--now", company.core.now];
+    let refused = company.core.sunset(&disclose).expect(75);
+    assert!(refused.err.contains("somebody else has its key now"), "{}", refused.err);
+    assert!(!out.exists());
+    let plan = company.core.sunset(&["request", "plan", &erasure, "--now", company.core.now]).expect(0).out;
+    assert!(plan.contains("somebody else has its key now") && plan.contains("now:\n  nothing"), "{plan}");
+    company.core.sunset(&["request", "approve", &erasure, "--by", "officer", "--now", company.core.now]).expect(3);
+}
+
 #[tokio::test]
 async fn rules_that_cannot_answer_are_refused() {
     let company = of_sqlite().await;

@@ -16,7 +16,7 @@ fn ask(company: &Company, who: &[&str]) -> String {
 /// One table of customers, with whatever else a test needs.
 async fn small(mut core: Bench, subject: &str, tables: &str, rules: &str) -> Bench {
     carries_out(&mut core);
-    core.settings(&format!("time_zone: Asia/Tokyo\nsubjects:\n  customer: {{home: core.customers{subject}}}\n"));
+    core.settings(&format!("time_zone: Asia/Tokyo\nsubjects:\n  customer: {{home: core.customers, identifiers: {{phone: {{column: phone, as: text}}}}{subject}}}\n"));
     core.script("create table customers (id {int} primary key, phone {text}, left_on {date}, referred_by {int}, foreign key (referred_by) references customers (id))").await;
     core.script(tables).await;
     core.rules(rules);

@@ -149,6 +149,12 @@ impl Bench {
         bench
     }
 
+    /// The job knows nothing of earlier runs any more. To a job, a table that is made anew with the keys of erased rows is a
+    /// restored one.
+    pub fn forget(&self) {
+        let _ = fs::remove_dir_all(self.path("state"));
+    }
+
     /// A path in the job directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
