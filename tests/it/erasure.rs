@@ -83,6 +83,7 @@ async fn people_of(bench: &Bench, word: &str, words: &str) {
             .collect();
         bench.script(&format!("{words} insert into people values {}", values.join(", "))).await;
     }
+    bench.made_anew();
 }
 
 /// Runs, and sees that the cleaning came to its end.

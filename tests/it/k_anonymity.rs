@@ -228,6 +228,7 @@ async fn values_are_told_apart_beyond_what_is_printed(bench: Bench) {
         for (id, value) in values.iter().chain([equal]).enumerate() {
             bench.script(&format!("insert into t values ({id}, 'x', {value}, '2000-01-01')")).await;
         }
+        bench.made_anew();
         bench.rules(
             "
 - id: a

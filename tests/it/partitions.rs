@@ -67,6 +67,7 @@ async fn filled(bench: &Bench) {
     for (number, year) in (0..).zip([2001, 2002, 2003, 2025]) {
         fill(bench, year, number * 1000, 300).await;
     }
+    bench.made_anew();
 }
 
 const RULE: &str =
@@ -587,6 +588,7 @@ async fn forms_of_ranges(bench: Bench) {
             )
             .await;
         bench.script(&format!("insert into events values (1, {old}), (2, {old}), (3, {new})")).await;
+        bench.made_anew();
         bench.rules(&RULE.replace("at_day", point).replace("HOW", "drop").replace("MORE", "evidence: rows"));
         let (whole, stay) = planned(&bench.plan());
         assert_eq!((whole, stay), (vec!["p2001 2".to_owned()], Vec::new()), "form {number}: {kind} {by}");
@@ -760,6 +762,7 @@ async fn killed_at_random(bench: Bench) {
         for (number, year) in (0..).zip([2001, 2002, 2003, 2025]) {
             fill(&bench, year, number * 10_000, 2000).await;
         }
+        bench.made_anew();
         let runs = [(); 2].map(|()| bench.start(&["run", "--now", bench.now]));
         for run in &runs {
             std::thread::sleep(Duration::from_millis(random.below(700)));
