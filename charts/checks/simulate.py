@@ -75,7 +75,10 @@ class Live:
     def wait(self, until):
         # A pod that has ended since the controller looked is news as well, however short it lived.
         before = self.seen + [None] * (len(self.pods) - len(self.seen))
-        while (self.seen := [pod.poll() for pod in self.pods]) == before:
+        while True:
+            self.seen = [pod.poll() for pod in self.pods]
+            if self.seen != before:
+                return
             if all(code is not None for code in before):
                 self.skipped += max(0.0, until - self.now())
             if self.now() >= until:
