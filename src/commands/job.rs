@@ -221,14 +221,16 @@ pub async fn requests(job: &Job, keys: &Keys) -> anyhow::Result<Vec<Request>> {
     }
 }
 
-/// The holds in force; none when the job has no store yet.
+/// The holds in force, with the home rows of open requests; none when the job has no store yet.
 ///
 /// # Errors
 /// The store cannot be read.
 pub async fn holds(job: &Job) -> anyhow::Result<Vec<Hold>> {
     match Store::open_existing(&job.settings.store).await {
         Ok(mut store) => {
-            let holds = run::holds_in(&mut store).await?;
+            let mut holds = run::holds_in(&mut store).await?;
+            let keys = Keys::parse(&job.settings.keys)?.tag;
+            holds.extend(run::home_rows_in(&mut store, &keys).await?);
             store.close().await?;
             Ok(holds)
         }

@@ -109,6 +109,17 @@ pub fn shown(dialect: &dyn Dialect, row: &str, column: &Column) -> String {
     }
 }
 
+/// What [`shown`] shows, so that no two different texts are one, whatever the column's collation.
+pub fn shown_apart(dialect: &dyn Dialect, row: &str, column: &Column) -> String {
+    let shown = shown(dialect, row, column);
+    match dialect.engine() {
+        Engine::Postgres => format!("({shown}) collate \"C\""),
+        Engine::Mysql => format!("convert({shown} using utf8mb4) collate utf8mb4_bin"),
+        // what is computed compares byte by byte
+        Engine::Sqlite => shown,
+    }
+}
+
 /// What [`shown`] shows, without the letter of SQLite. Bytes that were stored as a text are that text.
 pub fn read(engine: Engine, column: &Column, shown: String) -> String {
     if engine != Engine::Sqlite || column.kind == ColumnKind::Bytes {

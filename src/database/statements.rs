@@ -401,6 +401,21 @@ pub fn shown_where(
     dialect.finish(select_from(dialect, &list, table, &dialect.one_of(&row, key, &[values.to_vec()])))
 }
 
+/// Up to `limit` different combinations of what columns have in rows that meet a condition, as [`spelling::shown`] shows them.
+pub fn distinct_shown(
+    dialect: &dyn Dialect,
+    table: &TableName,
+    columns: &[&Column],
+    condition: &Sql,
+    limit: usize,
+) -> Statement {
+    let row = dialect.row(table);
+    let list: Vec<_> = columns.iter().map(|column| spelling::shown_apart(dialect, &row, column)).collect();
+    let mut sql = select_from(dialect, &format!("distinct {}", list.join(", ")), table, condition);
+    sql.push(&format!(" limit {limit}"));
+    dialect.finish(sql)
+}
+
 /// Columns of the rows that meet a condition, as recipients read them.
 pub fn texts_where(dialect: &dyn Dialect, table: &TableName, columns: &[KeyColumn], condition: &Sql) -> Statement {
     let row = dialect.row(table);

@@ -65,7 +65,7 @@ impl Ledger {
     /// Lets runs take a request along. `stays` is what the person has that stays all the same.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it is not open, or approved already.
+    /// [`Error::Refused`] when it is not open, or approved already and nothing else stays than was known.
     pub async fn approve_request(&mut self, id: u64, by: &str, stays: Vec<Staying>) -> Result<PersonRequest> {
         self.store.begin().await?;
         let approved = self.write_approval(id, by, stays).await;
@@ -174,7 +174,7 @@ impl Ledger {
 
     async fn write_approval(&mut self, id: u64, by: &str, stays: Vec<Staying>) -> Result<PersonRequest> {
         let mut request = self.open_request(id).await?;
-        if let Some(approval) = &request.approval {
+        if let Some(approval) = request.approval.as_ref().filter(|_| request.stays == stays) {
             return Err(Error::Refused(format!("request {id} was approved by {} at {}", approval.by, approval.at)));
         }
         request.approval = Some(Approval { at: now(&self.clock), by: by.to_owned() });

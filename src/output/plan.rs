@@ -8,7 +8,7 @@ use super::{
 use crate::{
     plan::{
         PartitionByRows, Persons, Plan, PlannedAggregate, PlannedMembers, PlannedPartition, PlannedRecipient,
-        PlannedStatement, SetAside, Step,
+        PlannedStatement, SetAside, Step, name_of,
     },
     rules::{AtLast, Partitions},
     run::Traces,
@@ -114,7 +114,7 @@ fn summary(plan: &Plan) -> String {
 
 /// Holds that can concern the step, with the number of due rows that each of them keeps.
 pub(super) fn holds(step: &Step) -> Vec<String> {
-    let keeps = |name: &String| step.held_by.iter().find(|held| name.starts_with(&format!("{} (", held.hold)));
+    let keeps = |name: &String| step.held_by.iter().find(|held| name.starts_with(&name_of(held.hold, &held.matter)));
     let words = |name: &String| match keeps(name) {
         Some(held) if held.rows == 1 => format!("{name}: keeps 1 due row"),
         Some(held) => format!("{name}: keeps {} due rows", count(held.rows)),

@@ -10,7 +10,7 @@ use crate::{
     anchor::Sent,
     database::maintenance::Remains,
     ledger::RuleResult,
-    plan::PlannedRequest,
+    plan::{OF_REQUESTS, PlannedRequest, name_of},
     run::{MaintenanceReport, PartitionReport, RecipientReport, RequestReport, RuleReport, RunReport, Traces},
 };
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -47,12 +47,15 @@ pub fn result(result: RuleResult) -> &'static str {
 
 /// `3 held (hold 1 (2026-17) on public.customers), 5 needed by kept dependents`.
 pub(super) fn remaining(rule: &RuleReport) -> String {
-    let holds: Vec<_> =
-        rule.held_by.iter().map(|held| format!("{} ({}) on {}", held.hold, held.matter, held.table)).collect();
+    let (requests, holds): (Vec<_>, Vec<_>) = rule.held_by.iter().partition(|held| held.hold == OF_REQUESTS);
+    let holds = holds.into_iter().map(|held| format!("{} on {}", name_of(held.hold, &held.matter), held.table));
+    let holds: Vec<_> = holds.collect();
+    let holds = (!holds.is_empty()).then(|| format!("hold {}", holds.join(", ")));
+    let by: Vec<_> = holds.into_iter().chain(requests.into_iter().map(|held| held.matter.clone())).collect();
     let part = |(reason, rows): (&String, &u64)| {
         let words = by_reason_and_count(reason, *rows);
         match reason.as_str() {
-            HELD if !holds.is_empty() => format!("{words} by hold {}", holds.join(", ")),
+            HELD if !by.is_empty() => format!("{words} by {}", by.join(", ")),
             _ => words,
         }
     };

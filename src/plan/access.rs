@@ -154,6 +154,12 @@ pub fn explained(engine: Engine, rows: &[Row]) -> (Vec<String>, Option<String>) 
     }
 }
 
+/// A line of PostgreSQL's plan that shows a condition, with its values: `Filter: (id = 42)`, `Index Cond: …`.
+pub fn is_condition(line: &str) -> bool {
+    let label = line.trim_start().split_once(": ").map_or("", |(label, _)| label);
+    label.ends_with("Filter") || label.ends_with("Cond") || label.ends_with("Key") || label == "Output"
+}
+
 /// Access types that read everything, a table or an index of it, in both forms of MySQL's JSON plan.
 const WHOLE: [&str; 5] = ["ALL", "index", "table", "index_scan", "covering_index_scan"];
 

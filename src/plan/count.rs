@@ -121,11 +121,17 @@ pub async fn access(
 ) -> Result<Access, Error> {
     // the server's plan shows the values that it was made for
     let is_hidden = work.due.args.iter().any(|value| matches!(value, Value::Hidden(_)));
+    let statement = statements::explain(dialect, work);
+    let has_hidden = statement.args.iter().any(|value| matches!(value, Value::Hidden(_)));
     let rows = match is_hidden {
         true => Vec::new(),
-        false => connection.fetch(&statements::explain(dialect, work)).await?,
+        false => connection.fetch(&statement).await?,
     };
-    let (explain, used) = access::explained(engine, &rows);
+    let (mut explain, used) = access::explained(engine, &rows);
+    if has_hidden {
+        // what holds keep stands in the conditions
+        explain.retain(|line| !access::is_condition(line));
+    }
     Ok(Access { index: index.map(str::to_owned), used, walk: walk.words(), explain })
 }
 

@@ -77,7 +77,10 @@ pub fn resolve_for<'a>(
     }
     walker.visit(table, &[], erased, &mut vec![table.name.clone()]);
     walker.report_ambiguous();
-    walker.report_unused();
+    if around.requested.is_none() {
+        // what a kept dependent has below it is no mistake of the rule
+        walker.report_unused();
+    }
     let Walker { mut resolved, waiting, .. } = walker;
     resolved.waiting = (!waiting.is_empty()).then(|| Sql::join(&waiting, " or ").nested());
     resolved

@@ -46,6 +46,17 @@ pub enum HoldScope {
     /// A person: the subject, the primary key of the home row, and what the subject was when the hold was added. `None`: it
     /// is what it is now.
     Person { subject: String, key: Vec<String>, then: Option<SubjectThen> },
+    /// The home row of an open request, by its primary key: other rows are found by it, and so it goes last. It stays alone,
+    /// and need not be there. `None`: no key opens the request.
+    HomeRow { request: u64, key: Option<Vec<String>> },
+}
+
+/// What open requests keep has this number in place of a hold's, which begin with 1.
+pub const OF_REQUESTS: u64 = 0;
+
+/// A hold's number and matter, or the requests.
+pub fn name_of(id: u64, matter: &str) -> String {
+    if id == OF_REQUESTS { matter.to_owned() } else { format!("{id} ({matter})") }
 }
 
 /// What the subject of a person under a hold was when the hold was added.
@@ -59,7 +70,12 @@ pub struct SubjectThen {
 impl Hold {
     /// Its number and matter.
     pub fn name(&self) -> String {
-        format!("{} ({})", self.id, self.matter)
+        name_of(self.id, &self.matter)
+    }
+
+    /// It is none, but a request whose home row has to stay.
+    pub fn is_of_requests(&self) -> bool {
+        self.id == OF_REQUESTS
     }
 }
 
@@ -145,13 +161,23 @@ pub async fn bind_in(
         let here = Here { database, names: &names, places: &persons.places };
         let mut binder = Binder { connection: connection.as_mut(), catalog, dialect: *dialect, identity: None };
         binder.identity = binder.database_identity().await;
+        let mut home_rows = BTreeMap::new();
         for hold in own {
             let found = match &hold.scope {
+                HoldScope::HomeRow { key, .. } => {
+                    let is_own = hold.database == database;
+                    bound.lost.extend(home_row_of_request(&mut home_rows, hold, key.as_deref(), is_own, catalog).err());
+                    continue;
+                }
                 HoldScope::Person { .. } => {
                     binder.find_person(hold, here, persons.of(hold.id), &mut bound.warnings).await?
                 }
                 // whoever reaches it over its own name sees it
-                _ if hold.database != database && binder.is_apart(&hold.table).await? => Ok(None),
+                HoldScope::Key(_) | HoldScope::Condition(_)
+                    if hold.database != database && binder.is_apart(&hold.table).await? =>
+                {
+                    Ok(None)
+                }
                 HoldScope::Key(_) | HoldScope::Condition(_) => binder.find(hold, &mut bound.warnings).await?.map(Some),
             };
             match found {
@@ -171,6 +197,7 @@ pub async fn bind_in(
             let why = format!("rows of {from} belong to rows of {to}, which the user of `{database}` does not see");
             bound.lost.push(lost(hold, &why));
         }
+        bound.keep_home_rows(home_rows, catalog);
         let inherited = binder.inheritance().await?;
         bound.links = ties(job, &names, &persons.places, catalog);
         inherit(&mut bound, catalog, &inherited);
@@ -206,12 +233,49 @@ fn lost(hold: &Hold, why: &str) -> String {
             "hold {name} on a person ({subject}): {why}; nothing is done in any database that has their rows until `sunset \
              hold move {id} --subject {subject} …` names the person anew, or `sunset hold release {id}` ends it"
         ),
+        HoldScope::HomeRow { .. } => {
+            let matter = &hold.matter;
+            format!(
+                "{matter}: {why}, so nothing is done in the database: a rule could take the row by which theirs are found"
+            )
+        }
         HoldScope::Key(_) | HoldScope::Condition(_) => format!(
             "hold {name} on {}.{}: {why}; nothing is done in the database until `sunset hold move {id} --table …` names the \
              table that has its rows now, or `sunset hold release {id}` ends it",
             hold.database, hold.table
         ),
     }
+}
+
+/// By home table, requests and the keys of their home rows.
+type HomeRows = BTreeMap<TableName, Vec<(u64, Vec<String>)>>;
+
+/// Adds the home row of a request to those of its table.
+///
+/// # Errors
+/// Nobody can tell which row it is, in words.
+fn home_row_of_request(
+    rows: &mut HomeRows,
+    hold: &Hold,
+    key: Option<&[String]>,
+    is_own: bool,
+    catalog: &Catalog,
+) -> Result<(), String> {
+    let HoldScope::HomeRow { request, .. } = hold.scope else { return Ok(()) };
+    let Some(key) = key else {
+        return Err(lost(hold, "none of `keys.tag` opens it: put back its key, or close the request"));
+    };
+    let Some(table) = catalog.get(&hold.table).map(|table| root(catalog, table)) else {
+        // over another name the table may be out of sight
+        let why = format!("{}.{} is no longer there: close the request", hold.database, hold.table);
+        return if is_own { Err(lost(hold, &why)) } else { Ok(()) };
+    };
+    if table.primary_key.len() != key.len() {
+        let why = format!("its key does not fit the primary key of {}: close the request", table.name);
+        return Err(lost(hold, &why));
+    }
+    rows.entry(table.name.clone()).or_default().push((request, key.to_vec()));
+    Ok(())
 }
 
 /// The table that holds of a partition are about.
@@ -362,6 +426,7 @@ impl<'a> Binder<'a> {
             Err(why) => return Ok(Err(why)),
         };
         let rows = match (&hold.scope, expression) {
+            (HoldScope::HomeRow { .. }, _) => return Ok(Err("it is of a request".to_owned())),
             (HoldScope::Key(values) | HoldScope::Person { key: values, .. }, _) => {
                 let columns: Vec<_> =
                     names.iter().filter_map(|(_, now)| table.column(now)).map(KeyColumn::from).collect();
@@ -570,6 +635,41 @@ impl Bound {
         all
     }
 
+    /// The home rows of open requests stay, each alone.
+    fn keep_home_rows(&mut self, rows: HomeRows, catalog: &Catalog) {
+        let requests: BTreeSet<u64> = rows.values().flatten().map(|(request, _)| *request).collect();
+        let matter = named(&requests);
+        for (table, rows) in rows {
+            let Some(known) = catalog.get(&table) else { continue };
+            let columns = known.key_columns().map(KeyColumn::from).collect();
+            let keys = rows.into_iter().map(|(_, key)| key).collect();
+            let held = HeldRows { rows: Rows::Keys(columns, keys), alone: true };
+            let held = vec![(table.clone(), held)];
+            self.holds.push(BoundHold { id: OF_REQUESTS, matter: matter.clone(), table, held, ends: BTreeSet::new() });
+        }
+    }
+
+    /// The same without the home rows of these requests, which may go now: by table, their keys.
+    pub fn without_home_rows(&self, going: &BTreeSet<(&TableName, &[String])>) -> Self {
+        let mut bound = self.clone();
+        for hold in bound.holds.iter_mut().filter(|hold| hold.id == OF_REQUESTS) {
+            for (_, held) in &mut hold.held {
+                if let Rows::Keys(_, keys) = &mut held.rows {
+                    keys.retain(|key| !going.contains(&(&hold.table, key.as_slice())));
+                }
+            }
+            hold.held.retain(|(_, held)| !matches!(&held.rows, Rows::Keys(_, keys) if keys.is_empty()));
+        }
+        bound.holds.retain(|hold| !hold.held.is_empty());
+        bound
+    }
+
+    /// The holds, each once. What requests keep is one of them.
+    pub fn each(&self) -> impl Iterator<Item = &BoundHold> {
+        let is_first = |position: usize, id: u64| self.holds[..position].iter().all(|other| other.id != id);
+        self.holds.iter().enumerate().filter(move |(at, hold)| is_first(*at, hold.id)).map(|(_, hold)| hold)
+    }
+
     /// Rows of a table called `row` that stay: a hold is on them, or they belong to a held row. `None`: no row can.
     pub fn stays(
         &self,
@@ -645,7 +745,7 @@ impl Bound {
     /// Holds that can concern rows of these tables: those on the tables themselves, and those that rows come under because
     /// they belong to others.
     pub fn on(&self, dialect: &dyn Dialect, catalog: &Catalog, tables: &[&Table]) -> Vec<String> {
-        let mut names = Vec::new();
+        let mut names: Vec<String> = Vec::new();
         for hold in &self.holds {
             let tables: Vec<_> = tables.iter().map(|table| &root(catalog, table).name).collect();
             let itself = hold.held.iter().any(|(table, _)| tables.contains(&table));
@@ -653,9 +753,11 @@ impl Bound {
                 let belonging = self.belonging(dialect, catalog, group);
                 tables.iter().any(|table| belonging.upwards(table).next().is_some())
             };
-            if itself || self.groups(Some(hold.id)).iter().any(leads) {
+            if hold.id == OF_REQUESTS {
+                names.extend((itself && !names.contains(&hold.matter)).then(|| hold.matter.clone()));
+            } else if itself || self.groups(Some(hold.id)).iter().any(leads) {
                 let on = if itself { String::new() } else { format!(" on {}", hold.table) };
-                names.push(format!("{} ({}){on}", hold.id, hold.matter));
+                names.push(format!("{}{on}", name_of(hold.id, &hold.matter)));
             }
         }
         names
@@ -712,6 +814,19 @@ impl Bound {
             tables.extend(self.belonging(dialect, catalog, group).tables().into_iter().cloned());
         }
         tables.into_iter().collect()
+    }
+}
+
+/// Requests, few of them by their numbers.
+fn named(requests: &BTreeSet<u64>) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<_> = requests.iter().take(SHOWN).map(u64::to_string).collect();
+    if let Some(others @ 1..) = requests.len().checked_sub(SHOWN) {
+        names.push(format!("{others} others"));
+    }
+    match (names.pop(), names.is_empty()) {
+        (Some(last), true) => format!("request {last}"),
+        (last, _) => format!("requests {} and {}", names.join(", "), last.unwrap_or_default()),
     }
 }
 

@@ -55,7 +55,7 @@ pub use count::tally;
 pub use coverage::{Accepted, Coverage, Finding, PersonalColumn, Reference, Stale, TableGap, coverage};
 pub use find::find_table;
 pub use guard::{binds, over_limits, refusals, run_refusals};
-pub use holds::{Bound, Hold, HoldScope, SubjectThen, bind, bind_in, binding};
+pub use holds::{Bound, Hold, HoldScope, OF_REQUESTS, SubjectThen, bind, bind_in, binding, name_of};
 pub use indexes::MissingIndex;
 pub use interplay::check as check_together;
 pub use k_anonymity::{Gate, Measure, PAGE, Passed, PlannedKAnonymity, gate_refusal};

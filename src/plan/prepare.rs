@@ -19,7 +19,7 @@ use super::{
     order, outlast, pace, partitions,
     read_tables::{Needs, ReadTable, held_rows, read_tables},
     recipients,
-    requests::{self, Asking, PlannedRequest, Requested, Variant},
+    requests::{Asking, PlannedRequest, Requested, Variant},
     resolve::{self, Resolved},
     restored, sample,
     schema::{self, PlannedSchema},
@@ -119,6 +119,10 @@ pub async fn prepare(
     }
     let asked = options.requests.iter().filter_map(|request| job.settings.subjects.get(&request.subject));
     names.extend(asked.flat_map(|subject| subject.databases()));
+    if !options.requests.is_empty() {
+        // any other rule may keep what a request would take
+        names.extend(job.rules().map(|rule| rule.table.database.as_str()));
+    }
     let (mut databases, mut unavailable) = open_databases(job, names).await;
     let persons = Persons::look_up(job, holds).await?;
     persons.close_off(&mut databases, &mut unavailable);
@@ -167,10 +171,12 @@ pub async fn prepare(
         pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     found.extend(watched);
     recipients::find_uses(&mut resolved, &job.settings);
-    let mut asking = Asking::of(job, &options.requests, &databases, &unavailable).await?;
+    let mut asking = Asking::of(job, &options.requests, &mut databases, &unavailable).await?;
     let about = (now, options.pseudonym_key.as_deref());
-    let mut variants =
-        asking.variants(&resolved, &databases, &bound, &|first, then| order.needs(first, then), about, &mut found);
+    let mut variants = match has_errors(&found) {
+        true => Vec::new(),
+        false => asking.variants(&resolved, &databases, &bound, &|first, then| order.needs(first, then), about),
+    };
     if !has_errors(&found) {
         find_uses_of(&mut variants, &resolved, &job.settings);
         for variant in &mut variants {
@@ -206,28 +212,22 @@ pub async fn prepare(
     let mut planned = Vec::new();
     for &position in chosen.iter().filter(|_| !options.on_request_only) {
         let (rule, fits) = &resolved[position];
-        let (mut fits, mut counted) = left_to_others(position, fits, &resolved, &order);
-        let open = databases.get(&rule.table.database);
-        if let Some(homes) = open.and_then(|open| asking.home_rows(&rule.table.database, &fits.work, open)) {
-            let others = homes.negated();
-            requests::spare(&mut fits.work, &others);
-            requests::spare(&mut counted, &others);
-        }
-        planned.push(planning.step((position, rule), &fits, &counted, &mut databases, &is_chosen).await?);
+        let (fits, counted) = left_to_others(position, fits, &resolved, &order);
+        planned.push(planning.step((position, rule, None), &fits, &counted, &mut databases, &is_chosen).await?);
     }
-    let all_are_chosen = chosen.len() == resolved.len();
-    for at in 0..2 * chosen.len() {
-        // rows that tell which others are a person's go last
-        let (position, are_homes) = (chosen[at % chosen.len()], at >= chosen.len());
-        let variant = variants.iter_mut().find(|one| one.position == position);
-        let Some(variant) = variant.filter(|one| one.answer.homes.is_empty() != are_homes) else { continue };
-        if are_homes && !all_are_chosen {
-            continue;
+    let all_are_chosen = options.rules.is_empty() && options.tags.is_empty();
+    // rows that tell which others are a person's go last
+    for are_homes in [false, true] {
+        let turn = |one: &&mut Variant| {
+            one.answer.homes.is_empty() != are_homes && chosen.contains(&one.position) && (!are_homes || all_are_chosen)
+        };
+        for variant in variants.iter_mut().filter(turn) {
+            let (fits, counted) = left_to_others(variant.position, &variant.fits, &resolved, &order);
+            let own = (variant.position, &variant.rule, variant.holds.as_ref());
+            let step = planning.step(own, &fits, &counted, &mut databases, &is_chosen).await?;
+            variant.answer.is_planned = step.is_ok();
+            planned.push(step);
         }
-        let (fits, counted) = left_to_others(position, &variant.fits, &resolved, &order);
-        let step = planning.step((position, &variant.rule), &fits, &counted, &mut databases, &is_chosen).await?;
-        variant.answer.is_planned = step.is_ok();
-        planned.push(step);
     }
     for variant in &mut variants {
         let Some(open) = databases.get_mut(&variant.answer.database) else { continue };
@@ -257,7 +257,8 @@ pub async fn prepare(
     let put_back = noted.map(|noted| restored::refusals(&courses, noted)).unwrap_or_default();
     let asked_for = asking.planned();
     let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone, asked_for, put_back)?;
-    let (holds, persons) = ((holds.len() as u64, holds.iter().map(|hold| hold.id).sum()), Mutex::new(persons));
+    let in_force = || holds.iter().filter(|hold| !hold.is_of_requests());
+    let (holds, persons) = ((in_force().count() as u64, in_force().map(|hold| hold.id).sum()), Mutex::new(persons));
     let (requested, asking) = (asking.requested, Mutex::new(asking.persons));
     let steps = prepared;
     Ok(Ok(Prepared { plan, steps, databases, members, warnings, holds, persons, requested, asking, courses, began }))
@@ -548,10 +549,10 @@ struct Planning<'a> {
 }
 
 impl Planning<'_> {
-    /// The step of a rule at a position, or why there is none.
+    /// The step of a rule at a position, or why there is none. `holds`: others than those of its database.
     async fn step(
         &self,
-        (position, rule): (usize, &Rule),
+        (position, rule, holds): (usize, &Rule, Option<&Bound>),
         fits: &Resolved,
         counted: &Work,
         databases: &mut BTreeMap<String, OpenDatabase>,
@@ -561,7 +562,7 @@ impl Planning<'_> {
         let name = &rule.table.database;
         let behind = order.behind(position, resolved);
         let open = databases.get_mut(name).context("a resolved rule has its database open")?;
-        let holds = bound.get(name).context("holds are found in every open database")?;
+        let holds = holds.or_else(|| bound.get(name)).context("holds are found in every open database")?;
         let absent = still_to_run(open, &behind, resolved, is_chosen).await?;
         let subject = Subject { job, rule, resolved: fits, counted, members, holds, options, now };
         match plan_step(&subject, open).await {
@@ -725,7 +726,7 @@ async fn held_by(
 ) -> Result<Vec<HeldBy>, database::Error> {
     let row = dialect.row(&work.table);
     let mut concerned = Vec::new();
-    for hold in &holds.holds {
+    for hold in holds.each() {
         let one = Some(hold.id);
         let concerns = holds.concerns(dialect, catalog, (table, &row), &work.change, &work.dependents, one);
         concerned.extend(concerns.map(|concerns| (hold, concerns)));

@@ -6,15 +6,16 @@
 
 use super::{
     holds::{Bound, Hold, HoldScope},
+    interplay::names::{Live, Names as _},
     open::{OpenDatabase, Unavailable, open_databases},
     resolve::{self, Resolved},
-    subject::{self, Persons},
+    subject::{self, Claimed, Persons},
     surroundings::{Surroundings, surroundings},
 };
 use crate::{
-    catalog::{Catalog, Table, TableKind, TableName},
+    catalog::{Catalog, Table, TableKind, TableName, TablePath},
     database::{Connection, Dialect, Error, Work, statements},
-    diagnostic::Diagnostic,
+    diagnostic::Severity,
     evidence::keys::Keys,
     job::Job,
     rules::{Act, Disposition, RequestKind, Rule},
@@ -42,6 +43,8 @@ pub struct Request {
     pub reference: String,
     /// Nothing was left for it when somebody looked last.
     pub is_complete: bool,
+    /// Tables of which it was known when it was approved that nobody can tell whose rows a link finds there.
+    pub unclear: BTreeSet<String>,
 }
 
 /// Keys may be personal.
@@ -59,10 +62,20 @@ pub struct Requested {
     pub unclear: BTreeMap<u64, String>,
     /// Requests with rows in databases that cannot be asked, and why.
     pub unavailable: BTreeMap<u64, String>,
-    /// Requests with links whose values somebody else has too: tables that these lead to.
-    pub shared: BTreeMap<u64, Vec<String>>,
+    /// Requests with links of which nobody can tell whose rows they lead to: tables, and why.
+    pub shared: BTreeMap<u64, Vec<(String, &'static str)>>,
+    /// Rules that answer requests and cannot be carried out for these, and why.
+    pub blocked: Vec<Blocked>,
     /// What each rule that answers does for them.
     pub answers: Vec<Answer>,
+}
+
+/// A rule that would answer requests, and stands back.
+#[derive(Clone, Debug)]
+pub struct Blocked {
+    pub rule: String,
+    pub requests: BTreeSet<u64>,
+    pub why: String,
 }
 
 /// A rule that answers requests.
@@ -90,12 +103,19 @@ pub struct Remaining {
     pub all: u64,
     /// They wait for dependents that stay.
     pub waiting: u64,
+    /// A hold keeps them.
+    pub held: u64,
 }
 
 impl Remaining {
-    /// Rows that could go.
+    /// Rows that could go, now or once a hold is released.
     pub fn left(self) -> u64 {
         self.all.saturating_sub(self.waiting)
+    }
+
+    /// Rows that go, once what they wait for has gone.
+    pub fn going(self) -> u64 {
+        self.all.saturating_sub(self.held)
     }
 }
 
@@ -107,6 +127,9 @@ pub struct PlannedRequest {
     pub kind: RequestKind,
     /// Rows that go, by rule.
     pub rows: BTreeMap<String, u64>,
+    /// Tables of which nobody can tell whose rows a link finds there: `database.schema.table`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unclear: BTreeSet<String>,
     /// What stands against it, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<String>,
@@ -128,18 +151,23 @@ impl Answer {
         }
         let none = Sql::new("1 = 0");
         let waiting = self.work.waiting.as_ref().unwrap_or(&none);
+        let held = self.work.held.as_ref().unwrap_or(&none);
+        let free = held.clone().negated();
         let mut remaining = BTreeMap::new();
         let requests: Vec<_> = self.rows.iter().collect();
         for some in requests.chunks(AT_ONCE) {
-            let of_each = some.iter().flat_map(|(_, rows)| [(*rows).clone(), Sql::all([*rows, waiting]).nested()]);
+            let of_each = some.iter().flat_map(|(_, rows)| {
+                let held = Sql::all([*rows, held]).nested();
+                [(*rows).clone(), Sql::all([*rows, waiting, &free]).nested(), held]
+            });
             let conditions: Vec<_> = of_each.collect();
             let statement = statements::counts(self.dialect, &self.work.table, &due, &conditions);
             let rows = connection.fetch(&statement).await?;
             let counts = rows.into_iter().flatten().map(|text| text.and_then(|text| text.parse().ok()).unwrap_or(0));
             let counts: Vec<u64> = counts.collect();
-            let pairs =
-                counts.as_chunks::<2>().0.iter().map(|[all, waiting]| Remaining { all: *all, waiting: *waiting });
-            remaining.extend(some.iter().map(|(id, _)| **id).zip(pairs));
+            let of_each = counts.as_chunks::<3>().0.iter();
+            let of_each = of_each.map(|[all, waiting, held]| Remaining { all: *all, waiting: *waiting, held: *held });
+            remaining.extend(some.iter().map(|(id, _)| **id).zip(of_each));
         }
         Ok(remaining)
     }
@@ -160,6 +188,8 @@ impl Answer {
 pub(super) struct Variant {
     pub position: usize,
     pub rule: Rule,
+    /// Those that it honours, where its rows are home rows that may go now.
+    pub holds: Option<Bound>,
     pub fits: Resolved,
     pub answer: Answer,
 }
@@ -180,7 +210,7 @@ impl<'a> Asking<'a> {
     pub async fn of(
         job: &'a Job,
         requests: &[Request],
-        databases: &BTreeMap<String, OpenDatabase>,
+        databases: &mut BTreeMap<String, OpenDatabase>,
         unavailable: &BTreeMap<String, Unavailable>,
     ) -> anyhow::Result<Self> {
         let mut requested = Requested { requests: requests.to_vec(), ..Requested::default() };
@@ -196,7 +226,7 @@ impl<'a> Asking<'a> {
             let is_theirs = identity.as_ref().ok().zip(key).is_some_and(|(identity, key)| {
                 hex::encode(key.identity_tag(&request.subject, identity)) == request.identity
             });
-            let shared = persons.shared_links(id).await?;
+            let claimed = persons.claim(job, (id, &request.key), databases).await?;
             let Some(person) = persons.of(id) else { continue };
             if let Some(name) = person.databases.iter().find(|name| !databases.contains_key(*name)) {
                 let why = unavailable.get(name).map_or("no rule of this run is about it", |why| why.reason.as_str());
@@ -215,15 +245,29 @@ impl<'a> Asking<'a> {
                     continue;
                 }
             };
-            let tables = known.subject.links.iter().enumerate().filter(|(position, _)| shared.contains(position));
-            let tables: Vec<_> = tables.map(|(_, link)| link.table.to_string()).collect();
-            if !tables.is_empty() {
-                requested.shared.insert(id, tables);
+            let claimed = match claimed {
+                Ok(claimed) => claimed,
+                Err(why) => {
+                    requested.unclear.insert(id, why);
+                    continue;
+                }
+            };
+            let unclear = claimed.iter().filter_map(|(position, claimed)| match claimed {
+                Claimed::Unclear(why) => {
+                    let link = &known.subject.links.get(*position)?.table;
+                    let table = subject::table_of(&databases.get(&link.database)?.catalog, link).ok()?;
+                    Some((format!("{}.{}", link.database, table.name), *why))
+                }
+                Claimed::Theirs(_) => None,
+            });
+            let unclear: Vec<_> = unclear.collect();
+            if !unclear.is_empty() {
+                requested.shared.insert(id, unclear);
             }
-            for (name, open) in databases {
+            for (name, open) in databases.iter() {
                 let Some(bound) = bound.get_mut(name) else { continue };
                 let person = (known, request.key.as_slice());
-                let added = bound.add_request((id, &request.reference), person, &shared, (job, name, &open.catalog));
+                let added = bound.add_request((id, &request.reference), person, &claimed, (job, name, &open.catalog));
                 if let Err(why) = added {
                     requested.unclear.insert(id, why);
                 }
@@ -240,85 +284,131 @@ impl<'a> Asking<'a> {
 
     /// The rules that answer, each against its table. `needs`: the first rule needs what the second one changes.
     pub fn variants(
+        &mut self,
+        resolved: &[(&Rule, Resolved)],
+        databases: &BTreeMap<String, OpenDatabase>,
+        holds: &BTreeMap<String, Bound>,
+        needs: &dyn Fn(usize, usize) -> bool,
+        about: (Timestamp, Option<&[u8]>),
+    ) -> Vec<Variant> {
+        let mut variants = Vec::new();
+        for position in 0..resolved.len() {
+            match self.variant(position, resolved, databases, holds, needs, about) {
+                Some(Ok(variant)) => variants.push(variant),
+                Some(Err(blocked)) => self.requested.blocked.push(blocked),
+                None => {}
+            }
+        }
+        let both = variants.iter().flat_map(|one| variants.iter().filter_map(|other| ask_of_one_row(one, other)));
+        let both: Vec<_> = both.collect();
+        variants.retain(|one| both.iter().all(|blocked: &Blocked| blocked.rule != one.answer.rule));
+        self.requested.blocked.extend(both);
+        // what another rule has still to ask about stays for it
+        let claimed: Vec<_> = variants.iter().map(|one| (one.position, one.fits.work.clone())).collect();
+        for variant in &mut variants {
+            let others = claimed.iter().filter(|(position, work)| {
+                *position != variant.position
+                    && resolved[*position].0.table.database == variant.answer.database
+                    && work.table == variant.fits.work.table
+                    && !work.recipients.is_empty()
+                    && (variant.rule.disposition == Disposition::Erase || needs(*position, variant.position))
+            });
+            let spared: Vec<_> = others.map(|(_, work)| work.due_rows().negated()).collect();
+            for others in &spared {
+                spare(&mut variant.fits.work, others);
+                // what waits for the other rule is left, and not done
+            }
+        }
+        in_order(variants)
+    }
+
+    /// A rule as it answers, or why it stands back. `None`: nobody asks for it.
+    fn variant(
         &self,
+        position: usize,
         resolved: &[(&Rule, Resolved)],
         databases: &BTreeMap<String, OpenDatabase>,
         holds: &BTreeMap<String, Bound>,
         needs: &dyn Fn(usize, usize) -> bool,
         (now, pseudonym_key): (Timestamp, Option<&[u8]>),
-        found: &mut Vec<Diagnostic>,
-    ) -> Vec<Variant> {
-        let rules: Vec<_> = resolved.iter().map(|(rule, _)| *rule).collect();
-        let mut variants = Vec::new();
-        for (position, (rule, natural)) in resolved.iter().enumerate() {
-            let name = &rule.table.database;
-            let (Some(open), Some(held), Some(bound)) = (databases.get(name), holds.get(name), self.bound.get(name))
-            else {
-                continue;
-            };
-            let asked = self.requested.requests.iter().filter(|request| rule.answers(request.kind));
-            let asked: Vec<_> = asked.collect();
-            let bound = bound.only(&asked.iter().map(|request| request.id).collect());
-            if bound.is_empty() {
-                continue;
-            }
-            let kinds: BTreeSet<_> = asked.iter().map(|request| request.kind).collect();
-            let kinds: Vec<_> = kinds.into_iter().collect();
-            let variant = rule.on_request(&rules, &kinds);
-            let around =
-                Surroundings { requested: Some(&bound), ..surroundings(self.job, open, held, now, pseudonym_key) };
-            let mut fits = match resolve::resolve_rule(&variant, &around) {
-                Ok(fits) => fits,
-                Err(diagnostics) => {
-                    found.extend(diagnostics);
-                    continue;
-                }
-            };
-            for (at, (other, theirs)) in resolved.iter().enumerate() {
-                let is_kept = rule.disposition == Disposition::Erase || needs(at, position);
-                let is_about = at != position
-                    && other.table.database == *name
-                    && theirs.work.table == fits.work.table
-                    && !kinds.iter().all(|kind| other.answers_at_once(*kind));
-                if is_kept && is_about {
-                    spare(&mut fits.work, &kept_by(&theirs.work).negated());
-                }
-            }
-            let Some(table) = open.catalog.get(&natural.work.table) else { continue };
-            let row = open.dialect.row(&table.name);
-            // among rows that are due: a row of two who both asked counts for both
-            let rows = asked.iter().filter_map(|request| {
-                Some((request.id, bound.stays(open.dialect, &open.catalog, table, &row, Some(request.id))?))
-            });
-            let is_home = |request: &&&Request| request.database == *name && request.table == table.name;
-            let homes = asked.iter().filter(is_home).map(|request| request.id).collect();
-            let answer = Answer {
-                rule: rule.id.clone(),
-                database: name.clone(),
-                dialect: open.dialect,
-                work: fits.work.clone(),
-                rows: rows.collect(),
-                before: BTreeMap::new(),
-                is_planned: false,
-                homes,
-            };
-            variants.push(Variant { position, rule: variant, fits, answer });
+    ) -> Option<Result<Variant, Blocked>> {
+        let (rule, natural) = &resolved[position];
+        let name = &rule.table.database;
+        let (open, held, bound) = (databases.get(name)?, holds.get(name)?, self.bound.get(name)?);
+        let asked = self.requested.requests.iter().filter(|request| rule.answers(request.kind));
+        let asked: Vec<_> = asked.collect();
+        let bound = bound.only(&asked.iter().map(|request| request.id).collect());
+        if bound.is_empty() {
+            return None;
         }
-        variants
+        let blocked = |why: String| {
+            let requests = bound.requests().collect();
+            Some(Err(Blocked { rule: rule.id.clone(), requests, why }))
+        };
+        let kinds: BTreeSet<_> = asked.iter().map(|request| request.kind).collect();
+        let names = Live(databases);
+        let relation = |path: &TablePath, other: &TablePath| Relation::of(&names, databases, path, other);
+        let own_rules = |path: &TablePath| -> Vec<String> {
+            let about = |other: &&&Rule| relation(path, &other.table) != Relation::Apart;
+            resolved.iter().map(|(rule, _)| rule).filter(about).map(|rule| rule.id.clone()).collect()
+        };
+        let variant = rule.on_request(&own_rules);
+        let table = open.catalog.get(&natural.work.table)?;
+        let is_home = |request: &&&Request| request.database == *name && request.table == table.name;
+        let homes: BTreeSet<_> = asked.iter().filter(is_home).map(|request| request.id).collect();
+        // home rows go only as such
+        let without = (!homes.is_empty()).then(|| held.without_home_rows(&self.going(name)));
+        let held = without.as_ref().unwrap_or(held);
+        let around = Surroundings { requested: Some(&bound), ..surroundings(self.job, open, held, now, pseudonym_key) };
+        let mut fits = match resolve::resolve_rule(&variant, &around) {
+            Ok(fits) => fits,
+            Err(found) => {
+                let errors = found.iter().filter(|found| found.severity == Severity::Error);
+                return blocked(errors.map(|error| error.message.clone()).collect::<Vec<_>>().join("; "));
+            }
+        };
+        for (at, (other, theirs)) in resolved.iter().enumerate().filter(|(at, _)| *at != position) {
+            let answers = kinds.iter().all(|kind| other.answers_at_once(*kind));
+            match relation(&rule.table, &other.table) {
+                Relation::Same if theirs.work.table == fits.work.table && other.table.database == *name => {
+                    let is_kept = rule.disposition == Disposition::Erase || needs(at, position);
+                    if is_kept && !answers {
+                        spare(&mut fits.work, &kept_by(&theirs.work).negated());
+                    }
+                }
+                Relation::Same | Relation::Related => {
+                    return blocked(format!(
+                        "rule {} is about rows of the same table, which it calls {}: what it keeps cannot be told from here",
+                        other.id, other.table
+                    ));
+                }
+                Relation::Apart => {}
+            }
+        }
+        let row = open.dialect.row(&table.name);
+        // among rows that are due: a row of two who both asked counts for both
+        let rows = asked.iter().filter_map(|request| {
+            Some((request.id, bound.stays(open.dialect, &open.catalog, table, &row, Some(request.id))?))
+        });
+        let answer = Answer {
+            rule: rule.id.clone(),
+            database: name.clone(),
+            dialect: open.dialect,
+            work: fits.work.clone(),
+            rows: rows.collect(),
+            before: BTreeMap::new(),
+            is_planned: false,
+            homes,
+        };
+        Some(Ok(Variant { position, rule: variant, holds: without, fits, answer }))
     }
 
-    /// Home rows that no rule may take yet, since other rows are still found by them.
-    pub fn home_rows(&self, database: &str, work: &Work, open: &OpenDatabase) -> Option<Sql> {
-        let bound = self.bound.get(database)?;
-        let waiting = self
-            .requested
-            .requests
-            .iter()
-            .filter(|request| !request.is_complete && request.database == database && request.table == work.table);
-        let waiting: BTreeSet<_> = waiting.map(|request| request.id).collect();
-        let table = open.catalog.get(&work.table)?;
-        let bound = bound.only(&waiting);
-        bound.theirs(open.dialect, &open.catalog, table, &open.dialect.row(&table.name), None)
+    /// The home rows that may go now, by their tables and keys: a request is served, and its person known.
+    pub fn going(&self, database: &str) -> BTreeSet<(&TableName, &[String])> {
+        let clear =
+            |request: &&Request| request.database == database && !self.requested.unclear.contains_key(&request.id);
+        let going = self.requested.requests.iter().filter(clear);
+        going.map(|request| (&request.table, request.key.as_slice())).collect()
     }
 
     fn has_rows(&self, id: u64) -> bool {
@@ -332,24 +422,102 @@ impl<'a> Asking<'a> {
         let planned = told.map(|request| {
             let id = request.id;
             let rows = requested.answers.iter().filter_map(|answer| {
-                let rows = answer.before.get(&id).map(|rows| rows.all).filter(|rows| *rows > 0)?;
+                let rows = answer.before.get(&id).map(|rows| rows.going()).filter(|rows| *rows > 0)?;
                 Some((answer.rule.clone(), rows))
             });
             let unclear = requested.unclear.get(&id).map(|why| format!("nobody can tell which rows are theirs: {why}"));
-            let shared = requested.shared.get(&id).map(|tables| {
-                format!("rows of {} are found by a value that somebody else has too, and stay", tables.join(", "))
+            let shared = requested.shared.get(&id).into_iter().flatten();
+            let shared = shared.map(|(table, why)| {
+                let known = request.unclear.contains(table);
+                let then =
+                    if known { "" } else { "; the home row waits until somebody approves the request with that" };
+                format!("rows of {table} that a link finds stay: {why}{then}")
             });
+            let blocked = requested.blocked.iter().filter(|blocked| blocked.requests.contains(&id));
+            let blocked = blocked.map(|blocked| format!("rule {} is not carried out: {}", blocked.rule, blocked.why));
             let unavailable = requested.unavailable.get(&id).cloned();
             PlannedRequest {
                 request: id,
                 reference: request.reference.clone(),
                 kind: request.kind,
                 rows: rows.collect(),
-                obstacles: unclear.into_iter().chain(unavailable).chain(shared).collect(),
+                unclear: requested.shared.get(&id).into_iter().flatten().map(|(table, _)| table.clone()).collect(),
+                obstacles: unclear.into_iter().chain(unavailable).chain(shared).chain(blocked).collect(),
             }
         });
         planned.collect()
     }
+}
+
+/// How the tables of two rules stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    Same,
+    /// The one has rows of the other: a table that inherits, or a partition.
+    Related,
+    Apart,
+}
+
+impl Relation {
+    fn of(names: &Live, databases: &BTreeMap<String, OpenDatabase>, one: &TablePath, other: &TablePath) -> Self {
+        let (Some(here), Some(there)) = (names.table(one), names.table(other)) else {
+            // what is not there now has no rows of the other
+            return if one == other { Self::Same } else { Self::Apart };
+        };
+        if names.apart(one, other) {
+            return Self::Apart;
+        }
+        let is_part = |path: &TablePath| names.found(path).is_some_and(|table| table.partition_of.is_some());
+        if here == there {
+            let whole = is_part(one) == is_part(other)
+                && names.found(one).map(|t| &t.name) == names.found(other).map(|t| &t.name);
+            return if whole { Self::Same } else { Self::Related };
+        }
+        let inherits = |from: &TablePath, to: &TablePath| {
+            let (Some(open), Some(from)) = (databases.get(&from.database), names.found(from)) else { return false };
+            let heirs = open.catalog.heirs(&from.name);
+            let to = names.table(to);
+            here.database == there.database
+                && heirs.iter().any(|heir| {
+                    to.as_ref().is_some_and(|to| (&to.schema, &to.name) == (&heir.name.schema, &heir.name.name))
+                })
+        };
+        if inherits(one, other) || inherits(other, one) { Self::Related } else { Self::Apart }
+    }
+}
+
+/// Two rules that both erase the same rows and both ask recipients first: whichever comes first takes the other's rows.
+fn ask_of_one_row(one: &Variant, other: &Variant) -> Option<Blocked> {
+    let asks =
+        |variant: &Variant| variant.rule.disposition == Disposition::Erase && !variant.fits.work.recipients.is_empty();
+    let is_same = one.answer.database == other.answer.database && one.fits.work.table == other.fits.work.table;
+    (one.position != other.position && is_same && asks(one) && asks(other)).then(|| Blocked {
+        rule: one.answer.rule.clone(),
+        requests: one.answer.rows.keys().copied().collect(),
+        why: format!(
+            "rule {} erases rows of the same table and asks recipients too: let one rule ask all of them",
+            other.answer.rule
+        ),
+    })
+}
+
+/// Rules whose rows others wait for come first.
+fn in_order(mut variants: Vec<Variant>) -> Vec<Variant> {
+    let mut ordered: Vec<Variant> = Vec::new();
+    while !variants.is_empty() {
+        let waits = |one: &Variant| {
+            let kept = || one.fits.dependents.iter().filter(|named| named.work.is_none());
+            variants.iter().any(|other| {
+                other.position != one.position
+                    && other.answer.database == one.answer.database
+                    && kept().any(|named| named.table == other.fits.work.table)
+            })
+        };
+        // on a circle anyone may begin
+        let next = variants.iter().position(|one| !waits(one)).unwrap_or(0);
+        ordered.push(variants.remove(next));
+    }
+    ordered
 }
 
 /// Rows that another rule keeps: it governs them, has not been carried out on them, and they are not due.
@@ -383,7 +551,14 @@ impl Requested {
             let rows = remaining.get(&answer.rule).into_iter().flatten();
             rows.filter(|(id, rows)| rows.left() > 0 && !answer.homes.contains(id)).map(|(id, _)| *id)
         });
-        waiting.chain(self.unavailable.keys().copied()).collect()
+        let blocked = self.blocked.iter().flat_map(|blocked| blocked.requests.iter().copied());
+        // whoever approved it did not know that these rows are lost sight of when the home row goes
+        let news = self.requests.iter().filter(|request| {
+            let mut unclear = self.shared.get(&request.id).into_iter().flatten();
+            unclear.any(|(table, _)| !request.unclear.contains(table))
+        });
+        let news = news.map(|request| request.id);
+        waiting.chain(self.unavailable.keys().copied()).chain(blocked).chain(news).collect()
     }
 }
 
@@ -401,7 +576,7 @@ pub struct DisclosedTable {
 pub struct Disclosed {
     pub databases: BTreeMap<String, OpenDatabase>,
     pub tables: Vec<DisclosedTable>,
-    /// Tables with rows that are found by a value which somebody else has too.
+    /// Tables with rows of which nobody can tell whether they are about somebody else.
     pub shared: Vec<String>,
 }
 
@@ -413,11 +588,11 @@ pub async fn disclosed(job: &Job, request: &Request) -> anyhow::Result<Result<Di
     let Some(subject) = job.settings.subjects.get(&request.subject) else {
         return Ok(Err(format!("subject `{}` is not in sunset.yaml", request.subject)));
     };
-    let (databases, unavailable) = open_databases(job, subject.databases()).await;
+    let (mut databases, unavailable) = open_databases(job, subject.databases()).await;
     if let Some((name, why)) = unavailable.iter().next() {
         return Ok(Err(format!("database {name} is not available: {}", why.reason)));
     }
-    let asking = Asking::of(job, std::slice::from_ref(request), &databases, &unavailable).await?;
+    let asking = Asking::of(job, std::slice::from_ref(request), &mut databases, &unavailable).await?;
     if let Some(why) = asking.requested.unclear.get(&request.id) {
         return Ok(Err(why.clone()));
     }
@@ -434,7 +609,8 @@ pub async fn disclosed(job: &Job, request: &Request) -> anyhow::Result<Result<Di
             tables.push(DisclosedTable { database: name.clone(), table: table.clone(), theirs, all });
         }
     }
-    let shared = asking.requested.shared.get(&request.id).cloned().unwrap_or_default();
+    let shared = asking.requested.shared.get(&request.id).into_iter().flatten();
+    let shared = shared.map(|(table, _)| table.clone()).collect();
     Ok(Ok(Disclosed { databases, tables, shared }))
 }
 

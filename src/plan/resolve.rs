@@ -8,7 +8,7 @@ use super::{
 use crate::{
     catalog::{Engine, Table, TableKind, TableName},
     clock,
-    database::{Change, DependentWork, KeyColumn, Point, Work},
+    database::{Change, DependentWork, KeyColumn, Point, Work, statements},
     diagnostic::{Code, Diagnostic},
     plan::{
         resolver::{EpochColumn, Resolver},
@@ -138,6 +138,7 @@ impl Resolver<'_, '_> {
         };
         if let Some(requested) = around.requested {
             let theirs = requested.theirs(dialect, catalog, table, &row, None);
+            let work = Work { waiting: self.waits_for_others(requested, table, &work), ..work };
             return Some(self.asked_for(work, theirs, on_request, dependents.named, looked_at, hold_names, due_days));
         }
         let gate = self.k_anonymity(table, &row, &work);
@@ -164,6 +165,20 @@ impl Resolver<'_, '_> {
             holds: hold_names,
             warnings: Vec::new(),
         })
+    }
+
+    /// What would go or be changed along has to be about the same persons, and about nobody else: else the row waits.
+    fn waits_for_others(&self, requested: &super::Bound, table: &Table, work: &Work) -> Option<Sql> {
+        let (catalog, dialect) = (self.around.catalog, self.around.dialect);
+        let along = work.dependents.iter().filter(|dependent| dependent.disposition != Disposition::Unlink);
+        let others = along.filter_map(|dependent| {
+            let child = catalog.get(&dependent.table)?;
+            let theirs = requested.theirs(dialect, catalog, child, &statements::alias(&table.name, "k0"), None);
+            let other = theirs.map(|theirs| theirs.negated());
+            Some(statements::exists_dependent(dialect, &table.name, &dependent.links, other.as_ref()))
+        });
+        let waiting: Vec<_> = work.waiting.iter().cloned().chain(others).collect();
+        (!waiting.is_empty()).then(|| Sql::join(&waiting, " or ").nested())
     }
 
     /// The rule on rows of persons who have asked for it, whatever their age.

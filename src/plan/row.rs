@@ -143,7 +143,7 @@ pub async fn concerns(
     let row = dialect.row(&table.name);
     let columns: Vec<_> = table.key_columns().map(KeyColumn::from).collect();
     let mut found = Vec::new();
-    for hold in &holds.holds {
+    for hold in holds.each() {
         let none = || Sql::new("1 = 0");
         let itself = holds.names(dialect, catalog, table, &row, hold.id);
         let belongs = holds.stays(dialect, catalog, table, &row, Some(hold.id));

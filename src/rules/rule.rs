@@ -158,19 +158,18 @@ impl Rule {
         self.answers(kind) && self.on_request.condition.is_none()
     }
 
-    /// The rule as it acts on rows of persons who asked for it: by an id of its own, whatever the time. Dependents wait for
-    /// their own rules where one of `others` may keep them.
+    /// The rule as it acts on rows of persons who asked for it: by an id of its own, whatever the time. Dependents that have
+    /// rules of their own (`own_rules` gives their ids) wait for these, unless the rule overrides them.
     #[must_use]
-    pub fn on_request(&self, others: &[&Self], kinds: &[RequestKind]) -> Self {
-        let keeps = |other: &&&Self| other.id != self.id && !kinds.iter().all(|kind| other.answers_at_once(*kind));
+    pub fn on_request(&self, own_rules: &dyn Fn(&TablePath) -> Vec<String>) -> Self {
         let mut rule = self.clone();
         rule.id += ON_REQUEST;
         rule.regular_deletion_period = None;
         rule.partitions = Partitions::Rows;
         for dependent in &mut rule.dependents {
-            let own = others.iter().filter(|other| other.table == dependent.table).filter(keeps);
-            let outlasts = own.filter(|other| !dependent.overrides.contains(&other.id)).count() > 0;
-            if outlasts && matches!(dependent.fate, Dependent::Erase | Dependent::Anonymize(_)) {
+            let outlasts = |id: &String| *id != self.id && !dependent.overrides.contains(id);
+            let goes_along = matches!(dependent.fate, Dependent::Erase | Dependent::Anonymize(_));
+            if goes_along && own_rules(&dependent.table).iter().any(outlasts) {
                 dependent.fate = Dependent::Keep;
             }
         }

@@ -48,7 +48,7 @@ pub use report::{
     BACKLOG, GroupReport, KAnonymityReport, MaintenanceReport, MeasureReport, PartitionReport, RecipientReport,
     RuleReport, RunReport, Traces,
 };
-pub use requests::{RequestReport, are_carried_out, planned_request, requests_in};
+pub use requests::{RequestReport, are_carried_out, home_rows_in, planned_request, requests_in};
 pub use restored::Returned;
 pub use retentions::retentions;
 
@@ -121,6 +121,9 @@ enum Failure {
         "what links the rows of a person under a hold was changed meanwhile; the next run tells what is to be done"
     )]
     PersonChanged,
+    /// A request that the step answers, or what tells whose rows are theirs.
+    #[error("{0}; the next run looks again")]
+    RequestsChanged(String),
     /// The schema is not the one that was planned. The batch that met it was undone; others may have been committed since
     /// it was last looked at.
     #[error("the schema changed while the rule was at work: {what}; {}", schema_words(*unseen))]
@@ -253,6 +256,7 @@ impl Failure {
             | Self::OtherWork
             | Self::HoldsChanged
             | Self::PersonChanged
+            | Self::RequestsChanged(_)
             | Self::SchemaChanged { .. } => RuleResult::Temporary,
             Self::Shared(failure) => failure.result(),
             Self::Database(error) => match error.kind {
@@ -327,11 +331,11 @@ async fn execute(
     for rule in &plan.gone_rules {
         tracing::warn!(rule, "the rule was in a run and is in no file any more: put it back, or add it to `retired`");
     }
-    let holds = KnownHolds { mark: prepared.holds, persons: &prepared.persons };
+    let holds = KnownHolds { mark: prepared.holds, persons: &prepared.persons, requests: None };
     let (tag_key, now, run) = (ledger.tag_key().clone(), plan.now, ledger.run().to_owned());
     let workers = job.settings.pace.workers;
     let pace = Pace::new(&job.settings, ledger.clock().clone(), prepared.began.into());
-    let around =
+    let mut around =
         Surroundings { job, stop, progress, holds, tag_key, now, run, recipients, allowance, rehearsal, workers, pace };
     recover::settle_all(&around, prepared, ledger).await?;
     let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
@@ -355,7 +359,12 @@ async fn execute(
             }
             let report = match requests::turn(&around, prepared, step, ready, ledger).await? {
                 Turn::AsPlanned => step::run(&around, step, ready, database, is_open, ledger).await?,
-                Turn::With(ready) => step::run(&around, step, &ready, database, is_open, ledger).await?,
+                Turn::Answers(ready, known) => {
+                    around.holds.requests = Some(known);
+                    let report = step::run(&around, step, &ready, database, is_open, ledger).await?;
+                    around.holds.requests = None;
+                    report
+                }
                 Turn::Later(why) => put_off(ledger, step, RuleResult::Temporary, why).await?,
             };
             rules.push(report);
@@ -364,7 +373,7 @@ async fn execute(
         rules.extend(refuse_run(ledger, plan).await?);
     }
 
-    let asked_for = requests::conclude(&around, prepared, ledger).await?;
+    let asked_for = requests::conclude(&around, prepared, &rules, ledger).await?;
     recipients.close().await;
     if job.settings.pace.when_time_is_up == WhenTimeIsUp::Fail {
         let late = rules.iter_mut().filter(|rule| rule.result == RuleResult::Backlog);

@@ -1,7 +1,7 @@
 //! One run of a job, from opening the ledger to the report: what `sunset run` and `sunset serve` have in common.
 
 use super::{
-    Progress, Recipients, RunReport, allowance::RunAllowance, execute, note, note::Together, rehearsal,
+    Progress, Recipients, RunReport, allowance::RunAllowance, execute, home_rows_in, note, note::Together, rehearsal,
     rehearsal::Stage, requests_in, restored, retentions,
 };
 use crate::{
@@ -61,8 +61,9 @@ impl Known {
     pub async fn read(store: &mut Store, keys: &Keys) -> anyhow::Result<Self> {
         let passed = store.passed_gates().await?;
         let passed = passed.into_iter().map(|(rule, (terms, at))| (rule, plan::Passed { terms, at })).collect();
-        let (holds, attested) = (holds_in(store).await?, store.attestations().await?);
+        let (mut holds, attested) = (holds_in(store).await?, store.attestations().await?);
         let requests = requests_in(store, &keys.tag).await?;
+        holds.extend(home_rows_in(store, &keys.tag).await?);
         // before databases are asked where they stand: another run may note a later place meanwhile
         let positions = ledger::positions::read(store).await?;
         let before = plan::Before { positions, ..Standing::read(store).await?.before() };

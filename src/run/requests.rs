@@ -1,14 +1,17 @@
 //! What persons have asked for, while a run is at it: whether it still stands, which home rows have to wait, and what was
 //! done.
 
-use super::Surroundings;
+use super::{
+    RuleReport, Surroundings,
+    holds::{CHANGED, KnownRequests},
+};
 use crate::{
     clock,
     database::Error,
     evidence::tag::TagKey,
     ledger::{self, Ledger, RequestProgress},
     outcome::Outcome,
-    plan::{Answer, Prepared, PreparedStep, Remaining, Request, Step},
+    plan::{Answer, Hold, HoldScope, OF_REQUESTS, Prepared, PreparedStep, Remaining, Request, Step},
     rules::{RequestKind, id_in_file},
     sql::Sql,
     store::{self, PersonRequest, Served, Store},
@@ -74,6 +77,23 @@ pub async fn requests_in(store: &mut Store, keys: &[TagKey]) -> Result<Vec<Reque
     Ok(asked.collect())
 }
 
+/// The home rows of open requests, which have to stay until what is found by them has gone.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn home_rows_in(store: &mut Store, keys: &[TagKey]) -> Result<Vec<Hold>, store::Error> {
+    let open = if are_carried_out() { store.open_requests().await? } else { Vec::new() };
+    let waiting = open.into_iter().filter(|request| matches!(request.kind, RequestKind::Erasure | RequestKind::Cease));
+    let held = waiting.filter_map(|request| {
+        let key = ledger::person_of(&request, keys);
+        let (id, matter) = (request.id, format!("request {}", request.id));
+        let Request { database, table, .. } = planned_request(Vec::new(), request)?;
+        let scope = HoldScope::HomeRow { request: id, key };
+        Some(Hold { id: OF_REQUESTS, database, table, scope, matter, only_row: true, binding: None })
+    });
+    Ok(held.collect())
+}
+
 /// A stored request as planning knows it.
 pub fn planned_request(key: Vec<String>, stored: PersonRequest) -> Option<Request> {
     let mut parts = stored.home.splitn(3, '.');
@@ -89,15 +109,16 @@ pub fn planned_request(key: Vec<String>, stored: PersonRequest) -> Option<Reques
         tag_key: stored.tag_key,
         reference: stored.reference,
         is_complete: stored.complete_at.is_some(),
+        unclear: stored.stays.into_iter().filter(|staying| staying.unclear).map(|staying| staying.table).collect(),
     })
 }
 
 /// What a step does for requests, if it is one for them.
-pub(super) enum Turn {
-    /// It is none, or may go on as it was planned.
+pub(super) enum Turn<'a> {
+    /// It is none.
     AsPlanned,
-    /// Some home rows wait.
-    With(Box<PreparedStep>),
+    /// It is one, perhaps without some home rows, which wait.
+    Answers(Box<PreparedStep>, KnownRequests<'a>),
     /// Not now, for this reason.
     Later(String),
 }
@@ -106,13 +127,13 @@ pub(super) enum Turn {
 ///
 /// # Errors
 /// The store cannot be read.
-pub(super) async fn turn(
+pub(super) async fn turn<'a>(
     around: &Surroundings<'_>,
-    prepared: &Prepared,
+    prepared: &'a Prepared,
     step: &Step,
     ready: &PreparedStep,
     ledger: &mut Ledger,
-) -> Result<Turn, ledger::Error> {
+) -> Result<Turn<'a>, ledger::Error> {
     let rule = id_in_file(&step.rule);
     let requested = &prepared.requested;
     let Some(answer) = requested.answers.iter().find(|answer| answer.rule == rule && rule != step.rule) else {
@@ -122,35 +143,33 @@ pub(super) async fn turn(
         // what was before is undone by now
         return Ok(Turn::AsPlanned);
     }
+    let last = requested.requests.iter().map(|request| request.id).max().unwrap_or(0);
+    let known = ledger.store().requests_open_up_to(last).await?;
+    let known = KnownRequests { last, open: known, persons: &prepared.asking };
     let open = ledger.store().open_requests().await?;
     let is_served = |id: &u64| open.iter().any(|request| request.id == *id && request.is_to_be_served());
     if let Some(closed) = answer.rows.keys().find(|id| !is_served(id)) {
         return Ok(Turn::Later(format!("request {closed} was closed meanwhile; the next run goes on without it")));
     }
-    if answer.homes.is_empty() {
-        let unchanged = prepared.asking.lock().await.are_unchanged(None).await;
-        return Ok(match unchanged {
-            Ok(true) => Turn::AsPlanned,
-            Ok(false) => Turn::Later(
-                "what links the rows of a person who has asked was changed meanwhile; the next run looks again"
-                    .to_owned(),
-            ),
-            Err(error) => Turn::Later(format!("a person who has asked cannot be looked up: {error}")),
-        });
+    let mut asking = prepared.asking.lock().await;
+    match asking.are_unchanged(None).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(Turn::Later(format!("{CHANGED}; the next run looks again"))),
+        Err(error) => return Ok(Turn::Later(format!("a person who has asked cannot be looked up: {error}"))),
     }
-    let now = remaining(prepared).await;
-    let mut waiting = requested.waits(&now.counted);
-    if !now.failed.is_empty() {
-        waiting.extend(answer.homes.iter().copied());
-    }
-    Ok(match answer.without(&waiting) {
-        None => Turn::AsPlanned,
-        Some(others) => {
-            let mut ready = ready.clone();
-            ready.work.condition = Some(Sql::all(ready.work.condition.iter().chain([&others])));
-            Turn::With(Box::new(ready))
+    let mut ready = Box::new(ready.clone());
+    if !answer.homes.is_empty() {
+        let now = remaining(prepared).await;
+        let mut waiting = requested.waits(&now.counted);
+        if !now.failed.is_empty() {
+            waiting.extend(answer.homes.iter().copied());
         }
-    })
+        if let Some(others) = answer.without(&waiting) {
+            ready.work.condition = Some(Sql::all(ready.work.condition.iter().chain([&others])));
+        }
+        asking.let_go(&answer.homes.difference(&waiting).copied().collect());
+    }
+    Ok(Turn::Answers(ready, known))
 }
 
 /// Rows that have not gone, by rule and request, and rules whose rows nobody can count.
@@ -195,7 +214,7 @@ pub(super) async fn begin(
     let counted = answers.iter().map(|answer| (answer.rule.clone(), answer.before.clone())).collect();
     let now = Counted { counted, failed: BTreeMap::new() };
     let stored = ledger.store().open_requests().await?;
-    note(prepared, &stored, &now, ledger).await.map(drop)
+    note(prepared, &stored, &now, None, ledger).await.map(drop)
 }
 
 /// Notes what the run has done for each request, and tells of those that are past their deadlines.
@@ -205,6 +224,7 @@ pub(super) async fn begin(
 pub(super) async fn conclude(
     around: &Surroundings<'_>,
     prepared: &Prepared,
+    rules: &[RuleReport],
     ledger: &mut Ledger,
 ) -> Result<Vec<RequestReport>, ledger::Error> {
     if around.rehearsal {
@@ -218,7 +238,7 @@ pub(super) async fn conclude(
     for (rule, reason) in &now.failed {
         tracing::warn!(rule, reason, "what is left for requests cannot be counted");
     }
-    let mut noted = note(prepared, &stored, &now, ledger).await?;
+    let mut noted = note(prepared, &stored, &now, Some(rules), ledger).await?;
     let today = clock::today(around.now, &around.job.settings.time_zone);
     let mut reports = Vec::new();
     for request in stored {
@@ -248,14 +268,19 @@ pub(super) async fn conclude(
     Ok(reports)
 }
 
-/// Compares what is there with what was there, and notes what has changed. Gives how each request that the plan knows stands.
+/// Compares what is there with what was there, and notes what has changed. `rules`: what the run's steps have done. Gives how
+/// each request that the plan knows stands.
 async fn note(
     prepared: &Prepared,
     stored: &[PersonRequest],
     now: &Counted,
+    rules: Option<&[RuleReport]>,
     ledger: &mut Ledger,
 ) -> Result<BTreeMap<u64, RequestProgress>, ledger::Error> {
     let requested = &prepared.requested;
+    let of_requests = rules.into_iter().flatten().filter(|report| id_in_file(&report.rule) != report.rule);
+    let went: BTreeMap<_, _> =
+        of_requests.map(|report| (id_in_file(&report.rule).to_owned(), report.disposed)).collect();
     let (mut all, mut news) = (BTreeMap::new(), Vec::new());
     for asked in &requested.requests {
         let Some(request) = stored.iter().find(|request| request.id == asked.id) else { continue };
@@ -273,12 +298,18 @@ async fn note(
             for answer in requested.answers.iter().filter(|answer| answer.rows.contains_key(&asked.id)) {
                 let rule = answer.rule.clone();
                 let served = request.served.get(&rule);
-                let before =
-                    served.map(|served| Remaining { all: served.left + served.waiting, waiting: served.waiting });
+                let all = |served: &Served| served.left + served.waiting;
+                let before = served.map(|served| Remaining { all: all(served), waiting: served.waiting, held: 0 });
                 let rows = now.counted.get(&rule).and_then(|counts| counts.get(&asked.id)).copied();
                 is_known &= rows.is_some();
                 let rows = rows.or(before).unwrap_or_default();
                 let gone = before.map_or(0, |before| before.all.saturating_sub(rows.all));
+                // rows that came meanwhile hide others that went, and rows whose day had come went for that
+                let gone = match (went.get(&rule), answer.rows.len()) {
+                    (Some(went), 1) => *went,
+                    (Some(went), _) => gone.min(*went),
+                    (None, _) => gone,
+                };
                 progress.disposed.extend((gone > 0).then(|| (rule.clone(), gone)));
                 progress.left.extend((rows.left() > 0).then(|| (rule.clone(), rows.left())));
                 progress.waiting.extend((rows.waiting > 0).then_some((rule, rows.waiting)));

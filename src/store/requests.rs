@@ -86,6 +86,9 @@ pub struct Staying {
     /// Holds that keep some of them, by matter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<String>,
+    /// Nobody can tell whose the rows are that a link finds there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unclear: bool,
 }
 
 /// What a rule has done for a request so far.
@@ -169,6 +172,13 @@ impl Store {
         let row =
             self.fetch_one("select id, request from person_requests where id = $1", vec![signed(id)?.into()]).await?;
         row.map(read).transpose()
+    }
+
+    /// How many requests up to this one are open.
+    pub async fn requests_open_up_to(&mut self, last: u64) -> Result<u64, Error> {
+        let sql = "select count(*) from person_requests where closed_at is null and id <= $1";
+        let count: Option<(i64,)> = self.fetch_one(sql, vec![signed(last)?.into()]).await?;
+        unsigned(count.map_or(0, |(count,)| count))
     }
 
     /// The number of the next request.

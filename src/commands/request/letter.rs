@@ -314,7 +314,19 @@ impl Words<'_> {
 
     fn stays(&self, request: &PersonRequest, stays: &[Staying]) -> anyhow::Result<Option<(String, Vec<String>)>> {
         let mut points = Vec::new();
-        for staying in stays {
+        for staying in stays.iter().filter(|staying| staying.rows > 0) {
+            if staying.unclear {
+                let category = staying.rule.as_deref().map(|rule| self.category(rule)).unwrap_or_default();
+                points.push(match self.language {
+                    LetterLanguage::Ja => {
+                        format!("{category}:他の方の情報と区別できない記録があるため、そのまま保存しています")
+                    }
+                    LetterLanguage::En => {
+                        format!("{category}: records that we cannot tell apart from those of somebody else")
+                    }
+                });
+                continue;
+            }
             let Some(rule) = staying.rule.as_deref() else {
                 return Err(Stop::refused(format!(
                     "the letter cannot say until when {} rows of {} stay: no rule governs them",

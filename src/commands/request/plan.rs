@@ -15,13 +15,16 @@ use crate::{
     ledger::person_of,
     outcome::Outcome,
     output::{self, Format},
-    plan::{self, Options, Plan, PlannedRequest},
+    plan::{self, OF_REQUESTS, Options, Plan, PlannedRequest, name_of},
     rules::{Disposition, Rule, id_in_file},
     run::planned_request,
     store::{PersonRequest, Staying},
 };
 use jiff::Timestamp;
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 pub(super) async fn run(global: &Global, job: &Job, id: u64, console: &mut Console) -> anyhow::Result<Outcome> {
     let now = loading::now(global, job)?;
@@ -96,6 +99,7 @@ pub(super) async fn outlook(
         reference: request.reference.clone(),
         kind: request.kind,
         rows: BTreeMap::new(),
+        unclear: BTreeSet::new(),
         obstacles: Vec::new(),
     });
     let (life, outcome) = match life(job, subject, (&table, key), now, console).await? {
@@ -119,15 +123,27 @@ fn stays(life: &Life, planned: &PlannedRequest) -> Vec<Staying> {
         if rows == 0 || goes_along {
             continue;
         }
+        let holds = table.holds.iter().filter(|concern| concern.hold != OF_REQUESTS);
         let last = table.rules.iter().filter(|of| of.last_due.is_some()).max_by_key(|of| of.last_due);
         stays.push(Staying {
             table: table.table.clone(),
             rows,
             rule: last.map(|of| of.rule.clone()),
             until: last.and_then(|of| of.last_due),
-            holds: table.holds.iter().map(|concern| concern.matter.clone()).collect(),
+            holds: holds.map(|concern| concern.matter.clone()).collect(),
+            unclear: planned.unclear.contains(&table.table),
         });
     }
+    let is_told = |table: &String| stays.iter().any(|staying: &Staying| staying.table == *table);
+    let others: Vec<_> = planned.unclear.iter().filter(|table| !is_told(table)).cloned().collect();
+    stays.extend(others.into_iter().map(|table| Staying {
+        table,
+        rows: 0,
+        rule: None,
+        until: None,
+        holds: Vec::new(),
+        unclear: true,
+    }));
     stays
 }
 
@@ -162,7 +178,8 @@ fn text(job: &Job, request: &PersonRequest, outlook: &Outlook) -> String {
             let _ = writeln!(out, "    asked first: {}", names.join(", "));
         }
         for held in &step.held_by {
-            let _ = writeln!(out, "    {} stay by hold {} ({})", rows(held.rows), held.hold, held.matter);
+            let by = if held.hold == OF_REQUESTS { "" } else { "hold " };
+            let _ = writeln!(out, "    {} stay by {by}{}", rows(held.rows), name_of(held.hold, &held.matter));
         }
         if step.counts.waiting > 0 {
             let _ = writeln!(out, "    {} wait for dependents that stay", rows(step.counts.waiting));
@@ -176,6 +193,10 @@ fn text(job: &Job, request: &PersonRequest, outlook: &Outlook) -> String {
     }
     let _ = writeln!(out, "\nstays:");
     for staying in &outlook.stays {
+        if staying.rows == 0 {
+            // what stands against it is told above
+            continue;
+        }
         let _ = write!(out, "  {}: {}", staying.table, rows(staying.rows));
         match (&staying.rule, staying.until) {
             (Some(rule), Some(until)) => {

@@ -11,11 +11,11 @@ use crate::{
     job::Job,
     plan::{
         places::Places,
-        subject::{self, Known},
+        subject::{self, Claimed, Known},
     },
     sql::Sql,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Bound {
     /// No request yet: how rows of a database belong to others, by declared foreign keys.
@@ -25,7 +25,7 @@ impl Bound {
         Self { links, ..Self::default() }
     }
 
-    /// Adds a request. `shared` are positions of the subject's links whose values somebody else has too.
+    /// Adds a request. `claimed` is what the subject's links say, by their positions.
     ///
     /// # Errors
     /// Nobody can tell for certain which rows are theirs, in words.
@@ -33,7 +33,7 @@ impl Bound {
         &mut self,
         (id, reference): (u64, &str),
         (known, key): (&Known, &[String]),
-        shared: &BTreeSet<usize>,
+        claimed: &BTreeMap<usize, Claimed>,
         (job, database, catalog): (&Job, &str, &Catalog),
     ) -> Result<(), String> {
         let subject = &known.subject;
@@ -60,21 +60,26 @@ impl Bound {
         let links = subject.links.iter().enumerate().filter(|(_, link)| link.table.database == database);
         for (position, link) in links {
             let table = subject::table_of(catalog, &link.table)?;
-            let linked = match shared.contains(&position) {
-                true => None,
-                false => subject::linked(known, link, table, catalog.engine)?,
+            let linked = match claimed.get(&position) {
+                Some(Claimed::Theirs(rows)) => rows.clone(),
+                Some(Claimed::Unclear(_)) | None => None,
             };
             let columns: Vec<_> = link.columns.iter().filter_map(|column| table.column(&column.theirs)).collect();
             let columns = columns.into_iter().map(KeyColumn::from).collect();
-            let rows = linked.iter().map(|held| held.rows.clone()).collect();
+            let rows = linked.iter().cloned().collect();
             self.claims.push(Claim { request: id, table: table.name.clone(), link: position, columns, rows });
-            held.extend(linked.map(|held| (table.name.clone(), held)));
+            held.extend(linked.map(|rows| (table.name.clone(), HeldRows { rows, alone: false })));
         }
         if let Some((table, _)) = held.first() {
             let table = table.clone();
             self.holds.push(BoundHold { id, matter: reference.to_owned(), table, held, ends });
         }
         Ok(())
+    }
+
+    /// The requests that have rows here.
+    pub(in crate::plan) fn requests(&self) -> impl Iterator<Item = u64> + use<'_> {
+        self.holds.iter().map(|hold| hold.id)
     }
 
     /// Only these requests.

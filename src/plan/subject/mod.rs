@@ -5,10 +5,12 @@
 //! same values, as [`HeldRows`] to be asked for. What belongs to rows over foreign keys is the business of
 //! [`Bound`](super::Bound). [`Persons`] does all of this for the holds of a job. Values of people live in memory only.
 
+mod alone;
 mod check;
 mod persons;
 mod values;
 
+pub(super) use alone::Claimed;
 pub use check::{check, databases_of};
 pub(super) use persons::{FoundPerson, Known};
 pub use persons::{Persons, doubts, links_of};
@@ -250,7 +252,9 @@ pub async fn identity(
     };
     let identifiers = subject.identifiers.values().map(|identifier| &identifier.column);
     let linking = subject.links.iter().flat_map(|link| &link.columns).map(|column| &column.ours);
-    let names: BTreeSet<_> = identifiers.chain(linking).collect();
+    // whoever gets the key has what the key says
+    let tells = |name: &&String| !table.primary_key.contains(name);
+    let names: BTreeSet<_> = identifiers.chain(linking).filter(tells).collect();
     let mut columns = Vec::new();
     for name in &names {
         match table.column(name) {

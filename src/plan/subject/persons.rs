@@ -3,10 +3,10 @@
 //! [`Persons::look_up`] opens the home database of each hold's subject, whether its rules are chosen or not, and keeps the
 //! connections: [`Persons::are_unchanged`] asks the same questions again between batches.
 
-use super::{Values, comparisons, home_of, look_up};
+use super::{Values, alone::Alone, comparisons, home_of, look_up};
 use crate::{
     catalog::{Form, PersonLink, Table, TableName, TablePath},
-    database::{Connection, Error, ErrorKind},
+    database::{Connection, Error, ErrorKind, Row},
     evidence::{keys::Keys, tag::TagKey},
     job::Job,
     plan::{
@@ -19,18 +19,23 @@ use crate::{
     settings::{Subject, SubjectLink},
     sql::Statement,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 /// The persons of all holds in force.
 #[derive(Default)]
 pub struct Persons {
     /// The databases of the home tables that can be reached.
-    homes: BTreeMap<String, OpenDatabase>,
-    found: Vec<FoundPerson>,
+    pub(super) homes: BTreeMap<String, OpenDatabase>,
+    pub(super) found: Vec<FoundPerson>,
     /// Where the names of the settings lead to.
     pub(in crate::plan) places: Places,
     /// Databases in which nothing may be done since a home cannot be asked.
     pub unavailable: BTreeMap<String, Unavailable>,
+    /// When they were last seen to be unchanged.
+    looked_at: Option<Instant>,
 }
 
 /// The person of one hold.
@@ -40,6 +45,16 @@ pub(in crate::plan) struct FoundPerson {
     pub databases: BTreeSet<String>,
     /// Why the hold cannot be applied any more.
     pub outcome: Result<Known, String>,
+    /// What has to stay true for linked rows to be theirs alone, where rows go for that.
+    pub(super) alone: Vec<Alone>,
+    /// Their home row is at work now, and need not stay as it was.
+    is_going: bool,
+}
+
+impl FoundPerson {
+    fn new(hold: u64, databases: BTreeSet<String>, outcome: Result<Known, String>) -> Self {
+        Self { hold, databases, outcome, alone: Vec::new(), is_going: false }
+    }
 }
 
 /// What is known of a person.
@@ -102,7 +117,7 @@ impl Persons {
             let databases: BTreeSet<String> = reached_by(job, hold).map(str::to_owned).collect();
             let Some(subject) = subject else {
                 let outcome = Err(format!("its subject `{name}` is not in sunset.yaml"));
-                persons.found.push(FoundPerson { hold: hold.id, databases, outcome });
+                persons.found.push(FoundPerson::new(hold.id, databases, outcome));
                 continue;
             };
             let outcome = match persons.open(job, &subject.home.database).await {
@@ -122,7 +137,7 @@ impl Persons {
                 }
                 Err(format!("its person cannot be looked up: {}", unavailable.reason))
             });
-            persons.found.push(FoundPerson { hold: hold.id, databases, outcome });
+            persons.found.push(FoundPerson::new(hold.id, databases, outcome));
         }
         Ok(persons)
     }
@@ -172,7 +187,7 @@ impl Persons {
     }
 
     /// Opens a home database. Delivers why it cannot be.
-    async fn open(&mut self, job: &Job, name: &str) -> Option<Unavailable> {
+    pub(super) async fn open(&mut self, job: &Job, name: &str) -> Option<Unavailable> {
         if self.homes.contains_key(name) {
             return None;
         }
@@ -214,39 +229,6 @@ impl Persons {
         }
     }
 
-    /// The links of a hold's person, by their positions, whose values somebody else has too.
-    ///
-    /// # Errors
-    /// The home database fails.
-    pub(in crate::plan) async fn shared_links(&mut self, hold: u64) -> Result<BTreeSet<usize>, Error> {
-        let person = self.found.iter().find(|person| person.hold == hold);
-        let Some(Ok(known)) = person.map(|person| &person.outcome) else { return Ok(BTreeSet::new()) };
-        let Some(home) = self.homes.get_mut(&known.subject.home.database) else { return Ok(BTreeSet::new()) };
-        let (dialect, engine) = (home.dialect, home.catalog.engine);
-        let row = dialect.row(&known.home.name);
-        let mut shared = BTreeSet::new();
-        for (position, link) in known.subject.links.iter().enumerate() {
-            let same = link.columns.iter().filter_map(|column| {
-                let ours = known.home.column(&column.ours)?;
-                let calling_code = known.subject.country_calling_code.as_deref();
-                let comparison = super::Comparison { ours, theirs: ours, form: column.form, engine, calling_code };
-                Some(comparison.spelled(known.values.of(&column.ours))?.sql(dialect, &row))
-            });
-            let same: Vec<_> = same.collect();
-            if same.len() < link.columns.len() {
-                // a value that is none links nothing
-                continue;
-            }
-            let key: Vec<_> = known.home.key_columns().map(crate::database::KeyColumn::from).collect();
-            let condition = crate::sql::Sql::all(&same).hidden();
-            let statement = crate::database::statements::keys_where(dialect, &known.home.name, &key, &condition, 2);
-            if home.connection.fetch(&statement).await?.len() > 1 {
-                shared.insert(position);
-            }
-        }
-        Ok(shared)
-    }
-
     /// The columns of a database's tables that are read to look the persons up.
     pub fn reads(&self, database: &str) -> Vec<(TableName, Vec<String>)> {
         let known = self.found.iter().filter_map(|person| person.outcome.as_ref().ok());
@@ -270,20 +252,13 @@ impl Persons {
     /// # Errors
     /// A home database fails.
     pub async fn are_unchanged(&mut self, mut own: Option<(&str, &mut dyn Connection)>) -> Result<bool, Error> {
-        for person in &self.found {
+        for person in self.found.iter().filter(|person| !person.is_going) {
             let Ok(known) = &person.outcome else { continue };
             let name = known.subject.home.database.as_str();
             let Some(home) = self.homes.get_mut(name) else { continue };
             let rows = match &mut own {
                 Some((database, connection)) if *database == name => connection.fetch(&known.statement).await?,
-                _ => match home.connection.fetch(&known.statement).await {
-                    // the session may have been ended while a batch took its time
-                    Err(error) if error.kind == ErrorKind::Unreachable => {
-                        home.connection = home.database.connect_to_count().await?;
-                        home.connection.fetch(&known.statement).await?
-                    }
-                    rows => rows?,
-                },
+                _ => ask_home(home, &known.statement).await?,
             };
             let engine = home.catalog.engine;
             let now = rows.into_iter().next().map(|row| Values::read(engine, &known.home, &known.names, row));
@@ -291,7 +266,53 @@ impl Persons {
                 return Ok(false);
             }
         }
+        for at in 0..self.found.len() {
+            let person = &mut self.found[at];
+            if person.is_going {
+                continue;
+            }
+            let look_ups = std::mem::take(&mut person.alone);
+            let mut are_true = true;
+            for look_up in &look_ups {
+                are_true = are_true && self.holds_true(look_up).await?;
+            }
+            self.found[at].alone = look_ups;
+            if !are_true {
+                return Ok(false);
+            }
+        }
         Ok(true)
+    }
+
+    /// The same, where it is longer ago than this that they were looked at.
+    ///
+    /// # Errors
+    /// A home database fails.
+    pub async fn are_unchanged_since(&mut self, most: Duration) -> Result<bool, Error> {
+        if self.looked_at.is_some_and(|then| then.elapsed() < most) {
+            return Ok(true);
+        }
+        let unchanged = self.are_unchanged(None).await?;
+        self.looked_at = unchanged.then(Instant::now);
+        Ok(unchanged)
+    }
+
+    /// The home rows of these requests are at work from now on.
+    pub fn let_go(&mut self, requests: &BTreeSet<u64>) {
+        for person in self.found.iter_mut().filter(|person| requests.contains(&person.hold)) {
+            person.is_going = true;
+        }
+    }
+}
+
+/// Asks a home database, over another session where the first was ended while a batch took its time.
+pub(super) async fn ask_home(home: &mut OpenDatabase, statement: &Statement) -> Result<Vec<Row>, Error> {
+    match home.connection.fetch(statement).await {
+        Err(error) if error.kind == ErrorKind::Unreachable => {
+            home.connection = home.database.connect_to_count().await?;
+            home.connection.fetch(statement).await
+        }
+        rows => rows,
     }
 }
 
@@ -399,7 +420,7 @@ fn calling_code(subject: &Subject, link: &SubjectLink) -> Option<String> {
 fn reached_by<'a>(job: &'a Job, hold: &'a Hold) -> impl Iterator<Item = &'a str> {
     let (subject, then) = match &hold.scope {
         HoldScope::Person { subject, then, .. } => (job.settings.subjects.get(subject), then.as_ref()),
-        HoldScope::Key(_) | HoldScope::Condition(_) => (None, None),
+        HoldScope::Key(_) | HoldScope::Condition(_) | HoldScope::HomeRow { .. } => (None, None),
     };
     let links = then.into_iter().flat_map(|then| &then.links);
     let then = links.filter_map(|link| Some(link.table.split_once('.')?.0));

@@ -224,7 +224,7 @@ fn operands(codec: &Codec, texts: &[String]) -> Vec<Operand> {
 }
 
 /// Every sort of blank is a space, and none stands around the text.
-fn trimmed(text: &str) -> String {
+pub(super) fn trimmed(text: &str) -> String {
     let spaces: String = text.chars().map(|letter| if letter.is_whitespace() { ' ' } else { letter }).collect();
     spaces.trim().to_owned()
 }

@@ -1,0 +1,293 @@
+//! Whose a row is, when somebody asks: only rows of which it is certain go, whoever else has a part in them.
+
+use super::safety::{asked, small};
+use crate::support::{
+    bench::{Bench, on_every_engine},
+    stopped::changed_at,
+};
+use std::fs;
+use sunset::catalog::Engine;
+
+const DUE_IN_YEARS: &str = "starting_point: d, retention_period: 5 years, disposition: erase, on_request: now";
+
+/// Customers 1 and 2, and calls that are linked by what they are called from.
+async fn calls(core: Bench, of_customers: [&str; 2], caller: &str, calls: &str) -> Bench {
+    let [one, two] = of_customers;
+    small(
+        core,
+        ", links: {core.calls: {caller: phone}}",
+        &format!(
+            "insert into customers values (1, '{one}', '2026-01-01', null), (2, '{two}', '2026-01-01', null);
+             create table calls (id {{int}} primary key, caller {caller}, d {{date}}); insert into calls values {calls}"
+        ),
+        &format!("- {{id: calls, table: core.calls, {DUE_IN_YEARS}}}\n"),
+    )
+    .await
+}
+
+fn open(core: &Bench, key: &str) -> String {
+    let request = [
+        "request",
+        "open",
+        "--kind",
+        "erasure",
+        "--subject",
+        "customer",
+        "--received",
+        "2026-11-20",
+        "--reference",
+        "R",
+    ];
+    let identified = ["--identified-by", "desk", "--identified-how", "called back", "--now", core.now, "--key", key];
+    core.sunset(&[&request[..], &identified].concat()).expect(0).out.trim().to_owned()
+}
+
+fn approve(core: &Bench, id: &str) {
+    core.sunset(&["request", "approve", id, "--by", "officer", "--now", core.now]).expect(0);
+}
+
+/// What the linked column takes for equal, and the home column does not.
+async fn a_link_that_sees_two_values_as_one_links_nobody(core: Bench) {
+    let caller = match core.engine {
+        Engine::Postgres => {
+            core.script("create collation small (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+                .await;
+            "text collate small"
+        }
+        Engine::Mysql => "varchar(50) collate utf8mb4_general_ci",
+        Engine::Sqlite => "text collate nocase",
+    };
+    let core = calls(core, ["aBcD", "AbCd"], caller, "(1, 'aBcD', '2026-01-01'), (2, 'AbCd', '2026-01-01')").await;
+    core.script_for("", "alter table customers modify phone varchar(50) collate utf8mb4_bin", "").await;
+    asked(&core, "1");
+    assert_eq!(core.list("select id from calls order by id").await, "1 2");
+}
+
+#[tokio::test]
+async fn a_uuid_that_two_persons_write_is_of_neither() {
+    let core = Bench::new(Engine::Postgres).await;
+    let persons = ["550e8400-e29b-41d4-a716-446655440000", "550E8400E29B41D4A716446655440000"];
+    let core = calls(core, persons, "uuid", "(1, '550e8400-e29b-41d4-a716-446655440000', '2026-01-01')").await;
+    asked(&core, "1");
+    assert_eq!(core.list("select id from calls order by id").await, "1");
+}
+
+/// What rules write into columns that link is anybody's.
+async fn what_a_rule_has_written_links_nobody(core: Bench) {
+    let core = calls(core, ["gone", "090-2"], "{text}", "(1, 'gone', '2026-01-01'), (2, '090-2', '2026-01-01')").await;
+    let rules = |masks: &str| {
+        format!(
+            "- {{id: calls, table: core.calls, {DUE_IN_YEARS}}}
+- {{id: masks, {masks}, retention_period: 10 years, disposition: anonymize, on_request: now}}\n"
+        )
+    };
+    for masks in [
+        "table: core.calls, starting_point: d, columns: {caller: {replace: Gone}}",
+        "table: core.customers, starting_point: left_on, columns: {phone: {replace: gone}},
+   dependents: {core.customers: keep}",
+    ] {
+        core.rules(&rules(masks));
+        let id = open(&core, "1");
+        let plan = core.sunset(&["request", "plan", &id, "--now", core.now]).expect(0).out;
+        assert!(plan.contains("a rule writes such values into"), "{masks}: {plan}");
+        core.sunset(&["request", "close", &id, "--outcome", "withdrawn", "--by", "desk", "--reason", "r"]).expect(0);
+    }
+    core.rules(&rules("table: core.calls, starting_point: d, columns: {caller: {replace: other}}"));
+    asked(&core, "1");
+    assert_eq!(core.list("select id from calls order by id").await, "2");
+}
+
+/// Somebody comes to share a value after the plan was made, or the person's value is another one.
+async fn what_changes_after_the_plan_is_seen(core: Bench) {
+    let core =
+        calls(core, ["090-1", "090-2"], "{text}", "(1, '090-1', '2026-01-01'), (2, '090-2', '2026-01-01')").await;
+    let id = open(&core, "1");
+    approve(&core, &id);
+    let change = "insert into customers values (3, '0901', '2026-01-01', null), (4, '090-1', '2026-01-01', null);
+                  insert into calls values (4, '090-1', '2026-01-01')";
+    let run = ["run", "--now", core.now];
+    let stopped = changed_at(&core, "before_lease", &run, change).await;
+    assert_eq!(stopped.code, 75, "{}", stopped.err);
+    assert_eq!(core.list("select id from calls order by id").await, "1 2 4");
+    core.sunset(&run);
+    assert_eq!(core.list("select id from calls order by id").await, "1 2 4");
+    // the home row waits: whoever approved it did not know
+    let due = DUE_IN_YEARS.replace(": d,", ": left_on,");
+    let home = format!("- {{id: customers, table: core.customers, {due}, dependents: {{core.customers: unlink}}}}\n");
+    core.rules(&format!("- {{id: calls, table: core.calls, {DUE_IN_YEARS}}}\n{home}"));
+    let waits = core.sunset(&run);
+    assert!(waits.out.contains("waits until somebody approves the request with that"), "{}", waits.out);
+    assert_eq!(core.list("select id from customers order by id").await, "1 2 3 4");
+    approve(&core, &id);
+    core.sunset(&run).expect(0);
+    assert_eq!(core.list("select id from customers order by id").await, "2 3 4");
+}
+
+/// A request that is withdrawn while its step is at work takes no further batch.
+async fn a_request_that_is_withdrawn_is_served_no_further(core: Bench) {
+    let core = calls(core, ["090-1", "090-2"], "{text}", "(0, '090-2', '2026-01-01')").await;
+    let rows: Vec<_> = (1..=60).map(|id| format!("({id}, '090-1', '2026-01-01')")).collect();
+    core.script(&format!("insert into calls values {}", rows.join(", "))).await;
+    let id = open(&core, "1");
+    approve(&core, &id);
+    let text = fs::read_to_string(core.path("sunset.yaml")).unwrap();
+    fs::write(core.path("sunset.yaml"), format!("{text}\npace: {{batch_rows: 10}}\n")).unwrap();
+    let file = core.path("stopped");
+    let stop = format!("after_commit:{}", file.display());
+    let run = core.command(&["run", "--now", core.now]).env("SUNSET_STOP", stop).spawn().unwrap();
+    crate::support::stopped::until(async || file.exists()).await;
+    core.sunset(&["request", "close", &id, "--outcome", "withdrawn", "--by", "desk", "--reason", "r"]).expect(0);
+    fs::remove_file(&file).unwrap();
+    let run = tokio::task::spawn_blocking(move || crate::support::bench::Call::of(run)).await.unwrap();
+    assert_eq!(run.code, 75, "{}{}", run.out, run.err);
+    let left = core.count("select count(*) from calls").await;
+    assert!(left > 30, "{left} calls are left");
+}
+
+/// Whatever other rules are about the same rows, by any name, stands against it.
+async fn rules_of_the_same_rows_under_other_names_are_honoured(core: Bench) {
+    let core = calls(core, ["090-1", "090-2"], "{text}", "(1, '090-1', '2026-01-01')").await;
+    let path = core.path("sunset.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("databases: {core", "databases: {again: \"${BENCH_URL}\", core")).unwrap();
+    core.rules(&format!(
+        "- {{id: calls, table: core.calls, {DUE_IN_YEARS}}}
+- {{id: books, table: again.calls, starting_point: d, retention_period: 10 years, disposition: erase}}\n"
+    ));
+    let id = open(&core, "1");
+    let plan = core.sunset(&["request", "plan", &id, "--now", core.now]);
+    if plan.code == 0 {
+        assert!(
+            plan.out.contains("rule calls is not carried out: rule books is about rows of the same table"),
+            "{}",
+            plan.out
+        );
+    }
+    core.sunset(&["request", "approve", &id, "--by", "officer", "--now", core.now]);
+    core.sunset(&["run", "--now", core.now]);
+    assert_eq!(core.list("select id from calls order by id").await, "1");
+}
+
+#[tokio::test]
+async fn rules_of_parts_and_heirs_are_honoured() {
+    for (tables, kept) in [
+        (
+            "create table calls (id int, caller text, d date, primary key (id, d)) partition by range (d);
+             create table calls_2026 partition of calls for values from ('2026-01-01') to ('2027-01-01')",
+            "core.calls_2026",
+        ),
+        (
+            "create table calls (id int primary key, caller text, d date);
+             create table calls_2026 (primary key (id)) inherits (calls)",
+            "core.calls_2026",
+        ),
+    ] {
+        let core = small(
+            Bench::new(Engine::Postgres).await,
+            ", links: {core.calls: {caller: phone}}",
+            &format!(
+                "insert into customers values (1, '090-1', '2026-01-01', null), (2, '090-2', '2026-01-01', null); {tables};
+                 insert into calls_2026 values (1, '090-1', '2026-01-01'), (2, '090-2', '2026-01-01')"
+            ),
+            "",
+        )
+        .await;
+        let covers = if tables.contains("inherits") { ", covers: tree" } else { "" };
+        core.rules(&format!(
+            "- {{id: calls, table: core.calls, {DUE_IN_YEARS}{covers}}}
+- {{id: books, table: {kept}, starting_point: d, retention_period: 10 years, disposition: erase}}\n"
+        ));
+        let id = open(&core, "1");
+        core.sunset(&["request", "approve", &id, "--by", "officer", "--now", core.now]);
+        core.sunset(&["run", "--now", core.now]);
+        assert_eq!(core.list("select id from calls order by id").await, "1 2", "{tables}");
+    }
+}
+
+/// What goes along has to be theirs, and a dependent with a rule of its own waits for that, however it is spelled.
+async fn what_goes_along_is_theirs_alone(core: Bench) {
+    let schema = match core.engine {
+        Engine::Postgres => "public".to_owned(),
+        Engine::Mysql => core.database.url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned(),
+        Engine::Sqlite => "main".to_owned(),
+    };
+    let core = small(
+        core,
+        "",
+        "insert into customers values (1, '090-1', '2026-01-01', null), (2, '090-2', '2026-01-01', null);
+         create table orders (id {int} primary key, customer_id {int}, d {date}, foreign key (customer_id) references customers (id));
+         create table items (id {int} primary key, order_id {int}, seller_id {int}, d {date},
+           foreign key (order_id) references orders (id), foreign key (seller_id) references customers (id));
+         insert into orders values (1, 1, '2026-01-01'), (2, 1, '2026-01-01'), (3, 2, '2026-01-01');
+         insert into items values (1, 1, null, '2026-01-01'), (2, 2, 2, '2026-01-01'), (3, 3, null, '2026-01-01')",
+        "",
+    )
+    .await;
+    let orders = format!("- {{id: orders, table: core.orders, {DUE_IN_YEARS}, dependents: {{core.items: erase}}}}\n");
+    core.rules(&format!(
+        "{orders}- {{id: items, table: core.{schema}.items, starting_point: d, retention_period: 10 years, disposition: erase}}\n"
+    ));
+    let id = open(&core, "1");
+    let approved = core.sunset(&["request", "approve", &id, "--by", "officer", "--now", core.now]);
+    core.sunset(&["run", "--now", core.now]);
+    assert_eq!(core.list("select id from orders order by id").await, "1 2 3");
+    core.rules(&orders);
+    if approved.code != 0 {
+        approve(&core, &id);
+    }
+    core.sunset(&["run", "--now", core.now]);
+    assert_eq!(core.list("select id from orders order by id").await, "2 3", "item 2 is of another customer as well");
+    assert_eq!(core.list("select id from items order by id").await, "2 3");
+}
+
+/// The home row of an open request stays whatever takes it: also as a dependent, before anybody approved it, and where nobody can
+/// tell who asks.
+async fn the_home_row_of_an_open_request_stays(core: Bench) {
+    let core = small(
+        core,
+        "",
+        "create table households (id {int} primary key, d {date});
+         alter table customers add column household {int} references households (id);
+         insert into households values (1, '2001-01-01'), (2, '2001-01-01'), (3, '2001-01-01');
+         insert into customers values (1, '090-1', '2001-01-01', null, 1), (2, '090-2', '2001-01-01', null, 2),
+           (3, '090-3', '2026-01-01', null, 3)",
+        "",
+    )
+    .await;
+    core.script_for("", "alter table customers add foreign key (household) references households (id)", "").await;
+    core.rules(
+        "- {id: households, table: core.households, starting_point: d, retention_period: 5 years, disposition: erase,
+   dependents: {core.customers: [{by: household, erase: true}, {by: referred_by, unlink: true}]}}\n",
+    );
+    let id = open(&core, "1");
+    let run = core.sunset(&["run", "--now", core.now]);
+    assert!(run.out.contains("request 1"), "{}", run.out);
+    assert_eq!(core.list("select id from customers order by id").await, "1");
+    let why = core.sunset(&["why", "core.households", "1", "--now", core.now]).out;
+    assert!(why.contains("request 1"), "{why}");
+    // another key opens nothing, and nobody can tell whose row it is
+    let made = core.sunset(&["keys", "new", "--out", core.path("fresh").to_str().unwrap()]).expect(0).out;
+    let line = |text: &str| {
+        text.lines().find(|line| line.trim_start().contains("${file:") && line.contains("/tag-")).unwrap().to_owned()
+    };
+    let path = core.path("sunset.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(&line(&text), &line(&made))).unwrap();
+    let refused = core.sunset(&["run", "--now", core.now]);
+    assert_eq!(refused.code, 3, "{}{}", refused.out, refused.err);
+    assert!(refused.out.contains("none of `keys.tag` opens it"), "{}", refused.out);
+    fs::write(&path, &text).unwrap();
+    core.sunset(&["request", "close", &id, "--outcome", "withdrawn", "--by", "desk", "--reason", "r"]).expect(0);
+    core.sunset(&["run", "--now", core.now]).expect(0);
+    assert_eq!(core.list("select id from customers order by id").await, "");
+}
+
+on_every_engine!(
+    a_link_that_sees_two_values_as_one_links_nobody,
+    what_a_rule_has_written_links_nobody,
+    what_changes_after_the_plan_is_seen,
+    a_request_that_is_withdrawn_is_served_no_further,
+    rules_of_the_same_rows_under_other_names_are_honoured,
+    what_goes_along_is_theirs_alone,
+    the_home_row_of_an_open_request_stays,
+);
