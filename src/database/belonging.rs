@@ -56,6 +56,27 @@ impl Rows {
         }
     }
 
+    /// Takes other rows in, where that is one list and says the same.
+    pub fn join(&mut self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Keys(columns, keys), Self::Keys(others, more)) if columns == others => {
+                keys.extend(more.iter().cloned());
+                true
+            }
+            // values of several columns belong together
+            (Self::Spelled(own), Self::Spelled(others)) if own.len() == others.len() && is_of_one_column(own) => {
+                let is_same = |(a, b): (&Spelled, &Spelled)| a.column == b.column && a.spelling == b.spelling;
+                let fits = own.iter().zip(others).all(is_same);
+                for (spelled, more) in own.iter_mut().zip(others).filter(|_| fits) {
+                    spelled.texts.extend(more.texts.iter().cloned());
+                    spelled.values.extend(more.values.iter().cloned());
+                }
+                fits
+            }
+            _ => false,
+        }
+    }
+
     /// The columns that tell them, as they are called now.
     pub fn columns(&self) -> Vec<String> {
         match self {
@@ -67,6 +88,10 @@ impl Rows {
             Self::Spelled(columns) => columns.iter().map(|spelled| spelled.column.name.clone()).collect(),
         }
     }
+}
+
+fn is_of_one_column(spelled: &[Spelled]) -> bool {
+    spelled.iter().all(|one| one.column == spelled[0].column)
 }
 
 /// How a server takes a recursive query with several ways to go on.

@@ -621,14 +621,9 @@ impl Bound {
             });
             let rows = &mut all[position].rows;
             for (table, held) in &hold.held {
-                let same = rows.iter_mut().find(|(other, known)| {
-                    *other == table
-                        && known.alone == held.alone
-                        && matches!((&known.rows, &held.rows), (Rows::Keys(a, _), Rows::Keys(b, _)) if a == b)
-                });
-                match (same.map(|(_, known)| &mut known.rows), &held.rows) {
-                    (Some(Rows::Keys(_, keys)), Rows::Keys(_, more)) => keys.extend(more.iter().cloned()),
-                    _ => rows.push((table, held.clone())),
+                let mut same = rows.iter_mut().filter(|(other, known)| *other == table && known.alone == held.alone);
+                if !same.any(|(_, known)| known.rows.join(&held.rows)) {
+                    rows.push((table, held.clone()));
                 }
             }
         }

@@ -55,14 +55,21 @@ pub fn are_carried_out() -> bool {
     cfg!(debug_assertions) && std::env::var("SUNSET_REQUESTS").is_ok_and(|value| value == "carry_out")
 }
 
+/// A statement has room for the values of so many persons.
+const MOST_AT_ONCE: usize = 1_000;
+
 /// The requests that a plan takes along: open and approved, with keys that open them.
 ///
 /// # Errors
 /// The store cannot be read.
 pub async fn requests_in(store: &mut Store, keys: &[TagKey]) -> Result<Vec<Request>, store::Error> {
     let open = if are_carried_out() { store.open_requests().await? } else { Vec::new() };
-    let served = open.into_iter().filter(PersonRequest::is_to_be_served);
-    let asked = served.filter_map(|request| {
+    let mut served: Vec<_> = open.into_iter().filter(PersonRequest::is_to_be_served).collect();
+    served.sort_by_key(|request| (request.complete_at.is_some(), request.due, request.id));
+    if let Some(others @ 1..) = served.len().checked_sub(MOST_AT_ONCE) {
+        tracing::warn!(others, "more than {MOST_AT_ONCE} requests are open; the others wait for the next run");
+    }
+    let asked = served.into_iter().take(MOST_AT_ONCE).filter_map(|request| {
         let Some(key) = ledger::person_of(&request, keys) else {
             let (id, key) = (request.id, &request.tag_key);
             tracing::error!(

@@ -104,10 +104,14 @@ impl Letter {
             Stop::invalid("who answers? `requests.from` in sunset.yaml has the company and its desk, by language")
         })?;
         let is_done = request.served.values().any(|served| served.rows > 0);
+        // nothing could go, and that is an answer too
+        let is_of_rules = matches!(request.kind, RequestKind::Erasure | RequestKind::Cease);
+        let is_decided = is_done || is_of_rules && request.complete_at.is_some();
         let refused = request.closing.as_ref().filter(|closing| closing.outcome == RequestOutcome::Refused);
         let (mut paragraphs, mut parts) = (Vec::new(), Vec::new());
         let title = match (refused, is_done) {
-            (Some(_), _) => words.choose("ご請求に対する決定のお知らせ", "Our decision on your request"),
+            (Some(_), _) => words.decision(),
+            (None, false) if is_decided => words.decision(),
             (None, true) => words.title(request.kind),
             (None, false) => words.choose("受付のお知らせ", "We have received your request"),
         };
@@ -118,9 +122,10 @@ impl Letter {
                 parts.extend(words.done(request));
                 parts.extend(words.recipients(request));
             }
+            (None, false) if is_decided => paragraphs.push(words.nothing(request)),
             (None, false) => paragraphs.push(words.receipt(request)),
         }
-        if refused.is_some() || is_done {
+        if refused.is_some() || is_decided {
             parts.extend(words.open(request));
             parts.extend(words.stays(request, stays)?);
             parts.extend(words.backups(today));
@@ -226,6 +231,23 @@ impl Words<'_> {
             ),
             LetterLanguage::En => format!(
                 "On your request for {kind}, which we received on {received}, we have done the following (APPI Art. 35(7))."
+            ),
+        }
+    }
+
+    fn decision(&self) -> String {
+        self.choose("ご請求に対する決定のお知らせ", "Our decision on your request")
+    }
+
+    /// There is nothing that may go before its day.
+    fn nothing(&self, request: &PersonRequest) -> String {
+        let (received, kind) = (self.day(request.received), self.kind(request.kind));
+        match self.language {
+            LetterLanguage::Ja => format!(
+                "{received}に受け付けました{kind}のご請求について確認しましたところ、現時点で措置の対象となる情報はありませんでした                 (個人情報保護法第35条第7項、第36条)。"
+            ),
+            LetterLanguage::En => format!(
+                "We have looked into your request for {kind}, which we received on {received}: we hold nothing that it can be                  done for at present (APPI Art. 35(7), Art. 36)."
             ),
         }
     }
@@ -352,15 +374,20 @@ impl Words<'_> {
                 ))
             })?;
             let category = self.category(rule);
+            let then = match self.rule(rule).map(|rule| rule.disposition.to_string()).as_deref() {
+                Some("anonymize") => self.choose("匿名化", "anonymised"),
+                Some("pseudonymize") => self.choose("仮名化", "pseudonymised"),
+                _ => self.choose("消去", "erased"),
+            };
             points.push(match (staying.until.map(|until| self.day(until)), self.language) {
                 (Some(until), LetterLanguage::Ja) => {
                     format!(
-                        "{category}:{why}。{until}まで保存し、その後消去します。それまで当該目的以外には利用しません"
+                        "{category}:{why}。{until}まで保存し、その後{then}します。それまで当該目的以外には利用しません"
                     )
                 }
                 (None, LetterLanguage::Ja) => format!("{category}:{why}"),
                 (Some(until), LetterLanguage::En) => {
-                    format!("{category}: {why}. Kept until {until} for that purpose only, then erased")
+                    format!("{category}: {why}. Kept until {until} for that purpose only, then {then}")
                 }
                 (None, LetterLanguage::En) => format!("{category}: {why}"),
             });

@@ -175,7 +175,13 @@ impl Bound {
             self.claims.iter().filter(|claim| claim.table == *table).map(|claim| claim.link).collect();
         let one = |link: usize| {
             let claims = || self.claims.iter().filter(move |claim| claim.table == *table && claim.link == link);
-            let rows = claims().flat_map(|claim| &claim.rows).map(|rows| rows.sql(dialect, row));
+            let mut all: Vec<Rows> = Vec::new();
+            for rows in claims().flat_map(|claim| &claim.rows) {
+                if !all.iter_mut().any(|known| known.join(rows)) {
+                    all.push(rows.clone());
+                }
+            }
+            let rows = all.into_iter().map(|rows| rows.sql(dialect, row));
             let empty = claims().next().map(|claim| {
                 let columns = claim.columns.iter().map(|column| {
                     let value = dialect.column(row, &column.name);
