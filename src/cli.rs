@@ -369,6 +369,8 @@ pub enum RequestCommand {
     },
     /// Write the answer to the person: what went, who was asked, what stays, why and until when
     Letter(RequestLetterArgs),
+    /// Certify what runs have done for a request, in Japanese and English, from the ledger
+    Certificate(RequestCertificateArgs),
     /// Write all that is held about the person into a new directory: JSON, CSV and a page to read
     Disclose(RequestDiscloseArgs),
     /// End a request; the key of its person is forgotten
@@ -432,6 +434,15 @@ pub struct RequestLetterArgs {
     #[arg(long, value_enum, default_value_t = LetterLanguage::Ja)]
     pub language: LetterLanguage,
     /// A directory for the letter as HTML and as text; it is printed as text without one
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RequestCertificateArgs {
+    /// The request's number, from `request list`
+    pub id: u64,
+    /// A directory for the certificate as HTML and as text; it is printed as text without one
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

@@ -1,5 +1,6 @@
-//! `sunset request open|list|show|plan|approve|run|letter|close`: what persons ask for, and what is done about it.
+//! `sunset request open|list|show|plan|approve|run|letter|certificate|close`: what persons ask for, and what is done about it.
 
+mod certificate;
 mod disclose;
 mod letter;
 mod open;
@@ -33,6 +34,7 @@ pub async fn run(global: &Global, command: &RequestCommand, console: &mut Consol
         // it may be stopped, and so has an end of its own
         RequestCommand::Run { .. } => Ok(Outcome::Unexpected),
         RequestCommand::Letter(args) => letter::run(global, &job, args, console).await,
+        RequestCommand::Certificate(args) => certificate::run(global, &job, args, console).await,
         RequestCommand::Disclose(args) => disclose::run(global, &job, args, console).await,
         RequestCommand::Close(args) => close(&job, args, console).await,
     }
