@@ -7,6 +7,7 @@ mod person;
 mod requested;
 
 pub(super) use person::home_row;
+pub(super) use requested::Spot;
 
 use super::subject::Persons;
 use crate::{
@@ -90,6 +91,8 @@ pub struct Bound {
     links: Vec<Tie>,
     /// What links say of rows, where persons have asked for something.
     claims: Vec<requested::Claim>,
+    /// What can be about persons at all, where that matters.
+    about: requested::About,
 }
 
 /// A hold and the tables whose rows it names.

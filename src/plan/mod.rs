@@ -68,7 +68,8 @@ pub use privileges::{NOTING, Need, noting_batches, privileges};
 pub use read_tables::ReadTable;
 pub use recipients::{Answered, Answers, Persons, PlannedQuota, PlannedRecipient, StillUsed, compared, is_late};
 pub use requests::{
-    Answer, Disclosed, DisclosedTable, PlannedRequest, Remaining, Request, Requested, disclosed, read_for_requests,
+    Answer, Disclosed, DisclosedTable, PlannedRequest, Remaining, Request, Requested, Turn, disclosed,
+    read_for_requests,
 };
 pub use resolve::{Resolved, resolve_rule};
 pub use restored::{position, refusal};

@@ -19,7 +19,7 @@ use super::{
     order, outlast, pace, partitions,
     read_tables::{Needs, ReadTable, held_rows, read_tables},
     recipients,
-    requests::{Asking, PlannedRequest, Requested, Variant},
+    requests::{self, Asking, PlannedRequest, Requested, Turn, Variant},
     resolve::{self, Resolved},
     restored, sample,
     schema::{self, PlannedSchema},
@@ -171,7 +171,7 @@ pub async fn prepare(
         pace::check(job, &databases).await.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     found.extend(watched);
     recipients::find_uses(&mut resolved, &job.settings);
-    let mut asking = Asking::of(job, &options.requests, &mut databases, &unavailable).await?;
+    let mut asking = Asking::of(job, (&options.requests, holds), &mut databases, &unavailable).await?;
     let about = (now, options.pseudonym_key.as_deref());
     let mut variants = match has_errors(&found) {
         true => Vec::new(),
@@ -212,16 +212,22 @@ pub async fn prepare(
     let mut planned = Vec::new();
     for &position in chosen.iter().filter(|_| !options.on_request_only) {
         let (rule, fits) = &resolved[position];
-        let (fits, counted) = left_to_others(position, fits, &resolved, &order);
+        let (mut fits, mut counted) = left_to_others(position, fits, &resolved, &order);
+        let open = databases.get(&rule.table.database);
+        if let Some(theirs) = open.and_then(|open| asking.kept_in_sight(rule, &fits.work, open)) {
+            let others = theirs.negated();
+            requests::spare(&mut fits.work, &others);
+            requests::spare(&mut counted, &others);
+        }
         planned.push(planning.step((position, rule, None), &fits, &counted, &mut databases, &is_chosen).await?);
     }
     let all_are_chosen = options.rules.is_empty() && options.tags.is_empty();
     // rows that tell which others are a person's go last
-    for are_homes in [false, true] {
-        let turn = |one: &&mut Variant| {
-            one.answer.homes.is_empty() != are_homes && chosen.contains(&one.position) && (!are_homes || all_are_chosen)
+    for turn in [Turn::Early, Turn::Late, Turn::Home] {
+        let has_turn = |one: &&mut Variant| {
+            one.answer.turn == turn && chosen.contains(&one.position) && (turn == Turn::Early || all_are_chosen)
         };
-        for variant in variants.iter_mut().filter(turn) {
+        for variant in variants.iter_mut().filter(has_turn) {
             let (fits, counted) = left_to_others(variant.position, &variant.fits, &resolved, &order);
             let own = (variant.position, &variant.rule, variant.holds.as_ref());
             let step = planning.step(own, &fits, &counted, &mut databases, &is_chosen).await?;

@@ -5,7 +5,7 @@
 //! home rows go last, because they tell which other rows are the person's.
 
 use super::{
-    holds::{Bound, Hold, HoldScope},
+    holds::{Bound, Hold, HoldScope, Spot},
     interplay::names::{Live, Names as _},
     open::{OpenDatabase, Unavailable, open_databases},
     resolve::{self, Resolved},
@@ -18,7 +18,7 @@ use crate::{
     diagnostic::Severity,
     evidence::keys::Keys,
     job::Job,
-    rules::{Act, Disposition, RequestKind, Rule},
+    rules::{Act, Covers, Dependent, Disposition, RequestKind, Rule},
     sql::Sql,
 };
 use jiff::Timestamp;
@@ -43,8 +43,15 @@ pub struct Request {
     pub reference: String,
     /// Nothing was left for it when somebody looked last.
     pub is_complete: bool,
-    /// Tables of which it was known when it was approved that nobody can tell whose rows a link finds there.
-    pub unclear: BTreeSet<String>,
+    /// Links of which it was known when it was approved that nobody can tell whose rows they find, by table.
+    pub unclear: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Request {
+    /// Whoever approved it knew of the link.
+    fn knows(&self, link: &UnclearLink) -> bool {
+        self.unclear.get(&link.table).is_some_and(|known| known.contains(&link.columns))
+    }
 }
 
 /// Keys may be personal.
@@ -62,12 +69,22 @@ pub struct Requested {
     pub unclear: BTreeMap<u64, String>,
     /// Requests with rows in databases that cannot be asked, and why.
     pub unavailable: BTreeMap<u64, String>,
-    /// Requests with links of which nobody can tell whose rows they lead to: tables, and why.
-    pub shared: BTreeMap<u64, Vec<(String, &'static str)>>,
+    /// Requests with links of which nobody can tell whose rows they lead to.
+    pub shared: BTreeMap<u64, Vec<UnclearLink>>,
     /// Rules that answer requests and cannot be carried out for these, and why.
     pub blocked: Vec<Blocked>,
     /// What each rule that answers does for them.
     pub answers: Vec<Answer>,
+}
+
+/// A link of which nobody can tell whose rows it leads to.
+#[derive(Clone, Debug)]
+pub struct UnclearLink {
+    /// `database.schema.table`.
+    pub table: String,
+    /// The columns that it compares.
+    pub columns: String,
+    pub why: &'static str,
 }
 
 /// A rule that would answer requests, and stands back.
@@ -94,6 +111,17 @@ pub struct Answer {
     pub is_planned: bool,
     /// Its table has the home rows of some of them.
     pub homes: BTreeSet<u64>,
+    pub turn: Turn,
+}
+
+/// When a rule has its turn among those that answer: what it takes may be what other rows are found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    Early,
+    /// It changes columns by which rows are found.
+    Late,
+    /// It takes home rows.
+    Home,
 }
 
 /// Rows of a request that have not gone.
@@ -127,9 +155,9 @@ pub struct PlannedRequest {
     pub kind: RequestKind,
     /// Rows that go, by rule.
     pub rows: BTreeMap<String, u64>,
-    /// Tables of which nobody can tell whose rows a link finds there: `database.schema.table`.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub unclear: BTreeSet<String>,
+    /// Links of which nobody can tell whose rows they find, by table: `database.schema.table`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unclear: BTreeMap<String, BTreeSet<String>>,
     /// What stands against it, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<String>,
@@ -172,15 +200,11 @@ impl Answer {
         Ok(remaining)
     }
 
-    /// The work without the home rows of these requests.
+    /// The work without the rows of these requests.
     pub fn without(&self, ids: &BTreeSet<u64>) -> Option<Sql> {
-        let homes: Vec<_> = self
-            .homes
-            .intersection(ids)
-            .filter_map(|id| self.rows.get(id))
-            .map(|rows| rows.clone().negated())
-            .collect();
-        (!homes.is_empty()).then(|| Sql::all(&homes))
+        let rows = self.rows.iter().filter(|(id, _)| ids.contains(id)).map(|(_, rows)| rows.clone().negated());
+        let others: Vec<_> = rows.collect();
+        (!others.is_empty()).then(|| Sql::all(&others))
     }
 }
 
@@ -199,6 +223,8 @@ pub(super) struct Asking<'a> {
     job: &'a Job,
     pub requested: Requested,
     pub persons: Persons,
+    /// The home rows of all open requests: request, database, table and key.
+    home_rows: Vec<(u64, String, TableName, Vec<String>)>,
     bound: BTreeMap<String, Bound>,
 }
 
@@ -209,15 +235,19 @@ impl<'a> Asking<'a> {
     /// Keys cannot be read, or a database fails while it is asked.
     pub async fn of(
         job: &'a Job,
-        requests: &[Request],
+        (requests, holds): (&[Request], &[Hold]),
         databases: &mut BTreeMap<String, OpenDatabase>,
         unavailable: &BTreeMap<String, Unavailable>,
     ) -> anyhow::Result<Self> {
         let mut requested = Requested { requests: requests.to_vec(), ..Requested::default() };
-        let mut bound: BTreeMap<String, Bound> =
-            databases.iter().map(|(name, open)| (name.clone(), Bound::of_requests(job, name, &open.catalog))).collect();
         let asking: Vec<_> = requests.iter().map(as_hold).collect();
         let mut persons = Persons::look_up(job, &asking).await?;
+        let mut bound = BTreeMap::new();
+        for (name, open) in databases.iter().filter(|_| !requests.is_empty()) {
+            let names = persons.places.names_of(name, open);
+            let spot = Spot { job, name, catalog: &open.catalog, names: &names, places: &persons.places };
+            bound.insert(name.clone(), Bound::of_requests(spot));
+        }
         let keys = Keys::parse(&job.settings.keys)?.tag;
         for request in requests {
             let id = request.id;
@@ -245,6 +275,15 @@ impl<'a> Asking<'a> {
                     continue;
                 }
             };
+            let same_home = job.settings.subjects.values().find(|other| {
+                other.name != known.subject.name
+                    && Live(databases).table(&other.home) == Live(databases).table(&known.subject.home)
+            });
+            if let Some(other) = same_home {
+                let why = "has the same home table, and links of its own: give one subject the links of both";
+                requested.unclear.insert(id, format!("subject `{}` {why}", other.name));
+                continue;
+            }
             let claimed = match claimed {
                 Ok(claimed) => claimed,
                 Err(why) => {
@@ -254,9 +293,11 @@ impl<'a> Asking<'a> {
             };
             let unclear = claimed.iter().filter_map(|(position, claimed)| match claimed {
                 Claimed::Unclear(why) => {
-                    let link = &known.subject.links.get(*position)?.table;
-                    let table = subject::table_of(&databases.get(&link.database)?.catalog, link).ok()?;
-                    Some((format!("{}.{}", link.database, table.name), *why))
+                    let link = known.subject.links.get(*position)?;
+                    let database = &link.table.database;
+                    let table = subject::table_of(&databases.get(database)?.catalog, &link.table).ok()?;
+                    let (table, columns) = (format!("{database}.{}", table.name), link.words());
+                    Some(UnclearLink { table, columns, why })
                 }
                 Claimed::Theirs(_) => None,
             });
@@ -267,7 +308,9 @@ impl<'a> Asking<'a> {
             for (name, open) in databases.iter() {
                 let Some(bound) = bound.get_mut(name) else { continue };
                 let person = (known, request.key.as_slice());
-                let added = bound.add_request((id, &request.reference), person, &claimed, (job, name, &open.catalog));
+                let names = persons.places.names_of(name, open);
+                let spot = Spot { job, name, catalog: &open.catalog, names: &names, places: &persons.places };
+                let added = bound.add_request((id, &request.reference), person, &claimed, spot);
                 if let Err(why) = added {
                     requested.unclear.insert(id, why);
                 }
@@ -279,7 +322,13 @@ impl<'a> Asking<'a> {
         for bound in bound.values_mut() {
             *bound = bound.only(&clear);
         }
-        Ok(Self { job, requested, persons, bound })
+        let home_rows = holds.iter().filter_map(|hold| match &hold.scope {
+            HoldScope::HomeRow { request, key: Some(key) } => {
+                Some((*request, hold.database.clone(), hold.table.clone(), key.clone()))
+            }
+            _ => None,
+        });
+        Ok(Self { job, requested, home_rows: home_rows.collect(), persons, bound })
     }
 
     /// The rules that answer, each against its table. `needs`: the first rule needs what the second one changes.
@@ -348,16 +397,28 @@ impl<'a> Asking<'a> {
         let kinds: BTreeSet<_> = asked.iter().map(|request| request.kind).collect();
         let names = Live(databases);
         let relation = |path: &TablePath, other: &TablePath| Relation::of(&names, databases, path, other);
-        let own_rules = |path: &TablePath| -> Vec<String> {
+        let own_rules = |path: &TablePath| -> Vec<(String, bool)> {
             let about = |other: &&&Rule| relation(path, &other.table) != Relation::Apart;
-            resolved.iter().map(|(rule, _)| rule).filter(about).map(|rule| rule.id.clone()).collect()
+            let own = resolved.iter().map(|(rule, _)| rule).filter(about);
+            own.map(|rule| (rule.id.clone(), kinds.iter().any(|kind| rule.answers(*kind)))).collect()
         };
         let variant = rule.on_request(&own_rules);
         let table = open.catalog.get(&natural.work.table)?;
-        let is_home = |request: &&&Request| request.database == *name && request.table == table.name;
+        if rule.covers == Some(Covers::Tree) && !open.catalog.heirs(&table.name).is_empty() {
+            return blocked("whose the rows of tables are that inherit from its table cannot be told".to_owned());
+        }
+        let names_here = self.persons.places.names_of(name, open);
+        let is_here = |request: &Request| names_here.contains(request.database.as_str());
+        let is_home = |request: &&&Request| is_here(request) && request.table == table.name;
         let homes: BTreeSet<_> = asked.iter().filter(is_home).map(|request| request.id).collect();
+        let turn = match (homes.is_empty(), changes_what_finds(&bound, rule, &table.name)) {
+            (false, _) => Turn::Home,
+            (true, true) if rule.disposition != Disposition::Erase => Turn::Late,
+            (true, _) => Turn::Early,
+        };
         // home rows go only as such
-        let without = (!homes.is_empty()).then(|| held.without_home_rows(&self.going(name)));
+        let answered = asked.iter().map(|request| request.id).collect();
+        let without = (!homes.is_empty()).then(|| held.without_home_rows(&self.going(&names_here, &answered)));
         let held = without.as_ref().unwrap_or(held);
         let around = Surroundings { requested: Some(&bound), ..surroundings(self.job, open, held, now, pseudonym_key) };
         let mut fits = match resolve::resolve_rule(&variant, &around) {
@@ -399,16 +460,33 @@ impl<'a> Asking<'a> {
             before: BTreeMap::new(),
             is_planned: false,
             homes,
+            turn,
         };
         Some(Ok(Variant { position, rule: variant, holds: without, fits, answer }))
     }
 
-    /// The home rows that may go now, by their tables and keys: a request is served, and its person known.
-    pub fn going(&self, database: &str) -> BTreeSet<(&TableName, &[String])> {
-        let clear =
-            |request: &&Request| request.database == database && !self.requested.unclear.contains_key(&request.id);
-        let going = self.requested.requests.iter().filter(clear);
-        going.map(|request| (&request.table, request.key.as_slice())).collect()
+    /// The home rows that may go by a rule that answers these requests, by their tables and keys: the persons are known, and every
+    /// open request of theirs is answered.
+    fn going(&self, names: &BTreeSet<&str>, answered: &BTreeSet<u64>) -> BTreeSet<(&TableName, &[String])> {
+        let is_answered = |id: &u64| answered.contains(id) && !self.requested.unclear.contains_key(id);
+        let here = || self.home_rows.iter().filter(|(_, database, ..)| names.contains(database.as_str()));
+        let mut going: BTreeSet<_> = here().map(|(_, _, table, key)| (table, key.as_slice())).collect();
+        for (_, _, table, key) in here().filter(|(id, ..)| !is_answered(id)) {
+            going.remove(&(table, key.as_slice()));
+        }
+        going
+    }
+
+    /// Rows of persons whose requests are served, which a rule that is no answer to them must not lose sight of: it changes columns
+    /// by which they are found.
+    pub fn kept_in_sight(&self, rule: &Rule, work: &Work, open: &OpenDatabase) -> Option<Sql> {
+        let bound = self.bound.get(&rule.table.database)?;
+        let table = open.catalog.get(&work.table)?;
+        let unlinks = rule.dependents.iter().any(|one| matches!(one.fate, Dependent::Unlink | Dependent::Anonymize(_)));
+        if !unlinks && (rule.disposition == Disposition::Erase || !changes_what_finds(bound, rule, &table.name)) {
+            return None;
+        }
+        bound.stays(open.dialect, &open.catalog, table, &open.dialect.row(&table.name), None)
     }
 
     fn has_rows(&self, id: u64) -> bool {
@@ -427,21 +505,25 @@ impl<'a> Asking<'a> {
             });
             let unclear = requested.unclear.get(&id).map(|why| format!("nobody can tell which rows are theirs: {why}"));
             let shared = requested.shared.get(&id).into_iter().flatten();
-            let shared = shared.map(|(table, why)| {
-                let known = request.unclear.contains(table);
-                let then =
-                    if known { "" } else { "; the home row waits until somebody approves the request with that" };
-                format!("rows of {table} that a link finds stay: {why}{then}")
+            let shared = shared.map(|link| {
+                let UnclearLink { table, columns, why } = link;
+                let is_new = "; the home row waits until somebody approves the request with that";
+                let then = if request.knows(link) { "" } else { is_new };
+                format!("rows of {table} that a link ({columns}) finds stay: {why}{then}")
             });
             let blocked = requested.blocked.iter().filter(|blocked| blocked.requests.contains(&id));
             let blocked = blocked.map(|blocked| format!("rule {} is not carried out: {}", blocked.rule, blocked.why));
             let unavailable = requested.unavailable.get(&id).cloned();
+            let mut links: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            for link in requested.shared.get(&id).into_iter().flatten() {
+                links.entry(link.table.clone()).or_default().insert(link.columns.clone());
+            }
             PlannedRequest {
                 request: id,
                 reference: request.reference.clone(),
                 kind: request.kind,
                 rows: rows.collect(),
-                unclear: requested.shared.get(&id).into_iter().flatten().map(|(table, _)| table.clone()).collect(),
+                unclear: links,
                 obstacles: unclear.into_iter().chain(unavailable).chain(shared).chain(blocked).collect(),
             }
         });
@@ -520,6 +602,10 @@ fn in_order(mut variants: Vec<Variant>) -> Vec<Variant> {
     ordered
 }
 
+fn changes_what_finds(bound: &Bound, rule: &Rule, table: &TableName) -> bool {
+    rule.columns.iter().any(|(name, _)| bound.finds_by(table, name))
+}
+
 /// Rows that another rule keeps: it governs them, has not been carried out on them, and they are not due.
 fn kept_by(work: &Work) -> Sql {
     let not_due = work.due.clone().negated();
@@ -545,17 +631,18 @@ fn as_hold(request: &Request) -> Hold {
 }
 
 impl Requested {
-    /// Requests of which rows are left that are found by the home row: it has to wait.
-    pub fn waits(&self, remaining: &BTreeMap<String, BTreeMap<u64, Remaining>>) -> BTreeSet<u64> {
-        let waiting = self.answers.iter().flat_map(|answer| {
+    /// Requests of which rows are left that are found by what a step of this turn takes: it has to wait.
+    pub fn waits(&self, remaining: &BTreeMap<String, BTreeMap<u64, Remaining>>, turn: Turn) -> BTreeSet<u64> {
+        let earlier = self.answers.iter().filter(|answer| answer.turn < turn);
+        let waiting = earlier.flat_map(|answer| {
             let rows = remaining.get(&answer.rule).into_iter().flatten();
-            rows.filter(|(id, rows)| rows.left() > 0 && !answer.homes.contains(id)).map(|(id, _)| *id)
+            rows.filter(|(_, rows)| rows.left() > 0).map(|(id, _)| *id)
         });
         let blocked = self.blocked.iter().flat_map(|blocked| blocked.requests.iter().copied());
         // whoever approved it did not know that these rows are lost sight of when the home row goes
         let news = self.requests.iter().filter(|request| {
             let mut unclear = self.shared.get(&request.id).into_iter().flatten();
-            unclear.any(|(table, _)| !request.unclear.contains(table))
+            unclear.any(|link| !request.knows(link))
         });
         let news = news.map(|request| request.id);
         waiting.chain(self.unavailable.keys().copied()).chain(blocked).chain(news).collect()
@@ -592,7 +679,7 @@ pub async fn disclosed(job: &Job, request: &Request) -> anyhow::Result<Result<Di
     if let Some((name, why)) = unavailable.iter().next() {
         return Ok(Err(format!("database {name} is not available: {}", why.reason)));
     }
-    let asking = Asking::of(job, std::slice::from_ref(request), &mut databases, &unavailable).await?;
+    let asking = Asking::of(job, (std::slice::from_ref(request), &[]), &mut databases, &unavailable).await?;
     if let Some(why) = asking.requested.unclear.get(&request.id) {
         return Ok(Err(why.clone()));
     }
@@ -603,14 +690,14 @@ pub async fn disclosed(job: &Job, request: &Request) -> anyhow::Result<Result<Di
         for table in bound.tables(dialect, catalog) {
             let Some(table) = catalog.get(&table) else { continue };
             let row = dialect.row(&table.name);
-            let theirs = bound.theirs(dialect, catalog, table, &row, None);
+            let theirs = bound.theirs(dialect, catalog, table, &row, None).unwrap_or_default();
             let all = bound.stays(dialect, catalog, table, &row, None);
             let (Some(theirs), Some(all)) = (theirs, all) else { continue };
             tables.push(DisclosedTable { database: name.clone(), table: table.clone(), theirs, all });
         }
     }
     let shared = asking.requested.shared.get(&request.id).into_iter().flatten();
-    let shared = shared.map(|(table, _)| table.clone()).collect();
+    let shared = shared.map(|link| link.table.clone()).collect();
     Ok(Ok(Disclosed { databases, tables, shared }))
 }
 

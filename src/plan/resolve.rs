@@ -137,8 +137,8 @@ impl Resolver<'_, '_> {
             guards: dependents.guards,
         };
         if let Some(requested) = around.requested {
-            let theirs = requested.theirs(dialect, catalog, table, &row, None);
-            let work = Work { waiting: self.waits_for_others(requested, table, &work), ..work };
+            let theirs = self.certain(requested.theirs(dialect, catalog, table, &row, None))?;
+            let work = Work { waiting: self.waits_for_others(requested, table, &work)?, ..work };
             return Some(self.asked_for(work, theirs, on_request, dependents.named, looked_at, hold_names, due_days));
         }
         let gate = self.k_anonymity(table, &row, &work);
@@ -168,17 +168,28 @@ impl Resolver<'_, '_> {
     }
 
     /// What would go or be changed along has to be about the same persons, and about nobody else: else the row waits.
-    fn waits_for_others(&self, requested: &super::Bound, table: &Table, work: &Work) -> Option<Sql> {
+    fn waits_for_others(&mut self, requested: &super::Bound, table: &Table, work: &Work) -> Option<Option<Sql>> {
         let (catalog, dialect) = (self.around.catalog, self.around.dialect);
-        let along = work.dependents.iter().filter(|dependent| dependent.disposition != Disposition::Unlink);
-        let others = along.filter_map(|dependent| {
-            let child = catalog.get(&dependent.table)?;
+        let mut waiting: Vec<_> = work.waiting.iter().cloned().collect();
+        for dependent in work.dependents.iter().filter(|dependent| dependent.disposition != Disposition::Unlink) {
+            let Some(child) = catalog.get(&dependent.table) else { continue };
             let theirs = requested.theirs(dialect, catalog, child, &statements::alias(&table.name, "k0"), None);
-            let other = theirs.map(|theirs| theirs.negated());
-            Some(statements::exists_dependent(dialect, &table.name, &dependent.links, other.as_ref()))
-        });
-        let waiting: Vec<_> = work.waiting.iter().cloned().chain(others).collect();
-        (!waiting.is_empty()).then(|| Sql::join(&waiting, " or ").nested())
+            let other = self.certain(theirs)?.map(|theirs| theirs.negated());
+            waiting.push(statements::exists_dependent(dialect, &table.name, &dependent.links, other.as_ref()));
+        }
+        Some((!waiting.is_empty()).then(|| Sql::join(&waiting, " or ").nested()))
+    }
+
+    /// What tells whose rows are, or the rule cannot answer requests.
+    fn certain(&mut self, theirs: Result<Option<Sql>, String>) -> Option<Option<Sql>> {
+        match theirs {
+            Ok(theirs) => Some(theirs),
+            Err(why) => {
+                let place = self.rule.place.key("on_request");
+                self.found.push(Diagnostic::error(Code::BadOnRequest, place, why));
+                None
+            }
+        }
     }
 
     /// The rule on rows of persons who have asked for it, whatever their age.

@@ -159,17 +159,20 @@ impl Rule {
     }
 
     /// The rule as it acts on rows of persons who asked for it: by an id of its own, whatever the time. Dependents that have
-    /// rules of their own (`own_rules` gives their ids) wait for these, unless the rule overrides them.
+    /// rules of their own (`own_rules` gives their ids, and whether they answer too) wait for these, unless the rule overrides
+    /// them; what would only be unlinked waits for rules that answer, which would not find it any more.
     #[must_use]
-    pub fn on_request(&self, own_rules: &dyn Fn(&TablePath) -> Vec<String>) -> Self {
+    pub fn on_request(&self, own_rules: &dyn Fn(&TablePath) -> Vec<(String, bool)>) -> Self {
         let mut rule = self.clone();
         rule.id += ON_REQUEST;
         rule.regular_deletion_period = None;
         rule.partitions = Partitions::Rows;
         for dependent in &mut rule.dependents {
-            let outlasts = |id: &String| *id != self.id && !dependent.overrides.contains(id);
-            let goes_along = matches!(dependent.fate, Dependent::Erase | Dependent::Anonymize(_));
-            if goes_along && own_rules(&dependent.table).iter().any(outlasts) {
+            let is_unlinked = dependent.fate == Dependent::Unlink;
+            let waits = |(id, answers): &(String, bool)| {
+                *id != self.id && !dependent.overrides.contains(id) && (*answers || !is_unlinked)
+            };
+            if own_rules(&dependent.table).iter().any(waits) {
                 dependent.fate = Dependent::Keep;
             }
         }

@@ -11,7 +11,7 @@ use crate::{
     evidence::tag::TagKey,
     ledger::{self, Ledger, RequestProgress},
     outcome::Outcome,
-    plan::{Answer, Hold, HoldScope, OF_REQUESTS, Prepared, PreparedStep, Remaining, Request, Step},
+    plan::{self, Answer, Hold, HoldScope, OF_REQUESTS, Prepared, PreparedStep, Remaining, Request, Step},
     rules::{RequestKind, id_in_file},
     sql::Sql,
     store::{self, PersonRequest, Served, Store},
@@ -116,7 +116,7 @@ pub fn planned_request(key: Vec<String>, stored: PersonRequest) -> Option<Reques
         tag_key: stored.tag_key,
         reference: stored.reference,
         is_complete: stored.complete_at.is_some(),
-        unclear: stored.stays.into_iter().filter(|staying| staying.unclear).map(|staying| staying.table).collect(),
+        unclear: stored.stays.into_iter().map(|staying| (staying.table, staying.unclear)).collect(),
     })
 }
 
@@ -165,11 +165,11 @@ pub(super) async fn turn<'a>(
         Err(error) => return Ok(Turn::Later(format!("a person who has asked cannot be looked up: {error}"))),
     }
     let mut ready = Box::new(ready.clone());
-    if !answer.homes.is_empty() {
+    if answer.turn > plan::Turn::Early {
         let now = remaining(prepared).await;
-        let mut waiting = requested.waits(&now.counted);
+        let mut waiting = requested.waits(&now.counted, answer.turn);
         if !now.failed.is_empty() {
-            waiting.extend(answer.homes.iter().copied());
+            waiting.extend(answer.rows.keys().copied());
         }
         if let Some(others) = answer.without(&waiting) {
             ready.work.condition = Some(Sql::all(ready.work.condition.iter().chain([&others])));

@@ -4,7 +4,7 @@ use super::{Error, Store, signed, unsigned};
 use crate::rules::RequestKind;
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of a request when it is opened.
 #[derive(Clone)]
@@ -86,9 +86,9 @@ pub struct Staying {
     /// Holds that keep some of them, by matter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<String>,
-    /// Nobody can tell whose the rows are that a link finds there.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unclear: bool,
+    /// Links, by their columns, of which nobody can tell whose rows they find there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unclear: BTreeSet<String>,
 }
 
 /// What a rule has done for a request so far.

@@ -31,7 +31,10 @@ pub(super) async fn run(
 ) -> anyhow::Result<Outcome> {
     let request = request(job, args.id).await?;
     if request.served.values().all(|served| served.rows == 0) {
-        return Err(Stop::refused(format!("no run has done anything for request {}, so there is nothing to certify", request.id)));
+        return Err(Stop::refused(format!(
+            "no run has done anything for request {}, so there is nothing to certify",
+            request.id
+        )));
     }
     let today = clock::today(loading::now(global, job)?, &job.settings.time_zone);
     let mut store = Store::open_existing(&job.settings.store).await?;
@@ -76,7 +79,8 @@ impl Written {
             // reading each entry in full would take long
             let is_about = |line: &str| line.contains("\"request\"") || line.contains("\"run_started\"");
             for (seq, line) in page.iter().filter(|(_, line)| is_about(line)) {
-                let entry = Entry::parse(line).map_err(|_| Stop::invalid(format!("entry {seq} of the ledger cannot be read")))?;
+                let entry = Entry::parse(line)
+                    .map_err(|_| Stop::invalid(format!("entry {seq} of the ledger cannot be read")))?;
                 written.take(*seq, entry, id);
             }
         }
@@ -124,7 +128,9 @@ fn method(disposition: Disposition) -> &'static str {
     match disposition {
         Disposition::Erase => "行の削除 / rows deleted from the live database",
         Disposition::Anonymize => "匿名化(行は残る) / anonymised; the rows remain",
-        Disposition::Pseudonymize => "仮名化(行は残る、消去ではない) / pseudonymised; the rows remain, this is not erasure",
+        Disposition::Pseudonymize => {
+            "仮名化(行は残る、消去ではない) / pseudonymised; the rows remain, this is not erasure"
+        }
         Disposition::Unlink => "関連付けの解除(行は残る) / unlinked; the rows remain",
     }
 }
@@ -145,7 +151,8 @@ impl Certificate {
             format!("{} · {table} · {}", category(job, id), rows(served.rows))
         });
         let basis = done().map(|(id, _)| {
-            let legal = rule(id).and_then(|rule| rule.legal_basis.clone()).map(|text| format!(" · {text}")).unwrap_or_default();
+            let legal =
+                rule(id).and_then(|rule| rule.legal_basis.clone()).map(|text| format!(" · {text}")).unwrap_or_default();
             format!("{id}: 本人の請求 / at the person's request (APPI Art. 35){legal}")
         });
         let methods = done().filter_map(|(id, _)| Some(format!("{id}: {}", method(rule(id)?.disposition))));
@@ -160,16 +167,20 @@ impl Certificate {
         let is_over = request.complete_at.map(|at| {
             format!("{}に照会、該当行なし / a query on {} found no row left that goes before its day", day(at), day(at))
         });
-        let left = request.served.iter().filter(|(_, served)| served.left + served.waiting > 0).map(|(id, served)| {
-            format!("{id}: 残存 {} / left", rows(served.left + served.waiting))
-        });
+        let left = request
+            .served
+            .iter()
+            .filter(|(_, served)| served.left + served.waiting > 0)
+            .map(|(id, served)| format!("{id}: 残存 {} / left", rows(served.left + served.waiting)));
         let stays = request.stays.iter().filter(|staying| staying.rows > 0).map(|staying| {
             let until = staying.until.map(|until| format!(" · {until}まで / until {until}")).unwrap_or_default();
             let rule = staying.rule.as_deref().unwrap_or("–");
             format!("保存 / kept: {} · {} · {rule}{until}", staying.table, rows(staying.rows))
         });
-        let asked: BTreeSet<_> =
-            done().flat_map(|(id, _)| rule(id).into_iter().flat_map(|rule| &rule.recipients)).map(|one| &one.name).collect();
+        let asked: BTreeSet<_> = done()
+            .flat_map(|(id, _)| rule(id).into_iter().flat_map(|rule| &rule.recipients))
+            .map(|one| &one.name)
+            .collect();
         let asked = asked.into_iter().map(|name| {
             format!("{name}: 依頼の対象(回答は台帳に記録) / among those who are asked; the answers stand in the ledger")
         });
@@ -191,7 +202,11 @@ impl Certificate {
         let field = |ja, en, lines: Vec<String>| Field { ja, en, lines };
         let fields = vec![
             field("番号・発行日", "No., issued", vec![format!("{}-{} · {today}", job.settings.name, request.id)]),
-            field("整理番号・受付日", "Reference, received", vec![format!("{} · {}", request.reference, request.received)]),
+            field(
+                "整理番号・受付日",
+                "Reference, received",
+                vec![format!("{} · {}", request.reference, request.received)],
+            ),
             field("対象", "Scope", scope.collect()),
             field("根拠", "Basis", basis.collect()),
             field("方法", "Method", methods.collect()),
@@ -199,9 +214,17 @@ impl Certificate {
             field("承認者・計画のハッシュ値", "Approved by, plan digest", approved.chain(plans).collect()),
             field("検証", "Verification", is_over.into_iter().chain(left).chain(stays).collect()),
             field("委託先・提供先等", "Entrustees, recipients", asked.collect()),
-            field("バックアップ・対象外", "Backups, not covered", backups.into_iter().chain([uncovered.to_owned()]).collect()),
+            field(
+                "バックアップ・対象外",
+                "Backups, not covered",
+                backups.into_iter().chain([uncovered.to_owned()]).collect(),
+            ),
             field("台帳", "Ledger", ledger.unwrap_or_default()),
-            field("発行者・署名", "Issuer, signature", from.chain(["責任者 / responsible: ____________________".to_owned()]).collect()),
+            field(
+                "発行者・署名",
+                "Issuer, signature",
+                from.chain(["責任者 / responsible: ____________________".to_owned()]).collect(),
+            ),
         ];
         let title = "個人データ消去証明書 / Certificate of erasure of personal data".to_owned();
         Self { title, fields: fields.into_iter().filter(|field| !field.lines.is_empty()).collect() }

@@ -337,7 +337,7 @@ impl Words<'_> {
     fn stays(&self, request: &PersonRequest, stays: &[Staying]) -> anyhow::Result<Option<(String, Vec<String>)>> {
         let mut points = Vec::new();
         for staying in stays.iter().filter(|staying| staying.rows > 0) {
-            if staying.unclear {
+            if !staying.unclear.is_empty() {
                 let category = staying.rule.as_deref().map(|rule| self.category(rule)).unwrap_or_default();
                 points.push(match self.language {
                     LetterLanguage::Ja => {

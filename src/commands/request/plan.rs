@@ -21,10 +21,7 @@ use crate::{
     store::{PersonRequest, Staying},
 };
 use jiff::Timestamp;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 pub(super) async fn run(global: &Global, job: &Job, id: u64, console: &mut Console) -> anyhow::Result<Outcome> {
     let now = loading::now(global, job)?;
@@ -99,7 +96,7 @@ pub(super) async fn outlook(
         reference: request.reference.clone(),
         kind: request.kind,
         rows: BTreeMap::new(),
-        unclear: BTreeSet::new(),
+        unclear: BTreeMap::new(),
         obstacles: Vec::new(),
     });
     let (life, outcome) = match life(job, subject, (&table, key), now, console).await? {
@@ -131,18 +128,18 @@ fn stays(life: &Life, planned: &PlannedRequest) -> Vec<Staying> {
             rule: last.map(|of| of.rule.clone()),
             until: last.and_then(|of| of.last_due),
             holds: holds.map(|concern| concern.matter.clone()).collect(),
-            unclear: planned.unclear.contains(&table.table),
+            unclear: planned.unclear.get(&table.table).cloned().unwrap_or_default(),
         });
     }
     let is_told = |table: &String| stays.iter().any(|staying: &Staying| staying.table == *table);
-    let others: Vec<_> = planned.unclear.iter().filter(|table| !is_told(table)).cloned().collect();
-    stays.extend(others.into_iter().map(|table| Staying {
-        table,
+    let others: Vec<_> = planned.unclear.iter().filter(|(table, _)| !is_told(table)).collect();
+    stays.extend(others.into_iter().map(|(table, unclear)| Staying {
+        table: table.clone(),
         rows: 0,
         rule: None,
         until: None,
         holds: Vec::new(),
-        unclear: true,
+        unclear: unclear.clone(),
     }));
     stays
 }

@@ -2,12 +2,13 @@
 //!
 //! A hold may keep a row too many; a request may not take one too many. So only what the schema and the settings say for
 //! certain counts: the home row, rows that links find by values that nobody else has, and what belongs to these over
-//! declared foreign keys. A row that belongs to somebody else as well is nobody's to have erased.
+//! declared foreign keys. A row that belongs to somebody else as well is nobody's to have erased, whoever that is: a person of any
+//! subject, also one who has asked for nothing.
 
-use super::{Bound, BoundHold, ties};
+use super::{Bound, BoundHold, root, ties};
 use crate::{
-    catalog::{Catalog, Table, TableName},
-    database::{Belonging, Dialect, HeldRows, KeyColumn, Rows, statements},
+    catalog::{Catalog, Table, TableKind, TableName, TablePath},
+    database::{Belonging, Dialect, HeldRows, KeyColumn, Link, Rows, statements},
     job::Job,
     plan::{
         places::Places,
@@ -15,14 +16,96 @@ use crate::{
     },
     sql::Sql,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+/// What can be about persons in a database, whoever they are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct About {
+    /// Home tables and linked ones of all subjects, and whatever leads to these over foreign keys.
+    tables: BTreeSet<TableName>,
+    /// Home tables: their rows are persons, and parts of nobody.
+    homes: BTreeSet<TableName>,
+    /// Columns by which subjects link rows, by their table and names.
+    columns: BTreeMap<(TableName, Vec<String>), Vec<KeyColumn>>,
+    /// Foreign keys that lead to tables out of sight, by their columns.
+    blind: BTreeSet<(TableName, Vec<String>)>,
+    /// Tables that others inherit from: a key into one says nothing of the others' rows.
+    parents: BTreeSet<TableName>,
+}
+
+/// The database in which requests are looked at.
+#[derive(Clone, Copy)]
+pub(in crate::plan) struct Spot<'a> {
+    pub job: &'a Job,
+    pub name: &'a str,
+    pub catalog: &'a Catalog,
+    /// All names that lead to it.
+    pub names: &'a BTreeSet<&'a str>,
+    pub places: &'a Places,
+}
+
+impl<'a> Spot<'a> {
+    /// The table that a path means here; `None`: it is in another database, or out of sight.
+    fn table(self, path: &TablePath) -> Option<&'a Table> {
+        if !self.names.contains(path.database.as_str()) {
+            return None;
+        }
+        let found = match path.database == self.name {
+            true => self.catalog.table(path.schema.as_deref(), &path.table),
+            false => self.places.table(path, self.catalog),
+        };
+        found.filter(|table| table.kind != TableKind::View).map(|table| root(self.catalog, table))
+    }
+}
+
+impl About {
+    fn of(spot: Spot<'_>, links: &[Link]) -> Self {
+        let mut about = Self::default();
+        for subject in spot.job.settings.subjects.values() {
+            if let Some(home) = spot.table(&subject.home) {
+                about.homes.insert(home.name.clone());
+                about.tables.insert(home.name.clone());
+            }
+            for link in &subject.links {
+                let Some(table) = spot.table(&link.table) else { continue };
+                let names: Vec<_> = link.columns.iter().map(|column| column.theirs.clone()).collect();
+                let columns = names.iter().filter_map(|name| table.column(name)).map(KeyColumn::from).collect();
+                about.columns.insert((table.name.clone(), names), columns);
+                about.tables.insert(table.name.clone());
+            }
+        }
+        for table in spot.catalog.tables.iter().filter(|table| table.kind != TableKind::View) {
+            let table_name = &root(spot.catalog, table).name;
+            for key in table.foreign_keys.iter().filter(|key| spot.catalog.get(&key.references).is_none()) {
+                about.blind.insert((table_name.clone(), key.columns.clone()));
+                about.tables.insert(table_name.clone());
+            }
+            if !spot.catalog.heirs(&table.name).is_empty() && table.partitions.is_empty() {
+                about.parents.insert(table.name.clone());
+            }
+        }
+        let mut is_new = true;
+        while is_new {
+            let before = about.tables.len();
+            let reached = links.iter().filter(|link| about.tables.contains(&link.to)).map(|link| link.from.clone());
+            let reached: Vec<_> = reached.collect();
+            about.tables.extend(reached);
+            is_new = about.tables.len() > before;
+        }
+        about
+    }
+}
 
 impl Bound {
     /// No request yet: how rows of a database belong to others, by declared foreign keys.
-    pub(in crate::plan) fn of_requests(job: &Job, database: &str, catalog: &Catalog) -> Self {
-        let mut links = ties(job, &BTreeSet::from([database]), &Places::default(), catalog);
+    pub(in crate::plan) fn of_requests(spot: Spot<'_>) -> Self {
+        let mut links = ties(spot.job, &BTreeSet::from([spot.name]), &Places::default(), spot.catalog);
         links.retain(|tie| tie.is_declared);
-        Self { links, ..Self::default() }
+        let plain: Vec<_> = links.iter().map(|tie| tie.link.clone()).collect();
+        Self { links, about: About::of(spot, &plain), ..Self::default() }
     }
 
     /// Adds a request. `claimed` is what the subject's links say, by their positions.
@@ -34,40 +117,43 @@ impl Bound {
         (id, reference): (u64, &str),
         (known, key): (&Known, &[String]),
         claimed: &BTreeMap<usize, Claimed>,
-        (job, database, catalog): (&Job, &str, &Catalog),
+        spot: Spot<'_>,
     ) -> Result<(), String> {
         let subject = &known.subject;
         let mut held = Vec::new();
-        let mut ends = BTreeSet::new();
-        for path in subject.ends_in(database) {
-            let table = subject::table_of(catalog, path).map_err(|why| format!("`not_theirs`: {why}"))?;
-            ends.insert(table.name.clone());
-        }
-        if subject.home.database == database {
-            let home = subject::home_of(subject, catalog)?;
-            let columns: Vec<_> = home.key_columns().map(KeyColumn::from).collect();
-            let rows = Rows::Keys(columns, vec![key.to_vec()]);
-            held.push((home.name.clone(), HeldRows { rows, alone: false }));
-            // whoever is referred to by somebody is not a part of them
-            ends.insert(home.name.clone());
-        }
-        for other in job.settings.subjects.values().filter(|other| other.home.database == database) {
-            // a row that is a person itself is a part of nobody
-            if let Ok(table) = subject::table_of(catalog, &other.home) {
-                ends.insert(table.name.clone());
+        let is_own = |path: &TablePath| path.database == spot.name;
+        // whoever is referred to by somebody is not a part of them, and no person is a part of another
+        let mut ends = self.about.homes.clone();
+        for path in &subject.not_theirs {
+            match spot.table(path) {
+                Some(table) => drop(ends.insert(table.name.clone())),
+                None if is_own(path) => return Err(format!("`not_theirs`: {path} is no table that is there")),
+                None => {}
             }
         }
-        let links = subject.links.iter().enumerate().filter(|(_, link)| link.table.database == database);
-        for (position, link) in links {
-            let table = subject::table_of(catalog, &link.table)?;
+        match spot.table(&subject.home) {
+            Some(home) if home.primary_key.len() == key.len() => {
+                let columns: Vec<_> = home.key_columns().map(KeyColumn::from).collect();
+                let rows = Rows::Keys(columns, vec![key.to_vec()]);
+                held.push((home.name.clone(), HeldRows { rows, alone: false }));
+            }
+            Some(_) => return Err(format!("the key does not fit {}", subject.home)),
+            None if is_own(&subject.home) => return Err(format!("{} is no longer there", subject.home)),
+            None => {}
+        }
+        for (position, link) in subject.links.iter().enumerate() {
+            let Some(table) = spot.table(&link.table) else {
+                if is_own(&link.table) {
+                    subject::table_of(spot.catalog, &link.table)?;
+                }
+                continue;
+            };
             let linked = match claimed.get(&position) {
                 Some(Claimed::Theirs(rows)) => rows.clone(),
                 Some(Claimed::Unclear(_)) | None => None,
             };
-            let columns: Vec<_> = link.columns.iter().filter_map(|column| table.column(&column.theirs)).collect();
-            let columns = columns.into_iter().map(KeyColumn::from).collect();
-            let rows = linked.iter().cloned().collect();
-            self.claims.push(Claim { request: id, table: table.name.clone(), link: position, columns, rows });
+            let columns = link.columns.iter().map(|column| column.theirs.clone()).collect();
+            self.claims.push(Claim { request: id, table: table.name.clone(), columns, rows: linked.clone() });
             held.extend(linked.map(|rows| (table.name.clone(), HeldRows { rows, alone: false })));
         }
         if let Some((table, _)) = held.first() {
@@ -89,7 +175,19 @@ impl Bound {
         Self { holds, claims, ..self.clone() }
     }
 
+    /// Rows are found by this column: a subject links by it, or it references what can be about a person.
+    pub(in crate::plan) fn finds_by(&self, table: &TableName, column: &str) -> bool {
+        let links =
+            self.about.columns.keys().any(|(of, columns)| of == table && columns.iter().any(|own| own == column));
+        let keys = self.links.iter().map(|tie| &tie.link).filter(|link| self.about.tables.contains(&link.to));
+        let mut keys = keys.filter(|link| link.from == *table).flat_map(|link| &link.columns);
+        links || keys.any(|own| own.name == column)
+    }
+
     /// Rows of a table called `row` that are about persons who have asked, and about nobody else. `None`: no row can be.
+    ///
+    /// # Errors
+    /// It is too far from a row to its person, or too many ways lead there.
     pub(in crate::plan) fn theirs(
         &self,
         dialect: &dyn Dialect,
@@ -97,100 +195,169 @@ impl Bound {
         table: &Table,
         row: &str,
         only: Option<u64>,
-    ) -> Option<Sql> {
-        let table = &super::root(catalog, table).name;
+    ) -> Result<Option<Sql>, String> {
+        let table = &root(catalog, table).name;
         let groups = self.groups(only);
+        let is_too_far = Cell::new(false);
         let pieces = groups.iter().filter_map(|group| {
             let belonging = self.belonging(dialect, catalog, group);
-            Theirs { bound: self, belonging: &belonging, dialect, levels: 0 }.of(table, row)
+            let (bound, ends) = (self, group.ends);
+            let theirs = Theirs {
+                bound,
+                belonging: &belonging,
+                ends,
+                dialect,
+                levels: 0,
+                is_flat: false,
+                is_too_far: &is_too_far,
+            };
+            theirs.of(table, row)
         });
-        super::any(pieces)
+        let found = super::any(pieces.collect::<Vec<_>>());
+        match is_too_far.get() || found.as_ref().is_some_and(|sql| sql.text.len() > MOST_LETTERS) {
+            true => Err(format!("from rows of {table} it is too far to a person, over too many ways")),
+            false => Ok(found),
+        }
     }
 }
 
 /// No row's way to a person is longer than this.
-const MOST_LEVELS: usize = 8;
+const MOST_LEVELS: usize = 16;
+/// Nor a condition than this.
+const MOST_LETTERS: usize = 200_000;
 
 /// What a link says of rows of a table: which of them have the values of somebody who asks.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
     request: u64,
     table: TableName,
-    /// Its place among those of the subject.
-    link: usize,
-    columns: Vec<KeyColumn>,
-    /// None where the values are somebody else's too, or there are none.
-    rows: Vec<Rows>,
+    /// Of the link.
+    columns: Vec<String>,
+    /// None where the values may be somebody else's too, or there are none.
+    rows: Option<Rows>,
 }
 
 /// The rows of persons of one group of requests.
 #[derive(Clone, Copy)]
 struct Theirs<'a, 'b> {
-    bound: &'b Bound,
+    bound: &'a Bound,
     belonging: &'b Belonging<'a>,
+    /// Tables whose rows are not theirs for belonging to others.
+    ends: &'a BTreeSet<TableName>,
     dialect: &'b dyn Dialect,
     /// How far the row is from the one that is asked about.
     levels: usize,
+    /// Keys on a circle are left out: it was gone along one already.
+    is_flat: bool,
+    is_too_far: &'b Cell<bool>,
 }
 
 impl<'a> Theirs<'a, '_> {
-    /// A row that is named itself or references one of theirs, references none that is not, and has nobody else's value in a
-    /// column that links. Keys that lie on a circle say nothing: an answer to somebody's message is not theirs for that.
+    /// A row that is named itself or references one of theirs, references none that is or could be somebody else's, and has nobody
+    /// else's value in a column that links. A key of a table to itself says nothing: an answer to somebody's message is not
+    /// theirs for that. Neither does one on a circle, but what it leads to may not be somebody else's.
     fn of(self, table: &'a TableName, row: &str) -> Option<Sql> {
+        let about = &self.bound.about;
         if self.levels > MOST_LEVELS {
+            self.is_too_far.set(true);
             return None;
         }
-        let next = Self { levels: self.levels + 1, ..self };
-        let mut ways: Vec<_> = self.belonging.names(table, row).into_iter().collect();
+        if self.levels > 0 && about.parents.contains(table) {
+            return None;
+        }
+        let named = self.belonging.names(table, row);
+        if self.ends.contains(table) {
+            return named;
+        }
+        let mut ways: Vec<_> = named.into_iter().collect();
         let mut others = Vec::new();
-        let links: Vec<_> = self.belonging.upwards(table).filter(|link| !self.belonging.is_circular(link)).collect();
-        for link in links {
+        let mut number = 0_usize;
+        for link in self.keys(table) {
+            let is_circular = self.is_circular(link);
+            if is_circular && self.is_flat {
+                continue;
+            }
+            number += 1;
+            let next = Self { levels: self.levels + 1, is_flat: self.is_flat || is_circular, ..self };
             let above = statements::alias(table, format!("theirs{}", self.levels));
             let on = self.dialect.refers(row, &link.columns, &above, &link.referenced);
             let start = format!("exists (select 1 from {} as {above} where {on}", self.dialect.table(&link.to));
-            let theirs = next.of(&link.to, &above);
-            if let Some(theirs) = &theirs {
+            let way = next.of(&link.to, &above).map(|theirs| {
                 let mut way = Sql::new(format!("{start} and "));
-                way.append(theirs).push(")");
-                ways.push(way);
-            }
-            let mut other = Sql::new(format!("not {start}"));
-            if let Some(theirs) = theirs {
-                other.push(" and ").append(&theirs.negated());
-            }
-            other.push(")");
-            others.push(other);
+                way.append(&theirs).push(")");
+                way
+            });
+            // no such row, or one of theirs
+            let none = Sql::new(format!("not {start})"));
+            others.push(match &way {
+                Some(way) => Sql::join([&none, way], " or ").nested(),
+                None => none,
+            });
+            ways.extend(way.filter(|_| !is_circular));
         }
+        let only_way = number == 1 && ways.len() == 1 && !self.names_any(table);
         let way = super::any(ways)?;
-        let pieces: Vec<_> =
-            [way].into_iter().chain(others).chain(self.bound.unclaimed(self.dialect, table, row)).collect();
+        let rest = if only_way { Vec::new() } else { others };
+        let own = self.unclaimed(table, row).into_iter().chain(self.in_sight(table, row));
+        let pieces: Vec<_> = [way].into_iter().chain(rest).chain(own).collect();
         Some(Sql::all(&pieces).nested())
     }
-}
 
-impl Bound {
-    /// For each link of a table: the row has the values of somebody who asks, or none.
-    fn unclaimed(&self, dialect: &dyn Dialect, table: &TableName, row: &str) -> Vec<Sql> {
-        let links: BTreeSet<_> =
-            self.claims.iter().filter(|claim| claim.table == *table).map(|claim| claim.link).collect();
-        let one = |link: usize| {
-            let claims = || self.claims.iter().filter(move |claim| claim.table == *table && claim.link == link);
+    fn names_any(&self, table: &TableName) -> bool {
+        self.belonging.names(table, "t").is_some()
+    }
+
+    /// Keys that lead to what can be about persons, but not to the table itself, nor to what `not_theirs` names: that says of
+    /// nobody whose the row is.
+    fn keys(&self, table: &TableName) -> Vec<&'a Link> {
+        let (about, ends) = (&self.bound.about, self.ends);
+        let is_told = |to: &TableName| about.tables.contains(to) && (about.homes.contains(to) || !ends.contains(to));
+        let keys = self.bound.links.iter().map(|tie| &tie.link);
+        keys.filter(|link| link.from == *table && link.to != *table && is_told(&link.to)).collect()
+    }
+
+    /// What the key leads to can lead back.
+    fn is_circular(&self, link: &Link) -> bool {
+        let (mut open, mut seen) = (vec![&link.to], BTreeSet::new());
+        while let Some(table) = open.pop() {
+            if *table == link.from {
+                return true;
+            }
+            if seen.insert(table) && !self.ends.contains(table) {
+                open.extend(self.keys(table).into_iter().map(|link| &link.to));
+            }
+        }
+        false
+    }
+
+    /// Keys that lead out of sight have no value.
+    fn in_sight(&self, table: &TableName, row: &str) -> Vec<Sql> {
+        let blind = self.bound.about.blind.iter().filter(|(of, _)| of == table);
+        let empty = blind.map(|(_, columns)| {
+            let columns = columns.iter().map(|name| Sql::new(format!("{} is null", self.dialect.column(row, name))));
+            Sql::join(&columns.collect::<Vec<_>>(), " or ").nested()
+        });
+        empty.collect()
+    }
+
+    /// For each link of any subject: the row has the values of somebody who asks, or none.
+    fn unclaimed(&self, table: &TableName, row: &str) -> Vec<Sql> {
+        let links = self.bound.about.columns.iter().filter(|((of, _), _)| of == table);
+        let one = |((_, names), columns): (&(TableName, Vec<String>), &Vec<KeyColumn>)| {
+            let claims = self.bound.claims.iter().filter(|claim| claim.table == *table && claim.columns == *names);
             let mut all: Vec<Rows> = Vec::new();
-            for rows in claims().flat_map(|claim| &claim.rows) {
+            for rows in claims.filter_map(|claim| claim.rows.as_ref()) {
                 if !all.iter_mut().any(|known| known.join(rows)) {
                     all.push(rows.clone());
                 }
             }
-            let rows = all.into_iter().map(|rows| rows.sql(dialect, row));
-            let empty = claims().next().map(|claim| {
-                let columns = claim.columns.iter().map(|column| {
-                    let value = dialect.column(row, &column.name);
-                    Sql::new(format!("({value} is null or {} = '')", dialect.text(&value, column)))
-                });
-                Sql::all(&columns.collect::<Vec<_>>()).nested()
+            let rows = all.into_iter().map(|rows| rows.sql(self.dialect, row));
+            let empty = columns.iter().map(|column| {
+                let value = self.dialect.column(row, &column.name);
+                Sql::new(format!("({value} is null or trim({}) = '')", self.dialect.text(&value, column)))
             });
-            super::any(rows.chain(empty))
+            super::any(rows.chain([Sql::all(&empty.collect::<Vec<_>>()).nested()]))
         };
-        links.into_iter().filter_map(one).collect()
+        links.filter_map(one).collect()
     }
 }
