@@ -15,7 +15,7 @@ use crate::{
     outcome::Outcome,
     output::Format,
     plan::{
-        self, Options,
+        self, Options, name_of,
         row::{Concern, How, Person, State, Verdict, concerns, verdicts},
     },
     recipients::Subject,
@@ -209,10 +209,11 @@ impl AtRecipient {
 
 fn hold_words(concern: &Concern) -> String {
     let Concern { hold, matter, table, how } = concern;
+    let name = name_of(*hold, matter);
     match how {
-        How::Itself => format!("{hold} ({matter})"),
-        How::Belongs => format!("{hold} ({matter}): it belongs to a held row of {table}"),
-        How::Dependent => format!("{hold} ({matter}): a row that depends on it is held, by a hold on {table}"),
+        How::Itself => name,
+        How::Belongs => format!("{name}: it belongs to a held row of {table}"),
+        How::Dependent => format!("{name}: a row that depends on it is held, by a hold on {table}"),
     }
 }
 

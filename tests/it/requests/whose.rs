@@ -282,6 +282,134 @@ async fn the_home_row_of_an_open_request_stays(core: Bench) {
     assert_eq!(core.list("select id from customers order by id").await, "");
 }
 
+/// Persons of any subject count as somebody else, by key and by link, whether anybody asked for them or not.
+async fn a_row_of_another_subject_too_is_nobodys(core: Bench) {
+    let core = small(
+        core,
+        ", links: {core.orders: {buyer: phone}}}\n  clerk: {home: core.staff, identifiers: {number: {column: number, as: text}}, links: {core.orders: {clerk: number}}",
+        "insert into customers values (1, '090-1', '2026-01-01', null), (2, '090-2', '2026-01-01', null);
+         create table staff (id {int} primary key, number {text}); insert into staff values (7, 'S7'), (8, 'S8');
+         create table orders (id {int} primary key, customer_id {int}, staff_id {int}, buyer {text}, clerk {text}, d {date},
+           foreign key (customer_id) references customers (id), foreign key (staff_id) references staff (id));
+         insert into orders values (1, 1, 7, null, null, '2026-01-01'), (2, 1, null, null, 'S7', '2026-01-01'),
+           (3, 1, null, '090-2', '', '2026-01-01'), (4, 1, null, ' ', ' ', '2026-01-01'), (5, null, null, '090-1', null, '2026-01-01'),
+           (6, 2, null, '090-1', null, '2026-01-01')",
+        &format!("- {{id: orders, table: core.orders, {DUE_IN_YEARS}}}\n"),
+    )
+    .await;
+    asked(&core, "1");
+    assert_eq!(core.list("select id from orders order by id").await, "1 2 3 6");
+}
+
+/// What a row references may be somebody else's, also where nothing of the person's could be there, or where keys form a circle.
+async fn a_row_in_somebody_elses_account_stays(core: Bench) {
+    let core = small(
+        core,
+        ", links: {core.accounts: {fax: phone}, core.tickets: {caller: phone}}",
+        "insert into customers values (1, '090-1', '2026-01-01', null), (2, '090-2', '2026-01-01', null);
+         create table accounts (id {int} primary key, fax {text}, owner {int}, last_ticket {int},
+           foreign key (owner) references customers (id));
+         create table tickets (id {int} primary key, caller {text}, account_id {int}, d {date},
+           foreign key (account_id) references accounts (id));
+         insert into accounts values (1, '090-2', null, null), (2, null, null, null), (3, null, 2, null), (4, null, 1, null);
+         insert into tickets values (1, '090-1', 1, '2026-01-01'), (2, '090-1', 2, '2026-01-01'), (3, '090-1', 3, '2026-01-01'),
+           (4, '090-1', 4, '2026-01-01'), (5, '090-1', null, '2026-01-01'), (6, '090-2', null, '2026-01-01')",
+        &format!("- {{id: tickets, table: core.tickets, {DUE_IN_YEARS}}}\n"),
+    )
+    .await;
+    if core.engine != Engine::Sqlite {
+        core.script("alter table accounts add foreign key (last_ticket) references tickets (id)").await;
+        core.rules(&format!(
+            "- {{id: tickets, table: core.tickets, {DUE_IN_YEARS}, dependents: {{core.accounts: unlink}}}}\n"
+        ));
+    }
+    asked(&core, "1");
+    let left = core.list("select id from tickets order by id").await;
+    // on a circle nothing comes to be theirs over the key, and this one is theirs by the link alone
+    assert_eq!(left, "1 2 3 6");
+}
+
+/// Rules that empty what rows are found by wait for those that erase the rows, on request and on their day; a dependent that would
+/// be unlinked goes first by its own rule.
+async fn what_rows_are_found_by_is_changed_last(core: Bench) {
+    stripped(core, ", on_request: now", "2").await;
+}
+
+/// The same on its day: what is not due for it stays for it.
+async fn what_rows_are_found_by_is_changed_on_its_day(core: Bench) {
+    stripped(core, "", "2 3").await;
+}
+
+async fn stripped(core: Bench, on_request: &str, calls: &str) {
+    let core = small(
+        core,
+        ", links: {core.calls: {caller: phone}}",
+        "insert into customers values (1, '090-1', '2026-01-01', null), (2, '090-2', '2026-01-01', null);
+         create table calls (id {int} primary key, caller {text}, d {date});
+         create table notes (id {int} primary key, call_id {int}, d {date}, foreign key (call_id) references calls (id));
+         insert into calls values (1, '090-1', '2024-01-01'), (2, '090-2', '2024-01-01'), (3, '090-1', '2026-01-01');
+         insert into notes values (1, 1, '2026-01-01'), (2, 2, '2026-01-01')",
+        "",
+    )
+    .await;
+    core.rules(&format!(
+        "- {{id: strip, table: core.calls, starting_point: d, retention_period: 1 year, disposition: anonymize,
+   columns: {{caller: suppress}}, dependents: {{core.notes: keep}}{on_request}}}
+- {{id: calls, table: core.calls, {DUE_IN_YEARS}, dependents: {{core.notes: unlink}}}}
+- {{id: notes, table: core.notes, {DUE_IN_YEARS}}}
+- {{id: customers, table: core.customers, {}, dependents: {{core.customers: unlink}}}}\n",
+        DUE_IN_YEARS.replace(": d,", ": left_on,")
+    ));
+    asked(&core, "1");
+    assert_eq!(core.list("select id from calls order by id").await, calls);
+    assert_eq!(core.list("select id from notes order by id").await, "2");
+    assert_eq!(core.list("select id from customers order by id").await, "2");
+}
+
+/// Another request of the same person takes nothing that the first one needs.
+async fn an_end_of_use_leaves_what_an_erasure_needs(core: Bench) {
+    let core = calls(core, ["090-1", "090-2"], "{text}", "(1, '090-1', '2026-01-01')").await;
+    core.rules(&format!(
+        "- {{id: calls, table: core.calls, {DUE_IN_YEARS}}}
+- {{id: stop, table: core.customers, starting_point: left_on, retention_period: 9 years, disposition: anonymize,
+   columns: {{phone: suppress}}, dependents: {{core.customers: keep}}, on_request: {{act: now, kinds: [cease]}}}}\n"
+    ));
+    let erasure = open(&core, "1");
+    let cease =
+        ["request", "open", "--kind", "cease", "--subject", "customer", "--received", "2026-11-20", "--reference", "C"];
+    let identified = ["--identified-by", "desk", "--identified-how", "called back", "--now", core.now, "--key", "1"];
+    let cease = core.sunset(&[&cease[..], &identified].concat()).expect(0).out.trim().to_owned();
+    approve(&core, &cease);
+    core.sunset(&["run", "--now", core.now]);
+    assert_eq!(core.list("select phone from customers order by id").await, "090-1 090-2");
+    approve(&core, &erasure);
+    core.sunset(&["run", "--now", core.now]);
+    assert_eq!(core.count("select count(*) from calls").await, 0);
+    core.sunset(&["request", "close", &erasure, "--outcome", "done", "--by", "desk", "--reason", "r"]).expect(0);
+    core.sunset(&["run", "--now", core.now]);
+    assert_eq!(core.list("select coalesce(phone, 'none') from customers order by id").await, "none 090-2");
+}
+
+/// Links and rules may call the database otherwise.
+async fn another_name_of_the_database_is_the_same_database(core: Bench) {
+    let core =
+        calls(core, ["090-1", "090-2"], "{text}", "(1, '090-1', '2026-01-01'), (2, '090-2', '2026-01-01')").await;
+    let path = core.path("sunset.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let text = text
+        .replace("databases: {core", "databases: {again: \"${BENCH_URL}\", core")
+        .replace("{core.calls:", "{again.calls:");
+    fs::write(&path, text).unwrap();
+    core.rules(&format!(
+        "- {{id: calls, table: core.calls, {DUE_IN_YEARS}}}
+- {{id: customers, table: core.customers, {}, dependents: {{core.customers: unlink}}}}\n",
+        DUE_IN_YEARS.replace(": d,", ": left_on,")
+    ));
+    asked(&core, "1");
+    assert_eq!(core.list("select id from calls order by id").await, "2");
+    assert_eq!(core.list("select id from customers order by id").await, "2");
+}
+
 on_every_engine!(
     a_link_that_sees_two_values_as_one_links_nobody,
     what_a_rule_has_written_links_nobody,
@@ -290,4 +418,10 @@ on_every_engine!(
     rules_of_the_same_rows_under_other_names_are_honoured,
     what_goes_along_is_theirs_alone,
     the_home_row_of_an_open_request_stays,
+    a_row_of_another_subject_too_is_nobodys,
+    a_row_in_somebody_elses_account_stays,
+    what_rows_are_found_by_is_changed_last,
+    what_rows_are_found_by_is_changed_on_its_day,
+    an_end_of_use_leaves_what_an_erasure_needs,
+    another_name_of_the_database_is_the_same_database,
 );
