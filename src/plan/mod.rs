@@ -123,6 +123,9 @@ pub struct Plan {
     /// What persons have asked for, and what is done for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<PlannedRequest>,
+    /// Home rows go for them: all rules are chosen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_home_rows: bool,
     /// The limits of the whole run.
     pub limits: Limits,
     /// Guard rails of the whole run that refuse it.

@@ -28,6 +28,8 @@ pub struct Options {
     pub requests: Vec<Request>,
     /// Nothing but what they ask for.
     pub on_request_only: bool,
+    /// Home rows may go for them; `None`: as long as all rules are chosen.
+    pub takes_home_rows: Option<bool>,
     /// What earlier runs have left in the store; `None` where nobody asks what was before.
     pub before: Option<Before>,
 }

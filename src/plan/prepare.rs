@@ -221,7 +221,7 @@ pub async fn prepare(
         }
         planned.push(planning.step((position, rule, None), &fits, &counted, &mut databases, &is_chosen).await?);
     }
-    let all_are_chosen = options.rules.is_empty() && options.tags.is_empty();
+    let all_are_chosen = options.takes_home_rows.unwrap_or_else(|| options.rules.is_empty() && options.tags.is_empty());
     // rows that tell which others are a person's go last
     for turn in [Turn::Early, Turn::Late, Turn::Home] {
         let has_turn = |one: &&mut Variant| {
@@ -262,6 +262,7 @@ pub async fn prepare(
     let gone = options.before.as_ref().map(|before| before.gone(job)).unwrap_or_default();
     let put_back = noted.map(|noted| restored::refusals(&courses, noted)).unwrap_or_default();
     let asked_for = asking.planned();
+    let asked_for = (asked_for, all_are_chosen);
     let plan = assemble(job, now, steps, &databases, unplanned, assertions, gone, asked_for, put_back)?;
     let in_force = || holds.iter().filter(|hold| !hold.is_of_requests());
     let (holds, persons) = ((in_force().count() as u64, in_force().map(|hold| hold.id).sum()), Mutex::new(persons));
@@ -827,7 +828,7 @@ fn assemble(
     unplanned: Vec<Unplanned>,
     assertions: Vec<CheckedAssertion>,
     gone_rules: Vec<String>,
-    requests: Vec<PlannedRequest>,
+    (requests, takes_home_rows): (Vec<PlannedRequest>, bool),
     put_back: Vec<String>,
 ) -> anyhow::Result<Plan> {
     let rows = steps
@@ -849,6 +850,7 @@ fn assemble(
         pace: pace::lines(job, databases),
         assertions,
         gone_rules,
+        takes_home_rows: takes_home_rows && !requests.is_empty(),
         requests,
         limits: job.settings.limits,
         refusals: put_back.into_iter().chain(guard::run_refusals(&job.settings.limits, rows)).collect(),

@@ -18,6 +18,7 @@ use crate::{
     outcome::{Outcome, Stop},
     plan::{self, Hold, HoldScope, Options, Plan, Prepared, Said, SubjectThen},
     present,
+    rules::id_in_file,
     standing::Standing,
     store::{self, HoldTarget, Store},
 };
@@ -188,14 +189,22 @@ async fn perform_on(
     };
     let pseudonym_key = keys.pseudonym.as_ref().map(|key| key.secret().to_vec());
     let rules = match &reviewed {
-        Some(plan) => plan.steps.iter().map(|step| step.rule.clone()).collect(),
+        Some(plan) => {
+            let in_files: BTreeSet<_> = plan.steps.iter().map(|step| id_in_file(&step.rule).to_owned()).collect();
+            in_files.into_iter().collect()
+        }
         None => rules,
     };
+    let takes_home_rows = reviewed.as_ref().map(|plan| plan.takes_home_rows);
     let steps = reviewed.iter().flat_map(|plan| &plan.steps);
     let walks = steps.map(|step| (step.rule.clone(), step.access.walk.clone())).collect();
     let passed = known.passed.clone();
     let before = Some(plan::Before { reviewed: reviewed.is_some(), ..known.before.clone() });
-    let is_asked = |request: &&plan::Request| person.is_none_or(|id| request.id == id);
+    let was_reviewed = |request: &plan::Request| {
+        let planned = reviewed.iter().flat_map(|plan| &plan.requests).any(|planned| planned.request == request.id);
+        reviewed.is_none() || planned
+    };
+    let is_asked = |request: &&plan::Request| person.is_none_or(|id| request.id == id) && was_reviewed(request);
     let requests: Vec<_> = known.requests.iter().filter(is_asked).cloned().collect();
     let on_request_only = person.is_some();
     let options = Options {
@@ -208,6 +217,7 @@ async fn perform_on(
         before,
         requests,
         on_request_only,
+        takes_home_rows,
         ..Options::default()
     };
     // Planning only reads, so it may be given up at any moment.

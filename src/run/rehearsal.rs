@@ -81,7 +81,8 @@ impl Stage {
             settings.url = format!("sqlite:{}", copy.display()).into();
         }
         job.settings.store = StoreSettings::Sqlite(directory.0.join("ledger.db"));
-        job.settings.keys.tag = vec![Key::generate(KeyKind::Tag)?.text()];
+        // the others still tell who the persons of holds and requests are
+        job.settings.keys.tag.insert(0, Key::generate(KeyKind::Tag)?.text());
         job.settings.keys.signing = vec![Key::generate(KeyKind::Signing)?.text()];
         Ok(Self { job, known, _directory: directory })
     }

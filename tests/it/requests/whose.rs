@@ -410,6 +410,35 @@ async fn another_name_of_the_database_is_the_same_database(core: Bench) {
     assert_eq!(core.list("select id from customers order by id").await, "2");
 }
 
+/// A plan that was reviewed is executed with the requests that it knew, and a rehearsal shows their steps.
+async fn plans_and_rehearsals_have_requests(core: Bench) {
+    let core =
+        calls(core, ["090-1", "090-2"], "{text}", "(1, '090-1', '2026-01-01'), (2, '090-2', '2001-01-01')").await;
+    core.rules(&format!(
+        "- {{id: calls, table: core.calls, {DUE_IN_YEARS}}}
+- {{id: customers, table: core.customers, {}, dependents: {{core.customers: unlink}}}}\n",
+        DUE_IN_YEARS.replace(": d,", ": left_on,")
+    ));
+    let (early, late) = (core.path("early.json"), core.path("late.json"));
+    let plan = |out: &std::path::Path| core.sunset(&["plan", "--out", out.to_str().unwrap(), "--now", core.now]);
+    let id = open(&core, "1");
+    plan(&early).expect(0);
+    approve(&core, &id);
+    plan(&late).expect(0);
+    let rehearsal = core.sunset(&["run", "--rehearsal", "--now", core.now]);
+    for rule in ["calls@request", "customers@request"] {
+        assert!(rehearsal.out.contains(rule), "{}{}", rehearsal.out, rehearsal.err);
+    }
+    assert_eq!(core.list("select id from customers order by id").await, "1 2");
+    core.sunset(&["run", "--plan", early.to_str().unwrap()]).expect(0);
+    assert_eq!(core.list("select id from calls order by id").await, "1", "it knew of no request");
+    assert_eq!(core.list("select id from customers order by id").await, "1 2");
+    plan(&late).expect(0);
+    core.sunset(&["run", "--plan", late.to_str().unwrap()]).expect(0);
+    assert_eq!(core.list("select id from calls order by id").await, "");
+    assert_eq!(core.list("select id from customers order by id").await, "2");
+}
+
 on_every_engine!(
     a_link_that_sees_two_values_as_one_links_nobody,
     what_a_rule_has_written_links_nobody,
@@ -424,4 +453,5 @@ on_every_engine!(
     what_rows_are_found_by_is_changed_on_its_day,
     an_end_of_use_leaves_what_an_erasure_needs,
     another_name_of_the_database_is_the_same_database,
+    plans_and_rehearsals_have_requests,
 );
