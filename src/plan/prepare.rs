@@ -221,7 +221,7 @@ pub async fn prepare(
         }
         planned.push(planning.step((position, rule, None), &fits, &counted, &mut databases, &is_chosen).await?);
     }
-    let all_are_chosen = options.takes_home_rows.unwrap_or_else(|| options.rules.is_empty() && options.tags.is_empty());
+    let all_are_chosen = options.takes_home_rows.unwrap_or(options.rules.is_empty() && options.tags.is_empty());
     // rows that tell which others are a person's go last
     for turn in [Turn::Early, Turn::Late, Turn::Home] {
         let has_turn = |one: &&mut Variant| {

@@ -174,7 +174,7 @@ impl Resolver<'_, '_> {
         for dependent in work.dependents.iter().filter(|dependent| dependent.disposition != Disposition::Unlink) {
             let Some(child) = catalog.get(&dependent.table) else { continue };
             let theirs = requested.theirs(dialect, catalog, child, &statements::alias(&table.name, "k0"), None);
-            let other = self.certain(theirs)?.map(|theirs| theirs.negated());
+            let other = self.certain(theirs)?.map(Sql::negated);
             waiting.push(statements::exists_dependent(dialect, &table.name, &dependent.links, other.as_ref()));
         }
         Some((!waiting.is_empty()).then(|| Sql::join(&waiting, " or ").nested()))

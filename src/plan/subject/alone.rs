@@ -272,7 +272,7 @@ fn is_odd(letter: char) -> bool {
     let capital: String = letter.to_uppercase().collect();
     let back = small.to_uppercase() == capital && capital.to_lowercase() == small;
     let is_one = small == letter.to_string() || capital == letter.to_string();
-    !letter.is_ascii() && !(back && is_one)
+    !(letter.is_ascii() || back && is_one)
 }
 
 fn has_case(letter: char) -> bool {
