@@ -50,7 +50,11 @@ pub async fn disclosed(job: &Job, request: &Request) -> anyhow::Result<Result<Di
         for table in bound.tables(dialect, catalog) {
             let Some(table) = catalog.get(&table) else { continue };
             let row = dialect.row(&table.name);
-            let theirs = bound.theirs(dialect, catalog, table, &row, None).unwrap_or_default();
+            // a disclosure leaves no table out in silence
+            let theirs = match bound.theirs(dialect, catalog, table, &row, None) {
+                Ok(theirs) => theirs,
+                Err(why) => return Ok(Err(why)),
+            };
             let all = bound.stays(dialect, catalog, table, &row, None);
             let (Some(theirs), Some(all)) = (theirs, all) else { continue };
             tables.push(DisclosedTable { database: name.clone(), table: table.clone(), theirs, all });
