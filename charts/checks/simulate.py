@@ -99,6 +99,13 @@ class Stage:
 
     def __init__(self, directory: pathlib.Path, rootfs: pathlib.Path, names: list[str]):
         self.directory, self.rootfs, (self.core, self.store) = directory, rootfs, names
+        self.last = 0  # the highest key that was given out
+        sql(
+            self.core,
+            """create table visits (id bigint primary key, seen_on date);
+            create table inquiries (id bigint primary key, closed_on date, status text, text text);
+            create index on visits (seen_on)""",
+        )
         self.secrets = {
             "sunset-database": {"url": url(self.core)},
             "sunset-store": {"url": url(self.store)},
@@ -114,14 +121,13 @@ class Stage:
         return {path.name.split("-")[0] + ".key": path.read_text() for path in made.iterdir()}
 
     def fill(self, rows: int = DUE) -> None:
+        """Rows with keys that were never there: erased rows that came back would be taken for a restore."""
+        first, self.last = self.last + 1, self.last + max(rows, KEPT)
         sql(
             self.core,
-            f"""drop schema public cascade; create schema public;
-            create table visits (id bigint primary key, seen_on date);
-            create table inquiries (id bigint primary key, closed_on date, status text, text text);
-            insert into visits select i, '2001-01-01' from generate_series(1, {rows}) i;
-            insert into visits select -i, current_date from generate_series(1, {KEPT}) i;
-            create index on visits (seen_on)""",
+            f"""delete from visits;
+            insert into visits select i, '2001-01-01' from generate_series({first}, {first + rows - 1}) i;
+            insert into visits select -i, current_date from generate_series({first}, {first + KEPT - 1}) i""",
         )
 
     def left(self) -> tuple[int, int]:
