@@ -214,6 +214,22 @@ fn group(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// What people say, as it stands in the ledger and on letters: one line, in which nothing hides.
+pub fn one_line(text: &str) -> Result<String, &'static str> {
+    const LONGEST: usize = 1_000;
+    // line and paragraph separators, and marks that turn the direction of what follows
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    match text.trim() {
+        "" => Err("write a few words"),
+        text if text.len() > LONGEST => Err("write up to 1,000 bytes"),
+        text if text.contains(hides) => Err("write one line without control characters"),
+        text => Ok(text.to_owned()),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, &'static str> {
     format::duration(text).ok_or("write a whole number with s, min or h, such as 2h or 90min")
 }
@@ -258,20 +274,20 @@ pub struct WhyArgs {
 #[derive(Debug, Args)]
 pub struct PauseArgs {
     /// Why; stands in the log of the runs that wait, in the status and in the ledger
-    #[arg(long)]
+    #[arg(long, value_parser = one_line)]
     pub reason: Option<String>,
     /// End it by itself then: 06:00 (the next one), 2026-11-22T06:00:00, 2026-11-22T06:00:00+09:00
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     /// Who answers for it; stands in the ledger
-    #[arg(long, value_name = "WHO", env = "USER")]
+    #[arg(long, value_name = "WHO", env = "USER", value_parser = one_line)]
     pub by: String,
 }
 
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
     /// Who answers for it; stands in the ledger
-    #[arg(long, value_name = "WHO", env = "USER")]
+    #[arg(long, value_name = "WHO", env = "USER", value_parser = one_line)]
     pub by: String,
 }
 
@@ -305,12 +321,12 @@ pub struct HoldAddArgs {
     #[arg(long, conflicts_with_all = ["key", "subject"])]
     pub r#where: Option<String>,
     /// The case, e.g. a file number
-    #[arg(long)]
+    #[arg(long, value_parser = one_line)]
     pub matter: String,
-    #[arg(long)]
+    #[arg(long, value_parser = one_line)]
     pub reason: String,
     /// Who answers for it
-    #[arg(long)]
+    #[arg(long, value_parser = one_line)]
     pub owner: String,
     /// The day on which somebody looks at it again
     #[arg(long, value_name = "DATE")]
@@ -336,7 +352,7 @@ pub struct HoldMoveArgs {
     #[arg(long, conflicts_with_all = ["key", "subject"])]
     pub r#where: Option<String>,
     /// Who answers for it
-    #[arg(long)]
+    #[arg(long, value_parser = one_line)]
     pub owner: String,
 }
 
@@ -391,13 +407,13 @@ pub struct RequestOpenArgs {
     #[arg(long, value_name = "DATE", required_unless_present = "file")]
     pub received: Option<jiff::civil::Date>,
     /// The company's number for it, without names: it goes into the ledger
-    #[arg(long, required_unless_present = "file")]
+    #[arg(long, required_unless_present = "file", value_parser = one_line)]
     pub reference: Option<String>,
     /// Who has seen to it that it is the person; stands in the ledger
-    #[arg(long, value_name = "WHO", required_unless_present = "file")]
+    #[arg(long, value_name = "WHO", required_unless_present = "file", value_parser = one_line)]
     pub identified_by: Option<String>,
     /// How, without names: it goes into the ledger
-    #[arg(long, value_name = "TEXT", required_unless_present = "file")]
+    #[arg(long, value_name = "TEXT", required_unless_present = "file", value_parser = one_line)]
     pub identified_how: Option<String>,
     /// Many at once, all or none: a CSV file with the columns kind, subject, received, reference, identified_by and
     /// identified_how, and `key` or identifiers by their names
@@ -410,7 +426,7 @@ pub struct RequestApproveArgs {
     /// The request's number, from `request list`
     pub id: u64,
     /// Who answers for it; stands in the ledger
-    #[arg(long, value_name = "WHO")]
+    #[arg(long, value_name = "WHO", value_parser = one_line)]
     pub by: String,
 }
 
@@ -461,10 +477,10 @@ pub struct RequestCloseArgs {
     #[arg(long, value_enum)]
     pub outcome: RequestOutcome,
     /// Why, without names: it goes into the ledger
-    #[arg(long)]
+    #[arg(long, value_parser = one_line)]
     pub reason: String,
     /// Who answers for it; stands in the ledger
-    #[arg(long, value_name = "WHO")]
+    #[arg(long, value_name = "WHO", value_parser = one_line)]
     pub by: String,
 }
 
@@ -494,10 +510,10 @@ impl std::fmt::Debug for PersonArgs {
 pub struct HoldReleaseArgs {
     /// The hold's number, from `hold list`
     pub id: u64,
-    #[arg(long)]
+    #[arg(long, value_parser = one_line)]
     pub reason: String,
     /// Who answers for it
-    #[arg(long)]
+    #[arg(long, value_parser = one_line)]
     pub owner: String,
 }
 
@@ -516,10 +532,10 @@ pub struct ConfirmArgs {
     #[arg(long, conflicts_with = "references")]
     pub all: bool,
     /// Who records it
-    #[arg(long, value_name = "WHO", required_unless_present = "list")]
+    #[arg(long, value_name = "WHO", required_unless_present = "list", value_parser = one_line)]
     pub by: Option<String>,
     /// What was received, without names of the persons: it goes into the ledger
-    #[arg(long, value_name = "TEXT", required_unless_present = "list")]
+    #[arg(long, value_name = "TEXT", required_unless_present = "list", value_parser = one_line)]
     pub evidence: Option<String>,
     /// The confirmation or certificate; its SHA-256 goes into the ledger, the file stays where it is
     #[arg(long, value_name = "FILE")]
@@ -534,10 +550,10 @@ pub struct AskAgainArgs {
     /// Its name in sunset.yaml
     pub recipient: String,
     /// Who says so
-    #[arg(long, value_name = "WHO")]
+    #[arg(long, value_name = "WHO", value_parser = one_line)]
     pub by: String,
     /// Why it will go better, without names of persons: it goes into the ledger
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
     pub reason: String,
 }
 
@@ -549,10 +565,10 @@ pub struct RestoredArgs {
     /// Its name in sunset.yaml
     pub database: String,
     /// Who has looked at it
-    #[arg(long, value_name = "WHO")]
+    #[arg(long, value_name = "WHO", value_parser = one_line)]
     pub by: String,
     /// What was restored and why, without names of persons: it goes into the ledger
-    #[arg(long, value_name = "TEXT", required_unless_present = "check")]
+    #[arg(long, value_name = "TEXT", required_unless_present = "check", value_parser = one_line)]
     pub reason: Option<String>,
     /// Let nothing go on: look again whether any erased row is there, and record that
     #[arg(long, conflicts_with = "reason")]
@@ -565,10 +581,10 @@ pub struct AttestArgs {
     #[arg(required_unless_present = "list")]
     pub assertion: Option<String>,
     /// Who has looked and says so
-    #[arg(long, value_name = "WHO", required_unless_present = "list")]
+    #[arg(long, value_name = "WHO", required_unless_present = "list", value_parser = one_line)]
     pub by: Option<String>,
     /// What was looked at: it goes into the ledger
-    #[arg(long, value_name = "TEXT", required_unless_present = "list")]
+    #[arg(long, value_name = "TEXT", required_unless_present = "list", value_parser = one_line)]
     pub evidence: Option<String>,
     /// The last day on which it counts; as long as the assertion's `attested_every` allows by default
     #[arg(long, value_name = "DATE")]

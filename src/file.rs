@@ -80,6 +80,23 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     create(path)?.write_all(bytes)
 }
 
+/// Puts a file that nobody else can read into the place of whatever has its name: a link is replaced, and what it leads to
+/// stays as it was. Nobody ever sees a part of it.
+///
+/// # Errors
+/// It cannot be written.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.partial", std::process::id()));
+    let partial = path.with_file_name(name);
+    let mut file = create_new(&partial)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&partial, path));
+    if written.is_err() {
+        drop(fs::remove_file(&partial));
+    }
+    written
+}
+
 /// Opens a file to write it anew. Nobody else can read it, whatever the umask.
 ///
 /// # Errors
@@ -198,6 +215,14 @@ mod tests {
         append(&path).unwrap().write_all(b"er").unwrap();
         assert_eq!((fs::read(&path).unwrap().as_slice(), mode(&path)), (&b"newer"[..], 0o600));
         create_new(&path).unwrap_err();
+        let link = folder.join("link");
+        symlink(&path, &link).unwrap();
+        replace(&link, b"another").unwrap();
+        assert_eq!(
+            (fs::read(&path).unwrap().as_slice(), fs::read(&link).unwrap().as_slice()),
+            (&b"newer"[..], &b"another"[..])
+        );
+        assert_eq!((mode(&link), fs::read_dir(&folder).unwrap().count()), (0o600, 2));
         create_new(&folder.join("d")).unwrap();
         assert_eq!(mode(&folder.join("d")), 0o600);
     }

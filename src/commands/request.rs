@@ -1,5 +1,6 @@
 //! `sunset request open|list|show|plan|approve|run|letter|certificate|close`: what persons ask for, and what is done about it.
 
+mod account;
 mod certificate;
 mod disclose;
 mod letter;
@@ -36,7 +37,7 @@ pub async fn run(global: &Global, command: &RequestCommand, console: &mut Consol
         RequestCommand::Letter(args) => letter::run(global, &job, args, console).await,
         RequestCommand::Certificate(args) => certificate::run(global, &job, args, console).await,
         RequestCommand::Disclose(args) => disclose::run(global, &job, args, console).await,
-        RequestCommand::Close(args) => close(&job, args, console).await,
+        RequestCommand::Close(args) => close(global, &job, args, console).await,
     }
 }
 
@@ -111,9 +112,10 @@ async fn approve(
     Ok(Outcome::Done)
 }
 
-async fn close(job: &Job, args: &RequestCloseArgs, console: &mut Console) -> anyhow::Result<Outcome> {
+async fn close(global: &Global, job: &Job, args: &RequestCloseArgs, console: &mut Console) -> anyhow::Result<Outcome> {
+    let stays = last_look(global, job, args.id, console).await;
     let mut ledger = ledger(job).await?;
-    let request = ledger.close_request(args.id, args.outcome, &args.by, &args.reason).await?;
+    let request = ledger.close_request(args.id, args.outcome, (&args.by, &args.reason), stays).await?;
     ledger.into_store().close().await?;
     console.note(&format!(
         "request {} is closed ({}); the key of its person is forgotten",
@@ -124,6 +126,28 @@ async fn close(job: &Job, args: &RequestCloseArgs, console: &mut Console) -> any
         console.note("no run has found that nothing is left to be done for it");
     }
     Ok(Outcome::Done)
+}
+
+/// What the person still has, as long as they can be found: the letter tells it later. Nothing where it cannot be looked at; the
+/// letter then tells what was known before, with its day.
+async fn last_look(global: &Global, job: &Job, id: u64, console: &mut Console) -> Option<Vec<store::Staying>> {
+    let request = request(job, id).await.ok()?;
+    let is_of_rules = matches!(request.kind, RequestKind::Erasure | RequestKind::Cease);
+    if !is_of_rules || !request.is_open() {
+        return None;
+    }
+    let outlook = match loading::now(global, job) {
+        Ok(now) => plan::outlook(job, &request, now, console).await,
+        Err(error) => Err(error),
+    };
+    match outlook {
+        Ok(Ok(outlook)) if outlook.outcome == Outcome::Done && outlook.unclear.is_none() => Some(outlook.stays),
+        Ok(Ok(outlook)) if outlook.unclear.is_some() && request.is_gone() => Some(request.stays_without_home()),
+        _ => {
+            console.note("what the person still has cannot be looked at; letters tell what was known before");
+            None
+        }
+    }
 }
 
 async fn list(global: &Global, job: &Job, all: bool, console: &mut Console) -> anyhow::Result<Outcome> {

@@ -13,6 +13,7 @@ pub mod export;
 pub mod history;
 pub mod positions;
 pub mod prove;
+pub mod request_history;
 mod requests;
 pub mod seal;
 pub mod verify;

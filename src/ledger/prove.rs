@@ -14,9 +14,9 @@ use crate::{
         merkle::{self, Hash, Tree},
         tag::{self, LEAF, TagKey},
     },
-    rules::Disposition,
     store::{KeyStatus, Store},
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -153,29 +153,29 @@ pub async fn prove(store: &mut Store, keys: &[TagKey], table: &str, key: &[Strin
     Ok(findings)
 }
 
-/// A committed batch of a rule erased the row, whichever rule that was.
+/// The rule, among those of `rules`, a committed batch of which had the row since then.
 ///
 /// # Errors
 /// The store cannot be read.
-pub(super) async fn is_erased(
+pub(super) async fn done_by(
     store: &mut Store,
     keys: &[&TagKey],
-    table: &str,
-    key: &[String],
+    (table, key): (&str, &[String]),
+    since: Timestamp,
     rules: &dyn Fn(&str) -> bool,
-) -> Result<bool> {
+) -> Result<Option<String>> {
     for tag_key in keys {
         let tag = tag_key.tag(table, key);
         for intent in store.batches_with(table, tag_key.id(), &tag).await? {
             let Some(proof) = in_batch(store, tag_key.id(), &tag, intent).await? else { continue };
-            let Event::Intent(announced) = parse(intent, &proof.intent.line)?.event else { continue };
-            let erases = announced.disposition == Disposition::Erase.to_string();
-            if erases && rules(&announced.rule) && proof.is_committed() {
-                return Ok(true);
+            let entry = parse(intent, &proof.intent.line)?;
+            let Event::Intent(announced) = entry.event else { continue };
+            if entry.at >= since && rules(&announced.rule) && proof.is_committed() {
+                return Ok(Some(announced.rule));
             }
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// What the ledger knows of a table by number alone, by rule.

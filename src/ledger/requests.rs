@@ -2,7 +2,7 @@
 //!
 //! The store keeps the key of the home row sealed, until the request is closed; the ledger has a keyed tag of the person.
 
-use super::{Error, Event, Ledger, Result, Seal, now, prove};
+use super::{Error, Event, Ledger, Result, Seal, now, prove, request_history};
 use crate::{
     evidence::tag::TagKey,
     rules::id_in_file,
@@ -43,13 +43,37 @@ pub fn person_of(request: &PersonRequest, keys: &[TagKey]) -> Option<Vec<String>
 }
 
 impl Ledger {
-    /// A rule that answered requests has erased the row: a person's home row, which goes after all else.
+    /// The rule that was carried out for requests and has erased or changed a person's home row since the request was opened.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn is_erased_on_request(&mut self, table: &str, key: &[String]) -> Result<bool> {
+    pub async fn done_to_home(&mut self, request: &PersonRequest, key: &[String]) -> Result<Option<String>> {
         let keys: Vec<_> = std::iter::once(&self.tag_key).chain(&self.older_tag_keys).collect();
-        prove::is_erased(&mut self.store, &keys, table, key, &|rule| id_in_file(rule) != rule).await
+        let answers = |rule: &str| id_in_file(rule) != rule;
+        let home = (request.home.as_str(), key);
+        let rule = prove::done_by(&mut self.store, &keys, home, request.opened_at, &answers).await?;
+        Ok(rule.map(|rule| id_in_file(&rule).to_owned()))
+    }
+
+    /// Rows went for a request only if a batch took them of which none is counted yet: whatever else is not there any more, or
+    /// belongs to somebody else now, went another way.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn only_committed(
+        &mut self,
+        stored: &[PersonRequest],
+        all: &mut BTreeMap<u64, RequestProgress>,
+    ) -> Result<()> {
+        let is_done =
+            |request: &&PersonRequest| all.get(&request.id).is_some_and(|progress| !progress.disposed.is_empty());
+        let Some(first) = stored.iter().filter(is_done).map(|request| request.counted_to).min() else { return Ok(()) };
+        let batches = request_history::batches(&mut self.store, first).await?;
+        for request in stored {
+            let Some(progress) = all.get_mut(&request.id) else { continue };
+            cap(&mut progress.disposed, request.counted_to, &batches);
+        }
+        Ok(())
     }
 
     /// Opens requests: all of them, or none.
@@ -89,7 +113,7 @@ impl Ledger {
         self.end(noted).await
     }
 
-    /// Ends a request: the key of its person is forgotten.
+    /// Ends a request: the key of its person is forgotten. `stays` is what the person still has, where it could be looked at.
     ///
     /// # Errors
     /// [`Error::Refused`] when it is not open.
@@ -97,11 +121,11 @@ impl Ledger {
         &mut self,
         id: u64,
         outcome: RequestOutcome,
-        by: &str,
-        reason: &str,
+        (by, reason): (&str, &str),
+        stays: Option<Vec<Staying>>,
     ) -> Result<PersonRequest> {
         self.store.begin().await?;
-        let closed = self.write_closing(id, outcome, by, reason).await;
+        let closed = self.write_closing(id, outcome, (by, reason), stays).await;
         self.end(closed).await
     }
 
@@ -139,7 +163,9 @@ impl Ledger {
                 opened_at: now(&self.clock),
                 approval: None,
                 stays: Vec::new(),
+                stays_at: None,
                 served: BTreeMap::new(),
+                counted_to: 0,
                 complete_at: None,
                 closing: None,
             };
@@ -182,18 +208,32 @@ impl Ledger {
         for staying in &stays {
             *rows.entry(staying.table.clone()).or_default() += staying.rows;
         }
-        request.stays = stays;
+        (request.stays, request.stays_at) = (stays, None);
+        let written =
+            self.write(vec![Event::RequestApproved { request: id, by: by.to_owned(), stays: rows }], &[]).await?;
+        if request.counted_to == 0 {
+            request.counted_to = written.first().copied().unwrap_or(0);
+        }
         self.store.keep_request(&request).await?;
-        self.write(vec![Event::RequestApproved { request: id, by: by.to_owned(), stays: rows }], &[]).await?;
         Ok(request)
     }
 
     async fn write_progress(&mut self, all: Vec<RequestProgress>) -> Result<()> {
         let at = now(&self.clock);
-        let mut events = Vec::new();
+        let (mut events, mut requests) = (Vec::new(), Vec::new());
+        let mut known = Vec::new();
         for progress in all {
             // it may have been closed while the run was at work; what was done is done all the same
-            let Some(mut request) = self.store.request(progress.request).await? else { continue };
+            known.extend(self.store.request(progress.request).await?.map(|request| (request, progress)));
+        }
+        // another run may have counted batches of this one
+        let done = known.iter().filter(|(_, progress)| !progress.disposed.is_empty());
+        let batches = match done.map(|(request, _)| request.counted_to).min() {
+            Some(first) => request_history::batches(&mut self.store, first).await?,
+            None => Vec::new(),
+        };
+        for (mut request, mut progress) in known {
+            cap(&mut progress.disposed, request.counted_to, &batches);
             for (rule, rows) in &progress.disposed {
                 let served = request.served.entry(rule.clone()).or_default();
                 *served = Served { rows: served.rows + rows, run: self.run.clone(), at: Some(at), ..Served::default() };
@@ -206,11 +246,14 @@ impl Ledger {
                 (served.left, served.waiting) = (of(&progress.left), of(&progress.waiting));
             }
             request.complete_at = if progress.complete { request.complete_at.or(Some(at)) } else { None };
-            self.store.keep_request(&request).await?;
+            requests.push(request);
             let RequestProgress { request, disposed, left, waiting, complete } = progress;
             events.push(Event::RequestServed { request, disposed, left, waiting, complete });
         }
-        self.write(events, &[]).await?;
+        let written = self.write(events, &[]).await?;
+        for (request, entry) in requests.into_iter().zip(written) {
+            self.store.keep_request(&PersonRequest { counted_to: entry, ..request }).await?;
+        }
         Ok(())
     }
 
@@ -227,10 +270,13 @@ impl Ledger {
         &mut self,
         id: u64,
         outcome: RequestOutcome,
-        by: &str,
-        reason: &str,
+        (by, reason): (&str, &str),
+        stays: Option<Vec<Staying>>,
     ) -> Result<PersonRequest> {
         let mut request = self.open_request(id).await?;
+        if let Some(stays) = stays {
+            (request.stays, request.stays_at) = (stays, Some(now(&self.clock)));
+        }
         let (by, reason) = (by.to_owned(), reason.to_owned());
         request.closing = Some(Closing { at: now(&self.clock), by: by.clone(), outcome, reason: reason.clone() });
         request.sealed = None;
@@ -238,4 +284,13 @@ impl Ledger {
         self.write(vec![Event::RequestClosed { request: id, outcome, by, reason }], &[]).await?;
         Ok(request)
     }
+}
+
+/// No more rows than batches took that are not counted yet.
+fn cap(disposed: &mut BTreeMap<String, u64>, counted_to: u64, batches: &[(u64, String, u64)]) {
+    for (rule, rows) in disposed.iter_mut() {
+        let own = batches.iter().filter(|(entry, of, _)| *entry > counted_to && of == rule);
+        *rows = own.map(|(_, _, rows)| rows).sum::<u64>().min(*rows);
+    }
+    disposed.retain(|_, rows| *rows > 0);
 }

@@ -137,7 +137,7 @@ pub(super) fn requests(all: &[RequestReport]) -> impl Iterator<Item = String> {
     all.iter().map(move |report| {
         let mut line = format!("request {} ({}): ", report.request, report.reference);
         let done = if report.disposed.is_empty() {
-            "nothing was done".to_owned()
+            "this run did nothing for it".to_owned()
         } else {
             format!("done: {}", rules(&report.disposed))
         };

@@ -384,7 +384,8 @@ impl Requested {
         let earlier = self.answers.iter().filter(|answer| answer.turn < turn);
         let waiting = earlier.flat_map(|answer| {
             let rows = remaining.get(&answer.rule).into_iter().flatten();
-            rows.filter(|(_, rows)| rows.left() > 0).map(|(id, _)| *id)
+            // those that wait for others, or are held, would be lost sight of as well
+            rows.filter(|(_, rows)| rows.all > 0).map(|(id, _)| *id)
         });
         let blocked = self.blocked.iter().flat_map(|blocked| blocked.requests.iter().copied());
         // whoever approved it did not know that these rows are lost sight of when the home row goes

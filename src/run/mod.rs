@@ -338,7 +338,7 @@ async fn execute(
     let mut around =
         Surroundings { job, stop, progress, holds, tag_key, now, run, recipients, allowance, rehearsal, workers, pace };
     recover::settle_all(&around, prepared, ledger).await?;
-    let (mut rules, mut polled) = (Vec::new(), BTreeMap::new());
+    let (mut rules, mut polled, mut noted) = (Vec::new(), BTreeMap::new(), requests::Noted::default());
     for unplanned in &plan.unplanned {
         rules.extend(skip(ledger, unplanned).await?);
     }
@@ -357,7 +357,7 @@ async fn execute(
                 rules.push(report);
                 continue;
             }
-            let report = match requests::turn(&around, prepared, step, ready, ledger).await? {
+            let report = match requests::turn(&around, prepared, (step, ready), (&rules, &mut noted), ledger).await? {
                 Turn::AsPlanned => step::run(&around, step, ready, database, is_open, ledger).await?,
                 Turn::Answers(ready, known) => {
                     around.holds.requests = Some(known);
@@ -373,7 +373,7 @@ async fn execute(
         rules.extend(refuse_run(ledger, plan).await?);
     }
 
-    let asked_for = requests::conclude(&around, prepared, &rules, ledger).await?;
+    let asked_for = requests::conclude(&around, prepared, (&rules, noted), ledger).await?;
     recipients.close().await;
     if job.settings.pace.when_time_is_up == WhenTimeIsUp::Fail {
         let late = rules.iter_mut().filter(|rule| rule.result == RuleResult::Backlog);

@@ -130,15 +130,25 @@ pub(super) enum Turn<'a> {
     Later(String),
 }
 
-/// Looks again before a step for requests begins.
+/// What a run has noted of its own work for requests.
+#[derive(Default)]
+pub(super) struct Noted {
+    /// Rows that went, by rule.
+    went: BTreeMap<String, u64>,
+    /// By request and rule.
+    disposed: BTreeMap<u64, BTreeMap<String, u64>>,
+}
+
+/// Looks again before a step for requests begins. What the steps before have done is noted before anything goes that it is
+/// found by: a run that is cut off later leaves nothing else to tell it from.
 ///
 /// # Errors
-/// The store cannot be read.
+/// The store cannot be read, or the ledger cannot be written.
 pub(super) async fn turn<'a>(
     around: &Surroundings<'_>,
     prepared: &'a Prepared,
-    step: &Step,
-    ready: &PreparedStep,
+    (step, ready): (&Step, &PreparedStep),
+    (rules, noted): (&[RuleReport], &mut Noted),
     ledger: &mut Ledger,
 ) -> Result<Turn<'a>, ledger::Error> {
     let rule = id_in_file(&step.rule);
@@ -167,6 +177,7 @@ pub(super) async fn turn<'a>(
     let mut ready = Box::new(ready.clone());
     if answer.turn > plan::Turn::Early {
         let now = remaining(prepared).await;
+        note(prepared, &open, &now, Some((rules, noted)), ledger).await?;
         let mut waiting = requested.waits(&now.counted, answer.turn);
         if !now.failed.is_empty() {
             waiting.extend(answer.rows.keys().copied());
@@ -231,7 +242,7 @@ pub(super) async fn begin(
 pub(super) async fn conclude(
     around: &Surroundings<'_>,
     prepared: &Prepared,
-    rules: &[RuleReport],
+    (rules, mut noted): (&[RuleReport], Noted),
     ledger: &mut Ledger,
 ) -> Result<Vec<RequestReport>, ledger::Error> {
     if around.rehearsal {
@@ -245,12 +256,12 @@ pub(super) async fn conclude(
     for (rule, reason) in &now.failed {
         tracing::warn!(rule, reason, "what is left for requests cannot be counted");
     }
-    let mut noted = note(prepared, &stored, &now, Some(rules), ledger).await?;
+    let mut standing = note(prepared, &stored, &now, Some((rules, &mut noted)), ledger).await?;
     let today = clock::today(around.now, &around.job.settings.time_zone);
     let mut reports = Vec::new();
     for request in stored {
         let overdue = request.due < today;
-        let progress = noted.remove(&request.id);
+        let progress = standing.remove(&request.id);
         if progress.is_none() && !overdue {
             continue;
         }
@@ -258,7 +269,8 @@ pub(super) async fn conclude(
             tracing::error!(request = request.id, due = %request.due, "a person's request is past its deadline");
         }
         let planned = prepared.plan.requests.iter().find(|planned| planned.request == request.id);
-        let RequestProgress { disposed, left, waiting, complete, .. } = progress.unwrap_or_default();
+        let RequestProgress { left, waiting, complete, .. } = progress.unwrap_or_default();
+        let disposed = noted.disposed.remove(&request.id).unwrap_or_default();
         reports.push(RequestReport {
             request: request.id,
             reference: request.reference,
@@ -275,29 +287,34 @@ pub(super) async fn conclude(
     Ok(reports)
 }
 
-/// Compares what is there with what was there, and notes what has changed. `rules`: what the run's steps have done. Gives how
-/// each request that the plan knows stands.
+/// Compares what is there with what was there, and notes what has changed. `done`: what the run's steps have done, and what of
+/// that is noted. Gives how each request that the plan knows stands.
 async fn note(
     prepared: &Prepared,
     stored: &[PersonRequest],
     now: &Counted,
-    rules: Option<&[RuleReport]>,
+    done: Option<(&[RuleReport], &mut Noted)>,
     ledger: &mut Ledger,
 ) -> Result<BTreeMap<u64, RequestProgress>, ledger::Error> {
     let requested = &prepared.requested;
-    let of_requests = rules.into_iter().flatten().filter(|report| id_in_file(&report.rule) != report.rule);
-    let went: BTreeMap<_, _> =
-        of_requests.map(|report| (id_in_file(&report.rule).to_owned(), report.disposed)).collect();
-    let (mut all, mut news) = (BTreeMap::new(), Vec::new());
+    let (rules, mut unused) = (done.as_ref().map_or(&[][..], |(rules, _)| *rules), Noted::default());
+    let noted = done.map_or(&mut unused, |(_, noted)| noted);
+    let of_requests = rules.iter().filter(|report| id_in_file(&report.rule) != report.rule);
+    let mut went = BTreeMap::new();
+    for report in of_requests {
+        let rule = id_in_file(&report.rule).to_owned();
+        let before = noted.went.insert(rule.clone(), report.disposed).unwrap_or(0);
+        went.insert(rule, report.disposed.saturating_sub(before));
+    }
+    let mut all: BTreeMap<u64, RequestProgress> = BTreeMap::new();
     for asked in &requested.requests {
         let Some(request) = stored.iter().find(|request| request.id == asked.id) else { continue };
         let was_complete = request.complete_at.is_some();
         let mut progress = RequestProgress { request: asked.id, complete: was_complete, ..RequestProgress::default() };
         if requested.unclear.contains_key(&asked.id) {
-            // nobody finds the person once the home row is gone, which goes last
-            if !was_complete && ledger.is_erased_on_request(&request.home, &asked.key).await? {
-                let known = request.served.iter().filter(|(_, served)| served.left > 0);
-                progress.disposed = known.map(|(rule, served)| (rule.clone(), served.left)).collect();
+            // nobody finds the person once the home row is gone or changed, which comes last, after all else was noted
+            if !was_complete && let Some(rule) = ledger.done_to_home(request, &asked.key).await? {
+                progress.disposed = BTreeMap::from([(rule, 1)]);
                 progress.complete = true;
             }
         } else {
@@ -323,18 +340,27 @@ async fn note(
             }
             progress.complete = if is_known { progress.left.is_empty() } else { was_complete };
         }
+        all.insert(asked.id, progress);
+    }
+    ledger.only_committed(stored, &mut all).await?;
+    let mut news = Vec::new();
+    for request in stored {
+        let Some(progress) = all.get(&request.id) else { continue };
         let same = |rows: &BTreeMap<String, u64>, of: fn(&Served) -> u64| {
             let known = request.served.iter().map(|(rule, served)| (rule.clone(), of(served)));
             known.filter(|(_, rows)| *rows > 0).collect::<BTreeMap<_, _>>() == *rows
         };
         let is_news = !progress.disposed.is_empty()
-            || progress.complete != was_complete
+            || progress.complete != request.complete_at.is_some()
             || !same(&progress.left, |served| served.left)
             || !same(&progress.waiting, |served| served.waiting);
         if is_news {
             news.push(progress.clone());
         }
-        all.insert(asked.id, progress);
+        let disposed = noted.disposed.entry(request.id).or_default();
+        for (rule, rows) in &progress.disposed {
+            *disposed.entry(rule.clone()).or_default() += rows;
+        }
     }
     if !news.is_empty() {
         ledger.serve_requests(news).await?;

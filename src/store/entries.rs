@@ -90,6 +90,16 @@ impl Store {
         rows.into_iter().map(|(seq,)| unsigned(seq)).collect()
     }
 
+    /// Batches that were settled by an entry after this one, in the order of these entries: its number, the intent's, and the
+    /// intent's line.
+    pub async fn settled_after(&mut self, after: u64, most: u32) -> Result<Vec<(u64, u64, String)>, Error> {
+        let sql = "select i.outcome, i.seq, e.line from intents i join entries e on e.seq = i.seq where i.outcome > $1 \
+                   order by i.outcome limit $2";
+        let rows: Vec<(i64, i64, String)> =
+            self.fetch(sql, vec![signed(after)?.into(), i64::from(most).into()]).await?;
+        rows.into_iter().map(|(outcome, seq, line)| Ok((unsigned(outcome)?, unsigned(seq)?, line))).collect()
+    }
+
     /// The number of the entry that tells how the batch of this intent ended.
     pub async fn outcome_of(&mut self, intent: u64) -> Result<Option<u64>, Error> {
         let row: Option<(Option<i64>,)> =

@@ -55,12 +55,18 @@ pub struct PersonRequest {
     pub opened_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
-    /// What the person had when it was approved, and what stays of it, by table.
+    /// What the person had when it was approved, or closed, and what stays of it, by table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stays: Vec<Staying>,
+    /// When that was looked at, if it was not when the request was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stays_at: Option<Timestamp>,
     /// What runs have done for it, by rule.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub served: BTreeMap<String, Served>,
+    /// The number of the entry up to which batches of the ledger are counted in `served`.
+    #[serde(default)]
+    pub counted_to: u64,
     /// Since when nothing is left that goes before its day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complete_at: Option<Timestamp>,
@@ -146,6 +152,20 @@ impl PersonRequest {
     /// The home row went for it, and with it what tells where the person stands.
     pub fn is_gone(&self) -> bool {
         self.closing.is_some() || self.complete_at.is_some() && self.served.values().all(|served| served.waiting == 0)
+    }
+
+    /// What was seen to stay, without the home row, which has gone, and what went along with it.
+    pub fn stays_without_home(&self) -> Vec<Staying> {
+        let home = self.stays.iter().find(|staying| staying.table == self.home);
+        let rule = home.and_then(|home| home.rule.as_ref());
+        let is_home =
+            |staying: &&Staying| staying.table == self.home || rule.is_some() && staying.rule.as_ref() == rule;
+        self.stays.iter().filter(|staying| !is_home(staying)).cloned().collect()
+    }
+
+    /// Rows of a rule that could not go since what depends on them stays; after a run, that are all of the rule's that are there.
+    pub fn waits(&self, rule: &str) -> u64 {
+        self.served.get(rule).filter(|served| served.left == 0).map_or(0, |served| served.waiting)
     }
 
     /// Runs take it along.

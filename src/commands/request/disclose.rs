@@ -60,7 +60,7 @@ pub(super) async fn run(
         let open = found.databases.get_mut(&table.database).context("the table's database is open")?;
         writer.table(table, open).await?;
     }
-    writer.page.shared.clone_from(&found.shared);
+    writer.page.shared = found.shared.iter().map(|(table, _)| table.clone()).collect();
     writer.page.reference.clone_from(&request.reference);
     writer.page.date = clock::today(now, &job.settings.time_zone).to_string();
     let noted = writer.finish()?;
@@ -72,8 +72,8 @@ pub(super) async fn run(
     if left_out > 0 {
         console.note(&format!("{} rows are about somebody else as well, and left out", output::count(left_out)));
     }
-    for table in &found.shared {
-        console.note(&format!("rows of {table} are found by a value that somebody else has too, and left out"));
+    for (table, why) in &found.shared {
+        console.note(&format!("rows of {table} that a link finds are left out: {why}"));
     }
     Ok(Outcome::Done)
 }
@@ -161,6 +161,8 @@ struct OnThePage {
     rows: Vec<Vec<String>>,
     all: u64,
     left_out: u64,
+    /// Columns that are not shown.
+    withheld: usize,
 }
 
 #[derive(Template)]
@@ -216,6 +218,7 @@ impl<'a> Disclosure<'a> {
         }
         let columns: Vec<_> =
             of.table.columns.iter().filter(|column| !self.is_withheld(of, &column.name, open)).collect();
+        let withheld = of.table.columns.len() - columns.len();
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         let keys: Vec<_> = columns.iter().map(|column| KeyColumn::from(*column)).collect();
         let about = self.about(of, open);
@@ -224,7 +227,7 @@ impl<'a> Disclosure<'a> {
         csv.write_record(&names)?;
         let separator = if self.is_first { "" } else { ", " };
         self.is_first = false;
-        let head = serde_json::json!({"table": name, "about": about, "left_out": left_out, "columns": names});
+        let head = serde_json::json!({"table": name, "about": about, "left_out": left_out, "columns": names, "withheld_columns": withheld});
         let head = head.to_string();
         write!(self.json, "{separator}{}, \"rows\": [", head.strip_suffix('}').unwrap_or_default())?;
         let (mut rows, mut written, mut failed) = (Vec::new(), 0_u64, None);
@@ -256,7 +259,7 @@ impl<'a> Disclosure<'a> {
         let csv = csv.into_inner().map_err(|error| anyhow::anyhow!("{file} cannot be written: {}", error.error()))?;
         self.digests.insert(file, csv.finish()?);
         self.noted.rows.insert(name.clone(), written);
-        self.page.tables.push(OnThePage { name, about, columns: names, rows, all: written, left_out });
+        self.page.tables.push(OnThePage { name, about, columns: names, rows, all: written, left_out, withheld });
         Ok(())
     }
 

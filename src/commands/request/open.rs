@@ -2,7 +2,7 @@
 
 use super::ledger;
 use crate::{
-    cli::{Global, RequestOpenArgs},
+    cli::{Global, RequestOpenArgs, one_line},
     clock,
     commands::{Stop, console::Console, job as loading, person},
     file,
@@ -143,8 +143,8 @@ impl Homes<'_> {
 async fn from_file(homes: &mut Homes<'_>, path: &Path, today: Date) -> anyhow::Result<Vec<NewRequest>> {
     let text = file::read_text(path, file::LONGEST_DOCUMENT)
         .map_err(|error| Stop::invalid(format!("{} cannot be read: {error}", path.display())))?;
-    let mut reader =
-        csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let columns: Vec<String> = reader
         .headers()
         .map_err(|_| Stop::invalid(format!("{} is no CSV file", path.display())))?
@@ -152,9 +152,15 @@ async fn from_file(homes: &mut Homes<'_>, path: &Path, today: Date) -> anyhow::R
         .map(str::to_owned)
         .collect();
     let (mut new, mut mistakes) = (Vec::new(), Vec::new());
+    if let Some(twice) =
+        columns.iter().enumerate().find_map(|(at, name)| columns[..at].contains(name).then_some(at + 1))
+    {
+        return Err(Stop::invalid(format!("column {twice} of {} has the name of an earlier one", path.display())));
+    }
+    let mut lines: BTreeMap<(RequestKind, String, Vec<String>), u64> = BTreeMap::new();
     for record in reader.records() {
         let (line, read) = match &record {
-            Ok(record) => (record.position().map_or(0, csv::Position::line), of_line(&columns, record)),
+            Ok(record) => (line_of(text, record), of_line(&columns, record)),
             // its own words would quote the line
             Err(error) => {
                 let line = error.position().map_or(0, csv::Position::line);
@@ -166,7 +172,16 @@ async fn from_file(homes: &mut Homes<'_>, path: &Path, today: Date) -> anyhow::R
             Err(error) => Err(error),
         };
         match found {
-            Ok(request) => new.push(request),
+            Ok(request) => {
+                let person = (request.kind, request.home.clone(), request.key.clone());
+                match lines.get(&person) {
+                    Some(first) => mistakes.push(format!("line {line}: the person of line {first} asks for the same")),
+                    None => {
+                        lines.insert(person, line);
+                        new.push(request);
+                    }
+                }
+            }
             // a database that fails would fail for every line
             Err(error) if error.downcast_ref::<Stop>().is_none() => return Err(error),
             Err(error) => mistakes.push(format!("line {line}: {error}")),
@@ -186,12 +201,22 @@ async fn from_file(homes: &mut Homes<'_>, path: &Path, today: Date) -> anyhow::R
     }
 }
 
+/// The line on which a record begins. The reader counts from where the one before ended, blank lines included.
+fn line_of(text: &str, record: &csv::StringRecord) -> u64 {
+    let Some(position) = record.position() else { return 0 };
+    let rest = usize::try_from(position.byte()).ok().and_then(|at| text.get(at..)).unwrap_or_default();
+    let blank = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
+    position.line() + rest[..blank].matches('\n').count() as u64
+}
+
 fn of_line(columns: &[String], record: &csv::StringRecord) -> anyhow::Result<Asked> {
     let field = |name: &str| {
         let at = columns.iter().position(|column| column == name);
         at.and_then(|at| record.get(at)).filter(|text| !text.is_empty())
     };
     let required = |name: &str| field(name).ok_or_else(|| Stop::invalid(format!("`{name}` is missing")));
+    let words =
+        |name: &str| one_line(required(name)?).map_err(|why| Stop::invalid(format!("`{name}` cannot be kept: {why}")));
     let kind = required("kind")?;
     let kind = <RequestKind as clap::ValueEnum>::from_str(kind, false)
         .map_err(|_| Stop::invalid("`kind` is erasure, cease, disclosure or correction"))?;
@@ -211,10 +236,7 @@ fn of_line(columns: &[String], record: &csv::StringRecord) -> anyhow::Result<Ask
         subject: required("subject")?.to_owned(),
         named,
         received,
-        reference: required("reference")?.to_owned(),
-        identified: Identified {
-            by: required("identified_by")?.to_owned(),
-            how: required("identified_how")?.to_owned(),
-        },
+        reference: words("reference")?,
+        identified: Identified { by: words("identified_by")?, how: words("identified_how")? },
     })
 }

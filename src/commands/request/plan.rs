@@ -103,25 +103,30 @@ pub(super) async fn outlook(
         Ok(told) => told,
         Err(stop) => return Ok(Err(stop)),
     };
-    let stays = stays(&life, &planned);
+    let stays = stays(&life, &planned, request);
     let unclear = prepared.requested.unclear.get(&request.id).cloned();
     Ok(Ok(Outlook { plan: prepared.plan, planned, life, stays, unclear, outcome }))
 }
 
 /// Rows that are there when all is done.
-fn stays(life: &Life, planned: &PlannedRequest) -> Vec<Staying> {
+fn stays(life: &Life, planned: &PlannedRequest, request: &PersonRequest) -> Vec<Staying> {
     let mut stays = Vec::new();
+    // rows that wait for what stays do not go
+    let going = |rule: &String| planned.rows.get(rule).map_or(0, |rows| rows.saturating_sub(request.waits(rule)));
+    let all = || life.tables.iter().flat_map(|table| &table.rules);
     for table in &life.tables {
         let erased = table.rules.iter().filter(|of| of.disposition == Disposition::Erase);
-        let gone: u64 = erased.filter_map(|of| planned.rows.get(&of.rule)).sum();
+        let gone: u64 = erased.map(|of| going(&of.rule)).sum();
         let rows = table.rows.saturating_sub(gone);
         // what no rule governs goes along with what it belongs to
-        let goes_along = table.rules.is_empty() && table.along_with.iter().any(|rule| planned.rows.contains_key(rule));
+        let goes_along = table.rules.is_empty() && table.along_with.iter().any(|rule| going(rule) > 0);
         if rows == 0 || goes_along {
             continue;
         }
         let holds = table.holds.iter().filter(|concern| concern.hold != OF_REQUESTS);
-        let last = table.rules.iter().filter(|of| of.last_due.is_some()).max_by_key(|of| of.last_due);
+        let own = table.rules.iter().max_by_key(|of| of.last_due);
+        let along = || all().filter(|of| table.along_with.contains(&of.rule)).max_by_key(|of| of.last_due);
+        let last = own.or_else(along);
         stays.push(Staying {
             table: table.table.clone(),
             rows,

@@ -34,6 +34,14 @@ pub(super) struct About {
     blind: BTreeSet<(TableName, Vec<String>)>,
     /// Tables that others inherit from: a key into one says nothing of the others' rows.
     parents: BTreeSet<TableName>,
+    /// Tables that inherit from such as can be about persons: their rows are rows of these too.
+    heirs: BTreeSet<TableName>,
+    /// What all subjects have in `not_theirs`: keys into it say nothing, whoever it is about.
+    not_anybodys: BTreeSet<TableName>,
+    /// Tables that rows are found by in columns that the database computes, from whatever other ones.
+    computed: BTreeSet<TableName>,
+    /// Why nobody can tell whose any row is.
+    unclear: Option<String>,
 }
 
 /// The database in which requests are looked at.
@@ -59,12 +67,45 @@ impl<'a> Spot<'a> {
         };
         found.filter(|table| table.kind != TableKind::View).map(|table| root(self.catalog, table))
     }
+
+    /// Why the rows of a path of the settings cannot be told; `None` where they can, or it is in another database.
+    fn doubt<'c>(self, path: &TablePath, mut columns: impl Iterator<Item = &'c String>) -> Option<String> {
+        if !self.names.contains(path.database.as_str()) {
+            return None;
+        }
+        let found = match path.database == self.name {
+            true => self.catalog.table(path.schema.as_deref(), &path.table),
+            false => self.places.table(path, self.catalog),
+        };
+        let why = match found {
+            None => "is not there".to_owned(),
+            Some(table) if table.kind == TableKind::View => "is a view".to_owned(),
+            Some(table) => format!("has no column `{}`", columns.find(|name| table.column(name).is_none())?),
+        };
+        Some(format!("{path} {why}"))
+    }
 }
 
 impl About {
     fn of(spot: Spot<'_>, links: &[Link]) -> Self {
         let mut about = Self::default();
+        let mut not_theirs: Option<BTreeSet<TableName>> = None;
         for subject in spot.job.settings.subjects.values() {
+            let own: BTreeSet<_> =
+                subject.not_theirs.iter().filter_map(|path| Some(spot.table(path)?.name.clone())).collect();
+            not_theirs = Some(not_theirs.map_or_else(|| own.clone(), |all| all.intersection(&own).cloned().collect()));
+            let ours = subject.links.iter().flat_map(|link| &link.columns).map(|column| &column.ours);
+            let home = spot.doubt(&subject.home, ours);
+            let mut doubts = home.into_iter().chain(
+                subject
+                    .links
+                    .iter()
+                    .filter_map(|link| spot.doubt(&link.table, link.columns.iter().map(|column| &column.theirs))),
+            );
+            if let Some(why) = doubts.next() {
+                let name = &subject.name;
+                about.unclear = Some(format!("whom subject `{name}` means cannot be told: {why}"));
+            }
             if let Some(home) = spot.table(&subject.home) {
                 about.homes.insert(home.name.clone());
                 about.tables.insert(home.name.clone());
@@ -73,13 +114,29 @@ impl About {
                 let Some(table) = spot.table(&link.table) else { continue };
                 let names: Vec<_> = link.columns.iter().map(|column| column.theirs.clone()).collect();
                 let columns = names.iter().filter_map(|name| table.column(name)).map(KeyColumn::from).collect();
+                if names.iter().filter_map(|name| table.column(name)).any(|column| column.generated) {
+                    about.computed.insert(table.name.clone());
+                }
                 about.columns.insert((table.name.clone(), names), columns);
                 about.tables.insert(table.name.clone());
             }
         }
+        about.not_anybodys = not_theirs.unwrap_or_default();
         for table in spot.catalog.tables.iter().filter(|table| table.kind != TableKind::View) {
             let table_name = &root(spot.catalog, table).name;
-            for key in table.foreign_keys.iter().filter(|key| spot.catalog.get(&key.references).is_none()) {
+            for key in &table.foreign_keys {
+                let columns = &key.referenced_columns;
+                // several rows may be meant where nothing says that there is one
+                let is_one = |to: &Table| {
+                    to.is_key(columns)
+                        || !to.primary_key.is_empty() && to.primary_key.iter().all(|own| columns.contains(own))
+                };
+                if key.columns.iter().filter_map(|name| table.column(name)).any(|column| column.generated) {
+                    about.computed.insert(table_name.clone());
+                }
+                if spot.catalog.get(&key.references).is_some_and(is_one) {
+                    continue;
+                }
                 about.blind.insert((table_name.clone(), key.columns.clone()));
                 about.tables.insert(table_name.clone());
             }
@@ -95,6 +152,13 @@ impl About {
             about.tables.extend(reached);
             is_new = about.tables.len() > before;
         }
+        let hidden = spot.catalog.tables.iter().find(|table| table.row_security && about.tables.contains(&table.name));
+        if let Some(table) = hidden {
+            let name = &table.name;
+            about.unclear = Some(format!("row security hides rows of {name}, which may be about somebody else"));
+        }
+        let heirs = about.tables.iter().flat_map(|table| spot.catalog.heirs(table)).map(|heir| heir.name.clone());
+        about.heirs = heirs.collect();
         about
     }
 }
@@ -119,6 +183,9 @@ impl Bound {
         claimed: &BTreeMap<usize, Claimed>,
         spot: Spot<'_>,
     ) -> Result<(), String> {
+        if let Some(why) = &self.about.unclear {
+            return Err(why.clone());
+        }
         let subject = &known.subject;
         let mut held = Vec::new();
         let is_own = |path: &TablePath| path.database == spot.name;
@@ -149,8 +216,9 @@ impl Bound {
                 continue;
             };
             let linked = match claimed.get(&position) {
-                Some(Claimed::Theirs(rows)) => rows.clone(),
-                Some(Claimed::Unclear(_)) | None => None,
+                // rows of home tables are persons, whoever has their values
+                Some(Claimed::Theirs(rows)) if !self.about.homes.contains(&table.name) => rows.clone(),
+                Some(Claimed::Theirs(_) | Claimed::Unclear(_)) | None => None,
             };
             let columns = link.columns.iter().map(|column| column.theirs.clone()).collect();
             self.claims.push(Claim { request: id, table: table.name.clone(), columns, rows: linked.clone() });
@@ -177,8 +245,9 @@ impl Bound {
 
     /// Rows are found by this column: a subject links by it, or it references what can be about a person.
     pub(in crate::plan) fn finds_by(&self, table: &TableName, column: &str) -> bool {
-        let links =
-            self.about.columns.keys().any(|(of, columns)| of == table && columns.iter().any(|own| own == column));
+        // what a computed column is made of is not known
+        let links = self.about.computed.contains(table)
+            || self.about.columns.keys().any(|(of, columns)| of == table && columns.iter().any(|own| own == column));
         let keys = self.links.iter().map(|tie| &tie.link).filter(|link| self.about.tables.contains(&link.to));
         let mut keys = keys.filter(|link| link.from == *table).flat_map(|link| &link.columns);
         links || keys.any(|own| own.name == column)
@@ -197,20 +266,18 @@ impl Bound {
         only: Option<u64>,
     ) -> Result<Option<Sql>, String> {
         let table = &root(catalog, table).name;
+        if self.about.heirs.contains(table) {
+            return Err(format!(
+                "rows of {table} are also rows of what it inherits from: whose they are cannot be told"
+            ));
+        }
         let groups = self.groups(only);
         let is_too_far = Cell::new(false);
         let pieces = groups.iter().filter_map(|group| {
             let belonging = self.belonging(dialect, catalog, group);
             let (bound, ends) = (self, group.ends);
-            let theirs = Theirs {
-                bound,
-                belonging: &belonging,
-                ends,
-                dialect,
-                levels: 0,
-                is_flat: false,
-                is_too_far: &is_too_far,
-            };
+            let theirs =
+                Theirs { bound, belonging: &belonging, ends, dialect, levels: 0, circles: 0, is_too_far: &is_too_far };
             theirs.of(table, row)
         });
         let found = super::any(pieces.collect::<Vec<_>>());
@@ -247,8 +314,8 @@ struct Theirs<'a, 'b> {
     dialect: &'b dyn Dialect,
     /// How far the row is from the one that is asked about.
     levels: usize,
-    /// Keys on a circle are left out: it was gone along one already.
-    is_flat: bool,
+    /// How many keys on a circle were gone along. Behind the second one such keys are left out.
+    circles: u8,
     is_too_far: &'b Cell<bool>,
 }
 
@@ -262,11 +329,11 @@ impl<'a> Theirs<'a, '_> {
             self.is_too_far.set(true);
             return None;
         }
-        if self.levels > 0 && about.parents.contains(table) {
+        if self.levels > 0 && (about.parents.contains(table) || about.heirs.contains(table)) {
             return None;
         }
         let named = self.belonging.names(table, row);
-        if self.ends.contains(table) {
+        if about.homes.contains(table) {
             return named;
         }
         let mut ways: Vec<_> = named.into_iter().collect();
@@ -274,11 +341,11 @@ impl<'a> Theirs<'a, '_> {
         let mut number = 0_usize;
         for link in self.keys(table) {
             let is_circular = self.is_circular(link);
-            if is_circular && self.is_flat {
+            if is_circular && self.circles > 1 {
                 continue;
             }
             number += 1;
-            let next = Self { levels: self.levels + 1, is_flat: self.is_flat || is_circular, ..self };
+            let next = Self { levels: self.levels + 1, circles: self.circles + u8::from(is_circular), ..self };
             let above = statements::alias(table, format!("theirs{}", self.levels));
             let on = self.dialect.refers(row, &link.columns, &above, &link.referenced);
             let start = format!("exists (select 1 from {} as {above} where {on}", self.dialect.table(&link.to));
@@ -293,7 +360,8 @@ impl<'a> Theirs<'a, '_> {
                 Some(way) => Sql::join([&none, way], " or ").nested(),
                 None => none,
             });
-            ways.extend(way.filter(|_| !is_circular));
+            let is_way = !is_circular && !self.ends.contains(table) && self.leads_on(&link.to);
+            ways.extend(way.filter(|_| is_way));
         }
         let only_way = number == 1 && ways.len() == 1 && !self.names_any(table);
         let way = super::any(ways)?;
@@ -307,13 +375,20 @@ impl<'a> Theirs<'a, '_> {
         self.belonging.names(table, "t").is_some()
     }
 
-    /// Keys that lead to what can be about persons, but not to the table itself, nor to what `not_theirs` names: that says of
-    /// nobody whose the row is.
+    /// Keys that lead to what can be about persons, but not to the table itself, nor to what `not_theirs` of all subjects names:
+    /// that says of nobody whose the row is.
     fn keys(&self, table: &TableName) -> Vec<&'a Link> {
-        let (about, ends) = (&self.bound.about, self.ends);
-        let is_told = |to: &TableName| about.tables.contains(to) && (about.homes.contains(to) || !ends.contains(to));
+        let about = &self.bound.about;
+        let is_told = |to: &TableName| {
+            about.tables.contains(to) && (about.homes.contains(to) || !about.not_anybodys.contains(to))
+        };
         let keys = self.bound.links.iter().map(|tie| &tie.link);
         keys.filter(|link| link.from == *table && link.to != *table && is_told(&link.to)).collect()
+    }
+
+    /// What belongs to rows of the table belongs to their person.
+    fn leads_on(&self, to: &TableName) -> bool {
+        self.bound.about.homes.contains(to) || !self.ends.contains(to)
     }
 
     /// What the key leads to can lead back.
@@ -323,7 +398,7 @@ impl<'a> Theirs<'a, '_> {
             if *table == link.from {
                 return true;
             }
-            if seen.insert(table) && !self.ends.contains(table) {
+            if seen.insert(table) && !self.bound.about.homes.contains(table) {
                 open.extend(self.keys(table).into_iter().map(|link| &link.to));
             }
         }

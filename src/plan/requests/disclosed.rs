@@ -23,8 +23,8 @@ pub struct DisclosedTable {
 pub struct Disclosed {
     pub databases: BTreeMap<String, OpenDatabase>,
     pub tables: Vec<DisclosedTable>,
-    /// Tables with rows of which nobody can tell whether they are about somebody else.
-    pub shared: Vec<String>,
+    /// Tables with rows of which nobody can tell whether they are about somebody else, and why.
+    pub shared: Vec<(String, &'static str)>,
 }
 
 /// Looks for everything that there is about a person. Inside, why it cannot be told.
@@ -61,6 +61,6 @@ pub async fn disclosed(job: &Job, request: &Request) -> anyhow::Result<Result<Di
         }
     }
     let shared = asking.requested.shared.get(&request.id).into_iter().flatten();
-    let shared = shared.map(|link| link.table.clone()).collect();
+    let shared = shared.map(|link| (link.table.clone(), link.why)).collect();
     Ok(Ok(Disclosed { databases, tables, shared }))
 }

@@ -109,10 +109,11 @@ impl Asking<'_> {
         let is_here = |request: &Request| names_here.contains(request.database.as_str());
         let is_home = |request: &&&Request| is_here(request) && request.table == table.name;
         let homes: BTreeSet<_> = asked.iter().filter(is_home).map(|request| request.id).collect();
-        let turn = match (homes.is_empty(), changes_what_finds(&bound, rule, &table.name)) {
+        let changes = rule.disposition != Disposition::Erase && changes_what_finds(&bound, rule, &table.name);
+        let turn = match (homes.is_empty(), changes || cuts_off(&variant, open)) {
             (false, _) => Turn::Home,
-            (true, true) if rule.disposition != Disposition::Erase => Turn::Late,
-            (true, _) => Turn::Early,
+            (true, true) => Turn::Late,
+            (true, false) => Turn::Early,
         };
         // home rows go only as such
         let answered = asked.iter().map(|request| request.id).collect();
@@ -257,6 +258,15 @@ fn in_order(mut variants: Vec<Variant>) -> Vec<Variant> {
         ordered.push(variants.remove(next));
     }
     ordered
+}
+
+/// What the rule unlinks or changes along has rows below it, which are found over it.
+fn cuts_off(rule: &Rule, open: &OpenDatabase) -> bool {
+    rule.dependents.iter().any(|dependent| {
+        let table = open.catalog.table(dependent.table.schema.as_deref(), &dependent.table.table);
+        matches!(dependent.fate, Dependent::Unlink | Dependent::Anonymize(_))
+            && table.is_some_and(|table| open.catalog.referencing(&table.name).next().is_some())
+    })
 }
 
 fn changes_what_finds(bound: &Bound, rule: &Rule, table: &TableName) -> bool {

@@ -38,8 +38,27 @@ pub(super) struct Alone {
     /// The database of the home table that is asked.
     database: String,
     statement: Statement,
-    /// The only row that may be found; `None`: none may.
-    only: Option<Vec<String>>,
+    whose: Whose,
+}
+
+/// Who may be found by a value.
+#[derive(Clone)]
+enum Whose {
+    Nobodys,
+    /// This row is found, and no other.
+    Only(Vec<String>),
+    /// No other row is found.
+    OnlyOrNobodys(Vec<String>),
+}
+
+impl Whose {
+    fn is_right(&self, found: &[Vec<String>]) -> bool {
+        match (self, found) {
+            (Self::Nobodys | Self::OnlyOrNobodys(_), []) => true,
+            (Self::Only(key) | Self::OnlyOrNobodys(key), [one]) => key == one,
+            _ => false,
+        }
+    }
 }
 
 impl Persons {
@@ -71,7 +90,16 @@ impl Persons {
                 Ok(table) => table.clone(),
                 Err(why) => return Ok(Err(why)),
             };
-            let held = match linked(known, link, &table, open.catalog.engine) {
+            let (engine, dialect) = (open.catalog.engine, open.dialect);
+            let is_home = |other: &Subject| {
+                let names = Live(databases);
+                names.table(&other.home).is_some_and(|home| Some(home) == names.table(&link.table))
+            };
+            if job.settings.subjects.values().any(is_home) {
+                claimed.insert(position, Claimed::Unclear("its rows are persons themselves"));
+                continue;
+            }
+            let held = match linked(known, link, &table, engine) {
                 Ok(Some(held)) => held,
                 Ok(None) => {
                     claimed.insert(position, Claimed::Theirs(None));
@@ -83,7 +111,8 @@ impl Persons {
                 claimed.insert(position, Claimed::Unclear(why));
                 continue;
             }
-            let condition = held.rows.sql(open.dialect, &open.dialect.row(&table.name));
+            let condition = held.rows.sql(dialect, &dialect.row(&table.name));
+            let Some(open) = databases.get_mut(&link.table.database) else { continue };
             let own = match values_of(open, &table, link, &condition).await? {
                 Ok(values)
                     if values.iter().flatten().any(|value| doubtful.theirs.iter().any(|made| made.fits(value))) =>
@@ -109,21 +138,29 @@ impl Persons {
                     )));
                 }
                 let same = Live(databases).table(&link.table);
-                let links = other.links.iter().filter(|theirs| {
-                    other.name != subject.name && same.is_some() && Live(databases).table(&theirs.table) == same
+                let is_own = |at: usize| other.name == subject.name && at == position;
+                let links = other.links.iter().enumerate().filter(|(at, theirs)| {
+                    // another link of the person's own compares the same column with another one of theirs; one by other columns
+                    // is asked for row by row
+                    let is_another = other.name != subject.name || names_of(theirs) == names_of(link);
+                    !is_own(*at) && is_another && same.is_some() && Live(databases).table(&theirs.table) == same
                 });
-                for theirs in links.collect::<Vec<_>>() {
+                for (_, theirs) in links.collect::<Vec<_>>() {
                     let Some(open) = databases.get_mut(&link.table.database) else { continue };
+                    let whose = match other.name == subject.name {
+                        true => Whose::OnlyOrNobodys(key.to_vec()),
+                        false => Whose::Nobodys,
+                    };
                     match values_of(open, &table, theirs, &condition).await? {
-                        Ok(values) => look_ups.push((other, theirs, values, None)),
+                        Ok(values) => look_ups.push((other, theirs, values, whose)),
                         Err(why) => unclear = Some(why),
                     }
                 }
             }
-            look_ups.push((&subject, link, values.clone(), Some(key.to_vec())));
+            look_ups.push((&subject, link, values.clone(), Whose::Only(key.to_vec())));
             let mut alone = Vec::new();
-            for (subject, link, values, only) in look_ups {
-                match self.look_back(subject, (link, &table), &values, only.as_deref()) {
+            for (subject, link, values, whose) in look_ups {
+                match self.look_back(subject, (link, &table), &values, &whose) {
                     Ok(found) => alone.extend(found),
                     Err(why) => unclear = Some(why),
                 }
@@ -157,11 +194,14 @@ impl Persons {
         subject: &Subject,
         (link, theirs): (&SubjectLink, &Table),
         values: &[Vec<String>],
-        only: Option<&[String]>,
+        whose: &Whose,
     ) -> Result<Vec<Alone>, &'static str> {
         let database = &subject.home.database;
         let Some(home) = self.homes.get(database) else { return Err("a home table is not there") };
         let Ok(table) = home_of(subject, &home.catalog) else { return Err("a home table is not there") };
+        if table.row_security {
+            return Err("row security hides persons of a home table");
+        }
         let (dialect, engine) = (home.dialect, home.catalog.engine);
         let row = dialect.row(&table.name);
         let key: Vec<_> = table.key_columns().map(KeyColumn::from).collect();
@@ -186,16 +226,15 @@ impl Persons {
                 let comparison = Comparison { ours: theirs, theirs: ours, form: column.form, engine, calling_code };
                 pieces.extend(comparison.spelled(value).map(|spelled| spelled.sql(dialect, &row)));
             }
-            match (pieces.len() == link.columns.len(), only) {
+            match (pieces.len() == link.columns.len(), whose) {
                 (true, _) => {
                     let condition = Sql::all(&pieces).hidden();
                     let statement = statements::keys_where(dialect, &table.name, &key, &condition, 2);
-                    let (database, only) = (database.clone(), only.map(<[String]>::to_vec));
-                    look_ups.push(Alone { database, statement, only });
+                    look_ups.push(Alone { database: database.clone(), statement, whose: whose.clone() });
                 }
                 // no row of that home table can have it
-                (false, None) => {}
-                (false, Some(_)) => return Err("a value of theirs is none in the home table"),
+                (false, Whose::Nobodys | Whose::OnlyOrNobodys(_)) => {}
+                (false, Whose::Only(_)) => return Err("a value of theirs is none in the home table"),
             }
         }
         Ok(look_ups)
@@ -206,7 +245,7 @@ impl Persons {
         let Some(home) = self.homes.get_mut(&look_up.database) else { return Ok(false) };
         let found = super::persons::ask_home(home, &look_up.statement).await?;
         let found = found.into_iter().map(|row| row.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>());
-        Ok(found.eq(look_up.only.iter().cloned()))
+        Ok(look_up.whose.is_right(&found.collect::<Vec<_>>()))
     }
 }
 
@@ -231,6 +270,11 @@ async fn values_of(
     let values = rows.into_iter().map(|row| columns.iter().zip(row).map(read).collect::<Vec<_>>());
     let values: BTreeSet<_> = values.filter(|values| values.iter().all(|value| !trimmed(value).is_empty())).collect();
     Ok(Ok(values.into_iter().collect()))
+}
+
+/// The columns that a link compares with those of the home table.
+fn names_of(link: &SubjectLink) -> BTreeSet<&str> {
+    link.columns.iter().map(|column| column.theirs.as_str()).collect()
 }
 
 /// Every combination of the columns' values.

@@ -165,8 +165,8 @@ pub fn notice(parties: &Parties, heading: &Heading, file: &str, bytes: &[u8]) ->
             format!("Deletion notice {id}, due {due}"),
             format!(
                 "{addressee}\n\n\
-                 We ask you to delete personal data. The time for which they may be kept is over for {them}, whom the file\n\
-                 {file} names. You have received these data from us, or collected them for us.\n\n\
+                 We ask you to delete personal data of {them}, whom the file {file} names. The time for\n\
+                 which they may be kept is over, or the person has asked for it. You have received these data from us, or collected them for us.\n\n\
                  1. Please delete all copies that you hold by {due}, and have everybody delete theirs to whom you have\n   \
                  passed them on.\n\
                  2. Please confirm this in writing by {due}, with the number of this notice. Where you confirm for some\n   \
@@ -183,7 +183,7 @@ pub fn notice(parties: &Parties, heading: &Heading, file: &str, bytes: &[u8]) ->
             format!("【個人データ削除のお願い】{id}(期限 {due})"),
             format!(
                 "{addressee} 御中\n\n\
-                 個人データの削除をお願いいたします。別ファイル {file} に記載の {persons} 名について、保有期間が満了いたしました。\n\
+                 個人データの削除をお願いいたします。別ファイル {file} に記載の {persons} 名について、保有期間が満了したか、ご本人から請求がありました。\n\
                  対象は、当方から提供したデータ、または当方のために取得いただいたデータです。\n\n\
                  1. {due} までに、お手元のすべての写しを削除してください。第三者に提供された場合は、提供先での削除もお願いいたします。\n\
                  2. {due} までに、下記の通知番号を添えて、削除完了を書面(電子メール可)でご報告ください。一部の方についてのみ\n   \

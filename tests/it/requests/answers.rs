@@ -5,6 +5,7 @@ use crate::{
     subjects::{Company, SUBJECTS},
     support::bench::Bench,
 };
+use jiff::ToSpan as _;
 use std::{fs, os::unix::fs::PermissionsExt as _};
 use sunset::catalog::Engine;
 
@@ -84,7 +85,7 @@ async fn deadlines_are_told_of() {
     company.core.sunset(&["request", "list", "--now", "2026-12-21"]).expect(4);
     let run = company.core.sunset(&["run", "--now", "2026-12-21"]).expect(4);
     assert!(
-        run.out.contains("request 1 (2026-D-17): nothing was done; it was to be answered by 2026-12-20"),
+        run.out.contains("request 1 (2026-D-17): this run did nothing for it; it was to be answered by 2026-12-20"),
         "{}",
         run.out
     );
@@ -126,7 +127,10 @@ async fn letters_say_what_was_done_and_what_stays() {
     let today = jiff::Zoned::now().in_tz("Asia/Tokyo").unwrap().date();
     let without_day = |text: String| {
         let (en, ja) = (today.strftime("%-d %B %Y").to_string(), today.strftime("%Y年%-m月%-d日").to_string());
-        text.replace(&en, "TODAY").replace(&ja, "TODAY")
+        let text = text.replace(&en, "TODAY").replace(&ja, "TODAY");
+        let last = today.checked_add(35.days()).unwrap();
+        let (en, ja) = (last.strftime("%-d %B %Y").to_string(), last.strftime("%Y年%-m月%-d日").to_string());
+        text.replace(&en, "BACKUPS").replace(&ja, "BACKUPS")
     };
     insta::assert_snapshot!("answer", without_day(letter("en") + "\n" + &letter("ja")));
     let out = company.core.path("letters");
