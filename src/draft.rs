@@ -1,6 +1,8 @@
 //! Drafts of a job, from a live schema: what the names and types of columns tell is written down, what only a person
 //! can decide stays empty, so that nothing drafted can run.
 
+mod subjects;
+
 use crate::{
     anonymize::{Certainty, Personal, Technique, names_people, personal},
     catalog::{Catalog, Column, ColumnKind, ForeignKey, Table, TableKind},
@@ -20,6 +22,8 @@ pub struct Draft {
     pub left_out: Vec<(String, String)>,
     /// Tables that seem to be about nobody, as rules call them.
     pub others: Vec<String>,
+    /// Who the data seems to be about: what stands under `subjects`.
+    pub subjects: String,
 }
 
 /// A rule file.
@@ -36,7 +40,12 @@ pub struct RuleDraft {
 pub fn draft(catalog: &Catalog, database: &str) -> Draft {
     let drafter = Drafter { catalog, database };
     let mut drafted: Vec<(&Table, String)> = Vec::new();
-    let mut result = Draft { files: Vec::new(), left_out: Vec::new(), others: Vec::new() };
+    let mut result = Draft {
+        files: Vec::new(),
+        left_out: Vec::new(),
+        others: Vec::new(),
+        subjects: subjects::subjects(catalog, database),
+    };
     let is_here = |table: &&Table| table.partition_of.is_none() && !catalog.outside.contains(&table.name);
     for table in catalog.tables.iter().filter(is_here) {
         let path = drafter.path(table);
@@ -119,6 +128,15 @@ pub fn settings(job: &str, zone: &str, database: &str, draft: &Draft) -> String 
          # A run that would dispose of more rows than this is refused, and a person decides.\n\
          # limits: {{max_rows: 50000}}\n"
     );
+    if !draft.subjects.is_empty() {
+        out.push_str(
+            "\n# Who the data seems to be about. Holds and requests of persons, and `sunset why --subject`, need it; look at it, add\n\
+             # what equal values link in other databases, and take the marks away:\n# subjects:\n",
+        );
+        for line in draft.subjects.lines() {
+            let _ = writeln!(out, "# {line}");
+        }
+    }
     if !draft.left_out.is_empty() {
         out.push_str("\n# Tables without a rule file that somebody should look at:\n");
         for (table, why) in &draft.left_out {

@@ -50,7 +50,7 @@ pub enum HoldScope {
     Person { subject: String, key: Vec<String>, then: Option<SubjectThen> },
     /// The home row of an open request, by its primary key: other rows are found by it, and so it goes last. It stays alone,
     /// and need not be there. `None`: no key opens the request.
-    HomeRow { request: u64, key: Option<Vec<String>> },
+    HomeRow { request: u64, subject: String, key: Option<Vec<String>> },
 }
 
 /// What open requests keep has this number in place of a hold's, which begin with 1.

@@ -5,6 +5,7 @@
 //! home rows go last, because they tell which other rows are the person's.
 
 mod disclosed;
+mod sight;
 mod variant;
 
 pub use disclosed::{Disclosed, DisclosedTable, disclosed};
@@ -218,6 +219,8 @@ pub(super) struct Asking<'a> {
     /// The home rows of all open requests: request, database, table and key.
     home_rows: Vec<(u64, String, TableName, Vec<String>)>,
     bound: BTreeMap<String, Bound>,
+    /// Rows of all persons with open requests.
+    in_sight: BTreeMap<String, Bound>,
 }
 
 impl<'a> Asking<'a> {
@@ -235,7 +238,8 @@ impl<'a> Asking<'a> {
         let asking: Vec<_> = requests.iter().map(as_hold).collect();
         let mut persons = Persons::look_up(job, &asking).await?;
         let mut bound = BTreeMap::new();
-        for (name, open) in databases.iter().filter(|_| !requests.is_empty()) {
+        let is_open = holds.iter().any(|hold| matches!(hold.scope, HoldScope::HomeRow { .. }));
+        for (name, open) in databases.iter().filter(|_| is_open || !requests.is_empty()) {
             let names = persons.places.names_of(name, open);
             let spot = Spot { job, name, catalog: &open.catalog, names: &names, places: &persons.places };
             bound.insert(name.clone(), Bound::of_requests(spot));
@@ -315,12 +319,13 @@ impl<'a> Asking<'a> {
             *bound = bound.only(&clear);
         }
         let home_rows = holds.iter().filter_map(|hold| match &hold.scope {
-            HoldScope::HomeRow { request, key: Some(key) } => {
+            HoldScope::HomeRow { request, key: Some(key), .. } => {
                 Some((*request, hold.database.clone(), hold.table.clone(), key.clone()))
             }
             _ => None,
         });
-        Ok(Self { job, requested, home_rows: home_rows.collect(), persons, bound })
+        let in_sight = sight::in_sight(job, holds, databases).await?;
+        Ok(Self { job, requested, home_rows: home_rows.collect(), persons, bound, in_sight })
     }
 
     fn has_rows(&self, id: u64) -> bool {

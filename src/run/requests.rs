@@ -94,8 +94,8 @@ pub async fn home_rows_in(store: &mut Store, keys: &[TagKey]) -> Result<Vec<Hold
     let held = waiting.filter_map(|request| {
         let key = ledger::person_of(&request, keys);
         let (id, matter) = (request.id, format!("request {}", request.id));
-        let Request { database, table, .. } = planned_request(Vec::new(), request)?;
-        let scope = HoldScope::HomeRow { request: id, key };
+        let Request { database, table, subject, .. } = planned_request(Vec::new(), request)?;
+        let scope = HoldScope::HomeRow { request: id, subject, key };
         Some(Hold { id: OF_REQUESTS, database, table, scope, matter, only_row: true, binding: None })
     });
     Ok(held.collect())

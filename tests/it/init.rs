@@ -37,9 +37,27 @@ fn draft_and_fill_in(jobs: &Path, url: &str) -> Vec<String> {
     assert_eq!(valid.code, 0, "{}", valid.err);
     sunset(jobs, url, &["plan"]).done();
 
+    take_subjects(jobs);
+    let valid = sunset(jobs, url, &["validate"]);
+    assert_eq!(valid.code, 0, "{}\n{}", valid.err, read(jobs, "sunset.yaml"));
+
     let again = sunset(jobs, url, &["init", "--url", url]);
     assert_eq!(again.code, 3, "what is there stays: {}", again.err);
     files
+}
+
+/// Takes the marks of the comment away in which subjects are proposed.
+fn take_subjects(jobs: &Path) {
+    let mut inside = false;
+    let text = read(jobs, "sunset.yaml");
+    let lines = text.lines().map(|line| {
+        inside = line == "# subjects:" || inside && line.starts_with("#  ");
+        if inside { &line[2..] } else { line }
+    });
+    let taken = lines.collect::<Vec<_>>().join("\n") + "\n";
+    let taken = taken.replace("country_calling_code:  #", "country_calling_code: \"81\"  #");
+    assert!(taken.contains("\nsubjects:\n  "), "{text}");
+    fs::write(jobs.join("sunset.yaml"), taken).unwrap();
 }
 
 fn read(jobs: &Path, file: &str) -> String {
@@ -170,6 +188,9 @@ async fn drafts_become_valid_by_two_decisions_each() {
             &settings,
             &[
                 "time_zone: Asia/Tokyo\n",
+                "\n  customer:\n    home: core.customers  # one row for each person?\n    identifiers:\n      \
+                 email: {column: email, as: email}\n      phone: {column: phone, as: phone}\n",
+                "      \"core.no: 1\": {\"e-mail #1\": {column: email, as: email}}\n",
                 "core.visitors: it looks personal and has no primary key",
                 "core.customer_list: it looks personal; it is a view",
                 "core.orders: no column looks personal, but its rows reference core.customers",
@@ -208,6 +229,8 @@ async fn pagila_can_be_drafted() {
     assert_eq!(files.len(), 4, "{files:?}");
     let settings = read(directory.path(), "sunset.yaml");
     assert!(!settings.contains("payment_p2022"), "partitions are part of their table: {settings}");
+    assert_has(&settings, &["  customer:\n    home: core.customer  #", "  staff:\n    home: core.staff  #"]);
+    assert!(!settings.contains("home: core.address"), "a place is nobody: {settings}");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Rules as they answer requests: each in a form of its own, with its turn, and with what other rules keep spared.
 
-use super::{Answer, Asking, Blocked, Request, Turn};
+use super::{Answer, Asking, Blocked, Request, Turn, sight::cuts};
 use crate::{
-    catalog::{TableName, TablePath},
+    catalog::{Table, TableName, TablePath},
     database::Work,
     diagnostic::Severity,
     plan::{
@@ -161,6 +161,13 @@ impl Asking<'_> {
             homes,
             turn,
         };
+        if (changes || cuts(&variant))
+            && let Some(others) =
+                self.kept_for_others(&asked.iter().map(|request| request.id).collect(), name, table, open)
+        {
+            // it is left, and not done
+            spare(&mut fits.work, &others.negated());
+        }
         Some(Ok(Variant { position, rule: variant, holds: without, fits, answer }))
     }
 
@@ -176,15 +183,22 @@ impl Asking<'_> {
         going
     }
 
-    /// Rows of persons whose requests are served, which a rule that is no answer to them must not lose sight of: it changes columns
-    /// by which they are found.
+    /// Rows of persons with open requests, which a rule that is no answer to them must not lose sight of: it changes columns by which
+    /// they are found.
     pub fn kept_in_sight(&self, rule: &Rule, work: &Work, open: &OpenDatabase) -> Option<Sql> {
-        let bound = self.bound.get(&rule.table.database)?;
         let table = open.catalog.get(&work.table)?;
-        let unlinks = rule.dependents.iter().any(|one| matches!(one.fate, Dependent::Unlink | Dependent::Anonymize(_)));
-        if !unlinks && (rule.disposition == Disposition::Erase || !changes_what_finds(bound, rule, &table.name)) {
+        let name = &rule.table.database;
+        let changes = self.bound.get(name).is_some_and(|bound| changes_what_finds(bound, rule, &table.name));
+        if !cuts(rule) && (rule.disposition == Disposition::Erase || !changes) {
             return None;
         }
+        self.in_sight.get(name)?.stays(open.dialect, &open.catalog, table, &open.dialect.row(&table.name), None)
+    }
+
+    /// The same where the rule answers these requests: rows of persons who have asked for something else as well.
+    fn kept_for_others(&self, asked: &BTreeSet<u64>, name: &str, table: &Table, open: &OpenDatabase) -> Option<Sql> {
+        let others = self.home_rows.iter().map(|(id, ..)| *id).filter(|id| !asked.contains(id)).collect();
+        let bound = self.in_sight.get(name)?.only(&others);
         bound.stays(open.dialect, &open.catalog, table, &open.dialect.row(&table.name), None)
     }
 }

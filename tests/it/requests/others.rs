@@ -172,6 +172,50 @@ async fn only_what_a_batch_took_counts(core: Bench) {
     assert!(shown.contains("rule orders: 1 rows done, 0 left"), "{shown}");
 }
 
+/// A rule that empties what rows are found by leaves those alone whose person has a request open, be it approved or not.
+async fn what_links_stays_while_a_request_is_open(core: Bench) {
+    let tables = format!(
+        "{TWO} create table calls (id {{int}} primary key, caller {{text}}, d {{date}});
+         insert into calls values (1, '090-1', '2015-01-01'), (2, '090-2', '2015-01-01')"
+    );
+    let empties = |more: &str| {
+        format!(
+            "- {{id: empties, table: core.calls, starting_point: d, retention_period: 5 years, disposition: anonymize,
+   columns: {{caller: suppress}}{more}}}\n- {{id: calls, table: core.calls, starting_point: d, retention_period: 30 years,
+   disposition: erase, on_request: now}}\n"
+        )
+    };
+    let core = small(core, ", links: {core.calls: {caller: phone}}", &tables, &empties("")).await;
+    let open = |kind: &str| {
+        let kind = [
+            "request",
+            "open",
+            "--kind",
+            kind,
+            "--subject",
+            "customer",
+            "--received",
+            "2026-11-20",
+            "--reference",
+            "R",
+        ];
+        let who = ["--identified-by", "desk", "--identified-how", "called", "--key", "1", "--now", core.now];
+        core.sunset(&[&kind[..], &who].concat()).expect(0).out.trim().to_owned()
+    };
+    let approve = |id: &str| core.sunset(&["request", "approve", id, "--by", "officer", "--now", core.now]).expect(0);
+    let callers = async || core.list("select coalesce(caller, 'none') from calls order by id").await;
+    let erasure = open("erasure");
+    core.sunset(&["run", "--now", core.now]).expect(0);
+    assert_eq!(callers().await, "090-1 none");
+    core.rules(&empties(", on_request: {act: now, kinds: [cease]}"));
+    approve(&open("cease"));
+    core.sunset(&["run", "--now", core.now]);
+    assert_eq!(callers().await, "090-1 none");
+    approve(&erasure);
+    core.sunset(&["run", "--now", core.now]);
+    assert_eq!(ids(&core, "calls").await, "2");
+}
+
 /// MariaDB: a key to a column that several rows may have means all of them.
 #[tokio::test]
 async fn a_key_to_several_rows_is_of_nobody() {
@@ -236,5 +280,6 @@ on_every_engine!(
     the_home_row_waits_for_rows_that_wait,
     what_is_below_an_unlinked_row_is_not_lost,
     only_what_a_batch_took_counts,
+    what_links_stays_while_a_request_is_open,
     a_view_tells_of_nobody,
 );
