@@ -387,6 +387,8 @@ pub enum RequestCommand {
     Letter(RequestLetterArgs),
     /// Certify what runs have done for a request, in Japanese and English, from the ledger
     Certificate(RequestCertificateArgs),
+    /// Collect what the ledger has about a request into one file that anybody checks offline: `ledger verify --proof FILE`
+    Proof(RequestProofArgs),
     /// Write all that is held about the person into a new directory: JSON, CSV and a page to read
     Disclose(RequestDiscloseArgs),
     /// End a request; the key of its person is forgotten
@@ -460,6 +462,15 @@ pub struct RequestCertificateArgs {
     pub id: u64,
     /// A directory for the certificate as HTML and as text; it is printed as text without one
     #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RequestProofArgs {
+    /// The request's number, from `request list`
+    pub id: u64,
+    /// The file; the proof is printed without one
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
@@ -625,6 +636,9 @@ pub enum LedgerCommand {
         /// An exported file instead of the job's own ledger
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
+        /// A proof for a person, from `sunset request proof`, instead of a ledger
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "checkpoint", "repair"])]
+        proof: Option<PathBuf>,
         /// Public keys to trust, as `sunset keys list` prints them
         #[arg(long = "key", value_name = "KEY")]
         keys: Vec<String>,

@@ -3,12 +3,13 @@
 use crate::{
     anchor::{Anchors, Kept},
     cli::{LedgerCommand, RowArgs},
-    evidence::keys::Keys,
+    evidence::{checkpoint::VerificationKey, keys::Keys},
     file,
     ledger::{
         BatchResult, Entry, Event, SettledBy, ToldBy, derived,
         export::{Export, Header},
         prove::{Counted, Findings, Proof, ProvenEntry, prove},
+        request_proof::{self, RequestProof, verify_request_proof},
         verify::{ExternalNote, Finding, Report, Verifier, verify_lines, verify_store},
     },
     outcome::{Outcome, Stop},
@@ -35,7 +36,10 @@ pub async fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match (command, settings) {
-        (LedgerCommand::Verify { file, keys, checkpoint, repair }, settings) => {
+        (LedgerCommand::Verify { proof: Some(path), keys, .. }, settings) => {
+            verify_proof(path, keys, settings, format, out)
+        }
+        (LedgerCommand::Verify { file, keys, checkpoint, repair, proof: None }, settings) => {
             let sources = Sources { file: file.as_deref(), keys, checkpoint: checkpoint.as_deref(), settings };
             verify(&sources, *repair, format, out).await
         }
@@ -99,14 +103,73 @@ struct Sources<'a> {
     settings: Option<&'a Settings>,
 }
 
+/// Checks a proof for a person. Without a key to trust, a proof says nothing.
+fn verify_proof(
+    path: &Path,
+    keys: &[String],
+    settings: Option<&Settings>,
+    format: Format,
+    out: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
+    let describe = || path.display().to_string();
+    let text = file::read_text(path, file::LONGEST_DOCUMENT).with_context(describe)?;
+    let proof: RequestProof = serde_json::from_str(&text).map_err(|_| {
+        Stop::invalid(format!("{} is no proof that `sunset request proof` has written", path.display()))
+    })?;
+    let mut trusted = trusted_keys(keys)?;
+    if let Some(settings) = settings.filter(|settings| settings.name == proof.origin) {
+        trusted.extend(Keys::parse(&settings.keys)?.trusted(&settings.name));
+    }
+    if trusted.is_empty() {
+        return Err(Stop::invalid("name a public key to trust with --key, as `sunset keys list` prints it"));
+    }
+    let (checkpoint, entries, uncovered) = match verify_request_proof(&proof, &trusted) {
+        Ok(verified) => verified,
+        Err(error) => {
+            match format {
+                Format::Json => writeln!(out, "{}", serde_json::json!({"holds": false, "problem": error.to_string()}))?,
+                _ => writeln!(out, "the proof does not hold: {error}")?,
+            }
+            return Ok(Outcome::Failed);
+        }
+    };
+    let lines: Vec<_> = entries.iter().filter_map(request_proof::words).collect();
+    if format == Format::Json {
+        let value = serde_json::json!({
+            "holds": true, "origin": checkpoint.origin, "size": checkpoint.size, "entries": entries.len(),
+            "not_signed": uncovered, "told": lines,
+        });
+        writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
+        return Ok(Outcome::Done);
+    }
+    let (origin, size) = (&checkpoint.origin, checkpoint.size);
+    writeln!(
+        out,
+        "ledger of {origin}, signed up to entry {size}: {} entries about request {}",
+        entries.len(),
+        proof.request
+    )?;
+    for line in &lines {
+        writeln!(out, "  {line}")?;
+    }
+    if uncovered > 0 {
+        writeln!(out, "{uncovered} entries of the file are newer than the checkpoint and prove nothing")?;
+    }
+    writeln!(out, "the proof holds")?;
+    Ok(Outcome::Done)
+}
+
+fn trusted_keys(keys: &[String]) -> anyhow::Result<Vec<VerificationKey>> {
+    let parse = |(key, number): (&String, usize)| {
+        // not quoted: somebody may have given a secret one
+        key.parse().with_context(|| format!("--key, the one in place {number}"))
+    };
+    keys.iter().zip(1..).map(parse).collect()
+}
+
 async fn verify(sources: &Sources<'_>, repair: bool, format: Format, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let Sources { file, keys, checkpoint, settings } = *sources;
-    let mut trusted = keys
-        .iter()
-        .zip(1..)
-        // Not quoted: somebody may have given a secret one.
-        .map(|(key, number)| key.parse().with_context(|| format!("--key, the one in place {number}")))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut trusted = trusted_keys(keys)?;
     let mut notes = Vec::new();
     if let Some(path) = checkpoint {
         let note = file::read_text(path, file::LONGEST_SECRET).with_context(|| path.display().to_string())?;

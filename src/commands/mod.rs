@@ -87,7 +87,11 @@ async fn perform(cli: &Cli, command: &Command, console: &mut Console) -> anyhow:
         Command::Confirm(args) => confirm::run(&cli.global, args, console).await,
         Command::Ledger(command) => {
             // an exported file is verified anywhere, without a job
-            let alone = matches!(command, crate::cli::LedgerCommand::Verify { file: Some(_), .. });
+            let alone = matches!(
+                command,
+                crate::cli::LedgerCommand::Verify { file: Some(_), .. }
+                    | crate::cli::LedgerCommand::Verify { proof: Some(_), .. }
+            );
             let settings = settings(cli, console, alone);
             match settings {
                 Ok(settings) => ledger::run(command, settings.as_ref(), cli.global.format, console).await,

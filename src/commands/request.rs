@@ -1,4 +1,4 @@
-//! `sunset request open|list|show|plan|approve|run|letter|certificate|close`: what persons ask for, and what is done about it.
+//! `sunset request open|list|show|plan|approve|run|letter|certificate|proof|close`: what persons ask for, and what is done about it.
 
 mod account;
 mod certificate;
@@ -6,6 +6,7 @@ mod disclose;
 mod letter;
 mod open;
 mod plan;
+mod proof;
 
 use super::{Stop, console::Console, job as loading};
 use crate::{
@@ -36,6 +37,7 @@ pub async fn run(global: &Global, command: &RequestCommand, console: &mut Consol
         RequestCommand::Run { .. } => Ok(Outcome::Unexpected),
         RequestCommand::Letter(args) => letter::run(global, &job, args, console).await,
         RequestCommand::Certificate(args) => certificate::run(global, &job, args, console).await,
+        RequestCommand::Proof(args) => proof::run(&job, args, console).await,
         RequestCommand::Disclose(args) => disclose::run(global, &job, args, console).await,
         RequestCommand::Close(args) => close(global, &job, args, console).await,
     }

@@ -14,6 +14,7 @@ pub mod history;
 pub mod positions;
 pub mod prove;
 pub mod request_history;
+pub mod request_proof;
 mod requests;
 pub mod seal;
 pub mod verify;

@@ -14,7 +14,7 @@ use crate::{
         merkle::{self, Hash, Tree},
         tag::{self, LEAF, TagKey},
     },
-    store::{KeyStatus, Store},
+    store::{KeyStatus, Store, StoredCheckpoint},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -247,14 +247,24 @@ async fn line(store: &mut Store, seq: u64) -> Result<ProvenEntry> {
 /// Adds the inclusion proofs of all entries, in one pass over the ledger.
 async fn cover(store: &mut Store, proofs: &mut [Proof]) -> Result<()> {
     let Some(last) = store.last_checkpoint().await?.filter(|_| !proofs.is_empty()) else { return Ok(()) };
-    let mut entries: Vec<(&mut ProvenEntry, merkle::Proof)> = Vec::new();
+    let mut entries = Vec::new();
     for proof in proofs {
         proof.checkpoint = Some(last.note.clone());
-        for entry in std::iter::once(&mut proof.intent).chain(&mut proof.outcome) {
-            let seq = parse(0, &entry.line)?.seq;
-            if (1..=last.size).contains(&seq) {
-                entries.push((entry, merkle::Proof::new(merkle::inclusion_ranges(seq - 1, last.size))));
-            }
+        entries.extend(std::iter::once(&mut proof.intent).chain(&mut proof.outcome));
+    }
+    include(store, &last, entries).await
+}
+
+/// Adds the inclusion proofs of these entries, as far as the checkpoint covers them.
+///
+/// # Errors
+/// The store cannot be read, or the entries do not have the root that was signed.
+pub(super) async fn include(store: &mut Store, last: &StoredCheckpoint, all: Vec<&mut ProvenEntry>) -> Result<()> {
+    let mut entries = Vec::new();
+    for entry in all {
+        let seq = parse(0, &entry.line)?.seq;
+        if (1..=last.size).contains(&seq) {
+            entries.push((entry, merkle::Proof::new(merkle::inclusion_ranges(seq - 1, last.size))));
         }
     }
     let mut tree = Tree::default();
@@ -324,7 +334,11 @@ pub fn verify_proof(proof: &Proof, trusted: &[VerificationKey]) -> Result<Checkp
     Ok(checkpoint)
 }
 
-fn verify_entry(entry: &ProvenEntry, checkpoint: &Checkpoint, what: &'static str) -> Result<Entry, ProofError> {
+pub(super) fn verify_entry(
+    entry: &ProvenEntry,
+    checkpoint: &Checkpoint,
+    what: &'static str,
+) -> Result<Entry, ProofError> {
     let path = hashes(entry.proof.as_deref().ok_or(ProofError::Uncovered(what))?)?;
     let read = Entry::parse(&entry.line).map_err(|_| ProofError::Form("an entry cannot be read"))?;
     let index = read.seq.checked_sub(1).ok_or(ProofError::Form("an entry has the number 0"))?;

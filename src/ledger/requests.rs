@@ -55,8 +55,8 @@ impl Ledger {
         Ok(rule.map(|rule| id_in_file(&rule).to_owned()))
     }
 
-    /// Rows went for a request only if a batch took them of which none is counted yet: whatever else is not there any more, or
-    /// belongs to somebody else now, went another way.
+    /// Rows went for a request only if a batch took them, and is not counted yet: whatever else is not there any more, or belongs to
+    /// somebody else now, went another way.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -67,11 +67,11 @@ impl Ledger {
     ) -> Result<()> {
         let is_done =
             |request: &&PersonRequest| all.get(&request.id).is_some_and(|progress| !progress.disposed.is_empty());
-        let Some(first) = stored.iter().filter(is_done).map(|request| request.counted_to).min() else { return Ok(()) };
+        let Some(first) = stored.iter().filter(is_done).map(|request| request.approved_in).min() else { return Ok(()) };
         let batches = request_history::batches(&mut self.store, first).await?;
         for request in stored {
             let Some(progress) = all.get_mut(&request.id) else { continue };
-            cap(&mut progress.disposed, request.counted_to, &batches);
+            cap(&mut progress.disposed, request, &batches);
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Ledger {
                 stays: Vec::new(),
                 stays_at: None,
                 served: BTreeMap::new(),
-                counted_to: 0,
+                approved_in: 0,
                 complete_at: None,
                 closing: None,
             };
@@ -211,8 +211,8 @@ impl Ledger {
         (request.stays, request.stays_at) = (stays, None);
         let written =
             self.write(vec![Event::RequestApproved { request: id, by: by.to_owned(), stays: rows }], &[]).await?;
-        if request.counted_to == 0 {
-            request.counted_to = written.first().copied().unwrap_or(0);
+        if request.approved_in == 0 {
+            request.approved_in = written.first().copied().unwrap_or(0);
         }
         self.store.keep_request(&request).await?;
         Ok(request)
@@ -228,12 +228,12 @@ impl Ledger {
         }
         // another run may have counted batches of this one
         let done = known.iter().filter(|(_, progress)| !progress.disposed.is_empty());
-        let batches = match done.map(|(request, _)| request.counted_to).min() {
+        let batches = match done.map(|(request, _)| request.approved_in).min() {
             Some(first) => request_history::batches(&mut self.store, first).await?,
             None => Vec::new(),
         };
         for (mut request, mut progress) in known {
-            cap(&mut progress.disposed, request.counted_to, &batches);
+            cap(&mut progress.disposed, &request, &batches);
             for (rule, rows) in &progress.disposed {
                 let served = request.served.entry(rule.clone()).or_default();
                 *served = Served { rows: served.rows + rows, run: self.run.clone(), at: Some(at), ..Served::default() };
@@ -250,10 +250,10 @@ impl Ledger {
             let RequestProgress { request, disposed, left, waiting, complete } = progress;
             events.push(Event::RequestServed { request, disposed, left, waiting, complete });
         }
-        let written = self.write(events, &[]).await?;
-        for (request, entry) in requests.into_iter().zip(written) {
-            self.store.keep_request(&PersonRequest { counted_to: entry, ..request }).await?;
+        for request in &requests {
+            self.store.keep_request(request).await?;
         }
+        self.write(events, &[]).await?;
         Ok(())
     }
 
@@ -286,11 +286,12 @@ impl Ledger {
     }
 }
 
-/// No more rows than batches took that are not counted yet.
-fn cap(disposed: &mut BTreeMap<String, u64>, counted_to: u64, batches: &[(u64, String, u64)]) {
+/// No more rows than all batches took that can have been for the request, without those that are counted.
+fn cap(disposed: &mut BTreeMap<String, u64>, request: &PersonRequest, batches: &[(u64, String, u64)]) {
     for (rule, rows) in disposed.iter_mut() {
-        let own = batches.iter().filter(|(entry, of, _)| *entry > counted_to && of == rule);
-        *rows = own.map(|(_, _, rows)| rows).sum::<u64>().min(*rows);
+        let own = batches.iter().filter(|(entry, of, _)| *entry > request.approved_in && of == rule);
+        let counted = request.served.get(rule).map_or(0, |served| served.rows);
+        *rows = own.map(|(_, _, rows)| rows).sum::<u64>().saturating_sub(counted).min(*rows);
     }
     disposed.retain(|_, rows| *rows > 0);
 }

@@ -144,7 +144,7 @@ impl RequestKind {
 }
 
 /// What the ids of rules end with where they act on request.
-const ON_REQUEST: &str = "@request";
+pub const ON_REQUEST: &str = "@request";
 
 impl Rule {
     /// Rows may go at such a request before they are due.

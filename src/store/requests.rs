@@ -64,9 +64,9 @@ pub struct PersonRequest {
     /// What runs have done for it, by rule.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub served: BTreeMap<String, Served>,
-    /// The number of the entry up to which batches of the ledger are counted in `served`.
+    /// The entry of its first approval: batches that are settled later can have been for it.
     #[serde(default)]
-    pub counted_to: u64,
+    pub approved_in: u64,
     /// Since when nothing is left that goes before its day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complete_at: Option<Timestamp>,

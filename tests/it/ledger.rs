@@ -875,7 +875,7 @@ async fn the_commands_work_together() {
         pseudonym: Some(read["sunset-pseudonym-key"].clone()),
     };
     let settings = settings(directory.path(), keys.clone());
-    let verify = LedgerCommand::Verify { file: None, keys: vec![], checkpoint: None, repair: false };
+    let verify = LedgerCommand::Verify { file: None, proof: None, keys: vec![], checkpoint: None, repair: false };
     let error = commands::ledger::run(&verify, Some(&settings), Format::Text, &mut out).await.unwrap_err();
     assert!(error.to_string().contains("there is no store at"), "{error}");
     assert!(!path("state").exists());
@@ -897,6 +897,7 @@ async fn the_commands_work_together() {
     assert_eq!(text, std::fs::read_to_string(path("ledger.jsonl")).unwrap());
     let public = trusted(&keys)[0].to_string();
     let verify_file = |file: &str| LedgerCommand::Verify {
+        proof: None,
         file: Some(path(file)),
         keys: vec![public.clone()],
         checkpoint: Some(path("note")),

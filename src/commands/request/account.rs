@@ -67,7 +67,8 @@ pub(super) async fn account(
         // whoever is not found has no home row any more, or another one
         if outlook.unclear.is_none() {
             let mut open = outlook.planned.rows;
-            open.retain(|rule, _| request.waits(rule) == 0);
+            open.iter_mut().for_each(|(rule, rows)| *rows = rows.saturating_sub(request.waits(rule)));
+            open.retain(|_, rows| *rows > 0);
             let complete_at = request.complete_at.filter(|_| open.is_empty());
             return Ok(Ok(Account { history, stays: outlook.stays, seen: None, open, complete_at }));
         }

@@ -121,3 +121,53 @@ async fn what_people_say_is_one_line() {
         company.core.sunset(&[&open[..], &identified].concat()).expect(2);
     }
 }
+
+/// A proof holds anywhere with the public key alone, and no longer once a letter of it is another one.
+#[tokio::test]
+async fn a_proof_is_checked_with_the_public_key_alone() {
+    let company = asked().await;
+    company.core.sunset(&["request", "proof", "1"]).expect(3);
+    company.run(&[]).expect(0);
+    let file = company.core.path("proof.json");
+    company.core.sunset(&["request", "proof", "1", "--out", file.to_str().unwrap()]).expect(0);
+    let text = fs::read_to_string(&file).unwrap();
+    super::names_nobody(&company, &[&text]);
+    let keys = company.core.sunset(&["keys", "list"]).expect(0).out;
+    let key =
+        keys.split_whitespace().find(|word| word.matches('+').count() >= 2 && word.starts_with("bench+")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let check = |text: &str, key: &str| {
+        let copy = elsewhere.path().join("copy.json");
+        fs::write(&copy, text).unwrap();
+        crate::support::command::sunset(
+            elsewhere.path(),
+            "",
+            &["ledger", "verify", "--proof", copy.to_str().unwrap(), "--key", key],
+        )
+    };
+    let held = check(&text, key);
+    assert_eq!(held.code, 0, "{}{}", held.out, held.err);
+    for words in [
+        "request 1 of erasure is opened",
+        "approved by officer@example.com",
+        "1 by tickets",
+        "ended: committed",
+        "the proof holds",
+    ] {
+        assert!(held.out.contains(words), "{words}: {}", held.out);
+    }
+    let mut proof: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let entries = proof["entries"].as_array().unwrap().len();
+    for at in 0..entries {
+        let line = proof["entries"][at]["line"].as_str().unwrap().to_owned();
+        proof["entries"][at]["line"] = line.replacen("2026", "2025", 1).into();
+        let changed = check(&proof.to_string(), key);
+        assert_eq!(changed.code, 4, "entry {at}: {}{}", changed.out, changed.err);
+        proof["entries"][at]["line"] = line.into();
+    }
+    proof["request"] = 2.into();
+    assert_eq!(check(&proof.to_string(), key).code, 4, "it is the proof of another request");
+    let other = "bench+c2f9a5f6+AcO8qyA0nq1SoZ6Zs2Zz1v2m7hZl0o3W2B2u1Zc8oX5E";
+    assert_ne!(check(&text, other).code, 0);
+    assert_eq!(check("{}", key).code, 2);
+}
