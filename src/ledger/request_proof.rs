@@ -41,12 +41,8 @@ pub async fn request_proof(store: &mut Store, id: u64) -> Result<RequestProof> {
     let last =
         last.ok_or_else(|| Error::Broken("nothing is signed yet: `sunset run` ends with a checkpoint".to_owned()))?;
     let own: BTreeSet<_> = history.entries.iter().copied().collect();
-    let rules: BTreeSet<String> = history
-        .done
-        .iter()
-        .flat_map(|done| done.rules.keys())
-        .map(|rule| format!("\"{rule}{}\"", ON_REQUEST))
-        .collect();
+    let rules: BTreeSet<String> =
+        history.done.iter().flat_map(|done| done.rules.keys()).map(|rule| format!("\"{rule}{ON_REQUEST}\"")).collect();
     let mut found: BTreeMap<u64, String> = BTreeMap::new();
     let mut after = 0;
     loop {

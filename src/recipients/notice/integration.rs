@@ -122,7 +122,7 @@ async fn a_letter_says_who_what_and_until_when() {
     for line in [
         "Example Collection Inc.".to_owned(),
         "Example Shop Inc., Privacy Office".to_owned(),
-        "over for 2 persons".to_owned(),
+        "personal data of 2 persons".to_owned(),
         format!("Notice:   {id}"),
         format!("Due:      {due}"),
         format!("SHA-256:  {hash}"),

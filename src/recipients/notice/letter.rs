@@ -165,8 +165,9 @@ pub fn notice(parties: &Parties, heading: &Heading, file: &str, bytes: &[u8]) ->
             format!("Deletion notice {id}, due {due}"),
             format!(
                 "{addressee}\n\n\
-                 We ask you to delete personal data of {them}, whom the file {file} names. The time for\n\
-                 which they may be kept is over, or the person has asked for it. You have received these data from us, or collected them for us.\n\n\
+                 We ask you to delete personal data of {them}, whom the file\n\
+                 {file} names. The time for which they may be kept is over, or the person has asked for it.\n\
+                 You have received these data from us, or collected them for us.\n\n\
                  1. Please delete all copies that you hold by {due}, and have everybody delete theirs to whom you have\n   \
                  passed them on.\n\
                  2. Please confirm this in writing by {due}, with the number of this notice. Where you confirm for some\n   \
