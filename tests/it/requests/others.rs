@@ -1,7 +1,7 @@
 //! Rows in which somebody else has a part that is easily overlooked: they stay, and a run says whose they may be or why nobody
 //! can tell.
 
-use super::safety::{asked, small};
+use super::safety::{asked, opened, small};
 use crate::support::bench::{Bench, on_every_engine};
 use sunset::catalog::Engine;
 
@@ -66,21 +66,8 @@ async fn what_another_subject_means_has_to_be_there(core: Bench) {
          insert into calls values (1, '090-1', 'm', '2026-06-01'), (2, '090-1', null, '2026-06-01')"
     );
     let core = small(core, &links, &tables, &rule("calls", "")).await;
-    let refused = [
-        "request",
-        "open",
-        "--kind",
-        "erasure",
-        "--subject",
-        "customer",
-        "--received",
-        "2026-11-20",
-        "--reference",
-        "R",
-    ];
-    let who = ["--identified-by", "desk", "--identified-how", "called", "--key", "1", "--now", core.now];
-    let id = core.sunset(&[&refused[..], &who].concat()).expect(0).out;
-    let approve = core.sunset(&["request", "approve", id.trim(), "--by", "officer", "--now", core.now]);
+    let id = opened(&core, "erasure", "1");
+    let approve = core.sunset(&["request", "approve", &id, "--by", "officer", "--now", core.now]);
     assert!(approve.code != 0 && approve.err.contains("has no column `mail`"), "{}", approve.err);
     core.sunset(&["run", "--now", core.now]);
     assert_eq!(ids(&core, "calls").await, "1 2");
@@ -186,22 +173,7 @@ async fn what_links_stays_while_a_request_is_open(core: Bench) {
         )
     };
     let core = small(core, ", links: {core.calls: {caller: phone}}", &tables, &empties("")).await;
-    let open = |kind: &str| {
-        let kind = [
-            "request",
-            "open",
-            "--kind",
-            kind,
-            "--subject",
-            "customer",
-            "--received",
-            "2026-11-20",
-            "--reference",
-            "R",
-        ];
-        let who = ["--identified-by", "desk", "--identified-how", "called", "--key", "1", "--now", core.now];
-        core.sunset(&[&kind[..], &who].concat()).expect(0).out.trim().to_owned()
-    };
+    let open = |kind: &str| opened(&core, kind, "1");
     let approve = |id: &str| core.sunset(&["request", "approve", id, "--by", "officer", "--now", core.now]).expect(0);
     let callers = async || core.list("select coalesce(caller, 'none') from calls order by id").await;
     let erasure = open("erasure");
@@ -252,21 +224,8 @@ async fn a_view_tells_of_nobody(core: Bench) {
          insert into calls values (1, '090-1', 'm', '2026-06-01'); create view seen as select * from calls"
     );
     let core = small(core, &links, &tables, &rule("calls", "")).await;
-    let open = [
-        "request",
-        "open",
-        "--kind",
-        "erasure",
-        "--subject",
-        "customer",
-        "--received",
-        "2026-11-20",
-        "--reference",
-        "R",
-    ];
-    let who = ["--identified-by", "desk", "--identified-how", "called", "--key", "1", "--now", core.now];
-    let id = core.sunset(&[&open[..], &who].concat()).expect(0).out;
-    assert_ne!(core.sunset(&["request", "approve", id.trim(), "--by", "officer", "--now", core.now]).code, 0);
+    let id = opened(&core, "erasure", "1");
+    assert_ne!(core.sunset(&["request", "approve", &id, "--by", "officer", "--now", core.now]).code, 0);
     core.sunset(&["run", "--now", core.now]);
     assert_eq!(ids(&core, "calls").await, "1");
 }

@@ -23,28 +23,16 @@ pub async fn small(mut core: Bench, subject: &str, tables: &str, rules: &str) ->
     core
 }
 
+/// Opens a request of that kind of the customer with the key, and gives its number.
+pub fn opened(core: &Bench, kind: &str, key: &str) -> String {
+    let request = ["request", "open", "--kind", kind, "--subject", "customer", "--received", "2026-11-20"];
+    let identified = ["--reference", "R", "--identified-by", "desk", "--identified-how", "called back"];
+    let who = ["--now", core.now, "--key", key];
+    core.sunset(&[&request[..], &identified, &who].concat()).expect(0).out.trim().to_owned()
+}
+
 pub fn asked(core: &Bench, key: &str) {
-    let request = [
-        "request",
-        "open",
-        "--kind",
-        "erasure",
-        "--subject",
-        "customer",
-        "--received",
-        "2026-11-20",
-        "--reference",
-        "R",
-        "--identified-by",
-        "desk",
-        "--identified-how",
-        "called back",
-        "--now",
-        core.now,
-        "--key",
-        key,
-    ];
-    let id = core.sunset(&request).expect(0).out.trim().to_owned();
+    let id = opened(core, "erasure", key);
     core.sunset(&["request", "approve", &id, "--by", "officer", "--now", core.now]).expect(0);
     core.sunset(&["run", "--now", core.now]);
 }

@@ -1,6 +1,6 @@
 //! Whose a row is, when somebody asks: only rows of which it is certain go, whoever else has a part in them.
 
-use super::safety::{asked, small};
+use super::safety::{asked, opened, small};
 use crate::support::{
     bench::{Bench, on_every_engine},
     stopped::changed_at,
@@ -26,20 +26,7 @@ async fn calls(core: Bench, of_customers: [&str; 2], caller: &str, calls: &str) 
 }
 
 fn open(core: &Bench, key: &str) -> String {
-    let request = [
-        "request",
-        "open",
-        "--kind",
-        "erasure",
-        "--subject",
-        "customer",
-        "--received",
-        "2026-11-20",
-        "--reference",
-        "R",
-    ];
-    let identified = ["--identified-by", "desk", "--identified-how", "called back", "--now", core.now, "--key", key];
-    core.sunset(&[&request[..], &identified].concat()).expect(0).out.trim().to_owned()
+    opened(core, "erasure", key)
 }
 
 fn approve(core: &Bench, id: &str) {
